@@ -1,0 +1,1 @@
+"""What the registry means: values and rules, without I/O, clock or logging."""

@@ -1,0 +1,266 @@
+"""Every error the registry raises.
+
+::
+
+    RegistryError
+    ├── InvalidInputError (ValueError)          the call itself is malformed
+    │   ├── InvalidIntervalError
+    │   └── InvalidNameError
+    ├── UnknownError (LookupError)              the call names something that is not registered
+    │   ├── UnknownSourceError
+    │   ├── UnknownProviderError
+    │   └── UnknownPartitionError
+    ├── AlreadyRegisteredError
+    │   ├── SourceAlreadyRegisteredError
+    │   ├── ProviderAlreadyRegisteredError
+    │   └── PartitionAlreadyRegisteredError
+    ├── PartitionStateError                     the partition's state does not allow the call
+    │   ├── PartitionLockedError                somebody else holds the lock
+    │   └── NotLockHolderError                  the lock is not, or no longer, the caller's
+    ├── AccessDeniedError
+    │   ├── InvalidTokenError
+    │   └── NoGrantError
+    ├── SchemaError                             the store's tables do not fit this version
+    │   ├── SchemaMissingError
+    │   ├── SchemaOutdatedError
+    │   └── SchemaNewerError
+    └── StoreUnavailableError                   the only one worth retrying
+
+A message says what happened, to what, and what to do next. ``code`` is stable: logs, the command line and the
+web service carry it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.domain.intervals import Interval
+    from airflow_provider_partition_registry.domain.models import Partition
+
+
+class RegistryError(Exception):
+    """Anything the registry refuses or cannot do."""
+
+    code = "registry_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class InvalidInputError(RegistryError, ValueError):
+    """A value has the wrong type, form or size."""
+
+    code = "invalid_input"
+
+
+class InvalidIntervalError(InvalidInputError):
+    """An interval whose ends are not instants, or whose start is not before its end."""
+
+    code = "invalid_interval"
+
+
+class InvalidNameError(InvalidInputError):
+    """A name that is empty, too long, or holds white space or control characters."""
+
+    code = "invalid_name"
+
+
+class UnknownError(RegistryError, LookupError):
+    """Something named in the call is not registered."""
+
+    code = "unknown"
+
+
+class UnknownSourceError(UnknownError):
+    """No source has this name (R2: an error of its own, never "not ready")."""
+
+    code = "unknown_source"
+
+    def __init__(self, source_name: str) -> None:
+        super().__init__(
+            f"Source {source_name!r} is not registered. Check the name, or register it "
+            f"(partition-registry source register {source_name} --owner ...)."
+        )
+        self.source_name = source_name
+
+
+class UnknownProviderError(UnknownError):
+    """No provider has this name."""
+
+    code = "unknown_provider"
+
+    def __init__(self, provider_name: str) -> None:
+        super().__init__(
+            f"Provider {provider_name!r} is not registered. Register it with the access token of the source "
+            f"it writes to (partition-registry provider register {provider_name})."
+        )
+        self.provider_name = provider_name
+
+
+class UnknownPartitionError(UnknownError):
+    """The source has no such partition of this provider."""
+
+    code = "unknown_partition"
+
+    def __init__(self, source_name: str, provider_name: str, interval: Interval) -> None:
+        super().__init__(
+            f"Partition {interval} of source {source_name!r} is not registered by provider {provider_name!r}. "
+            f"Register it first, or lock it with register=True."
+        )
+        self.source_name = source_name
+        self.provider_name = provider_name
+        self.interval = interval
+
+
+class AlreadyRegisteredError(RegistryError):
+    """It exists already; nothing was created."""
+
+    code = "already_registered"
+
+
+class SourceAlreadyRegisteredError(AlreadyRegisteredError):
+    """The source exists; its access token was answered once and is not answered again (R10)."""
+
+    code = "source_already_registered"
+
+    def __init__(self, source_name: str) -> None:
+        super().__init__(
+            f"Source {source_name!r} is already registered. Its access token was shown at that time only; "
+            f"ask the source's owner for it."
+        )
+        self.source_name = source_name
+
+
+class ProviderAlreadyRegisteredError(AlreadyRegisteredError):
+    """The provider already holds the grant that this token gives."""
+
+    code = "provider_already_registered"
+
+    def __init__(self, provider_name: str, source_name: str) -> None:
+        super().__init__(
+            f"Provider {provider_name!r} is already registered for source {source_name!r}; nothing needs doing."
+        )
+        self.provider_name = provider_name
+        self.source_name = source_name
+
+
+class PartitionAlreadyRegisteredError(AlreadyRegisteredError):
+    """The provider registered this very interval before."""
+
+    code = "partition_already_registered"
+
+    def __init__(self, source_name: str, provider_name: str, interval: Interval) -> None:
+        super().__init__(
+            f"Partition {interval} of source {source_name!r} is already registered by provider "
+            f"{provider_name!r}; nothing needs doing."
+        )
+        self.source_name = source_name
+        self.provider_name = provider_name
+        self.interval = interval
+
+
+class PartitionStateError(RegistryError):
+    """The state of the partition does not allow the call; nothing changed."""
+
+    code = "partition_state"
+
+    def __init__(self, message: str, partition: Partition) -> None:
+        super().__init__(message)
+        self.partition = partition
+
+
+class PartitionLockedError(PartitionStateError):
+    """Somebody else holds the lock on the partition, or on one that overlaps it (R3).
+
+    ``partition`` is the locked one; its ``lock`` names the holder, since when, and until when.
+    """
+
+    code = "partition_locked"
+
+
+class NotLockHolderError(PartitionStateError):
+    """The caller's lock is gone or was never the caller's (R4, R5)."""
+
+    code = "not_lock_holder"
+
+
+class AccessDeniedError(RegistryError):
+    """The caller may not do this."""
+
+    code = "access_denied"
+
+
+class InvalidTokenError(AccessDeniedError):
+    """The access token belongs to no source. The message never repeats it."""
+
+    code = "invalid_token"
+
+    def __init__(self) -> None:
+        super().__init__("The access token is not valid for any source. Ask the source's owner for the right one.")
+
+
+class NoGrantError(AccessDeniedError):
+    """The provider has no grant on the source (R10)."""
+
+    code = "no_grant"
+
+    def __init__(self, provider_name: str, source_name: str) -> None:
+        super().__init__(
+            f"Provider {provider_name!r} may not write to source {source_name!r}. Register the provider with "
+            f"that source's access token to give it the grant."
+        )
+        self.provider_name = provider_name
+        self.source_name = source_name
+
+
+class SchemaError(RegistryError):
+    """The tables in the store do not fit this version of the package."""
+
+    code = "schema"
+
+
+class SchemaMissingError(SchemaError):
+    """The database holds no registry yet."""
+
+    code = "schema_missing"
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"No partition registry in {database}. Create its tables with: partition-registry db upgrade"
+        )
+
+
+class SchemaOutdatedError(SchemaError):
+    """The database was last upgraded by an older version."""
+
+    code = "schema_outdated"
+
+    def __init__(self, database: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"The partition registry in {database} has schema {found}, this version needs {expected}. "
+            f"Bring it up to date with: partition-registry db upgrade"
+        )
+
+
+class SchemaNewerError(SchemaError):
+    """The database was upgraded by a newer version."""
+
+    code = "schema_newer"
+
+    def __init__(self, database: str, found: str, expected: str) -> None:
+        super().__init__(
+            f"The partition registry in {database} has schema {found}, which is newer than the {expected} this "
+            f"version knows. Upgrade airflow-provider-partition-registry here."
+        )
+
+
+class StoreUnavailableError(RegistryError):
+    """The store is down, unreachable or too slow. The call may be repeated.
+
+    Every write is safe to repeat by the same holder: a lock is re-entrant (R3), a finished unlock or fail is
+    answered again without a change (R4).
+    """
+
+    code = "store_unavailable"

@@ -1,0 +1,57 @@
+"""A readiness answer in words, the same for logs, the command line, the web service and its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_partition_registry.domain.intervals import Interval, difference, format_instant
+from airflow_provider_partition_registry.domain.locking import describe_lock
+from airflow_provider_partition_registry.domain.models import Partition, PartitionState, Readiness
+
+SHOWN_AT_MOST = 10
+LOG_URL = "log_url"
+"""The key in a holder's details under which its log is found."""
+
+
+def explain(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> str:
+    """Say in one line that it is ready, or in several why it is not."""
+    question = readiness.question
+    if readiness.is_ready:
+        return f"Ready: {question} (as of event {readiness.as_of})."
+    return "\n  ".join([f"Not ready: {question}:", *reasons(readiness, shown_at_most)])
+
+
+def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[str]:
+    """Every reason why it is not ready, a line each; beyond ``shown_at_most`` of a kind they are only counted."""
+    # What a blocker covers is told with the blocker; naming it a gap as well would read like two problems.
+    unclaimed = difference(readiness.gaps, [blocker.interval for blocker in readiness.blockers])
+    lines = [*_listed("nobody has published", unclaimed, shown_at_most)]
+    if readiness.stale and readiness.question.published_after:
+        since = format_instant(readiness.question.published_after)
+        lines += _listed(f"not published again since {since}:", readiness.stale, shown_at_most)
+    lines += [_blocker(blocker) for blocker in readiness.blockers[:shown_at_most]]
+    if len(readiness.blockers) > shown_at_most:
+        lines.append(f"and {len(readiness.blockers) - shown_at_most} more partitions that block it")
+    return lines
+
+
+def _listed(prefix: str, intervals: Sequence[Interval], shown_at_most: int) -> list[str]:
+    if not intervals:
+        return []
+    shown = ", ".join(str(interval) for interval in intervals[:shown_at_most])
+    more = len(intervals) - shown_at_most
+    return [f"{prefix} {shown}" + (f" and {more} more" if more > 0 else "")]
+
+
+def _blocker(partition: Partition) -> str:
+    what = f"{partition.interval} of provider {partition.provider_name!r}"
+    since = format_instant(partition.changed_at)
+    lock = partition.lock
+    log = f" (log: {lock.holder.details[LOG_URL]})" if lock and lock.holder.details.get(LOG_URL) else ""
+    match partition.state:
+        case PartitionState.LOCKED if lock:
+            return f"{what} is being written by {describe_lock(lock)}{log}"
+        case PartitionState.EXPIRED if lock:
+            return f"{what} was left locked by {describe_lock(lock)}{log}"
+        case _:
+            return f"{what} failed at {since}: {partition.reason}{log}"

@@ -1,0 +1,260 @@
+"""How a partition changes state: rules R3 to R6 as functions over values.
+
+Each function takes a partition as it stands at ``now`` and answers what changes, or raises. A caller that repeats
+a call it has finished is answered with no change at all. Nothing here reads a clock or a store: an expired lock
+arrives with the state ``EXPIRED``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    NotLockHolderError,
+    PartitionLockedError,
+    PartitionStateError,
+)
+from airflow_provider_partition_registry.domain.intervals import format_instant
+from airflow_provider_partition_registry.domain.models import (
+    LOCKED_STATES,
+    EventType,
+    Holder,
+    Lock,
+    Partition,
+    PartitionState,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of state: the partition as it stands afterwards, and the one event that records it (R9).
+
+    ``holder`` and ``generation`` are those the event names.
+    """
+
+    partition: Partition
+    event: EventType
+    holder: Holder | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+def acquire(
+    partition: Partition,
+    holder: Holder,
+    *,
+    now: datetime,
+    lease: timedelta | None = None,
+    exclusive: bool = False,
+    neighbours: Iterable[Partition] = (),
+) -> list[Change]:
+    """Grant the lock (R3).
+
+    :param neighbours: the other partitions of the source that overlap this one and are locked, whoever's.
+    :return: the grant first; then a failure for every expired neighbour that the grant takes over: its writer
+        must not publish over the new one's data.
+    :raises PartitionLockedError: somebody else holds this partition, or one that conflicts with it.
+    """
+    conflicting = [other for other in neighbours if _conflict(partition, other, holder, exclusive)]
+    for other in (partition, *conflicting):
+        if other.state is PartitionState.LOCKED and _lock_of(other).holder != holder:
+            raise PartitionLockedError(_refusal(partition, other), other)
+
+    lock = Lock(holder, partition.generation + 1, now, _lease_end(now, lease), exclusive)
+    details = dict(holder.details)
+    if exclusive:
+        details["exclusive"] = "true"
+    if lock.expires_at:
+        details["expires_at"] = format_instant(lock.expires_at)
+    if partition.state is PartitionState.EXPIRED and _lock_of(partition).holder != holder:
+        details["took_over_from"] = _lock_of(partition).holder.identity
+    locked = replace(
+        partition,
+        state=PartitionState.LOCKED,
+        generation=lock.generation,
+        lock=lock,
+        reason=None,
+        published_at=None,
+        changed_at=now,
+    )
+    taken_over = [other for other in conflicting if other.state is PartitionState.EXPIRED]
+    return [Change(locked, EventType.LOCK, holder, details), *(_lose(other, lock, now) for other in taken_over)]
+
+
+def publish(partition: Partition, holder: Holder, generation: int | None, *, now: datetime) -> Change | None:
+    """Unlock: the partition becomes ready (R4).
+
+    :return: the change, or None when this very call was finished before.
+    :raises NotLockHolderError: the lock is not the caller's.
+    """
+    if partition.state in LOCKED_STATES and _is_theirs(partition, holder, generation):
+        ready = _finished(partition, PartitionState.READY, None, now)
+        return Change(ready, EventType.UNLOCK, _lock_of(partition).holder)
+    if partition.state is PartitionState.READY and _finished_by(partition, holder, generation):
+        return None
+    if partition.state is PartitionState.REGISTERED and _was_never_locked(partition, generation):
+        return Change(_finished(partition, PartitionState.READY, None, now), EventType.UNLOCK, holder)
+    raise NotLockHolderError(_not_theirs("publish", partition, holder, generation), partition)
+
+
+def fail(
+    partition: Partition, holder: Holder, generation: int | None, reason: str, *, now: datetime
+) -> Change | None:
+    """End the write without publishing: the partition becomes failed (R4).
+
+    :return: the change, or None when this very call was finished before.
+    :raises NotLockHolderError: the lock is not the caller's.
+    """
+    if partition.state in LOCKED_STATES and _is_theirs(partition, holder, generation):
+        failed = _finished(partition, PartitionState.FAILED, reason, now)
+        return Change(failed, EventType.FAIL, _lock_of(partition).holder, {"reason": reason})
+    if partition.state is PartitionState.FAILED and _finished_by(partition, holder, generation):
+        return None
+    raise NotLockHolderError(_not_theirs("fail", partition, holder, generation), partition)
+
+
+def renew(partition: Partition, generation: int, lease: timedelta, *, now: datetime) -> Change:
+    """Let the lease run for ``lease`` from now on (R5).
+
+    :raises NotLockHolderError: the generation is not that of the present lock.
+    """
+    if partition.state not in LOCKED_STATES or generation != partition.generation:
+        raise NotLockHolderError(_not_theirs("renew the lease of", partition, None, generation), partition)
+    lock = replace(_lock_of(partition), expires_at=_lease_end(now, lease))
+    details = {"expires_at": format_instant(lock.expires_at)} if lock.expires_at else {}
+    renewed = replace(partition, state=PartitionState.LOCKED, lock=lock)
+    return Change(renewed, EventType.RENEW, lock.holder, details)
+
+
+def force_release(partition: Partition, to: PartitionState, reason: str, by: str, *, now: datetime) -> Change:
+    """Take the lock from its holder (R6).
+
+    :raises InvalidInputError: ``to`` is neither ``FAILED`` nor ``READY``.
+    :raises PartitionStateError: the partition is not locked.
+    """
+    if to not in (PartitionState.FAILED, PartitionState.READY):
+        raise InvalidInputError(f"A lock is released by force to 'failed' or 'ready', not to {to!r}.")
+    if partition.state not in LOCKED_STATES:
+        raise PartitionStateError(f"There is no lock to release: {_standing(partition)}.", partition)
+    released = replace(_finished(partition, to, _by(reason, by), now), lock=None)
+    return Change(released, EventType.FORCE_RELEASE, _lock_of(partition).holder, _who(reason, by, to=to.value))
+
+
+def invalidate(partition: Partition, reason: str, by: str, *, now: datetime) -> Change:
+    """Declare published data bad: the partition becomes failed (R6).
+
+    :raises PartitionStateError: the partition is not ready.
+    """
+    if partition.state is not PartitionState.READY:
+        raise PartitionStateError(f"Only published data can be invalidated: {_standing(partition)}.", partition)
+    failed = replace(_finished(partition, PartitionState.FAILED, _by(reason, by), now), lock=None)
+    return Change(failed, EventType.INVALIDATE, None, _who(reason, by))
+
+
+def withdraw(partition: Partition, reason: str, by: str, *, now: datetime) -> Change:
+    """Take the partition out of the picture: back to registered, it covers and blocks nothing (R6).
+
+    :raises PartitionStateError: it is registered only, so there is nothing to withdraw.
+    """
+    if partition.state is PartitionState.REGISTERED:
+        raise PartitionStateError(f"There is nothing to withdraw: {_standing(partition)}.", partition)
+    holder = _lock_of(partition).holder if partition.state in LOCKED_STATES else None
+    withdrawn = replace(_finished(partition, PartitionState.REGISTERED, _by(reason, by), now), lock=None)
+    return Change(withdrawn, EventType.WITHDRAW, holder, _who(reason, by))
+
+
+def _conflict(partition: Partition, other: Partition, holder: Holder, exclusive: bool) -> bool:
+    """Whether the other's lock stands in the way of one on ``partition``. Exclusiveness works both ways."""
+    if other.state not in LOCKED_STATES or _lock_of(other).holder == holder:
+        return False
+    if not other.interval.overlaps(partition.interval):
+        return False
+    return other.provider_name == partition.provider_name or exclusive or _lock_of(other).exclusive
+
+
+def _lose(partition: Partition, to: Lock, now: datetime) -> Change:
+    reason = f"Its lease ran out and {to.holder} took over with an overlapping lock."
+    failed = replace(_finished(partition, PartitionState.FAILED, reason, now), lock=None)
+    return Change(failed, EventType.FAIL, _lock_of(partition).holder, {"reason": reason})
+
+
+def _finished(partition: Partition, state: PartitionState, reason: str | None, now: datetime) -> Partition:
+    published_at = now if state is PartitionState.READY else None
+    return replace(partition, state=state, reason=reason, published_at=published_at, changed_at=now)
+
+
+def _is_theirs(partition: Partition, holder: Holder, generation: int | None) -> bool:
+    if generation is not None:
+        return generation == partition.generation
+    return _lock_of(partition).holder == holder
+
+
+def _finished_by(partition: Partition, holder: Holder, generation: int | None) -> bool:
+    """Whether the caller is the one who brought the partition where it stands."""
+    if partition.lock is None:
+        return partition.state is PartitionState.READY and _was_never_locked(partition, generation)
+    return _is_theirs(partition, holder, generation)
+
+
+def _was_never_locked(partition: Partition, generation: int | None) -> bool:
+    return partition.generation == 0 and not generation
+
+
+def _lease_end(now: datetime, lease: timedelta | None) -> datetime | None:
+    if lease is None:
+        return None
+    if not isinstance(lease, timedelta) or lease <= timedelta(0):
+        raise InvalidInputError(f"A lease must be a timedelta longer than zero, not {lease!r}.")
+    try:
+        return now + lease
+    except OverflowError:
+        raise InvalidInputError(f"A lease of {lease} ends after the year 9999.") from None
+
+
+def _lock_of(partition: Partition) -> Lock:
+    if partition.lock is None:
+        raise AssertionError(f"{partition} is locked by nobody")  # pragma: no cover - the store never builds one
+    return partition.lock
+
+
+def _who(reason: str, by: str, **more: str) -> dict[str, str]:
+    return {"reason": reason, "by": by, **more}
+
+
+def _by(reason: str, by: str) -> str:
+    return f"{reason} ({by})"
+
+
+def _standing(partition: Partition) -> str:
+    return (
+        f"partition {partition.interval} of source {partition.source_name!r} (provider "
+        f"{partition.provider_name!r}) is {partition.state.value} since {format_instant(partition.changed_at)}"
+    )
+
+
+def describe_lock(lock: Lock) -> str:
+    """Who holds a lock, since when and until when, for people."""
+    until = f", lease until {format_instant(lock.expires_at)}" if lock.expires_at else ", without a lease"
+    return f"{lock.holder} since {format_instant(lock.locked_at)}{until}"
+
+
+def _refusal(wanted: Partition, held: Partition) -> str:
+    what = f"Partition {held.interval} of source {held.source_name!r} (provider {held.provider_name!r})"
+    why = "" if held.interval == wanted.interval else f", which overlaps {wanted.interval},"
+    return (
+        f"{what}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released, or have it "
+        f"released by force if its holder is gone."
+    )
+
+
+def _not_theirs(verb: str, partition: Partition, holder: Holder | None, generation: int | None) -> str:
+    caller = f"generation {generation}" if generation is not None else f"holder {holder}"
+    present = ""
+    if partition.lock and partition.state in LOCKED_STATES:
+        present = f", held by {describe_lock(partition.lock)} (generation {partition.generation})"
+    return (
+        f"Cannot {verb} with {caller}: {_standing(partition)}{present}. The lock is not, or no longer, the "
+        f"caller's; lock again before writing."
+    )

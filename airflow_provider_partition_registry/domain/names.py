@@ -1,0 +1,58 @@
+"""What may serve as a name or as free text. Checked before anything reaches a store."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidNameError
+
+MAX_NAME_LENGTH = 250
+MAX_IDENTITY_LENGTH = 2_000  # an Airflow identity joins several names of up to 250 characters each
+MAX_TEXT_LENGTH = 4_000
+
+_WHITE_SPACE = re.compile(r"\s")
+
+
+def check_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
+    """Return ``name`` if it may name a source or provider.
+
+    :param what: what it names, for the message.
+    :raises InvalidNameError: it is not text, is empty, too long (250 characters unless told), or holds white
+        space or characters that cannot be printed.
+    """
+    if not isinstance(name, str):
+        raise InvalidNameError(f"A {what} must be text, not {type(name).__name__}.")
+    if not name:
+        raise InvalidNameError(f"A {what} must not be empty.")
+    if len(name) > max_length:
+        raise InvalidNameError(
+            f"A {what} has at most {max_length} characters; this one has {len(name)}: {name[:40]!r}…"
+        )
+    if not name.isprintable() or _WHITE_SPACE.search(name):
+        raise InvalidNameError(f"A {what} must not hold white space or control characters: {name!r}.")
+    return name
+
+
+def check_text(what: str, text: str) -> str:
+    """Return ``text`` if it may serve as an owner, a reason, or a person's name.
+
+    :raises InvalidInputError: it is not text, is blank, longer than 4,000 characters, or cannot be stored
+        (NUL characters, halves of surrogate pairs).
+    """
+    if not isinstance(text, str):
+        raise InvalidInputError(f"The {what} must be text, not {type(text).__name__}.")
+    if not text.strip():
+        raise InvalidInputError(f"The {what} must not be empty.")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InvalidInputError(f"The {what} has at most {MAX_TEXT_LENGTH} characters; this one has {len(text)}.")
+    if "\x00" in text or not _is_encodable(text):
+        raise InvalidInputError(f"The {what} holds characters that cannot be stored (NUL or broken Unicode).")
+    return text
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,38 @@
+"""What a reader is told: rules R1, R2 and R8 as one function over values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider_partition_registry.domain.intervals import Interval, clip, difference
+from airflow_provider_partition_registry.domain.models import Partition, Question, Readiness
+
+
+def assess(
+    question: Question,
+    *,
+    as_of: int,
+    published: Iterable[Interval],
+    blockers: Iterable[Partition] = (),
+    fresh: Iterable[Interval] = (),
+) -> Readiness:
+    """Answer a question.
+
+    :param as_of: position in the source's history that the other arguments belong to.
+    :param published: intervals whose union, inside the question, is that of the source's ready partitions.
+    :param blockers: the partitions that overlap the question and are locked, expired or failed.
+    :param fresh: like ``published``, of the partitions published at or after ``question.published_after``;
+        looked at only if the question has one.
+    """
+    covered = clip(published, question.interval)
+    gaps = difference([question.interval], covered)
+    stale = () if question.published_after is None else difference(covered, fresh)
+    in_order = tuple(sorted(blockers, key=lambda blocker: (blocker.interval, blocker.provider_name)))
+    return Readiness(
+        question=question,
+        is_ready=not (gaps or stale or in_order),
+        as_of=as_of,
+        gaps=gaps,
+        blockers=in_order,
+        stale=stale,
+    )

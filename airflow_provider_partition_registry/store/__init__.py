@@ -1,0 +1,1 @@
+"""Where a registry lives: one contract (``base``), several homes, opened by their URL (``factory``)."""

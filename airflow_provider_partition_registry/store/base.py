@@ -1,0 +1,310 @@
+"""The contract that every home of a registry keeps. The rules (R1 to R11) are explained in docs/semantics.md.
+
+All methods are synchronous and safe to call from several threads. Every one may raise
+:class:`~airflow_provider_partition_registry.domain.errors.StoreUnavailableError` when the home is down, unreachable
+or too slow, and a :class:`~airflow_provider_partition_registry.domain.errors.SchemaError` when its tables do not fit
+this version; names and texts of the wrong form raise
+:class:`~airflow_provider_partition_registry.domain.errors.InvalidInputError`. These are not repeated below.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import (
+    Event,
+    Holder,
+    Page,
+    Partition,
+    PartitionState,
+    Provider,
+    Question,
+    Readiness,
+    Source,
+    SourceRegistration,
+)
+
+Answer = Readiness | UnknownSourceError
+
+
+class Listener(ABC):
+    """Hears that something changed. A hint to look again, never the truth: news may be lost or be late."""
+
+    @abstractmethod
+    def wait(self, timeout: float) -> frozenset[str]:
+        """Block until there is news, at most ``timeout`` seconds.
+
+        :return: the names of the sources with news; empty when there were none in time.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class RegistryReader(ABC):
+    """What readers ask. Nothing here changes anything."""
+
+    @abstractmethod
+    def check_readiness_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer many questions at once, at little more than the price of one (R1, R2, R8).
+
+        :return: one answer per question, in the same order. A question about a source that does not exist is
+            answered with an ``UnknownSourceError`` in its place, so that it does not spoil the others.
+        """
+
+    def check_readiness(
+        self, source_name: str, interval: Interval, published_after: datetime | None = None
+    ) -> Readiness:
+        """Say whether ``interval`` of the source may be read, and if not, exactly why (R1, R2).
+
+        :param published_after: ask also that every instant was published at or after this one (R8).
+        :raises UnknownSourceError: no such source.
+        """
+        (answer,) = self.check_readiness_many([Question(source_name, interval, published_after)])
+        if isinstance(answer, UnknownSourceError):
+            raise answer
+        return answer
+
+    @abstractmethod
+    def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
+        """Say whether anything in the interval was locked, failed or republished after ``as_of`` (R7).
+
+        :param as_of: from an earlier :class:`Readiness` of the same source.
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def get_source(self, source_name: str) -> Source:
+        """Look up one source.
+
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
+        """Sources in the order of their names.
+
+        :param after: ``next`` of the page before.
+        """
+
+    @abstractmethod
+    def get_provider(self, provider_name: str) -> Provider:
+        """Look up one provider.
+
+        :raises UnknownProviderError: no such provider.
+        """
+
+    @abstractmethod
+    def list_providers(
+        self, source_name: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[Provider]:
+        """Providers in the order of their names, all or those with a grant on a source.
+
+        :param after: ``next`` of the page before.
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+        """Look up one partition.
+
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        """
+
+    @abstractmethod
+    def list_partitions(
+        self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        """Partitions of a source in the order of their start, all or those that overlap an interval.
+
+        :param after: ``next`` of the page before.
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
+        """The history after a position (R9). Whoever goes on from the last position seen misses nothing.
+
+        :param after: a position; 0 for the beginning.
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def open_listener(self) -> Listener | None:
+        """Listen for changes, or None where this home cannot tell of them; then polling is all there is."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of connections. The reader may be used again afterwards; it then connects anew."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RegistryStore(RegistryReader):
+    """The whole registry. Every call is one transaction (R11) and writes one event per change of state (R9)."""
+
+    @abstractmethod
+    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+        """Register a source and answer its access token, this once (R10).
+
+        :param owner: who answers for the source.
+        :raises SourceAlreadyRegisteredError: it exists; nothing is created and nothing revealed.
+        """
+
+    @abstractmethod
+    def register_provider(self, provider_name: str, access_token: str) -> Provider:
+        """Register a provider and grant it the source that the token belongs to, or add that grant (R10).
+
+        :raises InvalidTokenError: the token belongs to no source.
+        :raises ProviderAlreadyRegisteredError: it holds this grant already.
+        """
+
+    @abstractmethod
+    def register_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+        """Make a partition known. It covers and blocks nothing yet.
+
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises NoGrantError: the provider may not write to the source.
+        :raises PartitionAlreadyRegisteredError: it is known.
+        """
+
+    @abstractmethod
+    def lock(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        lease: timedelta | None = None,
+        exclusive: bool = False,
+        register: bool = False,
+    ) -> Partition:
+        """Take the lock before (re)writing a partition (R3).
+
+        :param holder: who writes; None acts as the provider itself.
+        :param lease: after which anyone with a grant may take the lock over; None for a lock that lasts.
+        :param exclusive: conflict with overlapping locks of any provider, not only of this one.
+        :param register: register the partition first if it is not known.
+        :return: the locked partition; its ``generation`` is the fencing token.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition, and ``register`` is off.
+        :raises NoGrantError: the provider may not write to the source.
+        :raises PartitionLockedError: somebody else holds it, or one that conflicts with it.
+        """
+
+    @abstractmethod
+    def renew(
+        self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
+    ) -> Partition:
+        """Let the lease of a held lock run for ``lease`` from now on (R5).
+
+        :raises NotLockHolderError: the generation is not that of the present lock.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        :raises NoGrantError: the provider may not write to the source.
+        """
+
+    @abstractmethod
+    def unlock(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """Publish: the data is good, the partition becomes ready (R4).
+
+        :param generation: of the lock; without it the holder must match.
+        :raises NotLockHolderError: the lock is not, or no longer, the caller's; nothing changed.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        :raises NoGrantError: the provider may not write to the source.
+        """
+
+    @abstractmethod
+    def fail(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        reason: str,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """End a write that went wrong: the partition becomes failed and goes on blocking readers (R4).
+
+        :param reason: what went wrong, for the people who wait.
+        :raises NotLockHolderError: the lock is not, or no longer, the caller's; nothing changed.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        :raises NoGrantError: the provider may not write to the source.
+        """
+
+    @abstractmethod
+    def force_release(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        reason: str,
+        by: str,
+        to: PartitionState = PartitionState.FAILED,
+    ) -> Partition:
+        """Take a lock from its holder (R6).
+
+        :param by: the person who decides it.
+        :param to: ``FAILED``, or explicitly ``READY``.
+        :raises PartitionStateError: the partition is not locked.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        """
+
+    @abstractmethod
+    def invalidate(
+        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
+    ) -> Partition:
+        """Declare published data bad: the partition becomes failed (R6).
+
+        :raises PartitionStateError: the partition is not ready.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        """
+
+    @abstractmethod
+    def withdraw(
+        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
+    ) -> Partition:
+        """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6).
+
+        :raises PartitionStateError: the partition is registered only.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        """

@@ -1,0 +1,28 @@
+"""Open a registry by its URL. The home it names is imported only then."""
+
+from __future__ import annotations
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.store.base import RegistryStore
+
+DEFAULT_TIMEOUT = 10.0
+SQL_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "sqlite")
+
+
+def open_store(url: str, *, pool_size: int = 1, timeout: float = DEFAULT_TIMEOUT) -> RegistryStore:
+    """Open the registry at ``url``. Connects to nothing yet: the first call does.
+
+    :param url: ``postgresql://user:password@host:port/database`` (further libpq parameters after ``?``), or
+        ``sqlite:///relative/path`` or ``sqlite:////absolute/path``. A SQLite registry is for one host.
+    :param pool_size: how many connections it may keep; 1 is right for a task, a few for a service.
+    :param timeout: seconds after which a call gives up.
+    :raises InvalidInputError: the URL names no home that this version knows.
+    """
+    scheme = url.partition(":")[0].lower() if isinstance(url, str) else ""
+    if scheme in SQL_SCHEMES:
+        from airflow_provider_partition_registry.store.sql.store import open_sql_store
+
+        return open_sql_store(url, pool_size=pool_size, timeout=timeout)
+    raise InvalidInputError(
+        f"A registry's URL starts with postgresql:// or sqlite:///, not with {scheme or 'nothing'!r}."
+    )

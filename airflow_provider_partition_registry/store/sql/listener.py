@@ -1,0 +1,55 @@
+"""Hearing of changes in PostgreSQL: LISTEN on a connection of its own."""
+
+from __future__ import annotations
+
+import select
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+from sqlalchemy import exc as sqlalchemy_errors
+
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.store.base import Listener
+from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.history import CHANNEL
+
+
+class PostgresListener(Listener):
+    """Waits on the socket of a connection that belongs to it alone.
+
+    :raises StoreUnavailableError: the database cannot be reached, now or while waiting. A new listener then has to
+        be opened, and what was said in between is lost.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        try:
+            # Not a pooled connection: LISTEN belongs to a session for as long as it lasts.
+            self._connection: Any = database.engine.raw_connection()
+            self._connection.detach()
+            driver = self._connection.dbapi_connection
+            driver.set_isolation_level(extensions.ISOLATION_LEVEL_AUTOCOMMIT)
+            with driver.cursor() as cursor:
+                cursor.execute(f"LISTEN {CHANNEL}")
+        except (sqlalchemy_errors.DBAPIError, sqlalchemy_errors.TimeoutError, psycopg2.Error) as error:
+            raise self._lost(error) from error
+
+    def wait(self, timeout: float) -> frozenset[str]:
+        driver = self._connection.dbapi_connection
+        try:
+            if not driver.notifies:
+                readable, _, _ = select.select([driver], [], [], timeout)
+                if readable:
+                    driver.poll()
+            heard = frozenset(notification.payload for notification in driver.notifies)
+            driver.notifies.clear()
+        except (psycopg2.Error, OSError, ValueError) as error:
+            raise self._lost(error) from error
+        return heard
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _lost(self, error: Exception) -> StoreUnavailableError:
+        return StoreUnavailableError(f"Cannot listen to {self._database.name}: {' '.join(str(error).split())}")

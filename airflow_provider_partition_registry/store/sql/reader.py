@@ -1,0 +1,284 @@
+"""Reading a registry in a SQL database: readiness, lists, history."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import exists, literal, select, tuple_, union_all
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql import Select
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    UnknownPartitionError,
+    UnknownProviderError,
+    UnknownSourceError,
+)
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import (
+    REWRITING_EVENTS,
+    Event,
+    Page,
+    Partition,
+    PartitionState,
+    Provider,
+    Question,
+    Readiness,
+    Source,
+)
+from airflow_provider_partition_registry.domain.names import check_name
+from airflow_provider_partition_registry.domain.readiness import assess
+from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
+from airflow_provider_partition_registry.store.sql import schema
+from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.listener import PostgresListener
+from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS, to_event, to_partition
+from airflow_provider_partition_registry.store.sql.statements import ARE_READY, EXPLAIN
+from airflow_provider_partition_registry.store.sql.tables import (
+    event,
+    grant,
+    length_class,
+    partition,
+    provider,
+    source,
+)
+from airflow_provider_partition_registry.store.sql.types import UtcInstant
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+LARGEST_PAGE = 10_000
+
+
+class SqlRegistryReader(RegistryReader):
+    """The reading half of :class:`~airflow_provider_partition_registry.store.sql.store.SqlRegistryStore`.
+
+    :param clock: tells the time instead of the database, for tests.
+    """
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self.database = database
+        self._clock = clock
+        self._schema_is_checked = False
+
+    def check_readiness_many(self, questions: Sequence[Question]) -> list[Answer]:
+        numbered = list(enumerate(questions))
+        # The probe knows nothing of publishing times (R8), so those questions are always looked at closely.
+        answers = self._probe([(n, asked) for n, asked in numbered if asked.published_after is None])
+        close = [(n, asked) for n, asked in numbered if n not in answers]
+        answers.update(self._explain(close) if close else {})
+        return [answers[n] if n in answers else UnknownSourceError(asked.source_name) for n, asked in numbered]
+
+    def _probe(self, numbered: list[tuple[int, Question]]) -> dict[int, Answer]:
+        """The answers to those questions that are ready."""
+        if not numbered:
+            return {}
+        rows = self._read(lambda connection: ARE_READY.ask(connection, numbered))
+        asked = dict(numbered)
+        return {row.n: Readiness(asked[row.n], True, row.as_of) for row in rows if row.is_ready}
+
+    def _explain(self, numbered: list[tuple[int, Question]]) -> dict[int, Answer]:
+        found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+        for row in self._read(lambda connection: EXPLAIN.ask(connection, numbered)):
+            found[row.n][row.kind].append(row)
+        return {n: self._assess(asked, found[n]) for n, asked in numbered if n in found}
+
+    def _assess(self, asked: Question, rows: dict[str, list[Any]]) -> Readiness:
+        (about,) = rows["asked"]
+        now = self._now(about.now)
+        return assess(
+            asked,
+            as_of=about.as_of,
+            published=_intervals(rows["published"]),
+            blockers=[to_partition(row, asked.source_name, row.provider_name, now) for row in rows["blocker"]],
+            fresh=_intervals(rows["fresh"]),
+        )
+
+    def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
+        source_id = self.get_source(source_name).id
+        changed = exists().where(
+            event.c.source_id == source_id,
+            event.c.position > as_of,
+            event.c.type.in_([each.value for each in REWRITING_EVENTS]),
+            event.c.interval_start < interval.end,
+            event.c.interval_end > interval.start,
+        )
+        return bool(self._read(lambda connection: connection.execute(select(changed)).scalar()))
+
+    def get_source(self, source_name: str) -> Source:
+        row = self._first(select(source).where(source.c.name == check_name("source name", source_name)))
+        if row is None:
+            raise UnknownSourceError(source_name)
+        return _to_source(row)
+
+    def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
+        statement = select(source).order_by(source.c.name)
+        if after is not None:
+            statement = statement.where(source.c.name > after)
+        return self._page(statement, limit, _to_source, lambda found: found.name)
+
+    def get_provider(self, provider_name: str) -> Provider:
+        check_name("provider name", provider_name)
+        providers = self._with_sources(select(provider).where(provider.c.name == provider_name))
+        if not providers:
+            raise UnknownProviderError(provider_name)
+        return providers[0]
+
+    def list_providers(
+        self, source_name: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[Provider]:
+        statement = select(provider).order_by(provider.c.name).limit(_checked(limit) + 1)
+        if after is not None:
+            statement = statement.where(provider.c.name > after)
+        if source_name is not None:
+            of_source = select(grant.c.provider_id).where(grant.c.source_id == self.get_source(source_name).id)
+            statement = statement.where(provider.c.id.in_(of_source))
+        return _to_page(self._with_sources(statement), limit, lambda found: found.name)
+
+    def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+        source_id, provider_id = self.get_source(source_name).id, self.get_provider(provider_name).id
+        row = self._first(
+            select(*PARTITION_COLUMNS, DatabaseNow().label("now")).where(
+                partition.c.source_id == source_id,
+                partition.c.provider_id == provider_id,
+                partition.c.interval_start == interval.start,
+                partition.c.interval_end == interval.end,
+            )
+        )
+        if row is None:
+            raise UnknownPartitionError(source_name, provider_name, interval)
+        return to_partition(row, source_name, provider_name, self._now(row.now))
+
+    def list_partitions(
+        self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        source_id = self.get_source(source_name).id
+        statement = _partitions(source_id, interval, after, _checked(limit) + 1)
+
+        def to_value(row: Any) -> Partition:
+            return to_partition(row, source_name, row.provider_name, self._now(row.now))
+
+        return self._page(statement, limit, to_value, lambda found: found.id)
+
+    def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
+        statement = (
+            select(event, source.c.name.label("source_name"), provider.c.name.label("provider_name"))
+            .select_from(event.join(source).outerjoin(provider))
+            .where(event.c.position > after)
+            .order_by(event.c.position)
+        )
+        if source_name is not None:
+            statement = statement.where(event.c.source_id == self.get_source(source_name).id)
+        return self._page(statement, limit, to_event, lambda found: found.position)
+
+    def open_listener(self) -> Listener | None:
+        return None if self.database.is_sqlite else PostgresListener(self.database)
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        self._check_schema()
+        return self.database.read(work)
+
+    def _check_schema(self) -> None:
+        if not self._schema_is_checked:
+            schema.check(self.database)
+            self._schema_is_checked = True
+
+    def _now(self, of_database: datetime | None) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        return of_database or datetime.now(UTC)
+
+    def _first(self, statement: Select) -> Any:
+        return self._read(lambda connection: connection.execute(statement).first())
+
+    def _page(
+        self, statement: Select, limit: int, to_value: Callable[[Any], T], key: Callable[[T], str | int]
+    ) -> Page[T]:
+        limited = statement.limit(_checked(limit) + 1)
+        rows = self._read(lambda connection: connection.execute(limited).all())
+        return _to_page([to_value(row) for row in rows], limit, key)
+
+    def _with_sources(self, statement: Select) -> list[Provider]:
+        """Providers with the names of the sources they hold grants on, in the statement's order."""
+        found = statement.subquery()
+        rows = self._read(
+            lambda connection: connection.execute(
+                select(found, source.c.name.label("source_name"))
+                .select_from(
+                    found.outerjoin(grant, grant.c.provider_id == found.c.id).outerjoin(
+                        source, source.c.id == grant.c.source_id
+                    )
+                )
+                .order_by(found.c.name, source.c.name)
+            ).all()
+        )
+        names = defaultdict(list)
+        for row in rows:
+            names[row.id].append(row.source_name)
+        unique = {row.id: row for row in rows}
+        return [
+            Provider(row.name, row.registered_at, row.id, tuple(name for name in names[row.id] if name))
+            for row in unique.values()
+        ]
+
+
+def _partitions(source_id: int, interval: Interval | None, after: int | None, limit: int) -> Select:
+    """Partitions by start; those that overlap an interval are the ones that reach into it and those that begin there."""
+    columns = [*PARTITION_COLUMNS, partition.c.provider_id]
+    place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
+    mine = partition.c.source_id == source_id
+    if after is not None:
+        mine &= tuple_(*place) > select(*place).where(partition.c.id == after).scalar_subquery()
+    if interval is None:
+        parts = [select(*columns).where(mine)]
+    else:
+        reach_in = (
+            select(*columns)
+            .select_from(partition.join(length_class, length_class.c.source_id == partition.c.source_id))
+            .where(
+                mine,
+                partition.c.state.in_([state.value for state in PartitionState]),
+                partition.c.length_class == length_class.c.length_class,
+                partition.c.interval_start > literal(interval.start, UtcInstant()) - length_class.c.longest,
+                partition.c.interval_start < interval.start,
+                partition.c.interval_end > interval.start,
+            )
+        )
+        begin_there = select(*columns).where(
+            mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end
+        )
+        parts = [reach_in, begin_there]
+    limited = [part.order_by(*place).limit(limit).subquery() for part in parts]
+    found = union_all(*[select(part) for part in limited]).subquery()
+    return (
+        select(found, provider.c.name.label("provider_name"), DatabaseNow().label("now"))
+        .select_from(found.join(provider, provider.c.id == found.c.provider_id))
+        .order_by(found.c.interval_start, found.c.interval_end, found.c.provider_id)
+    )
+
+
+def _to_source(row: Any) -> Source:
+    return Source(name=row.name, owner=row.owner, registered_at=row.registered_at, id=row.id)
+
+
+def _intervals(rows: list[Any]) -> list[Interval]:
+    return [Interval(row.interval_start, row.interval_end) for row in rows]
+
+
+def _checked(limit: int) -> int:
+    if not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidInputError(f"A page has 1 to {LARGEST_PAGE} entries, not {limit!r}.")
+    return limit
+
+
+def _to_page(values: list[T], limit: int, key: Callable[[T], str | int]) -> Page[T]:
+    """A page of the values, of which there is one too many if more follow."""
+    shown = tuple(values[:limit])
+    return Page(shown, key(shown[-1]) if len(values) > limit else None)

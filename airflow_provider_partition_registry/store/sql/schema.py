@@ -1,0 +1,93 @@
+"""The schema: checked once per process, brought up to date by Alembic, one list of migrations for both databases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import column, inspect, select, table, text
+from sqlalchemy.engine import Connection
+
+from airflow_provider_partition_registry.domain.errors import (
+    SchemaMissingError,
+    SchemaNewerError,
+    SchemaOutdatedError,
+)
+from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+    from airflow_provider_partition_registry.store.sql.engine import Database
+
+REVISIONS = ("0001",)
+"""All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade needs to load."""
+
+HEAD = REVISIONS[-1]
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+# Held while migrating: of several replicas that start at once one upgrades and the others find it done.
+_UPGRADE_LOCK = 7_305_144_839_215_771
+
+
+def current(database: Database) -> str | None:
+    """The revision of the database's schema, or None if it holds no registry."""
+    return database.read(_current)
+
+
+def check(database: Database) -> None:
+    """Make sure the schema is the one this version needs. A SQLite registry is created or upgraded on the way.
+
+    :raises SchemaMissingError: the database holds no registry.
+    :raises SchemaOutdatedError: an older version's schema.
+    :raises SchemaNewerError: a newer version's schema.
+    """
+    found = current(database)
+    if database.is_sqlite and (found is None or found in REVISIONS[:-1]):
+        found = upgrade(database)
+    if found == HEAD:
+        return
+    if found is None:
+        raise SchemaMissingError(database.name)
+    if found in REVISIONS:
+        raise SchemaOutdatedError(database.name, found, HEAD)
+    raise SchemaNewerError(database.name, found, HEAD)
+
+
+def upgrade(database: Database) -> str:
+    """Bring the schema up to date, in one transaction. Does nothing if it is.
+
+    :return: the revision it is at now.
+    :raises SchemaNewerError: a newer version's schema.
+    """
+    database.write(lambda connection: _upgrade(connection, database))
+    return HEAD
+
+
+def alembic_config(connection: Connection) -> Config:
+    """What Alembic needs to run our migrations over an open connection."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection, database: Database) -> None:
+    from alembic import command
+
+    if not database.is_sqlite:
+        connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+    found = _current(connection)
+    if found is not None and found not in REVISIONS:
+        raise SchemaNewerError(database.name, found, HEAD)
+    if found != HEAD:
+        command.upgrade(alembic_config(connection), "head")
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()

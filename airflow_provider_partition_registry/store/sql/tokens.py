@@ -1,0 +1,44 @@
+"""Access tokens (R10): handed out once, kept only as a hash, compared in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from typing import NamedTuple
+
+PREFIX = "prs"  # lets scanners for leaked secrets recognise one
+
+
+class NewToken(NamedTuple):
+    """A token just made: the text for its owner, and what is kept of it."""
+
+    text: str
+    id: str
+    secret_hash: str
+
+
+def create_token() -> NewToken:
+    """Make a token: an identifier to look it up by, and 256 random bits that nobody can guess."""
+    token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
+    return NewToken(f"{PREFIX}_{token_id}_{secret}", token_id, hash_secret(secret))
+
+
+def split_token(text: str) -> tuple[str, str]:
+    """The identifier and the secret of a token; empty ones, which match nothing, if it is none."""
+    if not isinstance(text, str) or text.count("_") < 2:
+        return "", ""
+    prefix, token_id, secret = text.split("_", 2)
+    if prefix != PREFIX or not text.isascii() or not text.isprintable():
+        return "", ""
+    return token_id, secret
+
+
+def hash_secret(secret: str) -> str:
+    """The hash kept of a secret. Random secrets of this length need no slow hash."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def is_secret(secret: str, secret_hash: str) -> bool:
+    """Whether the secret is the one hashed, in time that does not depend on how much of it is right."""
+    return hmac.compare_digest(hash_secret(secret), secret_hash)
