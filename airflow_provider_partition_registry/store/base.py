@@ -52,9 +52,12 @@ class RegistryReader(ABC):
     """What readers ask. Nothing here changes anything."""
 
     @abstractmethod
-    def check_readiness_many(self, questions: Sequence[Question]) -> list[Answer]:
+    def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
         """Answer many questions at once, at little more than the price of one (R1, R2, R8).
 
+        :param explain: say also why what is not ready is not (R2). A crowd of waiters that only wants to know
+            whether it may go on saves most of the price without it; ``gaps``, ``blockers`` and ``stale`` of what
+            is not ready may then be empty.
         :return: one answer per question, in the same order. A question about a source that does not exist is
             answered with an ``UnknownSourceError`` in its place, so that it does not spoil the others.
         """

@@ -36,6 +36,7 @@ from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener
+from airflow_provider_partition_registry.store.sql.questions import NumberedQuestion
 from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS, to_event, to_partition
 from airflow_provider_partition_registry.store.sql.statements import ARE_READY, EXPLAIN
 from airflow_provider_partition_registry.store.sql.tables import (
@@ -65,23 +66,27 @@ class SqlRegistryReader(RegistryReader):
         self._clock = clock
         self._schema_is_checked = False
 
-    def check_readiness_many(self, questions: Sequence[Question]) -> list[Answer]:
-        numbered = list(enumerate(questions))
-        # The probe knows nothing of publishing times (R8), so those questions are always looked at closely.
-        answers = self._probe([(n, asked) for n, asked in numbered if asked.published_after is None])
-        close = [(n, asked) for n, asked in numbered if n not in answers]
-        answers.update(self._explain(close) if close else {})
-        return [answers[n] if n in answers else UnknownSourceError(asked.source_name) for n, asked in numbered]
+    def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
+        # The probe knows nothing of publishing times (R8); those questions are always looked at closely.
+        answers = self._probe([(n, asked) for n, asked in enumerate(questions) if asked.published_after is None])
+        unsettled = [
+            (n, asked)
+            for n, asked in enumerate(questions)
+            if n not in answers or (explain and not answers[n].is_ready)
+        ]
+        answers.update(self._explain(unsettled))
+        return [answers.get(n) or UnknownSourceError(asked.source_name) for n, asked in enumerate(questions)]
 
-    def _probe(self, numbered: list[tuple[int, Question]]) -> dict[int, Answer]:
-        """The answers to those questions that are ready."""
+    def _probe(self, numbered: list[NumberedQuestion]) -> dict[int, Readiness]:
         if not numbered:
             return {}
         rows = self._read(lambda connection: ARE_READY.ask(connection, numbered))
         asked = dict(numbered)
-        return {row.n: Readiness(asked[row.n], True, row.as_of) for row in rows if row.is_ready}
+        return {row.n: Readiness(asked[row.n], bool(row.is_ready), row.as_of) for row in rows}
 
-    def _explain(self, numbered: list[tuple[int, Question]]) -> dict[int, Answer]:
+    def _explain(self, numbered: list[NumberedQuestion]) -> dict[int, Readiness]:
+        if not numbered:
+            return {}
         found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for row in self._read(lambda connection: EXPLAIN.ask(connection, numbered)):
             found[row.n][row.kind].append(row)

@@ -1,0 +1,230 @@
+"""Many waiters, one question: how triggers wait for readiness without costing anything.
+
+All waiters of one registry in one event loop share a :class:`Watcher`. Per tick it asks one batched question from a
+private thread; a listener, where the store has one, brings the next tick forward. The answer always comes from the
+store: a wake-up only says when to ask. A store that is down is asked again with growing, jittered pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import math
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.domain.models import Question, Readiness
+from airflow_provider_partition_registry.store.base import Answer, RegistryReader
+
+T = TypeVar("T")
+
+SHORTEST_PAUSE = 0.02  # seconds between two questions: a burst of wake-ups becomes one
+EXPLANATION_PAUSE = 2.0  # seconds between two explanations; they cost far more than the mere answer
+LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it looks up from listening this often
+LONGEST_BACK_OFF = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What changed for a waiter: its answers, or that the store does not answer at the moment.
+
+    :param answers: one per question, in order; None while the store is in trouble.
+    :param trouble: why the store does not answer.
+    """
+
+    answers: tuple[Answer, ...] | None = None
+    trouble: StoreUnavailableError | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every question is answered with yes."""
+        return self.answers is not None and all(
+            isinstance(answer, Readiness) and answer.is_ready for answer in self.answers
+        )
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    questions: tuple[Question, ...]
+    poll_interval: float
+    news: asyncio.Queue[News | Exception] = field(default_factory=asyncio.Queue)
+    told: Any = None  # what the waiter knows already
+
+    def tell(self, news: News) -> None:
+        """Pass news on if they are any."""
+        known = _meaning(news)
+        if known != self.told:
+            self.told = known
+            self.news.put_nowait(news)
+
+
+class Watcher:
+    """Answers all waiters of one registry in one event loop.
+
+    :param open_reader: opens the registry; called in a private thread whenever the first waiter comes.
+    """
+
+    def __init__(self, open_reader: Callable[[], RegistryReader]) -> None:
+        self._open_reader = open_reader
+        self._waiters: set[_Waiter] = set()
+        self._wake = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    async def watch(self, questions: Iterable[Question], poll_interval: float) -> AsyncIterator[News]:
+        """Yield the answers now, and again whenever they change.
+
+        :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
+        :raises RegistryError: the store refuses to answer, for a reason that waiting does not cure.
+        """
+        waiter = _Waiter(tuple(questions), poll_interval)
+        self._waiters.add(waiter)
+        self._wake.set()
+        self._ensure_running()
+        try:
+            while True:
+                news = await waiter.news.get()
+                if isinstance(news, Exception):
+                    raise news
+                yield news
+        finally:
+            self._waiters.discard(waiter)
+            self._wake.set()
+
+    def _ensure_running(self) -> None:
+        if self._waiters and (self._running is None or self._running.done()):
+            # An empty context: what is logged on behalf of all must not land in the log of whoever came first.
+            self._running = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
+            # Somebody may come while the last one's connections are being closed.
+            self._running.add_done_callback(lambda _: self._ensure_running())
+
+    async def _run(self) -> None:
+        threads = ThreadPoolExecutor(2, thread_name_prefix="partition-registry")
+        stop = threading.Event()
+        try:
+            reader = await _in_thread(threads, self._open_reader)
+            threads.submit(_listen, reader, stop, asyncio.get_running_loop(), self._hear)
+            await self._answer_waiters(reader, threads)
+            await _in_thread(threads, reader.close)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+            waiters, self._waiters = self._waiters, set()
+            for waiter in waiters:
+                waiter.news.put_nowait(error)
+        finally:
+            stop.set()
+            threads.shutdown(wait=False)  # waiting would hold up the loop
+
+    def _hear(self, source_names: frozenset[str]) -> None:
+        if not source_names or any(
+            question.source_name in source_names for waiter in self._waiters for question in waiter.questions
+        ):
+            self._wake.set()
+
+    async def _answer_waiters(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
+        failures = 0
+        explained_at = -math.inf
+        while self._waiters:
+            asked_at = time.monotonic()
+            # Who is woken wants to know at once whether it may go on; reasons why not can wait a moment.
+            explain = asked_at - explained_at >= EXPLANATION_PAUSE
+            self._wake.clear()
+            try:
+                await self._ask(reader, threads, explain)
+                failures = 0
+                explained_at = asked_at if explain else explained_at
+                pause = self._shortest_interval() if explain else EXPLANATION_PAUSE
+            except StoreUnavailableError as error:
+                failures += 1
+                pause = _back_off(failures)
+                for waiter in self._waiters:
+                    waiter.tell(News(trouble=error))
+            await self._pause(asked_at, pause)
+
+    async def _ask(self, reader: RegistryReader, threads: ThreadPoolExecutor, explain: bool) -> None:
+        waiters = tuple(self._waiters)
+        questions = tuple({question: None for waiter in waiters for question in waiter.questions})
+        answers = await _in_thread(threads, partial(reader.check_readiness_many, questions, explain=explain))
+        by_question = dict(zip(questions, answers, strict=True))
+        for waiter in waiters:
+            news = News(answers=tuple(by_question[question] for question in waiter.questions))
+            if explain or news.is_ready:
+                waiter.tell(news)
+
+    def _shortest_interval(self) -> float:
+        return min((waiter.poll_interval for waiter in self._waiters), default=0.0)
+
+    async def _pause(self, asked_at: float, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        await asyncio.sleep(max(0.0, asked_at + SHORTEST_PAUSE - time.monotonic()))
+
+def shared_watcher(key: str, open_reader: Callable[[], RegistryReader]) -> Watcher:
+    """The watcher that all waiters with this key share in the running event loop.
+
+    :param key: tells registries apart, such as their URL.
+    """
+    of_loop = _watchers.setdefault(asyncio.get_running_loop(), {})
+    if key not in of_loop:
+        of_loop[key] = Watcher(open_reader)
+    return of_loop[key]
+
+
+_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Watcher]] = WeakKeyDictionary()
+
+
+def _listen(
+    reader: RegistryReader,
+    stop: threading.Event,
+    loop: asyncio.AbstractEventLoop,
+    hear: Callable[[frozenset[str]], None],
+) -> None:
+    """In a thread, until ``stop``: call ``hear`` in the loop with the names of sources that have news.
+
+    No names at all mean that news may have been lost.
+    """
+    failures = 0
+    while not stop.is_set():
+        try:
+            listener = reader.open_listener()
+            if listener is None:
+                return
+            with contextlib.closing(listener):
+                failures = 0
+                loop.call_soon_threadsafe(hear, frozenset())
+                while not stop.is_set():
+                    if heard := listener.wait(LISTENING_SLICE):
+                        loop.call_soon_threadsafe(hear, heard)
+        except StoreUnavailableError:
+            failures += 1
+            stop.wait(_back_off(failures))
+        except RuntimeError:  # the loop is closed: nobody is left to hear anything
+            return
+
+
+async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
+
+
+def _back_off(failures: int) -> float:
+    """Seconds to wait after so many failures in a row; random, so that a crowd does not return as one."""
+    return min(2.0 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def _meaning(news: News) -> Sequence[Any]:
+    """What a waiter would notice: the same reasons at a later position in the history are no news."""
+    if news.answers is None:
+        return ("trouble",)
+    return [_reasons(answer) if isinstance(answer, Readiness) else str(answer) for answer in news.answers]
+
+
+def _reasons(answer: Readiness) -> Sequence[Any]:
+    blockers = [(blocker.id, blocker.state, blocker.generation) for blocker in answer.blockers]
+    return (answer.is_ready, answer.gaps, answer.stale, blockers)
