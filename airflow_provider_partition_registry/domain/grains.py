@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import pendulum
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.intervals import Instant, Interval, to_instant
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval, format_instant, to_instant
 
 GRAINS = ("hour", "day", "week", "month")
 Grain = str | timedelta
@@ -20,25 +20,59 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
     A timedelta is counted off in UTC from 1970-01-01T00:00:00Z.
 
     :raises InvalidInputError: an unknown grain or time zone, or a timedelta that is not positive.
+    :raises InvalidIntervalError: not an instant, or the interval would reach beyond the years 1 to 9999.
     """
     moment = to_instant(instant)
-    if isinstance(grain, timedelta):
-        return _counted(moment, grain)
-    if grain not in GRAINS:
+    zone = _zone(timezone)
+    if not isinstance(grain, timedelta) and grain not in GRAINS:
         raise InvalidInputError(f"A grain is one of {', '.join(GRAINS)} or a timedelta, not {grain!r}.")
+    if isinstance(grain, timedelta) and grain <= timedelta(0):
+        raise InvalidInputError(f"A grain must be longer than zero, not {grain}.")
     try:
-        start = pendulum.instance(moment).in_timezone(timezone).start_of(grain)  # type: ignore[arg-type]
+        return _counted(moment, grain) if isinstance(grain, timedelta) else _of_calendar(moment, grain, zone)
+    except InvalidIntervalError:
+        raise
+    except (OverflowError, ValueError):
+        raise InvalidIntervalError(
+            f"The {grain} around {format_instant(moment)} reaches beyond the years 1 to 9999."
+        ) from None
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        if isinstance(name, str):  # pendulum reads None as this host's zone, and numbers as seconds east of UTC
+            return pendulum.timezone(name)
     except (pendulum.tz.exceptions.InvalidTimezone, ValueError):
-        raise InvalidInputError(f"Unknown time zone {timezone!r}: give a name such as Europe/Paris.") from None
-    if grain == "hour":  # Counted on the clock's hands an hour could start twice when summer time ends.
-        utc = start.in_timezone(UTC)
-        return Interval(utc, utc.add(hours=1))
-    return Interval(start, start.add(**{f"{grain}s": 1}))
+        pass
+    raise InvalidInputError(f"Unknown time zone {name!r}: give a name such as Europe/Paris.")
+
+
+def _of_calendar(moment: datetime, grain: str, zone: tzinfo) -> Interval:
+    local = moment.astimezone(zone)
+    if grain == "hour":  # Counted back from the moment: on the clock's hands an hour can happen twice.
+        start = moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        return Interval(start, start + timedelta(hours=1))
+    first, following = _days(local.date(), grain)
+    return Interval(_midnight(first, zone), _midnight(following, zone))
+
+
+def _days(day: date, grain: str) -> tuple[date, date]:
+    """The first day of the grain that holds ``day``, and that of the next one."""
+    if grain == "day":
+        return day, day + timedelta(days=1)
+    if grain == "week":
+        monday = day - timedelta(days=day.weekday())
+        return monday, monday + timedelta(days=7)
+    first = day.replace(day=1)
+    return first, (first + timedelta(days=31)).replace(day=1)
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    """The first instant of a day. Where the clock jumps over midnight, this is the moment of the jump."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def _counted(moment: datetime, length: timedelta) -> Interval:
-    if length <= timedelta(0):
-        raise InvalidInputError(f"A grain must be longer than zero, not {length}.")
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     start = epoch + (moment - epoch) // length * length
     return Interval(start, start + length)

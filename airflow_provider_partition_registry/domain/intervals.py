@@ -88,6 +88,16 @@ class Interval:
         return Interval(max(self.start, other.start), min(self.end, other.end))
 
 
+def check_interval(value: Interval) -> Interval:
+    """Return ``value`` if it is an interval.
+
+    :raises InvalidIntervalError: it is anything else.
+    """
+    if not isinstance(value, Interval):
+        raise InvalidIntervalError(f"An Interval is wanted here, not {type(value).__name__}.")
+    return value
+
+
 def union(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     """The fewest intervals with the same instants, in order. Touching ones are joined: no instant lies between."""
     merged: list[Interval] = []

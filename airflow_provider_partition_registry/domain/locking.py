@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionLockedError,
     PartitionStateError,
 )
-from airflow_provider_partition_registry.domain.intervals import format_instant
+from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
 from airflow_provider_partition_registry.domain.models import (
     LOCKED_STATES,
     EventType,
@@ -57,18 +57,19 @@ def acquire(
         must not publish over the new one's data.
     :raises PartitionLockedError: somebody else holds this partition, or one that conflicts with it.
     """
-    conflicting = [other for other in neighbours if _conflict(partition, other, holder, exclusive)]
-    for other in (partition, *conflicting):
-        if other.state is PartitionState.LOCKED and _lock_of(other).holder != holder:
+    conflicting = conflicts((partition, *neighbours), partition.provider_name, partition.interval, holder, exclusive)
+    for other in conflicting:
+        if other.state is PartitionState.LOCKED:
             raise PartitionLockedError(_refusal(partition, other), other)
 
-    lock = Lock(holder, partition.generation + 1, now, _lease_end(now, lease), exclusive)
+    expires_at = None if lease is None else _lease_end(now, lease)
+    lock = Lock(holder, partition.generation + 1, now, expires_at, exclusive)
     details = dict(holder.details)
     if exclusive:
         details["exclusive"] = "true"
     if lock.expires_at:
         details["expires_at"] = format_instant(lock.expires_at)
-    if partition.state is PartitionState.EXPIRED and _lock_of(partition).holder != holder:
+    if partition in conflicting:
         details["took_over_from"] = _lock_of(partition).holder.identity
     locked = replace(
         partition,
@@ -79,8 +80,25 @@ def acquire(
         published_at=None,
         changed_at=now,
     )
-    taken_over = [other for other in conflicting if other.state is PartitionState.EXPIRED]
+    taken_over = [other for other in conflicting if other is not partition]
     return [Change(locked, EventType.LOCK, holder, details), *(_lose(other, lock, now) for other in taken_over)]
+
+
+def conflicts(
+    partitions: Iterable[Partition], provider_name: str, interval: Interval, holder: Holder, exclusive: bool
+) -> list[Partition]:
+    """Those of ``partitions`` whose locks conflict with one on ``interval`` by the provider's ``holder`` (R3).
+
+    Exclusiveness works both ways: an exclusive lock keeps others out whether or not theirs is to be exclusive.
+    """
+    return [
+        other
+        for other in partitions
+        if other.state in LOCKED_STATES
+        and _lock_of(other).holder != holder
+        and other.interval.overlaps(interval)
+        and (other.provider_name == provider_name or exclusive or _lock_of(other).exclusive)
+    ]
 
 
 def publish(partition: Partition, holder: Holder, generation: int | None, *, now: datetime) -> Change | None:
@@ -122,10 +140,10 @@ def renew(partition: Partition, generation: int, lease: timedelta, *, now: datet
     """
     if partition.state not in LOCKED_STATES or generation != partition.generation:
         raise NotLockHolderError(_not_theirs("renew the lease of", partition, None, generation), partition)
-    lock = replace(_lock_of(partition), expires_at=_lease_end(now, lease))
-    details = {"expires_at": format_instant(lock.expires_at)} if lock.expires_at else {}
+    expires_at = _lease_end(now, lease)
+    lock = replace(_lock_of(partition), expires_at=expires_at)
     renewed = replace(partition, state=PartitionState.LOCKED, lock=lock)
-    return Change(renewed, EventType.RENEW, lock.holder, details)
+    return Change(renewed, EventType.RENEW, lock.holder, {"expires_at": format_instant(expires_at)})
 
 
 def force_release(partition: Partition, to: PartitionState, reason: str, by: str, *, now: datetime) -> Change:
@@ -138,6 +156,7 @@ def force_release(partition: Partition, to: PartitionState, reason: str, by: str
         raise InvalidInputError(f"A lock is released by force to 'failed' or 'ready', not to {to!r}.")
     if partition.state not in LOCKED_STATES:
         raise PartitionStateError(f"There is no lock to release: {_standing(partition)}.", partition)
+    to = PartitionState(to)
     released = replace(_finished(partition, to, _by(reason, by), now), lock=None)
     return Change(released, EventType.FORCE_RELEASE, _lock_of(partition).holder, _who(reason, by, to=to.value))
 
@@ -163,15 +182,6 @@ def withdraw(partition: Partition, reason: str, by: str, *, now: datetime) -> Ch
     holder = _lock_of(partition).holder if partition.state in LOCKED_STATES else None
     withdrawn = replace(_finished(partition, PartitionState.REGISTERED, _by(reason, by), now), lock=None)
     return Change(withdrawn, EventType.WITHDRAW, holder, _who(reason, by))
-
-
-def _conflict(partition: Partition, other: Partition, holder: Holder, exclusive: bool) -> bool:
-    """Whether the other's lock stands in the way of one on ``partition``. Exclusiveness works both ways."""
-    if other.state not in LOCKED_STATES or _lock_of(other).holder == holder:
-        return False
-    if not other.interval.overlaps(partition.interval):
-        return False
-    return other.provider_name == partition.provider_name or exclusive or _lock_of(other).exclusive
 
 
 def _lose(partition: Partition, to: Lock, now: datetime) -> Change:
@@ -202,9 +212,7 @@ def _was_never_locked(partition: Partition, generation: int | None) -> bool:
     return partition.generation == 0 and not generation
 
 
-def _lease_end(now: datetime, lease: timedelta | None) -> datetime | None:
-    if lease is None:
-        return None
+def _lease_end(now: datetime, lease: timedelta) -> datetime:
     if not isinstance(lease, timedelta) or lease <= timedelta(0):
         raise InvalidInputError(f"A lease must be a timedelta longer than zero, not {lease!r}.")
     try:

@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
-from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, to_instant
 from airflow_provider_partition_registry.domain.names import MAX_IDENTITY_LENGTH, check_name, check_text
 
 T = TypeVar("T")
@@ -194,8 +194,7 @@ class Question:
 
     def __post_init__(self) -> None:
         check_name("source name", self.source_name)
-        if not isinstance(self.interval, Interval):
-            raise InvalidIntervalError(f"A question is about an Interval, not {type(self.interval).__name__}.")
+        check_interval(self.interval)
         if self.published_after is not None:
             object.__setattr__(self, "published_after", to_instant(self.published_after))
 

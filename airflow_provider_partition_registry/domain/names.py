@@ -1,4 +1,4 @@
-"""What may serve as a name or as free text. Checked before anything reaches a store."""
+"""What may serve as a name, as free text or as a number. Checked before anything reaches a store."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ def check_text(what: str, text: str) -> str:
     if "\x00" in text or not _is_encodable(text):
         raise InvalidInputError(f"The {what} holds characters that cannot be stored (NUL or broken Unicode).")
     return text
+
+
+def check_number(what: str, number: int) -> int:
+    """Return ``number`` if it may serve as a generation or a position.
+
+    :raises InvalidInputError: it is not an integer of at most 64 bits.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or not -(2**63) <= number < 2**63:
+        raise InvalidInputError(f"The {what} must be an integer of at most 64 bits.")
+    return number
 
 
 def _is_encodable(text: str) -> bool:

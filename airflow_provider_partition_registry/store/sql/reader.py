@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownProviderError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.models import (
     REWRITING_EVENTS,
     Event,
@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.domain.models import (
     Readiness,
     Source,
 )
-from airflow_provider_partition_registry.domain.names import check_name
+from airflow_provider_partition_registry.domain.names import check_name, check_number
 from airflow_provider_partition_registry.domain.readiness import assess
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
 from airflow_provider_partition_registry.store.sql import schema
@@ -67,6 +67,8 @@ class SqlRegistryReader(RegistryReader):
         self._schema_is_checked = False
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
+        if not all(isinstance(asked, Question) for asked in questions):
+            raise InvalidInputError("Give a sequence of Questions.")
         # The probe knows nothing of publishing times (R8); those questions are always looked at closely.
         answers = self._probe([(n, asked) for n, asked in enumerate(questions) if asked.published_after is None])
         unsettled = [
@@ -104,6 +106,8 @@ class SqlRegistryReader(RegistryReader):
         )
 
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
+        check_interval(interval)
+        check_number("position", as_of)
         source_id = self.get_source(source_name).id
         changed = exists().where(
             event.c.source_id == source_id,
@@ -123,7 +127,7 @@ class SqlRegistryReader(RegistryReader):
     def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
         statement = select(source).order_by(source.c.name)
         if after is not None:
-            statement = statement.where(source.c.name > after)
+            statement = statement.where(source.c.name > check_name("place to go on from", after))
         return self._page(statement, limit, _to_source, lambda found: found.name)
 
     def get_provider(self, provider_name: str) -> Provider:
@@ -138,13 +142,14 @@ class SqlRegistryReader(RegistryReader):
     ) -> Page[Provider]:
         statement = select(provider).order_by(provider.c.name).limit(_checked(limit) + 1)
         if after is not None:
-            statement = statement.where(provider.c.name > after)
+            statement = statement.where(provider.c.name > check_name("place to go on from", after))
         if source_name is not None:
             of_source = select(grant.c.provider_id).where(grant.c.source_id == self.get_source(source_name).id)
             statement = statement.where(provider.c.id.in_(of_source))
         return _to_page(self._with_sources(statement), limit, lambda found: found.name)
 
     def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+        check_interval(interval)
         source_id, provider_id = self.get_source(source_name).id, self.get_provider(provider_name).id
         row = self._first(
             select(*PARTITION_COLUMNS, DatabaseNow().label("now")).where(
@@ -161,6 +166,10 @@ class SqlRegistryReader(RegistryReader):
     def list_partitions(
         self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
     ) -> Page[Partition]:
+        if interval is not None:
+            check_interval(interval)
+        if after is not None:
+            check_number("place to go on from", after)
         source_id = self.get_source(source_name).id
         statement = _partitions(source_id, interval, after, _checked(limit) + 1)
 
@@ -170,6 +179,7 @@ class SqlRegistryReader(RegistryReader):
         return self._page(statement, limit, to_value, lambda found: found.id)
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
+        check_number("position", after)
         statement = (
             select(event, source.c.name.label("source_name"), provider.c.name.label("provider_name"))
             .select_from(event.join(source).outerjoin(provider))
@@ -278,7 +288,7 @@ def _intervals(rows: list[Any]) -> list[Interval]:
 
 
 def _checked(limit: int) -> int:
-    if not isinstance(limit, int) or not 1 <= limit <= LARGEST_PAGE:
+    if not 1 <= check_number("limit", limit) <= LARGEST_PAGE:
         raise InvalidInputError(f"A page has 1 to {LARGEST_PAGE} entries, not {limit!r}.")
     return limit
 

@@ -30,7 +30,7 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     SourceRegistration,
 )
-from airflow_provider_partition_registry.domain.names import check_name, check_text
+from airflow_provider_partition_registry.domain.names import check_name, check_number, check_text
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql import tokens
 from airflow_provider_partition_registry.store.sql.claim import Claim, lock_source
@@ -152,6 +152,8 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
     def renew(
         self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
     ) -> Partition:
+        check_number("generation", generation)
+
         def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
             return [locking.renew(partition, generation, lease, now=claim.now)]
 
@@ -167,6 +169,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         generation: int | None = None,
     ) -> Partition:
         caller = _holder(holder, provider_name)
+        _check_generation(generation)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change | None]:
             return [locking.publish(partition, caller, generation, now=claim.now)]
@@ -184,6 +187,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         generation: int | None = None,
     ) -> Partition:
         caller = _holder(holder, provider_name)
+        _check_generation(generation)
         check_text("reason", reason)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change | None]:
@@ -300,6 +304,11 @@ def _holder(holder: Holder | str | None, provider_name: str) -> Holder:
     if isinstance(holder, Holder):
         return holder
     return Holder(provider_name if holder is None else holder)
+
+
+def _check_generation(generation: int | None) -> None:
+    if generation is not None:
+        check_number("generation", generation)
 
 
 def _check_decision(reason: str, by: str) -> None:

@@ -1,0 +1,78 @@
+"""The package's metadata for Airflow. Read at Airflow's start-up, so it imports nothing but the version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_partition_registry import __version__
+
+INTEGRATION = "Partition Registry"
+PACKAGE = "airflow_provider_partition_registry"
+
+# The connection form. Airflow 3 reads it here, Airflow 2 from the hook, which reads it here as well.
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": [],
+    "relabeling": {"host": "Registry (host or URL)", "schema": "Database"},
+    "placeholders": {
+        "host": "db.example.com, postgresql://db.example.com:5432/registry, or sqlite:////path/registry.db",
+        "schema": "registry",
+        "login": "airflow",
+        "port": "5432",
+    },
+}
+CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "provider": {
+        "label": "Provider",
+        "description": "The provider that tasks act as unless they name another one. Empty: their DAG's id.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "instance": {
+        "label": "Instance",
+        "description": "Tells this Airflow's locks from those of other instances. Empty: the host of its web address.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "timeout": {
+        "label": "Timeout",
+        "description": "Seconds after which a call gives up. Empty: 10.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "sslmode": {
+        "label": "TLS mode",
+        "description": "PostgreSQL's sslmode: disable, prefer, require, verify-ca or verify-full. Empty: prefer.",
+        "schema": {"type": ["string", "null"]},
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """What Airflow asks of a provider package (entry point ``apache_airflow_provider``)."""
+    return {
+        "package-name": "airflow-provider-partition-registry",
+        "name": INTEGRATION,
+        "description": "A registry of data readiness: lock partitions while they are written, wait until they are good.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": INTEGRATION,
+                "external-doc-url": "https://pypi.org/project/airflow-provider-partition-registry/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [_modules("hooks")],
+        "operators": [_modules("operators")],
+        "sensors": [_modules("sensors")],
+        "triggers": [_modules("triggers")],
+        "connection-types": [
+            {
+                "connection-type": "partition_registry",
+                "hook-class-name": f"{PACKAGE}.hooks.partition_registry.PartitionRegistryHook",
+                "hook-name": INTEGRATION,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "conn-fields": CONN_FIELDS,
+            }
+        ],
+    }
+
+
+def _modules(kind: str) -> dict[str, Any]:
+    return {"integration-name": INTEGRATION, "python-modules": [f"{PACKAGE}.{kind}.partition_registry"]}

@@ -1,0 +1,273 @@
+"""The hook: a partition registry behind an Airflow connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
+
+from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+from airflow_provider_partition_registry.domain.models import (
+    Event,
+    Holder,
+    Page,
+    Partition,
+    PartitionState,
+    Provider,
+    Question,
+    Readiness,
+    Source,
+    SourceRegistration,
+)
+from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_provider_partition_registry.hooks.settings import (
+    CONN_TYPE,
+    DEFAULT_CONN_ID,
+    RegistrySettings,
+    how_to_configure,
+)
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_partition_registry.store.base import Answer, RegistryStore
+
+
+class RegistryConnectionNotFoundError(AirflowNotFoundException):
+    """The Airflow connection is not configured; the message says how to configure it."""
+
+
+class PartitionRegistryHook(BaseHook):
+    """Talk to a partition registry.
+
+    Its methods are those of :class:`~airflow_provider_partition_registry.store.base.RegistryStore`, which documents
+    what they mean and raise; intervals are given by their ends, as anything that
+    :func:`~airflow_provider_partition_registry.domain.intervals.to_instant` accepts.
+
+    :param partition_registry_conn_id: the Airflow connection of type ``partition_registry``.
+    """
+
+    conn_name_attr = "partition_registry_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = CONN_TYPE
+    hook_name = "Partition Registry"
+
+    def __init__(self, partition_registry_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.partition_registry_conn_id = partition_registry_conn_id
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Labels of the connection form's standard fields, for Airflow 2."""
+        return {
+            "hidden_fields": UI_FIELD_BEHAVIOUR["hidden-fields"],
+            "relabeling": UI_FIELD_BEHAVIOUR["relabeling"],
+            "placeholders": UI_FIELD_BEHAVIOUR["placeholders"],
+        }
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """The connection form's own fields, for Airflow 2; Airflow 3 reads them from the provider's metadata."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from wtforms import StringField
+
+        return {
+            name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
+            for name, field in CONN_FIELDS.items()
+        }
+
+    @cached_property
+    def settings(self) -> RegistrySettings:
+        """What the connection says.
+
+        :raises RegistryConnectionNotFoundError: there is no such connection.
+        :raises InvalidInputError: it does not say where the registry is.
+        """
+        return settings_of(self._find_connection())
+
+    @cached_property
+    def store(self) -> RegistryStore:
+        """The registry; connects when it is first asked something."""
+        return self.settings.open()
+
+    def get_conn(self) -> RegistryStore:
+        """The registry's store."""
+        return self.store
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Say whether the registry answers, for the Test button."""
+        try:
+            sources = self.store.list_sources(limit=1)
+        except (RegistryError, AirflowNotFoundException) as error:
+            return False, str(error)
+        return True, f"The registry answers{'' if sources.items else '; it has no sources yet'}."
+
+    def check_readiness(
+        self, source_name: str, start: Instant, end: Instant, *, published_after: datetime | None = None
+    ) -> Readiness:
+        """May ``[start, end)`` of the source be read, and if not, why?"""
+        return self.store.check_readiness(source_name, Interval(start, end), published_after)
+
+    def check_readiness_many(self, questions: Sequence[Question]) -> list[Answer]:
+        """Many questions at once."""
+        return self.store.check_readiness_many(questions)
+
+    def changed_since(self, source_name: str, start: Instant, end: Instant, as_of: int) -> bool:
+        """Was anything in ``[start, end)`` rewritten after an earlier answer?"""
+        return self.store.changed_since(source_name, Interval(start, end), as_of)
+
+    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+        """Register a source; answers its access token, this once."""
+        registration = self.store.register_source(source_name, owner)
+        mask_secret(registration.access_token)
+        return registration
+
+    def register_provider(self, provider_name: str, access_token: str) -> Provider:
+        """Register a provider with a source's access token."""
+        mask_secret(access_token)
+        return self.store.register_provider(provider_name, access_token)
+
+    def register_partition(
+        self, source_name: str, provider_name: str, start: Instant, end: Instant
+    ) -> Partition:
+        """Make a partition known."""
+        return self.store.register_partition(source_name, provider_name, Interval(start, end))
+
+    def lock(
+        self,
+        source_name: str,
+        provider_name: str,
+        start: Instant,
+        end: Instant,
+        *,
+        holder: Holder | str | None = None,
+        lease: timedelta | None = None,
+        exclusive: bool = False,
+        register: bool = False,
+    ) -> Partition:
+        """Take the lock before (re)writing a partition."""
+        return self.store.lock(
+            source_name,
+            provider_name,
+            Interval(start, end),
+            holder=holder,
+            lease=lease,
+            exclusive=exclusive,
+            register=register,
+        )
+
+    def renew(
+        self,
+        source_name: str,
+        provider_name: str,
+        start: Instant,
+        end: Instant,
+        *,
+        generation: int,
+        lease: timedelta,
+    ) -> Partition:
+        """Let a held lock's lease run for ``lease`` from now on."""
+        return self.store.renew(
+            source_name, provider_name, Interval(start, end), generation=generation, lease=lease
+        )
+
+    def unlock(
+        self,
+        source_name: str,
+        provider_name: str,
+        start: Instant,
+        end: Instant,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """Publish: the data is good."""
+        return self.store.unlock(
+            source_name, provider_name, Interval(start, end), holder=holder, generation=generation
+        )
+
+    def fail(
+        self,
+        source_name: str,
+        provider_name: str,
+        start: Instant,
+        end: Instant,
+        *,
+        reason: str,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """End a write that went wrong."""
+        return self.store.fail(
+            source_name,
+            provider_name,
+            Interval(start, end),
+            reason=reason,
+            holder=holder,
+            generation=generation,
+        )
+
+    def force_release(
+        self,
+        source_name: str,
+        provider_name: str,
+        start: Instant,
+        end: Instant,
+        *,
+        reason: str,
+        by: str,
+        to: PartitionState = PartitionState.FAILED,
+    ) -> Partition:
+        """Take a lock from its holder."""
+        return self.store.force_release(
+            source_name, provider_name, Interval(start, end), reason=reason, by=by, to=to
+        )
+
+    def invalidate(
+        self, source_name: str, provider_name: str, start: Instant, end: Instant, *, reason: str, by: str
+    ) -> Partition:
+        """Declare published data bad."""
+        return self.store.invalidate(source_name, provider_name, Interval(start, end), reason=reason, by=by)
+
+    def withdraw(
+        self, source_name: str, provider_name: str, start: Instant, end: Instant, *, reason: str, by: str
+    ) -> Partition:
+        """Take a partition out of the picture."""
+        return self.store.withdraw(source_name, provider_name, Interval(start, end), reason=reason, by=by)
+
+    def get_source(self, source_name: str) -> Source:
+        """Look up one source."""
+        return self.store.get_source(source_name)
+
+    def get_partition(self, source_name: str, provider_name: str, start: Instant, end: Instant) -> Partition:
+        """Look up one partition."""
+        return self.store.get_partition(source_name, provider_name, Interval(start, end))
+
+    def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
+        """The history after a position."""
+        return self.store.events(after, source_name, limit)
+
+    def _find_connection(self) -> Connection:
+        try:
+            return self.get_connection(self.partition_registry_conn_id)
+        except AirflowNotFoundException as error:
+            raise missing_connection(self.partition_registry_conn_id) from error
+
+
+def missing_connection(conn_id: str) -> RegistryConnectionNotFoundError:
+    """The error that says how to configure the connection."""
+    return RegistryConnectionNotFoundError(
+        f"The Airflow connection {conn_id!r} is not configured. {how_to_configure(conn_id)}"
+    )
+
+
+def settings_of(connection: Connection) -> RegistrySettings:
+    """Read a connection, and keep what is secret in it out of the logs."""
+    settings = RegistrySettings.of_connection(connection)
+    if connection.password:
+        mask_secret(connection.password)
+    return settings

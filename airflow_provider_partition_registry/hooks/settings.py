@@ -1,0 +1,124 @@
+"""What an Airflow connection of type ``partition_registry`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, open_store
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+    from airflow_provider_partition_registry.store.base import RegistryStore
+
+CONN_TYPE = "partition_registry"
+DEFAULT_CONN_ID = "partition_registry_default"
+
+HOW_TO_CONFIGURE = """\
+Create it in the Airflow UI (Admin > Connections, type "Partition Registry"), or set an environment variable for \
+every Airflow process:
+  {variable}='{{"conn_type": "partition_registry", "host": "postgresql://user:password@db.example.com:5432/registry"}}'
+A registry on one host only: "host": "sqlite:////var/lib/airflow/registry.db"."""
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """Where the registry is, and how this Airflow appears in it.
+
+    :param url: as :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
+    :param provider: the provider that tasks act as unless they name another one.
+    :param instance: tells this Airflow's lock holders from those of others.
+    :param timeout: seconds after which a call gives up.
+    """
+
+    url: str
+    provider: str | None = None
+    instance: str | None = None
+    timeout: float = DEFAULT_TIMEOUT
+
+    @classmethod
+    def of_connection(cls, connection: Connection) -> RegistrySettings:
+        """Read a connection.
+
+        Its host is either a URL (``postgresql://...``, ``sqlite:////...``), whose missing parts are filled from the
+        other fields, or the name of a PostgreSQL host.
+
+        :raises InvalidInputError: it does not say where the registry is.
+        """
+        # A saved form writes every field, the empty ones as null.
+        extra = {key: value for key, value in connection.extra_dejson.items() if value not in (None, "")}
+        return cls(
+            url=_url(connection, extra),
+            provider=extra.get("provider"),
+            instance=extra.get("instance"),
+            timeout=_timeout(connection, extra),
+        )
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the registry is a file, which only processes of one host can share."""
+        return self.url.startswith("sqlite")
+
+    def open(self, *, pool_size: int = 1) -> RegistryStore:
+        """Open the registry."""
+        return open_store(self.url, pool_size=pool_size, timeout=self.timeout)
+
+
+def how_to_configure(conn_id: str) -> str:
+    """How to create the connection, for the message that it is missing."""
+    return HOW_TO_CONFIGURE.format(variable=f"AIRFLOW_CONN_{conn_id.upper()}")
+
+
+def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
+    host = (connection.host or "").strip()
+    if not host:
+        raise InvalidInputError(
+            f"Connection {connection.conn_id!r} does not say where the registry is: its host is empty. "
+            f"{how_to_configure(connection.conn_id or DEFAULT_CONN_ID)}"
+        )
+    if host.startswith("sqlite:"):
+        return host
+    if "://" not in host:
+        host = f"postgresql://{host}"
+    given = urlsplit(host)
+    query = [given.query] if given.query else []
+    if extra.get("sslmode"):
+        query.append(urlencode({"sslmode": extra["sslmode"]}))
+    return urlunsplit(
+        (
+            given.scheme,
+            _authority(connection, given.netloc),
+            given.path.strip("/") and given.path or f"/{connection.schema or ''}",
+            "&".join(query),
+            "",
+        )
+    )
+
+
+def _authority(connection: Connection, given: str) -> str:
+    credentials, at, address = given.rpartition("@")
+    if not at and connection.login:
+        credentials = quote(connection.login, safe="")
+        if connection.password:
+            credentials += f":{quote(connection.password, safe='')}"
+    # Port 0 is what Airflow's connection test sends for an empty field.
+    if connection.port and ":" not in address.rpartition("]")[2]:
+        address = f"{address}:{connection.port}"
+    return f"{credentials}@{address}" if credentials else address
+
+
+def _timeout(connection: Connection, extra: Mapping[str, Any]) -> float:
+    value = extra.get("timeout", DEFAULT_TIMEOUT)
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise InvalidInputError(
+            f"Connection {connection.conn_id!r}: timeout must be a number of seconds up to 3600, not {value!r}."
+        )
+    return seconds

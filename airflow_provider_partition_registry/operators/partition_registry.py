@@ -1,0 +1,329 @@
+"""The operators around a writing task: register, lock, unlock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSkipException,
+    BaseOperator,
+    conf,
+)
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    PartitionAlreadyRegisteredError,
+    PartitionLockedError,
+)
+from airflow_provider_partition_registry.domain.grains import Grain
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval, format_instant
+from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
+from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+from airflow_provider_partition_registry.runs.identity import holder_of_task
+from airflow_provider_partition_registry.runs.interval import interval_of_run
+from airflow_provider_partition_registry.runs.work import nearest_upstream, reason_not_to_publish, state_of
+from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+OnConflict = Literal["fail", "wait"]
+
+
+class _PartitionOperator(BaseOperator):
+    """What all operators on one partition share.
+
+    :param source_name: the source that the partition belongs to. (templated)
+    :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
+    :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
+        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+    :param end: first instant after it. (templated)
+    :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
+    :param timezone: in which a named grain begins.
+    :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "source_name",
+        "provider_name",
+        "start",
+        "end",
+        "partition_registry_conn_id",
+    )
+    ui_color = "#fbe4c4"
+
+    def __init__(
+        self,
+        *,
+        source_name: str,
+        provider_name: str | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        grain: Grain | None = None,
+        timezone: str = "UTC",
+        partition_registry_conn_id: str = PartitionRegistryHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source_name = source_name
+        self.provider_name = provider_name
+        self.start = start
+        self.end = end
+        self.grain = grain
+        self.timezone = timezone
+        self.partition_registry_conn_id = partition_registry_conn_id
+        # As written in the DAG, before templates are rendered: what the lock and its unlock have in common.
+        self._written = (source_name, provider_name, start, end)
+
+    @cached_property
+    def hook(self) -> PartitionRegistryHook:
+        """The registry."""
+        return PartitionRegistryHook(self.partition_registry_conn_id)
+
+    def _interval(self, context: Context) -> Interval:
+        return interval_of_run(
+            context, start=self.start, end=self.end, grain=self.grain, timezone=self.timezone
+        )
+
+    def _provider(self) -> str:
+        return self.provider_name or self.hook.settings.provider or self.dag_id
+
+
+class PartitionRegisterOperator(_PartitionOperator):
+    """Make a partition known before anybody writes it. Does nothing if it is known.
+
+    Parameters as for all operators on a partition:
+
+    :param source_name: the source that the partition belongs to. (templated)
+    :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
+    :param start: first instant of the partition; by default the run's own interval. (templated)
+    :param end: first instant after it. (templated)
+    :param grain: how long a partition lasts, where only a date is known.
+    :param timezone: in which a named grain begins.
+    :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Register the partition."""
+        provider, interval = self._provider(), self._interval(context)
+        try:
+            self.hook.store.register_partition(self.source_name, provider, interval)
+            self.log.info("Registered %s of source %s by provider %s.", interval, self.source_name, provider)
+        except PartitionAlreadyRegisteredError as error:
+            self.log.info("%s", error)
+        return _address(self.source_name, provider, interval)
+
+
+class PartitionLockOperator(_PartitionOperator):
+    """Take the lock on a partition before writing it: from now on nobody is told that it may be read (R3).
+
+    Its result (XCom) names the partition, the ``holder``, the ``generation`` and ``expires_at``. A retried or cleared
+    task takes its own lock again.
+
+    :param source_name: the source that the partition belongs to. (templated)
+    :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
+    :param start: first instant of the partition; by default the run's own interval. (templated)
+    :param end: first instant after it. (templated)
+    :param grain: how long a partition lasts, where only a date is known.
+    :param timezone: in which a named grain begins.
+    :param register: register the partition first if it is not known.
+    :param lease: after which anybody with a grant may take the lock over, as a timedelta or in seconds; by default the
+        lock lasts. Nothing renews it between the tasks: make it longer than the work can take, retries included.
+    :param exclusive: conflict with overlapping locks of any provider, not only of this one.
+    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released.
+    :param poke_interval: seconds between two looks while waiting.
+    :param timeout: seconds after which waiting ends with a failure.
+    :param deferrable: wait in the triggerer, without a worker.
+    :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
+    """
+
+    def __init__(
+        self,
+        *,
+        register: bool = True,
+        lease: timedelta | float | None = None,
+        exclusive: bool = False,
+        on_conflict: OnConflict = "fail",
+        poke_interval: float = 60.0,
+        timeout: float = 7 * 24 * 3600.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.register = register
+        self.lease = timedelta(seconds=lease) if isinstance(lease, (int, float)) else lease
+        self.exclusive = exclusive
+        self.on_conflict = on_conflict
+        self.poke_interval = poke_interval
+        self.timeout = timeout
+        self.deferrable = deferrable
+        if on_conflict not in ("fail", "wait"):
+            raise InvalidInputError(f"on_conflict is 'fail' or 'wait', not {on_conflict!r}.")
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Take the lock, or wait for it."""
+        return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
+
+    def try_again(self, context: Context, event: Any, deadline: str) -> dict[str, Any]:
+        """Called when the trigger found nobody in the way any more, or the time over."""
+        return self._lock_by(context, datetime.fromisoformat(deadline))
+
+    def _lock_by(self, context: Context, deadline: datetime) -> dict[str, Any]:
+        while True:
+            try:
+                return self._lock(context)
+            except PartitionLockedError as error:
+                if self.on_conflict == "fail" or datetime.now(UTC) >= deadline:
+                    raise
+                self.log.info("%s Waiting.", error)
+            if self.deferrable:
+                self._defer(context, deadline)
+            time.sleep(self.poke_interval)
+
+    def _lock(self, context: Context) -> dict[str, Any]:
+        partition = self.hook.store.lock(
+            self.source_name,
+            self._provider(),
+            self._interval(context),
+            holder=self._holder(context),
+            lease=self.lease,
+            exclusive=self.exclusive,
+            register=self.register,
+        )
+        self.log.info(
+            "Locked %s of source %s, generation %s.", partition.interval, self.source_name, partition.generation
+        )
+        return _as_result(partition)
+
+    def _defer(self, context: Context, deadline: datetime) -> None:
+        interval = self._interval(context)
+        self.defer(
+            trigger=PartitionLockTrigger(
+                partition_registry_conn_id=self.partition_registry_conn_id,
+                source_name=self.source_name,
+                provider_name=self._provider(),
+                start=format_instant(interval.start),
+                end=format_instant(interval.end),
+                holder=self._holder(context).identity,
+                exclusive=self.exclusive,
+                poll_interval=self.poke_interval,
+                deadline=deadline.isoformat(),
+            ),
+            method_name="try_again",
+            kwargs={"deadline": deadline.isoformat()},
+        )
+
+    def _holder(self, context: Context) -> Holder:
+        return holder_of_task(context, instance=self.hook.settings.instance)
+
+
+class PartitionUnlockOperator(_PartitionOperator):
+    """Publish a partition after it was written: from now on it may be read (R4).
+
+    It looks at the work between the lock and itself. If that did not succeed, the partition becomes failed, with the
+    failed tasks as the reason, and so does this task. It therefore runs when everything before it is done, well or
+    not (``trigger_rule="all_done"``), as a plain task and as a teardown alike.
+
+    :param source_name: the source that the partition belongs to. (templated)
+    :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
+    :param start: first instant of the partition; by default the run's own interval. (templated)
+    :param end: first instant after it. (templated)
+    :param grain: how long a partition lasts, where only a date is known.
+    :param timezone: in which a named grain begins.
+    :param lock_task_id: the task that took the lock; by default the nearest :class:`PartitionLockOperator` upstream
+        with the same source, provider and interval as they are written in the DAG.
+    :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
+    """
+
+    def __init__(self, *, lock_task_id: str | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", "all_done")
+        super().__init__(**kwargs)
+        self.lock_task_id = lock_task_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Publish, or fail the partition if the work did not succeed."""
+        lock_task = self._lock_task()
+        if lock_task is not None:
+            _require_lock(context, lock_task)
+        holder = self._holder_of(lock_task, context)
+        reason = reason_not_to_publish(context, self, lock_task)
+        provider, interval = self._provider(), self._interval(context)
+        if reason is not None:
+            self.hook.store.fail(
+                self.source_name, provider, interval, reason=reason[:MAX_TEXT_LENGTH], holder=holder
+            )
+            raise AirflowFailException(
+                f"Not published: {interval} of source {self.source_name}; it is marked as failed. {reason}"
+            )
+        partition = self.hook.store.unlock(self.source_name, provider, interval, holder=holder)
+        self.log.info(
+            "Published %s of source %s, generation %s.", interval, self.source_name, partition.generation
+        )
+        return _as_result(partition)
+
+    def _lock_task(self) -> Any | None:
+        """The task that took the lock, as the DAG has it, or None if it was taken some other way."""
+        if self.lock_task_id is not None:
+            return self.dag.get_task(self.lock_task_id)
+        return nearest_upstream(self, lambda task: self._is_mine(task)) or nearest_upstream(self, _is_lock)
+
+    def _is_mine(self, task: Any) -> bool:
+        return isinstance(task, PartitionLockOperator) and task._written == self._written
+
+    def _holder_of(self, lock_task: Any | None, context: Context) -> Holder:
+        instance = self.hook.settings.instance
+        if lock_task is None:
+            return holder_of_task(context, instance=instance)
+        index = context["ti"].map_index if _is_mapped(lock_task) else -1
+        return holder_of_task(context, instance=instance, task_id=lock_task.task_id, map_index=index)
+
+
+def _require_lock(context: Context, lock_task: Any) -> None:
+    """Do not touch a lock that this run never took.
+
+    :raises AirflowSkipException: the task that would take it was skipped.
+    :raises AirflowFailException: it did not succeed.
+    """
+    state = state_of(context, lock_task)
+    if state == "skipped":
+        raise AirflowSkipException(f"Nothing to publish: {lock_task.task_id} was skipped.")
+    if state != "success":
+        raise AirflowFailException(f"Nothing to publish: {lock_task.task_id} did not take the lock ({state}).")
+
+
+def _is_lock(task: Any) -> bool:
+    kind = getattr(task, "operator_class", None)  # a mapped task knows its operator by this only
+    return isinstance(task, PartitionLockOperator) or (
+        isinstance(kind, type) and issubclass(kind, PartitionLockOperator)
+    )
+
+
+def _is_mapped(task: Any) -> bool:
+    return not isinstance(task, BaseOperator) or task.get_closest_mapped_task_group() is not None
+
+
+def _address(source_name: str, provider_name: str, interval: Interval) -> dict[str, Any]:
+    return {
+        "source_name": source_name,
+        "provider_name": provider_name,
+        "start": format_instant(interval.start),
+        "end": format_instant(interval.end),
+    }
+
+
+def _as_result(partition: Partition) -> dict[str, Any]:
+    lock = partition.lock
+    expires_at = lock.expires_at if lock else None
+    return {
+        **_address(partition.source_name, partition.provider_name, partition.interval),
+        "state": partition.state.value,
+        "generation": partition.generation,
+        "holder": lock.holder.identity if lock else None,
+        "expires_at": format_instant(expires_at) if expires_at else None,
+    }

@@ -1,0 +1,48 @@
+"""Who a task is as a lock holder."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_partition_registry.domain.explanation import LOG_URL
+from airflow_provider_partition_registry.domain.models import Holder
+
+
+def holder_of_task(
+    context: Mapping[str, Any], *, instance: str | None, task_id: str | None = None, map_index: int | None = None
+) -> Holder:
+    """The holder that a task is: ``instance/dag/run/task``, and ``/map index`` if it is mapped.
+
+    Without the try number, so that a retried or cleared task takes up its own lock again (R3).
+
+    :param instance: tells this Airflow from others; by default the host of its web address.
+    :param task_id: of the task that holds the lock, if that is another one of the same run.
+    :param map_index: of that task.
+    """
+    ti = context["ti"]
+    index = ti.map_index if map_index is None else map_index
+    parts = [instance or default_instance(), ti.dag_id, ti.run_id, task_id or ti.task_id]
+    if index is not None and index >= 0:
+        parts.append(str(index))
+    details = {
+        "host": socket.gethostname(),
+        "try_number": str(ti.try_number),
+        LOG_URL: str(getattr(ti, "log_url", "") or ""),
+    }
+    return Holder(
+        "/".join(quote(part, safe="@:+=,.~") for part in parts), {key: value for key, value in details.items() if value}
+    )
+
+
+def default_instance() -> str:
+    """What this Airflow is called unless its connection says otherwise: host and port of its web address."""
+    for section in ("api", "webserver"):  # Airflow 3, Airflow 2
+        address = urlsplit(conf.get(section, "base_url", fallback="") or "")
+        if address.netloc:
+            return address.netloc
+    return "airflow"

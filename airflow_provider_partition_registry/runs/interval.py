@@ -1,0 +1,76 @@
+"""Which interval a run is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
+from airflow_provider_partition_registry.domain.grains import Grain, interval_at
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+
+
+def interval_of_run(
+    context: Mapping[str, Any],
+    *,
+    start: Instant | None = None,
+    end: Instant | None = None,
+    grain: Grain | None = None,
+    timezone: str = "UTC",
+) -> Interval:
+    """The interval that a task is about.
+
+    In this order: ``start`` and ``end``; ``start`` alone with a ``grain``; the run's partition date with a ``grain``
+    (Airflow 3.2 and later); the run's data interval, if it is not empty.
+
+    :param context: of the running task.
+    :param grain: "hour", "day", "week", "month", or a timedelta.
+    :param timezone: in which a named grain begins.
+    :raises InvalidIntervalError: nothing of this is there; says what to set.
+    """
+    if start or end:
+        return _explicit(start, end, grain, timezone)
+    partition_date = _of_run(context, "partition_date")
+    if partition_date is not None:
+        if grain is None:
+            raise InvalidIntervalError(
+                f"The run has the partition date {partition_date}, but how long a partition lasts is not said: "
+                f'set grain, for example grain="day".'
+            )
+        return interval_at(partition_date, grain, timezone)
+    return _data_interval(context)
+
+
+def _explicit(start: Instant | None, end: Instant | None, grain: Grain | None, timezone: str) -> Interval:
+    if start and end:
+        return Interval(start, end)
+    if start and grain:
+        return interval_at(start, grain, timezone)
+    missing = "end" if start else "start"
+    raise InvalidIntervalError(
+        f"Of the interval only one side is given: set {missing} as well" + (", or a grain." if start else ".")
+    )
+
+
+def _data_interval(context: Mapping[str, Any]) -> Interval:
+    start, end = _of_run(context, "data_interval_start"), _of_run(context, "data_interval_end")
+    remedy = (
+        'Set start and end, for example start="{{ macros.ds_add(ds, -1) }}", end="{{ ds }}", or schedule the DAG with '
+        "a timetable that has data intervals, such as CronDataIntervalTimetable."
+    )
+    if start is None or end is None:
+        raise InvalidIntervalError(
+            f"This run has no data interval (it was triggered by an asset, or by hand without a date). {remedy}"
+        )
+    if start == end:
+        raise InvalidIntervalError(
+            f"The data interval of this run is empty: it starts and ends at {start}. That is how Airflow 3 runs plain "
+            f"cron schedules. {remedy}"
+        )
+    return Interval(start, end)
+
+
+def _of_run(context: Mapping[str, Any], name: str) -> Any:
+    """A date of the run. Airflow 3 leaves out the keys that have no value, and 2.11 does not know all of them."""
+    value = context.get(name)
+    return value if value is not None else getattr(context.get("dag_run"), name, None)

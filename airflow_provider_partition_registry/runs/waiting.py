@@ -1,0 +1,123 @@
+"""What a reading task asks the registry, and what it makes of the answers; the same in every mode of the sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError, UnknownSourceError
+from airflow_provider_partition_registry.domain.explanation import explain
+from airflow_provider_partition_registry.domain.grains import Grain
+from airflow_provider_partition_registry.domain.intervals import Instant, format_instant
+from airflow_provider_partition_registry.domain.models import PartitionState, Question, Readiness
+from airflow_provider_partition_registry.runs.interval import interval_of_run
+from airflow_provider_partition_registry.store.base import Answer
+
+Requirement = str | Mapping[str, Any]
+"""A source's name, or a mapping with ``source_name`` and, where they differ from the task's, ``start``, ``end`` and
+``published_after``."""
+
+OnFailed = Literal["wait", "fail"]
+OnMissingSource = Literal["wait", "fail"]
+
+
+class UpstreamFailedError(RegistryError):
+    """A write that this reader depends on failed, and the reader was told not to wait for its repair."""
+
+    code = "upstream_failed"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What is waited for, and what ends the wait besides readiness.
+
+    :param is_single: whether one source was asked for by name, so that the result is one answer and not a list.
+    """
+
+    questions: tuple[Question, ...]
+    is_single: bool
+    on_failed: OnFailed = "wait"
+    on_missing_source: OnMissingSource = "fail"
+
+    @classmethod
+    def of_run(
+        cls,
+        context: Mapping[str, Any],
+        *,
+        source_name: str | None = None,
+        requires: Sequence[Requirement] | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        published_after: Instant | None = None,
+        grain: Grain | None = None,
+        timezone: str = "UTC",
+        on_failed: OnFailed = "wait",
+        on_missing_source: OnMissingSource = "fail",
+    ) -> Wait:
+        """Read what a task's parameters and its run say.
+
+        :raises InvalidInputError: they do not say what to wait for.
+        """
+        if bool(source_name) == bool(requires):
+            raise InvalidInputError("Give either source_name or requires, and not both.")
+        shared = {"start": start, "end": end, "published_after": published_after}
+        questions = []
+        for requirement in requires or [{"source_name": source_name}]:
+            wanted = {**shared, **_named(requirement)}
+            interval = interval_of_run(
+                context, start=wanted["start"], end=wanted["end"], grain=grain, timezone=timezone
+            )
+            questions.append(Question(wanted["source_name"], interval, wanted["published_after"] or None))
+        return cls(tuple(questions), requires is None, on_failed, on_missing_source)
+
+    def result(self, answers: Sequence[Answer]) -> Any:
+        """What the task answers when everything is ready, or None while it is not.
+
+        :raises UnknownSourceError: a source does not exist, and that is not to be waited for.
+        :raises UpstreamFailedError: a write failed, and that is not to be waited for.
+        """
+        for answer in answers:
+            self._refuse(answer)
+        if not all(isinstance(answer, Readiness) and answer.is_ready for answer in answers):
+            return None
+        found = [_as_result(answer) for answer in answers if isinstance(answer, Readiness)]
+        return found[0] if self.is_single else found
+
+    def explanation(self, answers: Sequence[Answer]) -> str:
+        """Why it is not ready yet."""
+        return "\n".join(
+            explain(answer) if isinstance(answer, Readiness) else str(answer)
+            for answer in answers
+            if not (isinstance(answer, Readiness) and answer.is_ready)
+        )
+
+    def _refuse(self, answer: Answer) -> None:
+        if isinstance(answer, UnknownSourceError):
+            if self.on_missing_source == "fail":
+                raise answer
+            return
+        if self.on_failed == "fail" and any(each.state is PartitionState.FAILED for each in answer.blockers):
+            raise UpstreamFailedError(f"A write failed upstream, and on_failed is 'fail'. {explain(answer)}")
+
+
+def _named(requirement: Requirement) -> Mapping[str, Any]:
+    if isinstance(requirement, str):
+        return {"source_name": requirement}
+    known = {"source_name", "start", "end", "published_after"}
+    if not isinstance(requirement, Mapping) or "source_name" not in requirement or requirement.keys() - known:
+        raise InvalidInputError(
+            f"A requirement is a source's name, or a mapping with source_name and, if need be, start, end and "
+            f"published_after; not {requirement!r}."
+        )
+    return requirement
+
+
+def _as_result(answer: Readiness) -> dict[str, Any]:
+    return {
+        "source_name": answer.question.source_name,
+        "start": format_instant(answer.question.interval.start),
+        "end": format_instant(answer.question.interval.end),
+        "is_ready": answer.is_ready,
+        "as_of": answer.as_of,
+    }

@@ -1,0 +1,262 @@
+"""The sensor: wait until data may be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+from airflow.triggers.base import StartTriggerArgs
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.grains import Grain
+from airflow_provider_partition_registry.domain.intervals import Instant, format_instant, to_instant
+from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+from airflow_provider_partition_registry.runs.compat import CAN_START_FROM_TRIGGER, IS_AIRFLOW_3
+from airflow_provider_partition_registry.runs.waiting import (
+    OnFailed,
+    OnMissingSource,
+    Requirement,
+    UpstreamFailedError,
+    Wait,
+)
+from airflow_provider_partition_registry.triggers.partition_registry import TIMEOUT_MARGIN, PartitionReadinessTrigger
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+# In a template: what reaches for the task instance or for results of other tasks.
+_OTHER_TASKS = re.compile(r"\{[{%].*\b(ti|task_instance|xcom\w*)\b", re.DOTALL)
+
+
+class WaitFailedError(RegistryError):
+    """A wait in the triggerer cannot go on; the message says why."""
+
+    code = "wait_failed"
+
+
+class PartitionReadinessSensor(BaseSensorOperator):
+    """Wait until ``[start, end)`` of one or several sources may be read (R1).
+
+    Its result (XCom) is the answer: source, interval, and ``as_of``, with which ``changed_since`` later tells whether
+    the data was rewritten; with ``requires`` a list of them. A registry that does not answer is waited for.
+
+    :param source_name: the source to read. (templated)
+    :param requires: several sources: names, or mappings with ``source_name`` and, where they differ from the sensor's
+        own, ``start``, ``end``, ``published_after``. All must be ready at the same moment. (templated)
+    :param start: first instant to read; text or datetime, naive means UTC. By default the run's own interval, see
+        :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+    :param end: first instant after it. (templated)
+    :param published_after: ask also that all of it was published at or after this instant (R8). (templated)
+    :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
+    :param timezone: in which a named grain begins.
+    :param on_failed: what a failed write upstream means: "wait" for its repair, or "fail".
+    :param on_missing_source: what a source that does not exist means: "fail" at once, also with ``soft_fail``, or
+        "wait" until somebody registers it.
+    :param deferrable: wait in the triggerer, without a worker. On Airflow 3.3 and later the task also starts there,
+        unless it is mapped or a template needs results of other tasks, and ends there, unless it has outlets or a
+        callback on success.
+    :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        "source_name",
+        "requires",
+        "start",
+        "end",
+        "published_after",
+        "partition_registry_conn_id",
+    )
+    ui_color = "#d5ecd8"
+    start_from_trigger = False
+
+    def __init__(
+        self,
+        *,
+        source_name: str | None = None,
+        requires: Sequence[Requirement] | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        published_after: Instant | None = None,
+        grain: Grain | None = None,
+        timezone: str = "UTC",
+        on_failed: OnFailed = "wait",
+        on_missing_source: OnMissingSource = "fail",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        partition_registry_conn_id: str = PartitionRegistryHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source_name = source_name
+        self.requires = requires
+        self.start = start
+        self.end = end
+        self.published_after = published_after
+        self.grain = grain
+        self.timezone = timezone
+        self.on_failed = on_failed
+        self.on_missing_source = on_missing_source
+        self.deferrable = deferrable
+        self.partition_registry_conn_id = partition_registry_conn_id
+        self._logged = ""
+        for name, value in (("on_failed", on_failed), ("on_missing_source", on_missing_source)):
+            if value not in ("wait", "fail"):
+                raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
+        # On the instance, never the class: mapped tasks must expand their arguments on a worker first.
+        if deferrable and CAN_START_FROM_TRIGGER and not any(
+            _needs_worker(getattr(self, name)) for name in self.template_fields
+        ):
+            self.start_from_trigger = True
+            self.start_trigger_args = self._start_trigger_args()
+
+    @cached_property
+    def hook(self) -> PartitionRegistryHook:
+        """The registry."""
+        return PartitionRegistryHook(self.partition_registry_conn_id)
+
+    def execute(self, context: Context) -> Any:
+        """Ask once; then wait in the triggerer, or go on asking here."""
+        if not self.deferrable:
+            return super().execute(context)
+        wait = self._what_to_wait_for(context)
+        if (result := self._ask(wait)) is not None:
+            return result
+        give_up_after = timedelta(seconds=self.timeout)
+        self.defer(
+            trigger=PartitionReadinessTrigger(
+                partition_registry_conn_id=self.partition_registry_conn_id,
+                **self._resolved(wait),
+                deadline=(datetime.now(UTC) + give_up_after).isoformat(),
+                **self._trigger_options(),
+            ),
+            method_name="execute_complete",
+            timeout=give_up_after + timedelta(seconds=TIMEOUT_MARGIN),
+        )
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Ask the registry."""
+        result = self._ask(self._what_to_wait_for(context))
+        return PokeReturnValue(is_done=result is not None, xcom_value=result)
+
+    def execute_complete(self, context: Context, event: Any) -> Any:
+        """End the task as the trigger says."""
+        if not isinstance(event, dict):
+            # Where triggers run inline (dag.test) Airflow passes on that the trigger ended the task, and no more.
+            return self._ask(self._what_to_wait_for(context))
+        match event["status"]:
+            case "ready":
+                return event["result"]
+            case "timeout":
+                raise AirflowSensorTimeout(f"Not ready within {self.timeout:g} s. {event['message']}")
+            case _ if event["code"] == UpstreamFailedError.code:
+                raise self._upstream_failed(event["message"])
+            case _:
+                raise WaitFailedError(event["message"])
+
+    def _ask(self, wait: Wait) -> Any:
+        """The result if everything is ready, else None, with the reasons in the log when they change."""
+        try:
+            answers = self.hook.check_readiness_many(wait.questions)
+            result = wait.result(answers)
+        except StoreUnavailableError as error:
+            self._log_once("The registry does not answer; waiting goes on. %s", error)
+            return None
+        except UpstreamFailedError as error:
+            raise self._upstream_failed(str(error)) from None
+        if result is None:
+            self._log_once("%s", wait.explanation(answers))
+        return result
+
+    def _log_once(self, message: str, what: Any) -> None:
+        if str(what) != self._logged:
+            self._logged = str(what)
+            self.log.info(message, what)
+
+    def _upstream_failed(self, message: str) -> Exception:
+        return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)
+
+    def _what_to_wait_for(self, context: Context) -> Wait:
+        return Wait.of_run(
+            context,
+            source_name=self.source_name,
+            requires=self.requires,
+            start=self.start,
+            end=self.end,
+            published_after=self.published_after,
+            grain=self.grain,
+            timezone=self.timezone,
+            on_failed=self.on_failed,
+            on_missing_source=self.on_missing_source,
+        )
+
+    def _resolved(self, wait: Wait) -> dict[str, Any]:
+        """The wait as a trigger's arguments, with nothing left that only a run can tell."""
+        requirements = [_as_requirement(question) for question in wait.questions]
+        return requirements[0] if wait.is_single else {"requires": requirements}
+
+    def _start_trigger_args(self) -> StartTriggerArgs:
+        """The same wait, for a scheduler that starts it without a worker; templates are rendered in the triggerer."""
+        path, _ = PartitionReadinessTrigger(partition_registry_conn_id="").serialize()
+        return StartTriggerArgs(
+            trigger_cls=path,
+            trigger_kwargs={
+                **{name: _as_json(getattr(self, name)) for name in self.template_fields},
+                "grain": self.grain.total_seconds() if isinstance(self.grain, timedelta) else self.grain,
+                "timezone": self.timezone,
+                **self._trigger_options(),
+            },
+            next_method="execute_complete",
+            next_kwargs=None,
+            timeout=timedelta(seconds=self.timeout + TIMEOUT_MARGIN),
+        )
+
+    def _trigger_options(self) -> dict[str, Any]:
+        return {
+            "on_failed": self.on_failed,
+            "on_missing_source": self.on_missing_source,
+            "poll_interval": self.poke_interval,
+            # Only a worker marks assets as updated and calls back on success.
+            "ends_task": IS_AIRFLOW_3 and not self.outlets and not self.on_success_callback,
+            "pushes_result": self.do_xcom_push,
+        }
+
+
+def _as_requirement(question: Question) -> dict[str, Any]:
+    after = question.published_after
+    return {
+        "source_name": question.source_name,
+        "start": format_instant(question.interval.start),
+        "end": format_instant(question.interval.end),
+        "published_after": format_instant(after) if after else None,
+    }
+
+
+def _needs_worker(value: Any) -> bool:
+    """Whether a parameter can be rendered on a worker only: results of other tasks are out of a triggerer's reach."""
+    if isinstance(value, Mapping):
+        return any(_needs_worker(item) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_needs_worker(item) for item in value)
+    if isinstance(value, str):
+        return bool(_OTHER_TASKS.search(value))
+    return hasattr(value, "resolve")  # an XComArg
+
+
+def _as_json(value: Any) -> Any:
+    """Templates and names as they are, instants as text: a trigger's arguments are stored as JSON."""
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    return value if value is None or isinstance(value, str) else format_instant(to_instant(value))

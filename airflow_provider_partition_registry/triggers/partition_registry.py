@@ -1,0 +1,269 @@
+"""The triggers: waiting in the triggerer, all on one connection sharing one batched question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
+
+from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+from airflow_provider_partition_registry.domain.locking import conflicts
+from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
+from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
+from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
+from airflow_provider_partition_registry.runs.waiting import OnFailed, OnMissingSource, Requirement, Wait
+from airflow_provider_partition_registry.store.watch import News, Watcher, shared_watcher
+
+TIMEOUT_MARGIN = 60.0
+"""Seconds by which Airflow's own time-out of a deferral lies behind ours, which can say what was missing."""
+
+# A watcher asks in one thread and listens in another.
+WATCHER_CONNECTIONS = 2
+
+
+class PartitionReadinessTrigger(BaseTrigger):
+    """Wait until everything asked for is ready.
+
+    The parameters are those of
+    :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`, and further:
+
+    :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
+    :param deadline: ISO 8601; when to give up. Without it, shortly before Airflow's own time-out.
+    :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3).
+    :param pushes_result: then also store the answer as the task's result.
+    """
+
+    def __init__(
+        self,
+        *,
+        partition_registry_conn_id: str,
+        source_name: str | None = None,
+        requires: Sequence[Requirement] | None = None,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        published_after: Instant | None = None,
+        grain: str | float | None = None,
+        timezone: str = "UTC",
+        on_failed: OnFailed = "wait",
+        on_missing_source: OnMissingSource = "fail",
+        poll_interval: float = 60.0,
+        deadline: str | None = None,
+        ends_task: bool = False,
+        pushes_result: bool = True,
+    ) -> None:
+        super().__init__()
+        self.partition_registry_conn_id = partition_registry_conn_id
+        self.source_name = source_name
+        self.requires = requires
+        self.start = start
+        self.end = end
+        self.published_after = published_after
+        self.grain = grain
+        self.timezone = timezone
+        self.on_failed = on_failed
+        self.on_missing_source = on_missing_source
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+        self.ends_task = ends_task
+        self.pushes_result = pushes_result
+        self._context: Mapping[str, Any] = {}
+        self._missing = ""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Where to find the class, and what to call it with."""
+        return _serialized(
+            self,
+            "partition_registry_conn_id",
+            "source_name",
+            "requires",
+            "start",
+            "end",
+            "published_after",
+            "grain",
+            "timezone",
+            "on_failed",
+            "on_missing_source",
+            "poll_interval",
+            "deadline",
+            "ends_task",
+            "pushes_result",
+        )
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Called by Airflow 3.3 when the task starts in the triggerer: the one chance to see the run."""
+        super().render_template_fields(context, jinja_env)
+        self._context = context
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield one event: how the wait ended."""
+        try:
+            wait = self._what_to_wait_for()
+            watcher = await _watcher_of(self.partition_registry_conn_id)
+            result = await self._until_ready(wait, watcher)
+        except (RegistryError, AirflowNotFoundException) as error:
+            self.log.error("%s", error)
+            code = getattr(error, "code", "no_connection")
+            yield TriggerEvent({"status": "failed", "code": code, "message": str(error)})
+            return
+        if result is None:
+            yield TriggerEvent({"status": "timeout", "message": self._missing})
+        elif self.ends_task:
+            if self.pushes_result and self.task_instance is not None:
+                await push_result(self.task_instance, result)
+            yield TaskSuccessEvent()
+        else:
+            yield TriggerEvent({"status": "ready", "result": result})
+
+    def _what_to_wait_for(self) -> Wait:
+        grain = self.grain
+        return Wait.of_run(
+            self._context,
+            source_name=self.source_name,
+            requires=self.requires,
+            start=self.start,
+            end=self.end,
+            published_after=self.published_after,
+            grain=timedelta(seconds=grain) if isinstance(grain, (int, float)) else grain,
+            timezone=self.timezone,
+            on_failed=self.on_failed,
+            on_missing_source=self.on_missing_source,
+        )
+
+    async def _until_ready(self, wait: Wait, watcher: Watcher) -> Any:
+        """The result, or None when the time is over; ``_missing`` then says what was missing."""
+        self._missing = "The registry has not answered in time."
+        try:
+            async with asyncio.timeout(_seconds_until(self._deadline())):
+                async with aclosing(watcher.watch(wait.questions, self.poll_interval)) as updates:
+                    async for news in updates:
+                        if (result := self._take(news, wait)) is not None:
+                            return result
+        except TimeoutError:
+            self.log.info("Time is over.")
+        return None
+
+    def _take(self, news: News, wait: Wait) -> Any:
+        if news.answers is None:
+            self._missing = f"The registry does not answer: {news.trouble}"
+            self.log.warning("%s Waiting goes on.", self._missing)
+            return None
+        result = wait.result(news.answers)
+        self._missing = wait.explanation(news.answers)
+        self.log.info("%s", self._missing or "Ready.")
+        return result
+
+    def _deadline(self) -> datetime | None:
+        if self.deadline is not None:
+            return datetime.fromisoformat(self.deadline)
+        timeout_after = getattr(self, "timeout_after", None)  # set by Airflow 3.3
+        if timeout_after is None:
+            return None
+        if timeout_after.tzinfo is None:
+            timeout_after = timeout_after.replace(tzinfo=UTC)
+        return timeout_after - timedelta(seconds=TIMEOUT_MARGIN)
+
+
+class PartitionLockTrigger(BaseTrigger):
+    """Wait until nobody else's lock is in the way. The operator that waits then tries again to take it.
+
+    :param start: first instant of the partition, ISO 8601.
+    :param end: first instant after it, ISO 8601.
+    :param holder: identity of the holder that wants the lock.
+    :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
+    :param deadline: ISO 8601; when to give up, or None.
+    """
+
+    def __init__(
+        self,
+        *,
+        partition_registry_conn_id: str,
+        source_name: str,
+        provider_name: str,
+        start: str,
+        end: str,
+        holder: str,
+        exclusive: bool = False,
+        poll_interval: float = 60.0,
+        deadline: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.partition_registry_conn_id = partition_registry_conn_id
+        self.source_name = source_name
+        self.provider_name = provider_name
+        self.start = start
+        self.end = end
+        self.holder = holder
+        self.exclusive = exclusive
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Where to find the class, and what to call it with."""
+        return _serialized(
+            self,
+            "partition_registry_conn_id",
+            "source_name",
+            "provider_name",
+            "start",
+            "end",
+            "holder",
+            "exclusive",
+            "poll_interval",
+            "deadline",
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield one event, also when the time is over or the registry refuses: the operator finds out."""
+        interval = Interval(self.start, self.end)
+        await asyncio.sleep(RESUME_NOT_BEFORE)
+        try:
+            watcher = await _watcher_of(self.partition_registry_conn_id)
+            async with asyncio.timeout(_seconds_until(self.deadline and datetime.fromisoformat(self.deadline))):
+                await self._until_free(interval, watcher)
+        except TimeoutError:
+            self.log.info("Time is over.")
+        except (RegistryError, AirflowNotFoundException) as error:
+            self.log.error("%s", error)
+        yield TriggerEvent({"status": "try_again"})
+
+    async def _until_free(self, interval: Interval, watcher: Watcher) -> None:
+        question = Question(self.source_name, interval)
+        async with aclosing(watcher.watch([question], self.poll_interval)) as updates:
+            async for news in updates:
+                if news.trouble is not None:
+                    self.log.warning("The registry does not answer: %s Waiting goes on.", news.trouble)
+                elif self._is_free(interval, news):
+                    return
+
+    def _is_free(self, interval: Interval, news: News) -> bool:
+        (answer,) = news.answers or ()
+        if not isinstance(answer, Readiness):
+            return True
+        found = conflicts(answer.blockers, self.provider_name, interval, Holder(self.holder), self.exclusive)
+        return all(blocker.state is PartitionState.EXPIRED for blocker in found)
+
+
+async def _watcher_of(conn_id: str) -> Watcher:
+    """The watcher that all triggers of this triggerer on the same registry share."""
+    try:
+        connection = await get_async_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise missing_connection(conn_id) from error
+    settings = settings_of(connection)
+    return shared_watcher(settings.url, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
+
+
+def _serialized(trigger: BaseTrigger, *names: str) -> tuple[str, dict[str, Any]]:
+    kind = type(trigger)
+    return f"{kind.__module__}.{kind.__qualname__}", {name: getattr(trigger, name) for name in names}
+
+
+def _seconds_until(deadline: datetime | None) -> float | None:
+    return None if deadline is None else max(0.0, (deadline - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,210 @@
+"""One real, isolated Airflow instance, of whichever version a virtual environment holds."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from testbed.airflow_api import Airflow2Api, Airflow3Api, AirflowApi
+from testbed.airflow_settings import (
+    WEBSERVER_CONFIG_2,
+    complete_environment,
+    component_commands,
+    default_settings,
+    installed_version,
+)
+from testbed.http_json import TRANSIENT_ERRORS, ApiError
+from testbed.processes import (
+    Child,
+    TestbedError,
+    free_port,
+    new_temporary_folder,
+    stop_together,
+    wait_until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+WARM_UP_DAG = "testbed_warm_up"
+
+# What the health page calls the programs that answer for themselves there; the server answers for itself.
+HEALTH_NAMES = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
+
+
+class AirflowInstance:
+    """An Airflow with its own home, metadata database, DAGs and port, for the length of a ``with`` block.
+
+    :param programs: the ``bin`` folder of the virtual environment it runs from
+    :param name: what messages call it
+    :param metadata_url: its metadata database; by default SQLite, except on 2.11, which would run one task
+        at a time on it
+    :param settings: ``AIRFLOW__...`` variables over :func:`~testbed.airflow_settings.default_settings`;
+        ``None`` as a value means Airflow's own default
+    :param environment: further variables for every process, such as ``AIRFLOW_CONN_...`` or ``PYTHONPATH``
+    :param home: where everything it writes stays; by default a temporary folder that goes at the end
+    :param port: of its web server
+    """
+
+    def __init__(
+        self,
+        programs: Path | str,
+        *,
+        name: str = "airflow",
+        metadata_url: str | None = None,
+        settings: Mapping[str, str | None] | None = None,
+        environment: Mapping[str, str] | None = None,
+        home: Path | None = None,
+        port: int | None = None,
+    ) -> None:
+        programs = Path(programs).absolute()
+        self.name = name
+        self.version = installed_version(programs)
+        if self.version.major == 2 and metadata_url is None:
+            raise TestbedError(
+                f"Airflow {self.version} needs a PostgreSQL metadata database: pass metadata_url"
+            )
+        self.home = home or new_temporary_folder(name)
+        self.dags_folder = self.home / "dags"
+        self.logs_folder = self.home / "logs"
+        self.ui_url = f"http://127.0.0.1:{port or free_port()}/"
+        self.api = self._make_api()
+        self._environment = complete_environment(
+            programs,
+            default_settings(self.version, self.home, self.ui_url, metadata_url),
+            settings or {},
+            environment or {},
+        )
+        self._programs = programs
+        self._is_migrated = False
+        self.components = {
+            component: self._child(component, command)
+            for component, command in component_commands(self.version).items()
+        }
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __str__(self) -> str:
+        return f"{self.name} (Airflow {self.version})"
+
+    @property
+    def login_hint(self) -> str:
+        return f"{self.ui_url} needs no login: every visitor of this instance is an administrator"
+
+    def add_dags(self, *sources: Path) -> None:
+        """Copy DAG files, or the contents of folders, into the DAG folder."""
+        for source in sources:
+            if source.is_dir():
+                no_caches = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, self.dags_folder, dirs_exist_ok=True, ignore=no_caches)
+            else:
+                self.dags_folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, self.dags_folder)
+
+    def start(self, timeout: float = 180) -> None:
+        """Start everything; back when all parts say that they are healthy."""
+        self.add_dags(Path(__file__).parent / "dags")
+        if self.version.major == 2:
+            (self.home / "webserver_config.py").write_text(WEBSERVER_CONFIG_2)
+        self._migrate()
+        beginning = datetime.datetime.now(datetime.UTC)
+        try:
+            for child in self.components.values():
+                child.start()
+            self._wait_until_healthy(beginning, timeout)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> bool:
+        """Stop everything, the home stays; whether nothing had to be killed."""
+        return stop_together(self.components.values())
+
+    def kill(self, component: str) -> None:
+        """End one component as a power cut would, with the tasks or triggers it runs."""
+        self.components[component].kill()
+
+    def restart(self, component: str, timeout: float = 120) -> None:
+        """Stop one component, if it runs, and start it; back when it is healthy."""
+        child = self.components[component]
+        child.stop()
+        beginning = datetime.datetime.now(datetime.UTC)
+        child.start()
+        self._wait_until_healthy(beginning, timeout, only=component)
+
+    def warm_up(self, timeout: float = 180) -> float:
+        """Run one trivial DAG, since the first task of an instance takes seconds more; how long it took."""
+        self.api.wait_until_parsed(WARM_UP_DAG, timeout)
+        beginning = time.monotonic()
+        self.api.unpause(WARM_UP_DAG)
+        run_id = self.api.trigger_run(WARM_UP_DAG)
+        if self.api.wait_for_run(WARM_UP_DAG, run_id, timeout) != "success":
+            raise TestbedError(f"{self}: even a trivial task fails\n{self.log_tails()}")
+        return time.monotonic() - beginning
+
+    def is_healthy(self, since: datetime.datetime | None = None, only: str | None = None) -> bool:
+        """Whether all components, or the one, are well, with a sign of life after ``since``.
+
+        Airflow goes on calling a dead component healthy for half a minute, which must not fool a restart.
+        """
+        try:
+            heartbeats = self.api.heartbeats()
+        except (*TRANSIENT_ERRORS, ApiError):
+            return False
+        expected = {"metadatabase"}
+        expected |= {
+            HEALTH_NAMES[each] for each in HEALTH_NAMES.keys() & {only or each for each in self.components}
+        }
+        return all(part in heartbeats and (since is None or heartbeats[part] > since) for part in expected)
+
+    def run_airflow(self, *arguments: str, timeout: float = 180) -> None:
+        """Run one command of Airflow's own command line; its output is in a log file."""
+        command = Child(
+            f"airflow {' '.join(arguments)} of {self}",
+            [self._programs / "airflow", *arguments],
+            self.logs_folder / f"airflow-{'-'.join(arguments)[:60].replace('/', '_')}.log",
+            environment=self._environment,
+        )
+        command.start()
+        if command.wait_for_exit(timeout) != 0:
+            raise TestbedError(f"{command.name} failed\n{command.log_tail()}")
+
+    def log_tails(self) -> str:
+        return "\n".join(child.log_tail() for child in self.components.values())
+
+    def _migrate(self) -> None:
+        if not self._is_migrated:
+            self.run_airflow("db", "migrate")
+            self._is_migrated = True
+
+    def _wait_until_healthy(self, since: datetime.datetime, timeout: float, only: str | None = None) -> None:
+        wait_until(
+            lambda: self.is_healthy(since, only),
+            what=f"{self} to be healthy",
+            timeout=timeout,
+            children=[self.components[only]] if only else self.components.values(),
+            interval=0.3,
+        )
+
+    def _make_api(self) -> AirflowApi:
+        return Airflow2Api(self.ui_url) if self.version.major == 2 else Airflow3Api(self.ui_url)
+
+    def _child(self, component: str, command: list[str]) -> Child:
+        program, *arguments = command
+        return Child(
+            f"{component} of {self}",
+            [self._programs / program, *arguments],
+            self.logs_folder / f"{component}.log",
+            environment=self._environment,
+        )

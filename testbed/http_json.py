@@ -1,0 +1,69 @@
+"""JSON over HTTP to servers of this machine, with the patience that a busy machine asks for."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from testbed.processes import TestbedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json = Any
+
+# The first requests to a server that has just started can hang for 10 s and more.
+REQUEST_TIMEOUT = 60.0
+ATTEMPTS = 5
+TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
+TRANSIENT_ERRORS = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
+
+# A proxy of the machine must not come between us and 127.0.0.1.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class ApiError(TestbedError):
+    """The server refused a request."""
+
+    def __init__(self, method: str, url: str, status: int, answer: str) -> None:
+        super().__init__(f"{method} {url}: {status} {answer[:2000]}")
+        self.status = status
+
+
+def request_json(
+    method: str,
+    url: str,
+    body: Json = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+    attempts: int = ATTEMPTS,
+) -> Json:
+    """Send one request, again while the server has passing trouble; the decoded answer, ``None`` if empty.
+
+    :raise ApiError: the server refused it
+    """
+    data = None if body is None else json.dumps(body, default=str).encode()
+    defaults = {"Content-Type": "application/json", "Accept": "application/json"}
+    request = urllib.request.Request(url, data, defaults | dict(headers or {}), method=method)
+    for attempt in range(1, attempts + 1):
+        try:
+            return _send(request)
+        except urllib.error.HTTPError as error:
+            answer = error.read().decode(errors="replace")
+            if error.code not in TRANSIENT_STATUS or attempt == attempts:
+                raise ApiError(method, url, error.code, answer) from None
+        except TRANSIENT_ERRORS:
+            if attempt == attempts:
+                raise
+        time.sleep(0.5 * attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _send(request: urllib.request.Request) -> Json:
+    with _opener.open(request, timeout=REQUEST_TIMEOUT) as response:
+        answer = response.read()
+    return json.loads(answer) if answer else None
