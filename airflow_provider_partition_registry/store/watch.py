@@ -14,7 +14,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -79,7 +79,7 @@ class Watcher:
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
-    async def watch(self, questions: Iterable[Question], poll_interval: float) -> AsyncIterator[News]:
+    async def watch(self, questions: Iterable[Question], poll_interval: float) -> AsyncGenerator[News, None]:
         """Yield the answers now, and again whenever they change.
 
         :param poll_interval: seconds between two questions at most; wake-ups only shorten it.

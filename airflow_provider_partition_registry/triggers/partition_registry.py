@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
-from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
 from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
@@ -160,14 +160,10 @@ class PartitionReadinessTrigger(BaseTrigger):
         return result
 
     def _deadline(self) -> datetime | None:
-        if self.deadline is not None:
-            return datetime.fromisoformat(self.deadline)
         timeout_after = getattr(self, "timeout_after", None)  # set by Airflow 3.3
-        if timeout_after is None:
-            return None
-        if timeout_after.tzinfo is None:
-            timeout_after = timeout_after.replace(tzinfo=UTC)
-        return timeout_after - timedelta(seconds=TIMEOUT_MARGIN)
+        if self.deadline is not None or timeout_after is None:
+            return _to_datetime(self.deadline)
+        return to_instant(timeout_after) - timedelta(seconds=TIMEOUT_MARGIN)
 
 
 class PartitionLockTrigger(BaseTrigger):
@@ -225,7 +221,7 @@ class PartitionLockTrigger(BaseTrigger):
         await asyncio.sleep(RESUME_NOT_BEFORE)
         try:
             watcher = await _watcher_of(self.partition_registry_conn_id)
-            async with asyncio.timeout(_seconds_until(self.deadline and datetime.fromisoformat(self.deadline))):
+            async with asyncio.timeout(_seconds_until(_to_datetime(self.deadline))):
                 await self._until_free(interval, watcher)
         except TimeoutError:
             self.log.info("Time is over.")
@@ -263,6 +259,10 @@ async def _watcher_of(conn_id: str) -> Watcher:
 def _serialized(trigger: BaseTrigger, *names: str) -> tuple[str, dict[str, Any]]:
     kind = type(trigger)
     return f"{kind.__module__}.{kind.__qualname__}", {name: getattr(trigger, name) for name in names}
+
+
+def _to_datetime(text: str | None) -> datetime | None:
+    return None if text is None else to_instant(text)
 
 
 def _seconds_until(deadline: datetime | None) -> float | None:

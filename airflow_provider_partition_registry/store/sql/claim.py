@@ -181,7 +181,8 @@ class Claim:
                 **from_partition(registered),
             )
         )
-        self.partition = replace(registered, id=result.inserted_primary_key[0])
+        key: Any = result.inserted_primary_key
+        self.partition = replace(registered, id=key[0])
         self._write_event(Change(registered, EventType.PARTITION_REGISTERED))
         return self.partition
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 from typing import Any
 
 import psycopg2
@@ -28,20 +28,20 @@ class PostgresListener(Listener):
             # Not a pooled connection: LISTEN belongs to a session for as long as it lasts.
             self._connection: Any = database.engine.raw_connection()
             self._connection.detach()
-            driver = self._connection.dbapi_connection
+            driver: Any = self._connection.dbapi_connection
             driver.set_isolation_level(extensions.ISOLATION_LEVEL_AUTOCOMMIT)
             with driver.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
+            self._selector = selectors.DefaultSelector()
+            self._selector.register(driver, selectors.EVENT_READ)
         except (sqlalchemy_errors.DBAPIError, sqlalchemy_errors.TimeoutError, psycopg2.Error) as error:
             raise self._lost(error) from error
 
     def wait(self, timeout: float) -> frozenset[str]:
         driver = self._connection.dbapi_connection
         try:
-            if not driver.notifies:
-                readable, _, _ = select.select([driver], [], [], timeout)
-                if readable:
-                    driver.poll()
+            if not driver.notifies and self._selector.select(timeout):
+                driver.poll()
             heard = frozenset(notification.payload for notification in driver.notifies)
             driver.notifies.clear()
         except (psycopg2.Error, OSError, ValueError) as error:
@@ -49,6 +49,7 @@ class PostgresListener(Listener):
         return heard
 
     def close(self) -> None:
+        self._selector.close()
         self._connection.close()
 
     def _lost(self, error: Exception) -> StoreUnavailableError:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Integer, Text, column, table
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql import Select
+from sqlalchemy.sql.selectable import CompoundSelect
 
 from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.store.sql.types import UtcInstant, to_microseconds
@@ -44,9 +45,9 @@ class _Compiled(NamedTuple):
 class QuestionStatement:
     """A statement that selects from ``question`` and holds no bound parameters of its own."""
 
-    def __init__(self, statement: Select) -> None:
+    def __init__(self, statement: Select | CompoundSelect) -> None:
         self._statement = statement
-        self._row = namedtuple("Row", [each.name for each in statement.selected_columns])  # noqa: PYI024 - dynamic
+        self._row: Any = namedtuple("Row", [each.name for each in statement.selected_columns])
         self._compiled: dict[str, _Compiled] = {}
 
     def ask(self, connection: Connection, questions: Iterable[NumberedQuestion]) -> list[Any]:

@@ -117,7 +117,7 @@ _published, _published_length = partition.alias("published"), length_class.alias
 
 def _row(kind: str, n: Column, start: Column, end: Column, **known: Column) -> list[Column]:
     """A row of the explanation; of the columns for blockers those that are not known are NULL."""
-    columns = [n.label("n"), literal(kind).label("kind"), start.label("interval_start"), end.label("interval_end")]
+    columns: list[Column] = [n.label("n"), literal(kind).label("kind"), start.label("interval_start"), end.label("interval_end")]
     padded = {
         "as_of": event.c.position,
         "now": DatabaseNow(),

@@ -12,7 +12,6 @@ from sqlalchemy.sql import Executable
 
 from airflow_provider_partition_registry.domain import locking
 from airflow_provider_partition_registry.domain.errors import (
-    InvalidIntervalError,
     InvalidTokenError,
     PartitionAlreadyRegisteredError,
     ProviderAlreadyRegisteredError,
@@ -64,8 +63,8 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
 
         def register(connection: Connection) -> Source:
             now = self._time_of(connection)
-            added = {"name": source_name, "owner": owner, "registered_at": now}
-            source_id = _insert(connection, insert(source).values(**added))
+            added = insert(source).values(name=source_name, owner=owner, registered_at=now)
+            source_id = _insert(connection, added)
             if source_id is None:
                 raise SourceAlreadyRegisteredError(source_name)
             connection.execute(
@@ -81,7 +80,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
                 source_name=source_name,
                 details={"owner": owner},
             )
-            return Source(id=source_id, **added)
+            return Source(source_name, owner, now, source_id)
 
         return SourceRegistration(self._write(register), token.text)
 
@@ -92,19 +91,16 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
             source_id, source_name = _source_of_token(connection, access_token)
             lock_source(connection, source_name)
             now = self._time_of(connection)
-            provider_id = _insert(connection, insert(provider).values(name=provider_name, registered_at=now))
-            is_new = provider_id is not None
-            if not is_new:
-                provider_id = connection.execute(
-                    select(provider.c.id).where(provider.c.name == provider_name)
-                ).scalar_one()
-            granted = {"source_id": source_id, "provider_id": provider_id, "granted_at": now}
+            new_id = _insert(connection, insert(provider).values(name=provider_name, registered_at=now))
+            provider_id = new_id or _id_of_provider(connection, provider_name)
             if _is_granted(connection, source_id, provider_id):
                 raise ProviderAlreadyRegisteredError(provider_name, source_name)
-            connection.execute(insert(grant).values(**granted))
+            connection.execute(
+                insert(grant).values(source_id=source_id, provider_id=provider_id, granted_at=now)
+            )
             write_event(
                 connection,
-                EventType.PROVIDER_REGISTERED if is_new else EventType.GRANTED,
+                EventType.PROVIDER_REGISTERED if new_id else EventType.GRANTED,
                 at=now,
                 source_id=source_id,
                 source_name=source_name,
@@ -275,7 +271,8 @@ def _insert(connection: Connection, statement: Executable) -> int | None:
     """Insert a row whose name must be new; None if somebody else has it, however narrow the race."""
     try:
         with connection.begin_nested():
-            return int(connection.execute(statement).inserted_primary_key[0])
+            key: Any = connection.execute(statement).inserted_primary_key
+            return int(key[0])
     except exc.IntegrityError:
         return None
 
@@ -290,6 +287,10 @@ def _source_of_token(connection: Connection, text: str) -> tuple[int, str]:
     if not tokens.is_secret(secret, row.secret_hash if row else "") or row is None:
         raise InvalidTokenError
     return row.id, row.name
+
+
+def _id_of_provider(connection: Connection, provider_name: str) -> int:
+    return int(connection.execute(select(provider.c.id).where(provider.c.name == provider_name)).scalar_one())
 
 
 def _is_granted(connection: Connection, source_id: int, provider_id: int) -> bool:

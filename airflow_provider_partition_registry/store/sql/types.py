@@ -30,7 +30,7 @@ def from_microseconds(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-class UtcInstant(TypeDecorator):  # type: ignore[type-arg] - not generic on SQLAlchemy 1.4
+class UtcInstant(TypeDecorator):
     """An instant, kept as microseconds since 1970 in UTC.
 
     Native timestamp types lose zones (SQLite), shift with the session's time zone (PostgreSQL) and cannot be
