@@ -1,0 +1,68 @@
+# The only entry points, for people and CI alike. Needed: make, git and Python 3.11 or later; everything else is
+# installed into .venvs on first use, from the versions in uv.lock.
+
+PYTHON ?= python3
+VENVS := .venvs
+UV := $(VENVS)/tools/bin/uv
+CORE := $(VENVS)/core
+AIRFLOW_2 := $(VENVS)/airflow-2
+AIRFLOW_3 := $(VENVS)/airflow-3
+# Airflow 2.11 runs on Python up to 3.12; where the machine's is newer, uv finds or fetches one that fits.
+PYTHON_2 := $(shell $(PYTHON) -c "import sys; print(sys.executable if sys.version_info < (3, 13) else '>=3.11,<3.13')")
+PYTEST := bin/python -m pytest -q
+
+# What a shell happens to set must not decide how Airflow or the tests behave.
+unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test check lint bench clean environments lock help
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coordinate through a registry (REGISTRY_URL=..., KEEP=1)
+	@$(AIRFLOW_3)/bin/python -m demo
+
+test: environments lint ## All tests, in every environment that the package supports
+	$(CORE)/$(PYTEST) tests/unit tests/cli tests/contract tests/races
+	$(AIRFLOW_2)/$(PYTEST) tests/contract tests/airflow
+	$(AIRFLOW_3)/$(PYTEST) tests/airflow
+	$(AIRFLOW_3)/$(PYTEST) tests/system
+
+check: $(CORE)/.ready lint ## The everyday subset, under three minutes
+	$(CORE)/$(PYTEST) tests/unit tests/cli tests/contract -m "not postgres"
+
+lint: $(AIRFLOW_3)/.ready ## Style, types, and which module may import which
+	$(AIRFLOW_3)/bin/ruff check
+	$(AIRFLOW_3)/bin/ruff format --check
+	$(AIRFLOW_3)/bin/mypy
+	$(AIRFLOW_3)/bin/lint-imports --no-cache
+
+bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few minutes
+	$(AIRFLOW_3)/bin/python -m benchmarks
+
+clean: ## Remove everything that was installed or written
+	rm -rf $(VENVS) .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: $(UV) ## Resolve the dependencies anew
+	$(UV) lock --upgrade
+
+environments: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready
+
+$(UV):
+	$(PYTHON) -m venv $(VENVS)/tools
+	$(VENVS)/tools/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+
+# The package itself runs from this folder here, without its dependency Airflow.
+$(CORE)/.ready: uv.lock pyproject.toml | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(CORE) $(UV) sync --quiet --frozen --python $(PYTHON) --only-group core --only-group test
+	@touch $@
+
+$(AIRFLOW_2)/.ready: uv.lock pyproject.toml | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(AIRFLOW_2) $(UV) sync --quiet --frozen --python "$(PYTHON_2)" --group airflow-2
+	@touch $@
+
+$(AIRFLOW_3)/.ready: uv.lock pyproject.toml | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(AIRFLOW_3) $(UV) sync --quiet --frozen --python $(PYTHON) --group airflow-3
+	@touch $@
