@@ -268,6 +268,6 @@ def missing_connection(conn_id: str) -> RegistryConnectionNotFoundError:
 def settings_of(connection: Connection) -> RegistrySettings:
     """Read a connection, and keep what is secret in it out of the logs."""
     settings = RegistrySettings.of_connection(connection)
-    if connection.password:
-        mask_secret(connection.password)
+    for secret in settings.secrets:
+        mask_secret(secret)
     return settings

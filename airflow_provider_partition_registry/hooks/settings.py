@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, open_store
@@ -35,7 +35,7 @@ class RegistrySettings:
     :param timeout: seconds after which a call gives up.
     """
 
-    url: str
+    url: str = field(repr=False)
     provider: str | None = None
     instance: str | None = None
     timeout: float = DEFAULT_TIMEOUT
@@ -59,9 +59,10 @@ class RegistrySettings:
         )
 
     @property
-    def is_embedded(self) -> bool:
-        """Whether the registry is a file, which only processes of one host can share."""
-        return self.url.startswith("sqlite")
+    def secrets(self) -> list[str]:
+        """What must not appear in a log: the password, as it is and as the URL has it."""
+        password = urlsplit(self.url).password or ""
+        return list(dict.fromkeys(secret for secret in (unquote(password), password) if secret))
 
     def open(self, *, pool_size: int = 1) -> RegistryStore:
         """Open the registry."""
@@ -82,29 +83,20 @@ def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
         )
     if host.startswith("sqlite:"):
         return host
-    if "://" not in host:
-        host = f"postgresql://{host}"
-    given = urlsplit(host)
-    query = [given.query] if given.query else []
-    if extra.get("sslmode"):
-        query.append(urlencode({"sslmode": extra["sslmode"]}))
-    return urlunsplit(
-        (
-            given.scheme,
-            _authority(connection, given.netloc),
-            given.path.strip("/") and given.path or f"/{connection.schema or ''}",
-            "&".join(query),
-            "",
-        )
-    )
+    given = urlsplit(host if "://" in host else f"postgresql://{host}")
+    path = given.path if given.path.strip("/") else f"/{connection.schema or ''}"
+    sslmode = urlencode({"sslmode": extra["sslmode"]}) if "sslmode" in extra else ""
+    query = "&".join(part for part in (given.query, sslmode) if part)
+    return urlunsplit((given.scheme, _authority(connection, given), path, query, ""))
 
 
-def _authority(connection: Connection, given: str) -> str:
-    credentials, at, address = given.rpartition("@")
-    if not at and connection.login:
+def _authority(connection: Connection, given: SplitResult) -> str:
+    """``user:password@host:port``, with what the URL leaves out taken from the connection's fields."""
+    credentials, _, address = given.netloc.rpartition("@")
+    if not given.username and connection.login:
         credentials = quote(connection.login, safe="")
-        if connection.password:
-            credentials += f":{quote(connection.password, safe='')}"
+    if credentials and given.password is None and connection.password:
+        credentials += f":{quote(connection.password, safe='')}"
     # Port 0 is what Airflow's connection test sends for an empty field.
     if connection.port and ":" not in address.rpartition("]")[2]:
         address = f"{address}:{connection.port}"

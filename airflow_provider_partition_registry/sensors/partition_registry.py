@@ -114,9 +114,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
             if value not in ("wait", "fail"):
                 raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
         # On the instance, never the class: mapped tasks must expand their arguments on a worker first.
-        if deferrable and CAN_START_FROM_TRIGGER and not any(
-            _needs_worker(getattr(self, name)) for name in self.template_fields
-        ):
+        if deferrable and CAN_START_FROM_TRIGGER and not self._needs_worker():
             self.start_from_trigger = True
             self.start_trigger_args = self._start_trigger_args()
 
@@ -200,6 +198,11 @@ class PartitionReadinessSensor(BaseSensorOperator):
             on_missing_source=self.on_missing_source,
         )
 
+    def _needs_worker(self) -> bool:
+        """Whether the parameters can be rendered on a worker only: a triggerer has neither results nor DAG files."""
+        own_jinja = self.has_dag() and (self.dag.user_defined_macros or self.dag.user_defined_filters)
+        return bool(own_jinja) or any(_is_of_other_tasks(getattr(self, name)) for name in self.template_fields)
+
     def _resolved(self, wait: Wait) -> dict[str, Any]:
         """The wait as a trigger's arguments, with nothing left that only a run can tell."""
         requirements = [_as_requirement(question) for question in wait.questions]
@@ -242,12 +245,12 @@ def _as_requirement(question: Question) -> dict[str, Any]:
     }
 
 
-def _needs_worker(value: Any) -> bool:
-    """Whether a parameter can be rendered on a worker only: results of other tasks are out of a triggerer's reach."""
+def _is_of_other_tasks(value: Any) -> bool:
+    """Whether a parameter needs the results of other tasks."""
     if isinstance(value, Mapping):
-        return any(_needs_worker(item) for item in value.values())
+        return any(_is_of_other_tasks(item) for item in value.values())
     if isinstance(value, (list, tuple)):
-        return any(_needs_worker(item) for item in value)
+        return any(_is_of_other_tasks(item) for item in value)
     if isinstance(value, str):
         return bool(_OTHER_TASKS.search(value))
     return hasattr(value, "resolve")  # an XComArg

@@ -27,7 +27,7 @@ from airflow_provider_partition_registry.store.base import Answer, RegistryReade
 
 T = TypeVar("T")
 
-SHORTEST_PAUSE = 0.02  # seconds between two questions: a burst of wake-ups becomes one
+SHORTEST_PAUSE = 0.02  # seconds after an answer before the next question: a burst of wake-ups becomes one
 EXPLANATION_PAUSE = 2.0  # seconds between two explanations; they cost far more than the mere answer
 LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it looks up from listening this often
 LONGEST_BACK_OFF = 60.0
@@ -103,8 +103,12 @@ class Watcher:
         if self._waiters and (self._running is None or self._running.done()):
             # An empty context: what is logged on behalf of all must not land in the log of whoever came first.
             self._running = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
-            # Somebody may come while the last one's connections are being closed.
-            self._running.add_done_callback(lambda _: self._ensure_running())
+            self._running.add_done_callback(self._run_again)
+
+    def _run_again(self, ended: asyncio.Task[None]) -> None:
+        """Serve whoever came while the connections of those before were being closed."""
+        if not ended.cancelled():
+            self._ensure_running()
 
     async def _run(self) -> None:
         threads = ThreadPoolExecutor(2, thread_name_prefix="partition-registry")
@@ -162,9 +166,13 @@ class Watcher:
         return min((waiter.poll_interval for waiter in self._waiters), default=0.0)
 
     async def _pause(self, asked_at: float, seconds: float) -> None:
+        answered_at = time.monotonic()
+        # However fast news come in, asking takes no more than half of the time.
+        rest = max(SHORTEST_PAUSE, answered_at - asked_at)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
-        await asyncio.sleep(max(0.0, asked_at + SHORTEST_PAUSE - time.monotonic()))
+        await asyncio.sleep(max(0.0, answered_at + rest - time.monotonic()))
+
 
 def shared_watcher(key: str, open_reader: Callable[[], RegistryReader]) -> Watcher:
     """The watcher that all waiters with this key share in the running event loop.

@@ -1,8 +1,8 @@
-"""Does everything that is derived still follow from the partitions, and does every row keep what the rules promise?
+"""Verification: that what is derived follows from the partitions, and that the rows keep the rules.
 
-The answer is computed from the partitions alone: by another way than the one that maintains the derived tables, and
-inside the database, so that a million partitions travel nowhere. Verifying sees one moment and holds up nobody;
-repairing takes the lock of one source at a time.
+The answer is computed from the partitions alone: in another way than the one that maintains the derived
+tables, and inside the database, so that a million partitions travel nowhere. Verifying sees one moment and
+holds up nobody; repairing takes the lock of one source at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -92,7 +93,7 @@ REPAIRABLE = frozenset(
         DiscrepancyKind.HISTORY_COUNTER,
     }
 )
-"""What follows from other rows and can be computed anew. The rest is lost knowledge, for a person to decide on."""
+"""What follows from other rows and can be computed anew. The rest is lost; a person has to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class Discrepancy:
 
 
 def verify(database: Database) -> list[Discrepancy]:
-    """Compare what is derived with what the partitions say, as of one moment, without keeping any writer waiting.
+    """Compare what is derived with what the partitions say, as of one moment; no writer waits for it.
 
     :return: what is wrong; empty when all is well.
     :raises SchemaError: the database holds no registry, or one of another version.
@@ -132,7 +133,7 @@ def repair(database: Database) -> list[Discrepancy]:
     """
     wrong = [each for each in verify(database) if each.is_repairable]
     for source_name in sorted({each.source_name for each in wrong if each.source_name is not None}):
-        database.write(lambda connection, name=source_name: _repair_source(connection, name))
+        database.write(partial(_repair_source, source_name=source_name))
     if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
         database.write(_repair_history)
     return wrong
@@ -160,7 +161,7 @@ def _verify(connection: Connection) -> list[Discrepancy]:
 
 @contextmanager
 def _one_moment(connection: Connection) -> Iterator[None]:
-    """Let all statements see one snapshot, and take the time they need. Neither database makes writers wait for it."""
+    """Let all statements see one snapshot and take the time they need; no writer waits for it."""
     if connection.dialect.name == "sqlite":
         begin = ["BEGIN"]
     else:
@@ -197,9 +198,9 @@ def _sound_rows_of_the_source(rows: FromClause, *conditions: Column) -> Column:
 
 
 def _union(states: Sequence[str]) -> FromClause:
-    """What the partitions in one of the states cover together: seldom more than a few stretches, however many they are.
+    """What the partitions in one of the states cover together: a few stretches, however many they are.
 
-    A stretch begins where no earlier partition reaches; what had been reached by then is where the one before ended.
+    A stretch begins where no earlier partition reaches; the one before ended where they had reached.
     """
     chosen = _sound_rows_of_the_source(partition, partition.c.state.in_(states))
     start, end = _raw(partition.c.interval_start), _raw(partition.c.interval_end)
@@ -208,16 +209,19 @@ def _union(states: Sequence[str]) -> FromClause:
     begins = or_(each.c.reached.is_(None), each.c.reached < each.c.interval_start)
     last_end = select(func.max(end)).where(chosen).scalar_subquery()
     next_reached = func.lead(each.c.reached).over(order_by=each.c.interval_start)
-    return select(
-        each.c.interval_start, func.coalesce(next_reached, last_end).label("interval_end")
-    ).where(begins).cte("_and_".join(states))
+    return (
+        select(each.c.interval_start, func.coalesce(next_reached, last_end).label("interval_end"))
+        .where(begins)
+        .cte("_and_".join(states))
+    )
 
 
 def _edges(stretches: FromClause, condition: Column, **levels: int) -> list[Select]:
     """Where stretches start and end, and by how much each level rises there and falls."""
     return [
-        select(_raw(instant).label("at"), *[literal(level * sign).label(name) for name, level in levels.items()])
-        .where(condition)
+        select(
+            _raw(instant).label("at"), *[literal(level * sign).label(name) for name, level in levels.items()]
+        ).where(condition)
         for instant, sign in ((stretches.c.interval_start, 1), (stretches.c.interval_end, -1))
     ]
 
@@ -227,12 +231,16 @@ def _one_if(condition: Column) -> Column:
 
 
 def _stretches(edges: list[Select], value: Callable[[Any], Column]) -> Select:
-    """The longest stretches ``[interval_start, interval_end)`` on which a value of the levels stays the same, not 0."""
+    """The longest stretches ``[start, end)`` on which a value of the levels stays the same, and is not 0."""
     edge = union_all(*edges).subquery()
     names = [name for name in edge.c.keys() if name != "at"]  # noqa: SIM118 - iterating gives columns
-    step = select(edge.c.at, *[func.sum(edge.c[name]).label(name) for name in names]).group_by(edge.c.at).subquery()
-    so_far = {"order_by": step.c.at, "rows": (None, 0)}
-    level = select(step.c.at, *[func.sum(step.c[name]).over(**so_far).label(name) for name in names]).subquery()
+    step = (
+        select(edge.c.at, *[func.sum(edge.c[name]).label(name) for name in names])
+        .group_by(edge.c.at)
+        .subquery()
+    )
+    so_far = [func.sum(step.c[name]).over(order_by=step.c.at, rows=(None, 0)).label(name) for name in names]
+    level = select(step.c.at, *so_far).subquery()
     valued = select(level.c.at, value(level.c).label("value")).subquery()
     before = func.lag(valued.c.value, 1, 0).over(order_by=valued.c.at)
     compared = select(valued, before.label("before")).subquery()
@@ -324,13 +332,17 @@ CLASS_OF_LENGTH = case(
     else_=LARGEST_LENGTH_CLASS,
 )
 _used_classes = (
-    select(partition.c.source_id, CLASS_OF_LENGTH.label("length_class")).where(_is_sound(partition)).distinct()
+    select(partition.c.source_id, CLASS_OF_LENGTH.label("length_class"))
+    .where(_is_sound(partition))
+    .distinct()
 )
 
 
 def _missing_classes() -> Select:
     used = _used_classes.subquery()
-    kept = and_(length_class.c.source_id == used.c.source_id, length_class.c.length_class == used.c.length_class)
+    kept = and_(
+        length_class.c.source_id == used.c.source_id, length_class.c.length_class == used.c.length_class
+    )
     missing = (
         select(used).select_from(used.outerjoin(length_class, kept)).where(length_class.c.source_id.is_(None))
     ).subquery()
@@ -339,7 +351,9 @@ def _missing_classes() -> Select:
 
 def _wrong_classes() -> Select:
     used = _used_classes.subquery()
-    in_use = and_(length_class.c.source_id == used.c.source_id, length_class.c.length_class == used.c.length_class)
+    in_use = and_(
+        length_class.c.source_id == used.c.source_id, length_class.c.length_class == used.c.length_class
+    )
     right = case(
         *[
             (length_class.c.length_class == number, longest_of(number))
@@ -452,7 +466,7 @@ _CHECKS = (
 
 
 def _dangling_references(connection: Connection) -> list[Discrepancy]:
-    """Rows that name a source or provider that is not there; foreign keys prevent them where they are enforced."""
+    """Rows that name a source or provider that is not there, which enforced foreign keys prevent."""
     found = []
     for child in metadata.sorted_tables:
         for key in sorted(child.foreign_keys, key=lambda each: each.parent.name):
@@ -481,7 +495,9 @@ def _history(connection: Connection) -> list[Discrepancy]:
     counter, last = state.counter or 0, state.last or 0
     found = []
     if state.counters != 1 or counter < last:
-        what = f"the history's counter, {counter} in {state.counters} rows, while its last event is number {last}"
+        what = (
+            f"the history's counter, {counter} in {state.counters} rows, against a last event number {last}"
+        )
         found.append(_discrepancy(DiscrepancyKind.HISTORY_COUNTER, None, what, 1))
     lost = max(counter, last) - state.events
     if lost > 0:
@@ -528,7 +544,7 @@ def _rebuild_ready_intervals(connection: Connection, source_id: int) -> None:
 
 
 def _repair_history(connection: Connection) -> None:
-    """Let the counter go on from the last event. It is never lowered: followers would miss what comes next."""
+    """Let the counter go on from the last event. Never lower it: followers would miss what comes next."""
     _allow_time(connection)
     if connection.dialect.name != "sqlite":
         # Its one row may be missing, and so cannot be locked.
@@ -555,10 +571,7 @@ def _discrepancy(
     subject = "Registry" if source_name is None else f"Source {source_name!r}"
     shown = list(examples or ())
     rest = count - len(shown)
-    if shown:
-        detail = ", ".join(shown) + (f" and {rest} more" if rest else "")
-    else:
-        detail = str(count)
+    detail = ", ".join(shown) + (f" and {rest} more" if rest else "") if shown else str(count)
     return Discrepancy(
         kind=kind,
         source_name=source_name,

@@ -1,0 +1,7 @@
+"""``python -m airflow_provider_partition_registry.cli``."""
+
+from __future__ import annotations
+
+from airflow_provider_partition_registry.cli import main
+
+main()

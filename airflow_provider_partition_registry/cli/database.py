@@ -1,0 +1,140 @@
+"""The database below a registry: ``db upgrade``, ``db current`` and ``db verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from airflow_provider_partition_registry.cli.errors import ExitCode
+from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    SchemaMissingError,
+    SchemaNewerError,
+    SchemaOutdatedError,
+)
+from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, SQL_SCHEMES
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.sql.engine import Database
+    from airflow_provider_partition_registry.store.sql.verification import Discrepancy
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What ``db upgrade --json`` and ``db current --json`` print."""
+
+    database: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What ``db verify --json`` prints."""
+
+    database: str
+    repaired: tuple[Discrepancy, ...]
+    discrepancies: tuple[Discrepancy, ...]
+
+
+@click.group(no_args_is_help=False)
+def db() -> None:
+    """Create, upgrade and verify the tables of a registry."""
+
+
+@db.command()
+@common_options
+@click.pass_obj
+def upgrade(settings: Settings, as_json: bool) -> None:
+    """Create the tables, or bring them up to date. Does nothing if they are."""
+    from airflow_provider_partition_registry.store.sql import schema
+
+    with _open(settings) as database:
+        reached = Schema(database.name, schema.upgrade(database))
+    show(
+        reached,
+        lambda: f"The registry in {reached.database} is at schema {reached.revision}.",
+        as_json=as_json,
+    )
+
+
+@db.command()
+@common_options
+@click.pass_obj
+def current(settings: Settings, as_json: bool) -> None:
+    """Print the schema's revision. Fails (7) unless it is the one this version needs; changes nothing."""
+    with _open(settings) as database:
+        found = Schema(database.name, _fitting_revision(database))
+    show(found, lambda: found.revision, as_json=as_json)
+
+
+@db.command(
+    epilog="Exit codes: 0 all is well, 1 something is wrong; the others as in partition-registry --help."
+)
+@click.option(
+    "--repair",
+    "repairs",
+    is_flag=True,
+    help="Set right what follows from other rows. Writers of a source wait while it is their turn.",
+)
+@common_options
+@click.pass_context
+def verify(context: click.Context, repairs: bool, as_json: bool) -> None:
+    """Check that everything derived follows from the partitions. May run beside readers and writers."""
+    from airflow_provider_partition_registry.store.sql import verification
+
+    with _open(context.ensure_object(Settings)) as database:
+        _fitting_revision(database)
+        repaired = verification.repair(database) if repairs else []
+        found = Verification(database.name, tuple(repaired), tuple(verification.verify(database)))
+    show(found, lambda: _verification_text(found, repairs), as_json=as_json)
+    context.exit(ExitCode.NO if found.discrepancies else ExitCode.DONE)
+
+
+@contextmanager
+def _open(settings: Settings) -> Iterator[Database]:
+    url = settings.require_url()
+    if url.partition(":")[0].lower() not in SQL_SCHEMES:
+        raise InvalidInputError(
+            "The db commands work on the database itself: its URL starts with postgresql:// or sqlite:///."
+        )
+    from airflow_provider_partition_registry.store.sql.engine import Database
+
+    database = Database(url, pool_size=1, timeout=DEFAULT_TIMEOUT)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _fitting_revision(database: Database) -> str:
+    """The schema's revision, if it fits; unlike the store's own check this creates and upgrades nothing."""
+    from airflow_provider_partition_registry.store.sql import schema
+
+    if database.is_sqlite and not Path(str(database.url.database)).exists():
+        raise SchemaMissingError(database.name)  # Connecting would leave an empty file behind.
+    found = schema.current(database)
+    if found is None:
+        raise SchemaMissingError(database.name)
+    if found == schema.HEAD:
+        return found
+    error = SchemaOutdatedError if found in schema.REVISIONS else SchemaNewerError
+    raise error(database.name, found, schema.HEAD)
+
+
+def _verification_text(found: Verification, repairs: bool) -> str:
+    lines = [f"Repaired: {each.description}" for each in found.repaired]
+    lines += [f"Wrong: {each.description}" for each in found.discrepancies]
+    if not found.discrepancies:
+        lines.append(f"The registry in {found.database} is sound.")
+    elif not repairs and any(each.is_repairable for each in found.discrepancies):
+        lines.append("Set right what can be computed anew with: partition-registry db verify --repair")
+    if not all(each.is_repairable for each in found.discrepancies):
+        lines.append("What cannot be computed anew needs a person, or a backup.")
+    return "\n".join(lines)

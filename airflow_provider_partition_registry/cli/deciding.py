@@ -1,0 +1,86 @@
+"""What a person decides for the providers (R6): ``force-release``, ``invalidate``, ``withdraw``."""
+
+from __future__ import annotations
+
+import click
+
+from airflow_provider_partition_registry.cli.options import (
+    Settings,
+    Target,
+    common_options,
+    decision_options,
+    partition_arguments,
+)
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.cli.writing import describe
+from airflow_provider_partition_registry.domain.models import PartitionState
+
+RELEASES = (PartitionState.FAILED.value, PartitionState.READY.value)
+
+
+@click.command("force-release")
+@partition_arguments
+@click.option(
+    "--to-state",
+    type=click.Choice(RELEASES),
+    default=RELEASES[0],
+    show_default=True,
+    help="What becomes of the partition; ready only if you know its data is good.",
+)
+@decision_options
+@common_options
+@click.pass_obj
+def force_release(
+    settings: Settings,
+    target: Target,
+    *,
+    to_state: str,
+    reason: str,
+    by: str,
+    as_json: bool,
+) -> None:
+    """Take a lock from a holder who is gone."""
+    state = PartitionState(to_state)
+    with settings.open_store() as store:
+        released = store.force_release(*target, reason=reason, by=by, to=state)
+    show(
+        released, lambda: f"Released {describe(released)}; it is {released.state.value} now.", as_json=as_json
+    )
+
+
+@click.command()
+@partition_arguments
+@decision_options
+@common_options
+@click.pass_obj
+def invalidate(
+    settings: Settings,
+    target: Target,
+    *,
+    reason: str,
+    by: str,
+    as_json: bool,
+) -> None:
+    """Declare published data bad: the partition becomes failed."""
+    with settings.open_store() as store:
+        failed = store.invalidate(*target, reason=reason, by=by)
+    show(failed, lambda: f"Invalidated {describe(failed)}; it is failed now.", as_json=as_json)
+
+
+@click.command()
+@partition_arguments
+@decision_options
+@common_options
+@click.pass_obj
+def withdraw(
+    settings: Settings,
+    target: Target,
+    *,
+    reason: str,
+    by: str,
+    as_json: bool,
+) -> None:
+    """Take a partition out: it covers and blocks nothing any more."""
+    with settings.open_store() as store:
+        withdrawn = store.withdraw(*target, reason=reason, by=by)
+    show(withdrawn, lambda: f"Withdrew {describe(withdrawn)}; it is only registered now.", as_json=as_json)

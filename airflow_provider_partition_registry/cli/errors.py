@@ -1,0 +1,115 @@
+"""What the command ends with: one table of exit codes, and one way to tell of an error."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any
+
+import click
+
+from airflow_provider_partition_registry.cli.output import printable
+from airflow_provider_partition_registry.domain.errors import (
+    AccessDeniedError,
+    AlreadyRegisteredError,
+    InvalidInputError,
+    PartitionStateError,
+    RegistryError,
+    SchemaError,
+    StoreUnavailableError,
+    UnknownError,
+)
+from airflow_provider_partition_registry.domain.jsonable import to_jsonable
+
+
+class ExitCode(IntEnum):
+    """The exit codes. Stable: scripts rely on them."""
+
+    DONE = 0
+    NO = 1
+    BAD_INPUT = 2
+    TIMED_OUT = 3
+    UNKNOWN = 4
+    CONFLICT = 5
+    ACCESS_DENIED = 6
+    UNAVAILABLE = 7
+    BUG = 70
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+EXIT_CODES = {
+    ExitCode.DONE: "done; ready",
+    ExitCode.NO: "no: not ready; verify found something wrong",
+    ExitCode.BAD_INPUT: "the call itself is wrong",
+    ExitCode.TIMED_OUT: "a wait that timed out",
+    ExitCode.UNKNOWN: "no such source, provider or partition",
+    ExitCode.CONFLICT: "locked by somebody else, not yours, wrong state, or registered already",
+    ExitCode.ACCESS_DENIED: "wrong access token, or no grant on the source",
+    ExitCode.UNAVAILABLE: "the registry does not answer, or its schema does not fit",
+    ExitCode.BUG: "a bug in this program",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+"""What each means, for ``--help``."""
+
+_OF_ERRORS: tuple[tuple[type[RegistryError], ExitCode], ...] = (
+    (InvalidInputError, ExitCode.BAD_INPUT),
+    (UnknownError, ExitCode.UNKNOWN),
+    (AlreadyRegisteredError, ExitCode.CONFLICT),
+    (PartitionStateError, ExitCode.CONFLICT),
+    (AccessDeniedError, ExitCode.ACCESS_DENIED),
+    (SchemaError, ExitCode.UNAVAILABLE),
+    (StoreUnavailableError, ExitCode.UNAVAILABLE),
+)
+
+
+def exit_code_of(error: Exception) -> ExitCode:
+    """The exit code for an error; whatever nobody foresaw must not look like an answer."""
+    if isinstance(error, click.ClickException):
+        return ExitCode.BAD_INPUT
+    for kind, code in _OF_ERRORS:
+        if isinstance(error, kind):
+            return code
+    return ExitCode.BUG
+
+
+def report(error: Exception, *, as_json: bool) -> ExitCode:
+    """Tell standard error what went wrong, in a sentence or as one JSON object, and return the exit code."""
+    code = exit_code_of(error)
+    told = _describe(error)
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False), err=True)
+        return code
+    if code is ExitCode.BUG:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(f"Error: {printable(told['message'])}", err=True)
+    return code
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a call that could perhaps not even be parsed asked for JSON. After ``--`` nothing is ours."""
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in ours
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    if isinstance(error, RegistryError):
+        told: dict[str, Any] = {"code": error.code, "message": error.message}
+        if isinstance(error, PartitionStateError):
+            told["partition"] = to_jsonable(error.partition)
+        return told
+    if isinstance(error, click.ClickException):
+        return {"code": InvalidInputError.code, "message": _usage(error)}
+    message = f"{type(error).__name__}: {error}. This is a bug in partition-registry; please report it."
+    return {"code": "bug", "message": message}
+
+
+def _usage(error: click.ClickException) -> str:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return message
+    message = message.removesuffix(".")
+    return f"{message}{'' if message.endswith('?') else '.'} See: {context.command_path} --help"

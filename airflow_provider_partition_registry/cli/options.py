@@ -1,0 +1,170 @@
+"""What commands have in common: how they are told where the registry is and which partition is meant."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.base import RegistryStore
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+URL_VARIABLE = "PARTITION_REGISTRY_URL"
+URL_HELP = (
+    "Where the registry lives: postgresql://user:password@host:5432/database, or sqlite:////path/registry.db."
+)
+NO_URL = (
+    f"No registry given. Set {URL_VARIABLE}, or pass --url, for instance "
+    f"postgresql://user:password@host:5432/database, or sqlite:////var/lib/registry.db for one host"
+)
+
+_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+
+
+@dataclass(slots=True)
+class Settings:
+    """What was said before the command's own options; it travels as the context's ``obj``."""
+
+    url: str | None = None
+
+    def require_url(self) -> str:
+        """The registry's URL.
+
+        :raises click.UsageError: none was given.
+        """
+        if not self.url:
+            raise click.UsageError(NO_URL)
+        return self.url
+
+    def open_store(self) -> RegistryStore:
+        """Open the registry. SQLAlchemy is imported now, not before."""
+        from airflow_provider_partition_registry.store.factory import open_store
+
+        return open_store(self.require_url())
+
+
+class InstantType(click.ParamType):
+    """An instant as ISO 8601."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it; without a zone it is UTC."""
+        try:
+            return to_instant(value)
+        except InvalidInputError as error:
+            self.fail(error.message, param, ctx)
+
+
+class DurationType(click.ParamType):
+    """A length of time such as ``90s``, ``15m``, ``2h``, ``1d`` or ``1h30m``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it; it must be longer than nothing."""
+        if isinstance(value, timedelta):
+            return value
+        match = _DURATION.fullmatch(value.strip())
+        if not match or not any(match.groups()):
+            self.fail(f"{value!r} is not a duration: give one such as 90s, 15m, 2h, 1d or 1h30m.", param, ctx)
+        days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+        try:
+            duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        except OverflowError:
+            self.fail(f"{value!r} is too long.", param, ctx)
+        if not duration:
+            self.fail(f"{value!r} is no time at all.", param, ctx)
+        return duration
+
+
+def interval_options(function: Function) -> Function:
+    """Add ``--from`` and ``--to``; the function gets them as ``interval``."""
+
+    def with_interval(*args: Any, start: datetime, end: datetime, **values: Any) -> Any:
+        return function(*args, interval=Interval(start, end), **values)
+
+    command = update_wrapper(with_interval, function)
+    for option in (
+        click.option(
+            "--to",
+            "end",
+            type=InstantType(),
+            metavar="INSTANT",
+            required=True,
+            help="First instant after it.",
+        ),
+        click.option(
+            "--from",
+            "start",
+            type=InstantType(),
+            metavar="INSTANT",
+            required=True,
+            help="First instant of the interval: ISO 8601, UTC unless it says otherwise.",
+        ),
+    ):
+        command = option(command)
+    return command  # type: ignore[return-value]
+
+
+class Target(NamedTuple):
+    """The partition that a command is about, in the order in which a store's methods take it."""
+
+    source_name: str
+    provider_name: str
+    interval: Interval
+
+
+def partition_arguments(function: Function) -> Function:
+    """Add what names one partition, SOURCE PROVIDER --from --to; the function gets it as ``target``."""
+
+    def with_target(
+        *args: Any, source_name: str, provider_name: str, interval: Interval, **values: Any
+    ) -> Any:
+        return function(*args, target=Target(source_name, provider_name, interval), **values)
+
+    command = interval_options(update_wrapper(with_target, function))
+    command = click.argument("provider_name", metavar="PROVIDER")(command)
+    return click.argument("source_name", metavar="SOURCE")(command)  # type: ignore[return-value]
+
+
+def common_options(function: Function) -> Function:
+    """Add what every command takes: ``--json``, and ``--url`` for those who write it behind the command."""
+    with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+    return click.option(
+        "--url", metavar="URL", expose_value=False, callback=_remember_url, help=f"As {URL_VARIABLE}."
+    )(with_json)
+
+
+def decision_options(function: Function) -> Function:
+    """Add what is asked of a person who overrides others: ``--reason`` and ``--by``."""
+    by = click.option(
+        "--by", metavar="NAME", default=current_user, show_default="who you are here", help="Who decides it."
+    )(function)
+    return click.option("--reason", metavar="TEXT", required=True, help="Why; kept in the history.")(by)
+
+
+def current_user() -> str:
+    """The name of who runs the command, or a number where the host knows no name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's arbitrary user; KeyError before Python 3.13
+        return f"uid {os.getuid()}"
+
+
+def _remember_url(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.ensure_object(Settings).url = value

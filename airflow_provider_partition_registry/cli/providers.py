@@ -1,0 +1,86 @@
+"""Providers: ``provider register`` and ``provider list``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.output import show, table, to_the_second
+from airflow_provider_partition_registry.domain.models import Provider
+from airflow_provider_partition_registry.store.base import RegistryReader
+
+PAGE = 1000
+TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+NO_TOKEN = f"No access token given. Set {TOKEN_VARIABLE}, pass --access-token, or write it to standard input"
+
+
+@click.group(no_args_is_help=False)
+def provider() -> None:
+    """Register and list providers: who supplies data to sources."""
+
+
+@provider.command()
+@click.argument("name")
+@click.option(
+    "--access-token",
+    envvar=TOKEN_VARIABLE,
+    show_envvar=True,
+    metavar="TOKEN",
+    help="Of the source it writes to. Everybody on the host sees it here; see above for other ways.",
+)
+@common_options
+@click.pass_obj
+def register(settings: Settings, name: str, access_token: str | None, as_json: bool) -> None:
+    """Register a provider for a source, whose access token says which.
+
+    Without --access-token, and without the variable, the token is read from standard input, or asked for on a
+    terminal. A provider may be registered for many sources, one after the other.
+    """
+    settings.require_url()
+    token = _read_token() if access_token is None else access_token.strip()
+    with settings.open_store() as store:
+        registered = store.register_provider(name, token)
+    show(registered, lambda: _registered_text(registered), as_json=as_json)
+
+
+@provider.command("list")
+@click.option("--source", "source_name", metavar="SOURCE", help="Only those that may write to it.")
+@common_options
+@click.pass_obj
+def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
+    """List providers, and the sources they may write to."""
+    with settings.open_store() as store:
+        providers = _all(store, source_name)
+    show(providers, lambda: _list_text(providers), as_json=as_json)
+
+
+def _read_token() -> str:
+    if sys.stdin.isatty():
+        token = str(click.prompt("Access token", hide_input=True, err=True))
+    else:
+        token = sys.stdin.readline()
+    if not token.strip():
+        raise click.UsageError(NO_TOKEN)
+    return token.strip()
+
+
+def _all(store: RegistryReader, source_name: str | None) -> list[Provider]:
+    page = store.list_providers(source_name, limit=PAGE)
+    found = list(page.items)
+    while page.next is not None:
+        page = store.list_providers(source_name, after=str(page.next), limit=PAGE)
+        found += page.items
+    return found
+
+
+def _registered_text(registered: Provider) -> str:
+    return f"Provider {registered.name!r} may write to {', '.join(map(repr, registered.source_names))}."
+
+
+def _list_text(providers: list[Provider]) -> str:
+    rows = [
+        (each.name, ", ".join(each.source_names), to_the_second(each.registered_at)) for each in providers
+    ]
+    return table(("PROVIDER", "SOURCES", "REGISTERED"), rows, empty="No providers.")

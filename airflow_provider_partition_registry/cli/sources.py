@@ -1,0 +1,66 @@
+"""Sources: ``source register`` and ``source list``."""
+
+from __future__ import annotations
+
+import click
+
+from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.output import show, table, to_the_second
+from airflow_provider_partition_registry.domain.models import Source, SourceRegistration
+from airflow_provider_partition_registry.store.base import RegistryReader
+
+PAGE = 1000
+
+
+@click.group(no_args_is_help=False)
+def source() -> None:
+    """Register and list sources: the places where data lives."""
+
+
+@source.command()
+@click.argument("name")
+@click.option("--owner", metavar="OWNER", required=True, help="Who answers for the source.")
+@common_options
+@click.pass_obj
+def register(settings: Settings, name: str, owner: str, as_json: bool) -> None:
+    """Register a source, and print its access token, this once.
+
+    The token is the last line. Whoever registers a provider for the source needs it; the registry keeps
+    only its hash.
+    """
+    with settings.open_store() as store:
+        registration = store.register_source(name, owner)
+    show(registration, lambda: _registration_text(registration), as_json=as_json)
+
+
+@source.command("list")
+@common_options
+@click.pass_obj
+def list_(settings: Settings, as_json: bool) -> None:
+    """List all sources."""
+    with settings.open_store() as store:
+        sources = _all(store)
+    show(sources, lambda: _list_text(sources), as_json=as_json)
+
+
+def _all(store: RegistryReader) -> list[Source]:
+    page = store.list_sources(limit=PAGE)
+    found = list(page.items)
+    while page.next is not None:
+        page = store.list_sources(after=str(page.next), limit=PAGE)
+        found += page.items
+    return found
+
+
+def _registration_text(registration: SourceRegistration) -> str:
+    registered = registration.source
+    return (
+        f"Source {registered.name!r} is registered; {registered.owner} answers for it.\n"
+        f"Its access token, which is shown only now, and which registering a provider takes:\n"
+        f"{registration.access_token}"
+    )
+
+
+def _list_text(sources: list[Source]) -> str:
+    rows = [(each.name, each.owner, to_the_second(each.registered_at)) for each in sources]
+    return table(("SOURCE", "OWNER", "REGISTERED"), rows, empty="No sources.")

@@ -1,0 +1,144 @@
+"""What a provider does around its write: ``lock``, ``unlock`` and ``fail``."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import click
+
+from airflow_provider_partition_registry.cli.options import (
+    DurationType,
+    Settings,
+    Target,
+    common_options,
+    current_user,
+    partition_arguments,
+)
+from airflow_provider_partition_registry.cli.output import printable, show, to_the_second
+from airflow_provider_partition_registry.domain.models import Holder, Partition
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+EXAMPLE_LOCK = """\b
+Examples:
+  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02
+  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02 --holder "$HOSTNAME" --lease 2h
+"""
+
+
+def _lock_options(function: Function) -> Function:
+    """Add the options that say whose lock it is."""
+    holder = click.option(
+        "--holder", metavar="IDENTITY", help="Who locked it; the provider itself unless told."
+    )
+    generation = click.option(
+        "--generation",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Of the lock, as it was granted; instead of a holder.",
+    )
+    return generation(holder(function))
+
+
+@click.command(epilog=EXAMPLE_LOCK)
+@partition_arguments
+@click.option("--holder", metavar="IDENTITY", help="Who writes; the provider itself unless told.")
+@click.option(
+    "--lease",
+    type=DurationType(),
+    metavar="DURATION",
+    help="After it others may take over: 90s, 15m, 2h, 1d, 1h30m.",
+)
+@click.option("--exclusive", is_flag=True, help="Keep all providers of the source out of the interval.")
+@click.option(
+    "--register/--no-register",
+    default=True,
+    show_default=True,
+    help="Register the partition if it is not known.",
+)
+@common_options
+@click.pass_obj
+def lock(
+    settings: Settings,
+    target: Target,
+    *,
+    holder: str | None,
+    lease: timedelta | None,
+    exclusive: bool,
+    register: bool,
+    as_json: bool,
+) -> None:
+    """Take the lock before (re)writing a partition; readers wait."""
+    writer = Holder(target.provider_name if holder is None else holder, _about_us())
+    with settings.open_store() as store:
+        locked = store.lock(
+            *target,
+            holder=writer,
+            lease=lease,
+            exclusive=exclusive,
+            register=register,
+        )
+    show(locked, lambda: _locked_text(locked), as_json=as_json)
+
+
+@click.command()
+@partition_arguments
+@_lock_options
+@common_options
+@click.pass_obj
+def unlock(
+    settings: Settings,
+    target: Target,
+    *,
+    holder: str | None,
+    generation: int | None,
+    as_json: bool,
+) -> None:
+    """Publish a partition: the data is good, readers may go on."""
+    with settings.open_store() as store:
+        published = store.unlock(*target, holder=holder, generation=generation)
+    show(published, lambda: f"Published {describe(published)}.", as_json=as_json)
+
+
+@click.command()
+@partition_arguments
+@click.option("--reason", metavar="TEXT", required=True, help="What went wrong, for those who wait.")
+@_lock_options
+@common_options
+@click.pass_obj
+def fail(
+    settings: Settings,
+    target: Target,
+    *,
+    reason: str,
+    holder: str | None,
+    generation: int | None,
+    as_json: bool,
+) -> None:
+    """End a write that went wrong; readers go on waiting."""
+    with settings.open_store() as store:
+        failed = store.fail(*target, reason=reason, holder=holder, generation=generation)
+    show(failed, lambda: f"Failed {describe(failed)}: {printable(failed.reason or '')}", as_json=as_json)
+
+
+def describe(partition: Partition) -> str:
+    """Which partition, in words."""
+    source, provider = partition.source_name, partition.provider_name
+    return f"partition {partition.interval} of source {source!r} (provider {provider!r})"
+
+
+def _locked_text(partition: Partition) -> str:
+    if partition.lock is None:  # pragma: no cover - a lock that was granted is there
+        return f"Locked {describe(partition)}."
+    until = to_the_second(partition.lock.expires_at)
+    lease = f"lease until {until}" if until else "no lease"
+    lock = f"holder {partition.lock.holder}, generation {partition.generation}, {lease}"
+    return f"Locked {describe(partition)}: {lock}."
+
+
+def _about_us() -> dict[str, str]:
+    """What helps a person who wonders who holds a lock."""
+    return {"host": socket.gethostname() or "unknown", "user": current_user()}

@@ -1,0 +1,108 @@
+"""Run all benchmarks, print the table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Engine, make_url
+
+from benchmarks import data, importing, reading, waiting, writing
+from benchmarks.report import Figure, machine, table
+
+USUAL_SIZE = 1_000_000
+SMALL_SIZE = 1_000
+LARGE_SIZE = 10_000_000
+
+
+def main() -> int:
+    """Measure; 0 if every target is met."""
+    options = _options()
+    with ExitStack() as stack:
+        server = _Server(options.url or stack.enter_context(_own_server()))
+        figures = list(_figures(server, stack, options))
+        print(table(figures))
+        print(f"\n{machine(server.version())}\n")
+        print("PK: a SELECT by primary key; INS: BEGIN, INSERT of one row, COMMIT; both through the same engine.")
+    missed = [figure.what for figure in figures if figure.is_met is False]
+    print(f"{len(missed)} targets missed: {'; '.join(missed)}" if missed else "All targets met.")
+    return 1 if missed else 0
+
+
+def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> Iterator[Figure]:
+    usual = 100_000 if options.quick else USUAL_SIZE
+    sizes = [SMALL_SIZE, usual] + ([LARGE_SIZE] if options.large else [])
+    repeats = 100 if options.quick else 300
+    stores = {}
+    for size in sizes:
+        _tell(f"generating {size:,} partitions")
+        stores[size] = data.create(server.database(stack, f"read_{size}"), *reading.series_of(size))
+        if size <= USUAL_SIZE:
+            data.check(stores[size])
+    _tell("reading")
+    yield from reading.figures(stores, usual, repeats)
+    _tell("generating the registry that is written to")
+    url = server.database(stack, "write")
+    store = data.create(url, writing.PLAIN, writing.BESIDE_A_YEAR, waiting.WAITED_FOR)
+    _tell("writing")
+    yield from writing.figures(store, repeats)
+    _tell("waiting")
+    yield from waiting.figures(store, url, 5 if options.quick else 15)
+    data.check(store)
+    _tell("importing")
+    yield from importing.figures(3 if options.quick else 9)
+
+
+class _Server:
+    """Where the databases are made."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).set(drivername="postgresql+psycopg2")
+
+    def database(self, stack: ExitStack, name: str) -> str:
+        """Create an empty database, which goes with the stack; its URL."""
+        name = f"partition_registry_benchmark_{name}"
+        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._execute(f"CREATE DATABASE {name}")
+        stack.callback(self._execute, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        return self._url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
+
+    def version(self) -> str:
+        """As the server tells it."""
+        with self._engine().connect() as connection:
+            return str(connection.execute(text("SHOW server_version")).scalar())
+
+    def _execute(self, statement: str) -> None:
+        with self._engine().connect() as connection:
+            connection.execute(text(statement))
+
+    def _engine(self) -> Engine:
+        return create_engine(self._url, future=True, isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    from testbed.postgres import PostgresServer
+
+    # Checkpoints while measuring would hit whoever's turn it is.
+    with PostgresServer(durable=True, options={"max_wal_size": "16GB", "checkpoint_timeout": "1h"}) as server:
+        yield server.url()
+
+
+def _tell(what: str) -> None:
+    print(f"... {what}", file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the size and fewer repeats, under a minute")
+    parser.add_argument("--large", action="store_true", help=f"also a registry of {LARGE_SIZE:,} partitions")
+    parser.add_argument("--url", help="a PostgreSQL whose superuser may create databases; by default one of our own")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

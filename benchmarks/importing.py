@@ -1,0 +1,47 @@
+"""What a DAG file pays for importing the operators and the sensor, beyond Airflow's own base classes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks.report import Figure
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENTS = ("airflow-3", "airflow-2")
+
+_PROGRAM = """
+import time
+begin = time.perf_counter()
+from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
+middle = time.perf_counter()
+import airflow_provider_partition_registry.operators.partition_registry
+import airflow_provider_partition_registry.sensors.partition_registry
+print(middle - begin, time.perf_counter() - middle)
+"""
+
+
+def figures(repeats: int) -> Iterator[Figure]:
+    """The figure in every environment that is installed; each repeat is a fresh process."""
+    pythons = {name: ROOT / ".venvs" / name / "bin" / "python" for name in ENVIRONMENTS}
+    present = {name: python for name, python in pythons.items() if python.exists()}
+    if not present:
+        present = {"this environment": Path(sys.executable)}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in present}
+    for _ in range(repeats + 1):
+        for name, python in present.items():
+            times[name].append(_import(python))
+    for name, pairs in times.items():
+        base, ours = (median(column) * 1000 for column in zip(*pairs[1:], strict=True))  # the first one compiles
+        what = f"importing operators and sensor, {name}"
+        yield Figure(what, ours, repeats, None, f"Airflow {base:.0f}", 25)
+
+
+def _import(python: Path) -> tuple[float, float]:
+    done = subprocess.run([python, "-c", _PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True)
+    base, ours = done.stdout.split()[-2:]
+    return float(base), float(ours)

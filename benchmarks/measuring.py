@@ -1,0 +1,28 @@
+"""Timing: everything that is compared takes turns, so that a busy machine slows all of it alike."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+WARM_UP = 10  # rounds; until then caches fill, here and in the database
+
+Call = Callable[[], object]
+
+
+def in_turns(calls: Mapping[str, Call], repeats: int) -> dict[str, float]:
+    """Call each in turn, ``repeats`` times after a warm-up; the median of each (seconds)."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    names = list(calls)
+    gc.collect()
+    for number in range(-min(WARM_UP, repeats), repeats):
+        shift = number % len(names)  # nobody always comes after the same neighbour
+        for name in names[shift:] + names[:shift]:
+            begin = time.perf_counter()
+            calls[name]()
+            elapsed = time.perf_counter() - begin
+            if number >= 0:
+                times[name].append(elapsed)
+    return {name: median(values) for name, values in times.items()}

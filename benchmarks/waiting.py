@@ -1,0 +1,155 @@
+"""What waiting costs: from an unlock to the waiter's event, and a thousand waiters in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from statistics import median
+from typing import Any
+
+from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.store.base import Answer
+from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
+from airflow_provider_partition_registry.store.watch import Watcher
+from benchmarks.data import PROVIDER, Series
+from benchmarks.report import Figure
+
+WAITED_FOR = Series("waited-for", 0)
+CROWD = 1_000
+POLL_INTERVAL = 3.0  # seconds; far less than anybody would choose, so that there is much to see in little time
+BEAT = 0.002
+
+
+def figures(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]:
+    """All figures about waiting, in a registry with the source."""
+    delays = sorted(_delay(store, url, number) for number in range(-2, repeats))
+    what = "unlock committed to the event of a waiter in another process"
+    yield Figure(what, max(0.0, median(delays)), repeats, at_most=25)
+    yield from asyncio.run(_crowd(store, url, first=repeats + 10))
+
+
+# --- One waiter in another process ---
+
+
+def _delay(store: SqlRegistryStore, url: str, number: int) -> float:
+    """Milliseconds from the end of an unlock here until the other process knows."""
+    interval = WAITED_FOR.interval(number + 2)
+    lock = store.lock(WAITED_FOR.source_name, PROVIDER, interval, register=True)
+    with _waiter(url, number + 2) as lines:
+        assert next(lines) == "waiting\n"
+        time.sleep(random.uniform(0.3, 0.5))
+        store.unlock(WAITED_FOR.source_name, PROVIDER, interval, generation=lock.generation)
+        unlocked_at = time.time()
+        return (float(next(lines)) - unlocked_at) * 1000
+
+
+@contextmanager
+def _waiter(url: str, number: int) -> Iterator[Iterator[str]]:
+    command = [sys.executable, "-m", "benchmarks.waiting", url, str(number)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield iter(process.stdout)
+
+
+async def _wait_and_tell(url: str, number: int) -> None:
+    watcher = Watcher(lambda: open_store(url, pool_size=2))
+    question = Question(WAITED_FOR.source_name, WAITED_FOR.interval(number))
+    async with aclosing(watcher.watch([question], poll_interval=60)) as all_news:
+        async for news in all_news:
+            if news.is_ready:
+                print(time.time(), flush=True)
+                return
+            print("waiting", flush=True)
+
+
+# --- A crowd in one event loop ---
+
+
+class _CountingStore(SqlRegistryStore):
+    """Remembers when it was asked, and how much."""
+
+    asked: list[tuple[float, int]]
+
+    def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
+        self.asked.append((time.monotonic(), len(questions)))
+        return super().check_readiness_many(questions, explain=explain)
+
+
+class _Heart:
+    """Beats in the event loop, and notices for how long at most something else held it."""
+
+    def __init__(self) -> None:
+        self.longest_pause = 0.0
+
+    async def beat(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(BEAT)
+            self.longest_pause = max(self.longest_pause, time.perf_counter() - before - BEAT)
+
+
+async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
+    seconds = 4 * POLL_INTERVAL
+    idle = await _longest_pause_during(asyncio.sleep(seconds))
+    intervals = [WAITED_FOR.interval(first + number) for number in range(CROWD)]
+    locks = [store.lock(WAITED_FOR.source_name, PROVIDER, each, register=True) for each in intervals]
+    asked: list[tuple[float, int]] = []
+
+    def open_reader() -> SqlRegistryStore:
+        reader = _CountingStore(open_sql_store(url, pool_size=2, timeout=10).database)
+        reader.asked = asked
+        return reader
+
+    watcher = Watcher(open_reader)
+    waiting = [asyncio.create_task(_wait(watcher, Question(WAITED_FOR.source_name, each))) for each in intervals]
+    while not any(size == CROWD for _, size in asked):
+        await asyncio.sleep(0.01)
+    held_while_waiting = await _longest_pause_during(asyncio.sleep(seconds))
+    ticks = len([size for _, size in asked if size == CROWD])
+
+    def unlock_all() -> None:
+        for each in locks:
+            store.unlock(WAITED_FOR.source_name, PROVIDER, each.interval, generation=each.generation)
+
+    held_while_waking = await _longest_pause_during(_all_of(unlock_all, waiting))
+    expected = 1 + round(seconds / POLL_INTERVAL)
+    return [
+        Figure(f"{CROWD:,} waiters: questions to the store, {expected} ticks", ticks, 1, at_most=expected + 1, unit=""),
+        Figure(f"{CROWD:,} waiters: longest hold of the event loop", held_while_waiting, 1, None, f"idle {idle:.1f}", 50),
+        Figure(
+            f"{CROWD:,} waiters: the same while all are unlocked", held_while_waking, 1, None, f"idle {idle:.1f}", 50
+        ),
+    ]
+
+
+async def _wait(watcher: Watcher, question: Question) -> None:
+    async with aclosing(watcher.watch([question], POLL_INTERVAL)) as all_news:
+        async for news in all_news:
+            if news.is_ready:
+                return
+
+
+async def _all_of(work: Callable[[], None], waiting: list[asyncio.Task[None]]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    await asyncio.gather(*waiting)
+    thread.join()
+
+
+async def _longest_pause_during(work: Any) -> float:
+    heart = _Heart()
+    beating = asyncio.create_task(heart.beat())
+    await work
+    beating.cancel()
+    return heart.longest_pause * 1000
+
+
+if __name__ == "__main__":
+    asyncio.run(_wait_and_tell(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,68 @@
+"""What writers pay: a lock and its unlock at the end of a long history, in its middle, beside a long partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from benchmarks import floors
+from benchmarks.data import HOUR, OTHER_PROVIDER, PROVIDER, Series
+from benchmarks.measuring import WARM_UP, Call, in_turns
+from benchmarks.report import Figure
+
+HISTORY = 100_000
+YEAR = 365 * 24
+PLAIN = Series("hours", HISTORY, HOUR)
+BESIDE_A_YEAR = Series("hours-and-a-year", HISTORY, HOUR)
+
+
+def figures(store: SqlRegistryStore, repeats: int) -> Iterator[Figure]:
+    """All figures about writing, in a registry with the two series."""
+    year = BESIDE_A_YEAR.interval(HISTORY - YEAR, YEAR)
+    store.lock(BESIDE_A_YEAR.source_name, OTHER_PROVIDER, year, register=True)
+    store.unlock(BESIDE_A_YEAR.source_name, OTHER_PROVIDER, year)
+    rounds = repeats + WARM_UP
+    insert = floors.insert_and_commit(store)
+
+    def insert_twice() -> None:
+        insert()
+        insert()
+
+    calls = {
+        "two INS": insert_twice,
+        "tail": _lock_and_unlock_the_next(store, PLAIN, rounds),
+        "middle": lambda: _lock_and_unlock(store, PLAIN, PLAIN.interval(HISTORY // 2)),
+        "year": _lock_and_unlock_the_next(store, BESIDE_A_YEAR, rounds),
+        "under the year": lambda: _lock_and_unlock(store, BESIDE_A_YEAR, BESIDE_A_YEAR.interval(HISTORY - 100)),
+        "unknown": _lock_and_unlock_the_next(store, PLAIN, rounds, register=True),
+    }
+    times = {name: seconds * 1000 for name, seconds in in_turns(calls, repeats).items()}
+    what = f"lock + unlock at the tail of {HISTORY:,} partitions"
+    yield Figure(what, times["tail"], repeats, times["two INS"], "two INS", 3)
+    yield Figure(f"{what}, registering it", times["unknown"], repeats, times["two INS"], "two INS")
+    yield Figure("lock + unlock in their middle", times["middle"], repeats, times["tail"], "tail", 1.3)
+    yield Figure("lock + unlock beside one yearly partition", times["year"], repeats, times["tail"], "tail", 1.3)
+    what = "lock + unlock under one yearly partition"
+    yield Figure(what, times["under the year"], repeats, times["tail"], "tail", 1.3)
+
+
+def _lock_and_unlock_the_next(
+    store: SqlRegistryStore, series: Series, rounds: int, *, register: bool = False
+) -> Call:
+    """At every call another partition at the end of the series, until then registered unless ``register``."""
+    # Those that are registered on the way come after those that are registered now, as the last of all.
+    first = series.count + (rounds if register else 0)
+    if not register:
+        for number in range(first, first + rounds):
+            store.register_partition(series.source_name, PROVIDER, series.interval(number))
+    numbers = count(first)
+    return lambda: _lock_and_unlock(store, series, series.interval(next(numbers)), register=register)
+
+
+def _lock_and_unlock(
+    store: SqlRegistryStore, series: Series, interval: Interval, *, register: bool = False
+) -> None:
+    locked = store.lock(series.source_name, PROVIDER, interval, register=register)
+    store.unlock(series.source_name, PROVIDER, interval, generation=locked.generation)

@@ -1,0 +1,115 @@
+"""The two sides: one Airflow instance each, started in a thread so that they start at the same time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from testbed.airflow import AirflowInstance
+from testbed.airflow_api import AirflowApi
+from testbed.airflow_settings import installed_version
+from testbed.postgres import PostgresServer
+from testbed.processes import Child, TestbedError, stop_together
+
+DAGS = Path(__file__).parent / "dags"
+WARM_UP = "demo_warm_up"
+WRITER, READER = "load_orders", "report_orders"
+PATIENCE = 240.0  # seconds, for whatever an Airflow is asked to do on a busy machine
+
+
+class Side:
+    """One Airflow instance and, if it needs one, the PostgreSQL below it.
+
+    :param programs: the ``bin`` folder of its virtual environment
+    :param home: its Airflow home
+    :param postgres: for its metadata database; None for SQLite
+    :param environment: of all its processes, once the registry is there
+    """
+
+    def __init__(self, programs: Path, home_folder: Path, postgres: PostgresServer | None) -> None:
+        self.version = installed_version(programs.absolute())
+        self.key = f"airflow-{self.version.major}.{self.version.minor}"
+        self.name = f"Airflow {self.version.major}.{self.version.minor}"
+        self.home = home_folder / self.key
+        self.phase = ""
+        self.ready_after = 0.0
+        self._programs = programs
+        self._postgres = postgres
+        self._instance: AirflowInstance | None = None
+
+    @property
+    def api(self) -> AirflowApi:
+        return self.instance.api
+
+    @property
+    def instance(self) -> AirflowInstance:
+        assert self._instance is not None, "start() comes first"
+        return self._instance
+
+    @property
+    def components(self) -> Mapping[str, Child]:
+        """Its long-running programs, none before it is started."""
+        return self._instance.components if self._instance else {}
+
+    @property
+    def metadata_database(self) -> str:
+        return "PostgreSQL" if self._postgres else "SQLite"
+
+    def start(self, environment: Mapping[str, str], warm_up: Mapping[str, str]) -> None:
+        """Start everything and run the warm-up DAG; ``phase`` says how far it is.
+
+        :param environment: of all its processes
+        :param warm_up: parameters of the warm-up DAG
+        """
+        beginning = time.monotonic()
+        metadata_url = None
+        if self._postgres:
+            self.phase = "starting its PostgreSQL"
+            self._postgres.start()
+            metadata_url = self._postgres.create_database("airflow")
+        self._instance = AirflowInstance(
+            self._programs, name=self.key, metadata_url=metadata_url, environment=environment, home=self.home
+        )
+        self._instance.add_dags(DAGS)
+        self.phase = f"creating its metadata database ({self.metadata_database})"
+        self._instance.start(timeout=PATIENCE)
+        self.phase = "running its first wait and its first task"
+        self._warm_up(warm_up)
+        self.phase = "ready"
+        self.ready_after = time.monotonic() - beginning
+
+    def describe(self) -> str:
+        """How far it is; of the components only the instance itself knows."""
+        if self.phase.startswith("creating") and any(child.was_started for child in self.components.values()):
+            return f"starting {', '.join(self.components)}"
+        return self.phase
+
+    def _warm_up(self, conf: Mapping[str, str]) -> None:
+        for dag_id in (WARM_UP, WRITER, READER):
+            self.api.wait_until_parsed(dag_id, PATIENCE)
+            self.api.unpause(dag_id)
+        run_id = self.api.trigger_run(WARM_UP, conf)
+        if self.api.wait_for_run(WARM_UP, run_id, PATIENCE) != "success":
+            raise TestbedError(f"the warm-up of {self.name} failed: see {self.home / 'logs'}")
+
+
+def stop_sides(*sides: Side) -> bool:
+    """Stop all at once; whether none had to be killed."""
+    return stop_together([child for side in sides for child in side.components.values()])
+
+
+class Starting(threading.Thread):
+    """Something slow in a thread of its own, which does not hold up the end of the program."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.error: BaseException | None = None
+        self._call = call
+
+    def run(self) -> None:
+        try:
+            self._call()
+        except BaseException as error:  # whoever waits for it raises it
+            self.error = error

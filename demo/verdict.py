@@ -1,0 +1,243 @@
+"""The verdict: whether the order of events in the registry and in both metadata databases proves the promise.
+
+Every check is a function over the facts of one hand-over. It answers its evidence, or raises :class:`Broken`.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from airflow_provider_partition_registry.domain.models import Event, EventType
+from demo.console import clock
+from demo.facts import ActFacts, Facts, Sighting, Try
+
+LARGEST_CLOCK_DIFFERENCE = 0.5  # seconds; beyond it, the order of instants from two clocks proves nothing
+
+WRITTEN_ONCE = [EventType.LOCK, EventType.UNLOCK]
+REPAIRED = [EventType.LOCK, EventType.FAIL, EventType.LOCK, EventType.UNLOCK]
+
+
+class Broken(Exception):  # noqa: N818 - not an error of the program
+    """The facts do not prove what they should; says why."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim, and what shows whether it holds.
+
+    :param act: the number of the act; 0 for the demo as a whole
+    """
+
+    act: int
+    claim: str
+    holds: bool
+    evidence: str
+
+
+def judge(facts: Facts) -> list[Check]:
+    """Check everything."""
+    return [_same_clock(facts), *(check for act in facts.acts for check in judge_act(act))]
+
+
+def judge_act(facts: ActFacts) -> list[Check]:
+    """Check one hand-over."""
+    claims = CLAIMS_OF_A_REPAIR if facts.act.fails else CLAIMS
+    return [_checked(facts, claim, check) for claim, check in claims]
+
+
+def _same_clock(facts: Facts) -> Check:
+    ahead = abs(facts.clock_is_ahead)
+    claim = "the registry and this machine have the same time"
+    return Check(0, claim, ahead <= LARGEST_CLOCK_DIFFERENCE, f"{ahead:.2f} s apart")
+
+
+def _checked(facts: ActFacts, claim: str, check: Callable[[ActFacts], str]) -> Check:
+    act = facts.act
+    claim = claim.format(writer=act.writer, reader=act.reader, day=act.day)
+    try:
+        return Check(act.number, claim, True, check(facts))
+    except Broken as broken:
+        return Check(act.number, claim, False, str(broken))
+
+
+def history_is_as_told(facts: ActFacts) -> str:
+    """Lock and unlock and nothing else; with a failure and a second lock between them if the act has one."""
+    wanted = REPAIRED if facts.act.fails else WRITTEN_ONCE
+    found = [event.type for event in facts.events if event.type is not EventType.PARTITION_REGISTERED]
+    told = ", ".join(event_type.value for event_type in found) or "nothing"
+    _require(found == wanted, f"it is {told}, not {', '.join(event_type.value for event_type in wanted)}")
+    return told
+
+
+def written_under_lock(facts: ActFacts) -> str:
+    """Every try to write lies between a lock of the writer's and that lock's end."""
+    locks = _locks(facts)
+    tries = _tries(facts, facts.act.writer, "load")
+    _require(len(tries) == len(locks), f"{len(tries)} tries to write under {len(locks)} locks")
+    for one, (lock, end) in zip(tries, locks, strict=True):
+        is_own = (lock.holder or "").startswith(f"{facts.act.writer_key}/")
+        _require(is_own, f"the lock was held by {lock.holder}")
+        start, finish = _span(one)
+        is_within = lock.at <= start and finish <= end.at
+        _require(is_within, f"written {_times(start, finish)}, locked {_times(lock.at, end.at)}")
+    return "written " + " and ".join(_times(*_span(one)) for one in tries)
+
+
+def waited_while_locked(facts: ActFacts) -> str:
+    """The reader was seen deferred while the lock was held, and its wait ended after the last unlock."""
+    seen = [_deferred_within(facts, lock.at, end.at) for lock, end in _locks(facts)]
+    unlock = _unlock(facts)
+    ended = _tries(facts, facts.act.reader, "wait")[-1].end
+    _require(
+        ended is not None and ended > unlock.at, f"the wait ended at {ended}, the unlock was at {unlock.at}"
+    )
+    return "seen deferred at " + " and ".join(clock(sighting.asked) for sighting in seen)
+
+
+def read_when_ready(facts: ActFacts) -> str:
+    """The reading task started after the unlock; none of its time lies between a lock and the next unlock."""
+    unlock = _unlock(facts)
+    for reading in _tries(facts, facts.act.reader, "report"):
+        start, finish = _span(reading)
+        _require(start > unlock.at, f"read at {clock(start)}, the unlock was at {clock(unlock.at)}")
+        for closed_from, closed_until in _closed(facts):
+            is_outside = finish < closed_from or (closed_until is not None and closed_until < start)
+            _require(is_outside, f"read {_times(start, finish)}, not ready from {clock(closed_from)} on")
+    return f"at {clock(start)}, {(start - unlock.at).total_seconds():.1f} s after it"
+
+
+def read_everything(facts: ActFacts) -> str:
+    """What the reader counted and added up is what the shop delivered."""
+    report, act = facts.report, facts.act
+    if report is None:
+        raise Broken("there is no report")
+    told = f"{report.rows} of {act.rows} orders, {money(report.cents)} of {money(act.cents)}"
+    _require((report.rows, report.cents) == (act.rows, act.cents), told)
+    return told
+
+
+def one_try_each(facts: ActFacts) -> str:
+    """The reader's tasks succeeded, each at its first and only try."""
+    for task_id in ("wait", "report"):
+        found = [one.state for one in _tries(facts, facts.act.reader, task_id)]
+        _require(found == ["success"], f"the tries of {task_id}: {', '.join(found)}")
+    return "wait and report, both with success"
+
+
+def failure_names_the_task(facts: ActFacts) -> str:
+    """The first try failed, the second one did not, and the registry knows which task it was."""
+    states = [one.state for one in _tries(facts, facts.act.writer, "load")]
+    _require(states == ["failed", "success"], f"the tries of load: {', '.join(states)}")
+    reason = _first(facts.events, EventType.FAIL).details.get("reason", "")
+    _require("load (failed)" in reason, f"the reason is {reason!r}")
+    return reason
+
+
+def failure_kept_it_closed(facts: ActFacts) -> str:
+    """The reader was still deferred after the failure, before anybody repaired it."""
+    failure = _first(facts.events, EventType.FAIL)
+    repair = next((event for event in facts.events if _is_lock(event) and event.at > failure.at), None)
+    if repair is None:
+        raise Broken("nobody repaired it")
+    return f"seen deferred at {clock(_deferred_within(facts, failure.at, repair.at).asked)}"
+
+
+def log_says_why(facts: ActFacts) -> str:
+    """The reader's own log names the failure."""
+    text = " ".join(facts.explanation.split())
+    _require("failed at" in text and "load (failed)" in text, f"its log says {text!r}")
+    return "it names the failed task"
+
+
+CLAIMS: tuple[tuple[str, Callable[[ActFacts], str]], ...] = (
+    ("the history of {day} is as it should be", history_is_as_told),
+    ("{writer} wrote under its own lock", written_under_lock),
+    ("{reader} waited while the lock was held", waited_while_locked),
+    ("{reader} read only after the unlock", read_when_ready),
+    ("{reader} read complete data", read_everything),
+    ("{reader} needed one try", one_try_each),
+)
+
+CLAIMS_OF_A_REPAIR: tuple[tuple[str, Callable[[ActFacts], str]], ...] = (
+    *CLAIMS,
+    ("the registry names the failed task", failure_names_the_task),
+    ("{reader} went on waiting after the failure", failure_kept_it_closed),
+    ("{reader} says in its log why", log_says_why),
+)
+
+
+def money(cents: int) -> str:
+    """Cents as people write them."""
+    return f"{cents / 100:,.2f}"
+
+
+def _locks(facts: ActFacts) -> list[tuple[Event, Event]]:
+    """Each lock with the event that ended it."""
+    locks, ends = [], []
+    for event in facts.events:
+        if _is_lock(event):
+            locks.append(event)
+        elif event.type is not EventType.PARTITION_REGISTERED:
+            ends.append(event)
+    _require(bool(locks), "nobody locked it")
+    _require(len(locks) == len(ends), "a lock has no end")
+    return list(zip(locks, ends, strict=True))
+
+
+def _closed(facts: ActFacts) -> list[tuple[datetime.datetime, datetime.datetime | None]]:
+    """When it was locked or failed: from the first event that is no unlock to the next one that is."""
+    closed: list[tuple[datetime.datetime, datetime.datetime | None]] = []
+    since: datetime.datetime | None = None
+    for event in facts.events:
+        if event.type is EventType.UNLOCK and since is not None:
+            closed.append((since, event.at))
+            since = None
+        elif event.type is not EventType.UNLOCK and since is None:
+            since = event.at
+    return [*closed, (since, None)] if since is not None else closed
+
+
+def _deferred_within(facts: ActFacts, start: datetime.datetime, end: datetime.datetime) -> Sighting:
+    for sighting in facts.sightings:
+        is_reader = (sighting.side, sighting.task_id) == (facts.act.reader, "wait")
+        if is_reader and sighting.state == "deferred" and start < sighting.asked and sighting.answered < end:
+            return sighting
+    raise Broken(f"it was not seen waiting {_times(start, end)}")
+
+
+def _tries(facts: ActFacts, side: str, task_id: str) -> list[Try]:
+    found = [one for one in facts.tries if (one.side, one.task_id) == (side, task_id)]
+    _require(bool(found), f"{side} has no record of {task_id}")
+    return sorted(found, key=lambda one: one.number)
+
+
+def _span(one: Try) -> tuple[datetime.datetime, datetime.datetime]:
+    if one.start is None or one.end is None:
+        raise Broken(f"{one.task_id} has no start or no end")
+    return one.start, one.end
+
+
+def _unlock(facts: ActFacts) -> Event:
+    return _first(reversed(facts.events), EventType.UNLOCK)
+
+
+def _first(events: Iterable[Event], event_type: EventType) -> Event:
+    for event in events:
+        if event.type is event_type:
+            return event
+    raise Broken(f"there is no {event_type.value}")
+
+
+def _is_lock(event: Event) -> bool:
+    return event.type is EventType.LOCK
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Broken(otherwise)
+
+
+def _times(start: datetime.datetime, end: datetime.datetime) -> str:
+    return f"{clock(start)} - {clock(end)}"

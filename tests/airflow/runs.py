@@ -1,0 +1,35 @@
+"""DAG runs as tests look at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+
+@dataclass
+class Run:
+    """What is left of a DAG run; tasks are named as in ``write`` or ``write[2]``."""
+
+    dag: Any
+    run_id: str
+    state: str
+    states: dict[str, str | None]
+    results: dict[str, Any]
+    errors: dict[str, list[BaseException]] = field(default_factory=dict)
+
+    def error(self, task: str) -> BaseException:
+        """The last one of the task."""
+        return self.errors[task][-1]
+
+
+def task_label(ti: Any) -> str:
+    return ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
+
+
+def a_context(**run: Any) -> dict[str, Any]:
+    """What a task finds when its ``execute`` is called without Airflow around it."""
+    ti = SimpleNamespace(
+        dag_id="a_dag", run_id="a_run", task_id="a_task", map_index=-1, try_number=1, max_tries=0, log_url=""
+    )
+    return {"ti": ti, "dag_run": SimpleNamespace(**run)}

@@ -1,0 +1,251 @@
+"""From an Airflow connection, in all its forms, to a registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.sql.engine import normalise_url
+from testbed.postgres import PostgresServer
+from tests.airflow.registries import DAY, THE_DAY, Connect, publish
+
+CONN_ID = "partition_registry_default"
+STRANGE = "p@ss:w/rd?#%&[]é ü"
+
+
+def settings(**fields: Any) -> RegistrySettings:
+    extra = fields.pop("extra", None)
+    return RegistrySettings.of_connection(
+        Connection(conn_id=CONN_ID, conn_type="partition_registry", extra=extra and json.dumps(extra), **fields)
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({"host": "db"}, "postgresql://db/"),
+        ({"host": " db ", "schema": "registry"}, "postgresql://db/registry"),
+        ({"host": "db", "port": 5433, "schema": "registry"}, "postgresql://db:5433/registry"),
+        ({"host": "db", "port": 0, "schema": "registry"}, "postgresql://db/registry"),
+        ({"host": "db:5433", "port": 1, "schema": "registry"}, "postgresql://db:5433/registry"),
+        ({"host": "[::1]", "port": 5433, "schema": "registry"}, "postgresql://[::1]:5433/registry"),
+        ({"host": "db", "login": "me", "schema": "registry"}, "postgresql://me@db/registry"),
+        ({"host": "db", "login": "me", "password": "pw", "schema": "r"}, "postgresql://me:pw@db/r"),
+        ({"host": "db", "password": "pw", "schema": "r"}, "postgresql://db/r"),
+        ({"host": "postgresql://db/registry"}, "postgresql://db/registry"),
+        ({"host": "postgresql://db", "port": 5433, "schema": "registry"}, "postgresql://db:5433/registry"),
+        ({"host": "postgresql://db/", "schema": "registry"}, "postgresql://db/registry"),
+        ({"host": "postgresql://a:b@db/registry", "login": "me", "password": "pw"}, "postgresql://a:b@db/registry"),
+        ({"host": "postgres://db/registry", "login": "me", "password": "pw"}, "postgres://me:pw@db/registry"),
+        ({"host": "postgresql+psycopg2://db/registry"}, "postgresql+psycopg2://db/registry"),
+        ({"host": "postgresql://db/r?connect_timeout=3"}, "postgresql://db/r?connect_timeout=3"),
+        ({"host": "db", "schema": "r", "extra": {"sslmode": "require"}}, "postgresql://db/r?sslmode=require"),
+        (
+            {"host": "postgresql://db/r?connect_timeout=3", "extra": {"sslmode": "verify-full"}},
+            "postgresql://db/r?connect_timeout=3&sslmode=verify-full",
+        ),
+        (
+            {"host": "postgresql://db/r?sslmode=require", "extra": {"sslmode": "verify-full"}},
+            "postgresql://db/r?sslmode=require",
+        ),
+        ({"host": "sqlite:////var/lib/registry.db"}, "sqlite:////var/lib/registry.db"),
+        ({"host": "sqlite:////r.db", "login": "x", "port": 1, "extra": {"sslmode": "require"}}, "sqlite:////r.db"),
+    ],
+)
+def test_where_the_registry_is(fields: dict[str, Any], url: str) -> None:
+    assert settings(**fields).url == url
+
+
+def test_special_characters_survive() -> None:
+    parsed = normalise_url(settings(host="db", login=STRANGE, password=STRANGE, schema="registry").url)
+    assert (parsed.username, parsed.password, parsed.host, parsed.database) == (STRANGE, STRANGE, "db", "registry")
+
+
+def test_extra_fields() -> None:
+    found = settings(host="db", extra={"provider": "loader", "instance": "eu", "timeout": "2.5"})
+    assert (found.provider, found.instance, found.timeout) == ("loader", "eu", 2.5)
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_a_saved_form_writes_empty_fields(empty: str | None) -> None:
+    found = settings(host="db", extra=dict.fromkeys(("provider", "instance", "timeout", "sslmode"), empty))
+    assert found == RegistrySettings("postgresql://db/")
+
+
+@pytest.mark.parametrize("timeout", ["soon", 0, -1, "nan", 3601, [], {}])
+def test_an_impossible_timeout(timeout: Any) -> None:
+    with pytest.raises(InvalidInputError, match="timeout must be a number of seconds"):
+        settings(host="db", extra={"timeout": timeout})
+
+
+def test_an_empty_connection_tells_how_to_fill_it() -> None:
+    with pytest.raises(InvalidInputError, match="its host is empty(.|\n)*AIRFLOW_CONN_PARTITION_REGISTRY_DEFAULT"):
+        settings()
+
+
+@pytest.mark.parametrize("host", ["postgresql://[::1/registry", "db:port", "mysql://db/registry", "postgresql://db:x/r"])
+def test_an_impossible_host(host: str, connect: Connect) -> None:
+    connect(host)
+    is_well, message = PartitionRegistryHook().test_connection()
+    assert not is_well
+    assert "postgresql://" in message
+
+
+@pytest.mark.parametrize(("url", "is_embedded"), [("sqlite:////r.db", True), ("postgresql://db/r", False)])
+def test_embedded_registries(url: str, is_embedded: bool) -> None:
+    assert settings(host=url).is_embedded is is_embedded
+
+
+def as_json(fields: dict[str, Any]) -> str:
+    return json.dumps({"conn_type": "partition_registry"} | fields)
+
+
+def as_uri(fields: dict[str, Any]) -> str:
+    extra = fields.get("extra")
+    return Connection(
+        conn_id=CONN_ID, conn_type="partition_registry", **fields | {"extra": extra and json.dumps(extra)}
+    ).get_uri()
+
+
+@pytest.mark.parametrize("written", [as_json, as_uri])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "db.example.com", "port": 5433, "login": "me", "password": STRANGE, "schema": "registry"},
+        {"host": "postgresql://db.example.com:5432/registry", "login": "me", "password": "pw"},
+        {"host": "sqlite:////var/lib/Registry/the registry.db", "extra": {"provider": "loader", "timeout": 3}},
+        {"host": "db", "extra": {"provider": "Loader", "instance": "eu", "timeout": "3", "sslmode": "require"}},
+    ],
+)
+def test_connections_from_the_environment(
+    written: Callable[..., str], fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", written(fields))
+    assert PartitionRegistryHook().settings == settings(**fields)
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("partition-registry://me:p%40ss@db:5433/registry?sslmode=require", "postgresql://me:p%40ss@db:5433/registry?sslmode=require"),
+        ("partition-registry://db/registry", "postgresql://db/registry"),
+        ("partition-registry://sqlite%3A%2F%2F%2F%2Fvar%2FLib%2Fregistry.db", "sqlite:////var/Lib/registry.db"),
+    ],
+)
+def test_connections_as_people_write_them(uri: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", uri)
+    assert PartitionRegistryHook().settings.url == url
+
+
+def test_another_connection(connect: Connect) -> None:
+    connect("elsewhere", conn_id="my_registry")
+    assert PartitionRegistryHook("my_registry").settings.url == "postgresql://elsewhere/"
+    assert PartitionRegistryHook(partition_registry_conn_id="my_registry").settings.url == "postgresql://elsewhere/"
+
+
+@pytest.mark.usefixtures("airflow_home")
+def test_a_missing_connection_tells_how_to_create_it() -> None:
+    hook = PartitionRegistryHook("nowhere")
+    with pytest.raises(AirflowNotFoundException) as raised:
+        hook.get_conn()
+    for part in ("'nowhere'", "Admin > Connections", "AIRFLOW_CONN_NOWHERE='{\"conn_type\": ", "sqlite:///"):
+        assert part in str(raised.value)
+    assert hook.test_connection() == (False, str(raised.value))
+
+
+@pytest.mark.usefixtures("airflow_home")
+def test_the_advice_of_a_missing_connection_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, message = PartitionRegistryHook("nowhere").test_connection()
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", message.partition("AIRFLOW_CONN_NOWHERE='")[2].partition("'")[0])
+    assert PartitionRegistryHook("nowhere").settings.url == "postgresql://user:password@db.example.com:5432/registry"
+
+
+def test_the_hook_asks_the_registry(registry: RegistryStore) -> None:
+    publish(registry)
+    hook = PartitionRegistryHook()
+    assert hook.check_readiness(**DAY).is_ready
+    assert hook.get_partition("sales", "loader", THE_DAY.start, THE_DAY.end).generation == 1
+    assert hook.get_conn() is hook.store
+
+
+def test_the_test_button_with_sqlite(connect: Connect, tmp_path: Path) -> None:
+    connect(f"sqlite:///{tmp_path}/new.db")
+    assert PartitionRegistryHook().test_connection() == (True, "The registry answers; it has no sources yet.")
+
+
+def test_the_test_button_with_a_registry(registry: RegistryStore) -> None:
+    assert PartitionRegistryHook().test_connection() == (True, "The registry answers.")
+
+
+def test_the_test_button_without_a_folder(connect: Connect, tmp_path: Path) -> None:
+    connect(f"sqlite:///{tmp_path}/no/such/folder/new.db")
+    is_well, message = PartitionRegistryHook().test_connection()
+    assert not is_well
+    assert "no folder" in message
+
+
+@pytest.mark.postgres
+def test_the_test_button_with_postgresql(postgres_registry: RegistryStore) -> None:
+    assert PartitionRegistryHook().test_connection() == (True, "The registry answers.")
+
+
+@pytest.mark.postgres
+def test_the_test_button_with_port_zero(postgres: PostgresServer, postgres_url: str, connect: Connect) -> None:
+    connect(f"127.0.0.1:{postgres.port}", port=0, login="postgres", schema=postgres_url.rpartition("/")[2])
+    assert PartitionRegistryHook().test_connection()[0]
+
+
+@pytest.mark.postgres
+def test_the_test_button_without_tables(new_postgres_url: Callable[..., str], connect: Connect) -> None:
+    connect(new_postgres_url(None))
+    is_well, message = PartitionRegistryHook().test_connection()
+    assert not is_well
+    assert "partition-registry db upgrade" in message
+
+
+def test_the_test_button_while_the_server_is_down(connect: Connect) -> None:
+    connect("127.0.0.1", port=1, login="me", password="geheim", schema="registry", extra={"timeout": 2})
+    is_well, message = PartitionRegistryHook().test_connection()
+    assert not is_well
+    assert "127.0.0.1:1/registry" in message
+    assert "geheim" not in message
+
+
+class TestSecrets:
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"host": "127.0.0.1", "port": 1, "login": "me", "password": "geheim&ss", "schema": "r"},
+            {"host": "postgresql://me:geheim%26ss@127.0.0.1:1/r"},
+        ],
+    )
+    def test_no_password_where_people_look(
+        self, fields: dict[str, Any], connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        masked: list[str] = []
+        monkeypatch.setattr("airflow_provider_partition_registry.hooks.partition_registry.mask_secret", masked.append)
+        connect(**fields)
+        hook = PartitionRegistryHook()
+        with pytest.raises(StoreUnavailableError) as raised:
+            hook.get_source("sales")
+        seen = [str(raised.value), repr(raised.value), repr(hook.settings), str(hook.settings), caplog.text]
+        for secret in ("geheim&ss", "geheim%26ss"):
+            assert not [text for text in seen if secret in text]
+        assert {"geheim&ss", "geheim%26ss"} <= set(masked)
+
+    def test_tokens_are_masked(self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        masked: list[str] = []
+        monkeypatch.setattr("airflow_provider_partition_registry.hooks.partition_registry.mask_secret", masked.append)
+        hook = PartitionRegistryHook()
+        token = hook.register_source("new", "a-team").access_token
+        hook.register_provider("newcomer", token)
+        assert masked == [token, token]

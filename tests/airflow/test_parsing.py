@@ -1,0 +1,221 @@
+"""DAG files are parsed every few seconds: that must be quick, silent and without side effects."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import task
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.operators.partition_registry import (
+    PartitionLockOperator,
+    PartitionRegisterOperator,
+    PartitionUnlockOperator,
+)
+from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
+from tests.airflow.registries import DAY
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+OPERATORS = (PartitionRegisterOperator, PartitionLockOperator, PartitionUnlockOperator, PartitionReadinessSensor)
+
+IMPORT_OURS = """
+import json, sys, warnings
+warnings.filterwarnings("error", module="airflow_provider_partition_registry")
+import airflow.providers.common.compat.connection
+import airflow.triggers.base
+from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, conf, mask_secret
+before = set(sys.modules)
+import airflow_provider_partition_registry.operators.partition_registry
+import airflow_provider_partition_registry.sensors.partition_registry
+print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+"""
+
+
+@pytest.fixture(scope="module", params=sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def example(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def test_examples_are_there() -> None:
+    assert len(list(EXAMPLES.glob("*.py"))) >= 5
+
+
+def test_examples_can_be_imported(example: Path, load_dags: Callable[[Path], Any]) -> None:
+    dag_bag = load_dags(example)
+    assert dag_bag.import_errors == {}
+    assert dag_bag.captured_warnings == {}
+    assert list(dag_bag.dags) == [example.stem]
+
+
+def test_examples_explain_themselves(example: Path, load_dags: Callable[[Path], Any]) -> None:
+    (dag,) = load_dags(example).dags.values()
+    assert dag.doc_md
+    assert "partition-registry" in dag.tags
+
+
+def test_examples_can_be_stored(
+    example: Path, load_dags: Callable[[Path], Any], through_the_database: Callable[[Any], Any]
+) -> None:
+    (dag,) = load_dags(example).dags.values()
+    assert set(through_the_database(dag).task_ids) == set(dag.task_ids)
+
+
+def test_importing_operators_imports_no_database() -> None:
+    answer = subprocess.run([sys.executable, "-c", IMPORT_OURS], capture_output=True, text=True, check=True)
+    new = set(json.loads(answer.stdout.splitlines()[-1]))
+    assert "airflow_provider_partition_registry" in new
+    assert not new & {"sqlalchemy", "psycopg2", "httpx", "alembic", "wtforms", "flask_appbuilder"}
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a constructor must not connect to anything")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", refuse)
+    yield
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_constructors_touch_nothing(kind: type, new_dag: Callable[..., Any]) -> None:
+    with new_dag():
+        kind(task_id="plain", **DAY)
+        kind(task_id="templated", source_name="{{ params.source }}", start="{{ ds }}", grain="day")
+        kind(task_id="typed", source_name="sales", start=datetime(2026, 11, 1), grain=timedelta(hours=6))
+        kind.partial(task_id="mapped", source_name="sales", grain="day").expand(start=["2026-11-01"])
+
+
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_template_fields_are_assigned_as_they_are(kind: type) -> None:
+    values: dict[str, Any] = {name: f"{{{{ params.{name} }}}}" for name in kind.template_fields}
+    if "requires" in values:
+        values["requires"] = [values["source_name"]]
+    task = kind(task_id="a_task", **values)
+    assert {name: getattr(task, name) for name in kind.template_fields} == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (PartitionLockOperator, {"on_conflict": "ask"}),
+        (PartitionReadinessSensor, {"on_failed": "ask"}),
+        (PartitionReadinessSensor, {"on_missing_source": "ask"}),
+    ],
+)
+def test_a_wrong_choice_is_an_import_error(kind: type, arguments: dict[str, str]) -> None:
+    with pytest.raises(InvalidInputError, match="'wait', not 'ask'|'fail', not 'ask'"):
+        kind(task_id="a_task", **DAY, **arguments)
+
+
+class TestStartingInTheTriggerer:
+    def test_what_the_scheduler_gets(
+        self, new_dag: Callable[..., Any], through_the_database: Callable[[Any], Any], starts_from_trigger: bool
+    ) -> None:
+        with new_dag() as dag:
+            PartitionReadinessSensor(
+                task_id="wait",
+                requires=["sales", {"source_name": "clicks", "start": datetime(2026, 10, 1)}],
+                start="{{ params.day }}",
+                grain=timedelta(days=1),
+                published_after=datetime(2026, 11, 1),
+                deferrable=True,
+                timeout=600,
+            )
+        stored = through_the_database(dag).get_task("wait")
+        assert bool(stored.start_from_trigger) is starts_from_trigger
+        if starts_from_trigger:
+            arguments = stored.start_trigger_args
+            assert arguments.next_method == "execute_complete"
+            assert arguments.timeout == timedelta(seconds=660)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"start": "{{ ti.xcom_pull('first') }}"},
+            {"start": "{{ task_instance.xcom_pull(task_ids='first') }}"},
+            {"requires": [{"source_name": "{% set x = ti.xcom_pull('first') %}{{ x }}"}], "source_name": None},
+        ],
+    )
+    def test_not_with_results_of_other_tasks(self, arguments: dict[str, Any]) -> None:
+        sensor = PartitionReadinessSensor(task_id="wait", **DAY | arguments, deferrable=True)
+        assert not sensor.start_from_trigger
+        assert sensor.start_trigger_args is None
+
+    def test_not_with_an_xcom_argument(self, new_dag: Callable[..., Any]) -> None:
+        @task
+        def first() -> str:
+            return "2026-11-01"
+
+        with new_dag():
+            sensor = PartitionReadinessSensor(
+                task_id="wait", source_name="sales", start=first(), grain="day", deferrable=True
+            )
+            nested = PartitionReadinessSensor(
+                task_id="nested", requires=[{"source_name": "sales", "start": first()}], grain="day", deferrable=True
+            )
+        assert not sensor.start_from_trigger
+        assert not nested.start_from_trigger
+
+    def test_not_when_mapped(self, new_dag: Callable[..., Any], through_the_database: Callable[[Any], Any]) -> None:
+        with new_dag() as dag:
+            PartitionReadinessSensor.partial(task_id="wait", source_name="sales", grain="day", deferrable=True).expand(
+                start=["2026-11-01", "2026-11-02"]
+            )
+        assert not through_the_database(dag).get_task("wait").start_from_trigger
+
+    def test_not_unless_deferrable(self) -> None:
+        assert not PartitionReadinessSensor(task_id="wait", **DAY).start_from_trigger
+        assert PartitionReadinessSensor.start_from_trigger is False
+
+    def test_not_with_macros_of_the_dag(self, new_dag: Callable[..., Any]) -> None:
+        with new_dag(user_defined_macros={"a_day": lambda: "2026-11-01"}):
+            macro = PartitionReadinessSensor(
+                task_id="macro", source_name="sales", start="{{ a_day() }}", grain="day", deferrable=True
+            )
+        with new_dag(user_defined_filters={"next": lambda day: day}):
+            filtered = PartitionReadinessSensor(
+                task_id="filter", source_name="sales", start="{{ '2026-11-01' | next }}", grain="day", deferrable=True
+            )
+        assert not macro.start_from_trigger
+        assert not filtered.start_from_trigger
+
+    def test_templates_are_rendered_there(
+        self, new_dag: Callable[..., Any], start_in_triggerer: Callable[..., Any]
+    ) -> None:
+        with new_dag(params={"day": "2026-11-01"}) as dag:
+            PartitionReadinessSensor(
+                task_id="wait",
+                requires=[{"source_name": "{{ dag_run.conf.source }}", "end": "{{ macros.ds_add(params.day, 2) }}"}],
+                start="{{ params.day }}",
+                deferrable=True,
+            )
+        trigger = start_in_triggerer(dag, "wait", conf={"source": "sales"})
+        (question,) = trigger._what_to_wait_for().questions
+        assert str(question) == "[2026-11-01T00:00:00Z, 2026-11-03T00:00:00Z) of source 'sales'"
+
+    @pytest.mark.parametrize(
+        ("run", "grain"),
+        [
+            ({"partition_key": "2026-11-01", "partition_date": "2026-11-01T00:00:00Z"}, "day"),
+            ({"data_interval_start": "2026-11-01T00:00:00Z", "data_interval_end": "2026-11-02T00:00:00Z"}, None),
+        ],
+    )
+    def test_the_run_is_known_there(
+        self, run: dict[str, Any], grain: str | None, new_dag: Callable[..., Any], start_in_triggerer: Callable[..., Any]
+    ) -> None:
+        with new_dag() as dag:
+            PartitionReadinessSensor(task_id="wait", source_name="sales", grain=grain, deferrable=True)
+        (question,) = start_in_triggerer(dag, "wait", **run)._what_to_wait_for().questions
+        assert str(question) == "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z) of source 'sales'"

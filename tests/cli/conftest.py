@@ -1,0 +1,71 @@
+"""The command, run inside the test's process, and a registry for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+from airflow_provider_partition_registry.cli.providers import TOKEN_VARIABLE
+from airflow_provider_partition_registry.cli.root import root
+
+NOVEMBER = ("--from", "2026-11-01", "--to", "2026-12-01")
+
+
+def day(number: int) -> tuple[str, ...]:
+    """Options for a day of November."""
+    return ("--from", f"2026-11-{number:02}", "--to", f"2026-11-{number + 1:02}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call ended with and said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    @property
+    def error(self) -> Any:
+        return json.loads(self.stderr)
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> Command:
+    """Runs the command on a SQLite registry of the test's own; ``url`` names another, or none."""
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+
+    def invoke(*arguments: str, url: str = sqlite_url, stdin: str = "", **environment: str) -> Outcome:
+        # Without COLUMNS help is as wide as the terminal that the tests happen to run in.
+        environment = {URL_VARIABLE: url, "COLUMNS": "80", **environment}
+        result = CliRunner().invoke(
+            root, arguments, input=stdin, env=environment, prog_name="partition-registry"
+        )
+        return Outcome(result.exit_code, result.stdout, result.stderr)
+
+    return invoke
+
+
+@pytest.fixture
+def token(run: Command) -> str:
+    """Of the source ``sales``."""
+    return run("source", "register", "sales", "--owner", "data-team", "--json").json["access_token"]
+
+
+@pytest.fixture
+def nightly(run: Command, token: str) -> Command:
+    """A command whose registry knows the source ``sales`` and its provider ``nightly``."""
+    assert run("provider", "register", "nightly", stdin=token).code == 0
+    return run

@@ -1,0 +1,324 @@
+"""Every command: what it does, says, and prints as JSON."""
+
+from __future__ import annotations
+
+import getpass
+import json
+
+import pytest
+
+from airflow_provider_partition_registry.cli import options, providers
+from tests.cli.conftest import NOVEMBER, Command, day
+
+FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
+
+
+def lock(run: Command, number: int, *more: str) -> dict:
+    locked = run("lock", "sales", "nightly", *day(number), *more, "--json")
+    assert locked.code == 0, locked.stderr
+    return locked.json
+
+
+def publish(run: Command, *numbers: int) -> None:
+    for number in numbers:
+        lock(run, number)
+        assert run("unlock", "sales", "nightly", *day(number)).code == 0
+
+
+class TestSource:
+    def test_register_prints_the_token_last(self, run: Command):
+        done = run("source", "register", "sales", "--owner", "data-team")
+        assert done.code == 0
+        sentence, *_, token = done.stdout.splitlines()
+        assert sentence == "Source 'sales' is registered; data-team answers for it."
+        assert token.startswith("prs_")
+        assert run("provider", "register", "nightly", stdin=token).code == 0
+
+    def test_register_as_json(self, run: Command):
+        done = run("source", "register", "sales", "--owner", "data-team", "--json")
+        assert done.json["source"] == done.json["source"] | {"name": "sales", "owner": "data-team"}
+        assert done.json["access_token"].startswith("prs_")
+
+    def test_list(self, run: Command):
+        assert run("source", "list").stdout == "No sources.\n"
+        for name in ("b", "a-longer-name"):
+            run("source", "register", name, "--owner", "someone")
+        heading, *rows = run("source", "list").stdout.splitlines()
+        assert heading == "SOURCE         OWNER    REGISTERED"
+        assert [row[: heading.index("REG")] for row in rows] == [
+            "a-longer-name  someone  ",
+            "b              someone  ",
+        ]
+        assert [each["name"] for each in run("source", "list", "--json").json] == ["a-longer-name", "b"]
+
+    def test_list_goes_through_all_pages(self, run: Command, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("airflow_provider_partition_registry.cli.sources.PAGE", 2)
+        for name in "abcde":
+            run("source", "register", name, "--owner", "someone")
+        assert [each["name"] for each in run("source", "list", "--json").json] == list("abcde")
+
+
+class TestProvider:
+    @pytest.mark.parametrize("way", ["option", "variable", "stdin"])
+    def test_the_token_may_come_from(self, run: Command, token: str, way: str):
+        done = run(
+            "provider",
+            "register",
+            "nightly",
+            *(("--access-token", token) if way == "option" else ()),
+            stdin=f"{token}\n" if way == "stdin" else "",
+            **({"PARTITION_REGISTRY_ACCESS_TOKEN": token} if way == "variable" else {}),
+        )
+        assert done.code == 0, done.stderr
+        assert done.stdout == "Provider 'nightly' may write to 'sales'.\n"
+
+    def test_the_token_is_asked_for_on_a_terminal(
+        self, run: Command, token: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        class Terminal:
+            @staticmethod
+            def isatty() -> bool:
+                return True
+
+        monkeypatch.setattr(providers, "sys", type("", (), {"stdin": Terminal}))
+        asked = {}
+        monkeypatch.setattr(
+            providers.click, "prompt", lambda text, **how: asked.update(how, text=text) or token
+        )
+        assert run("provider", "register", "nightly").code == 0
+        assert asked == {"text": "Access token", "hide_input": True, "err": True}
+
+    def test_no_token(self, run: Command):
+        refused = run("provider", "register", "nightly", stdin="")
+        assert refused.code == 2
+        assert "PARTITION_REGISTRY_ACCESS_TOKEN" in refused.stderr
+
+    def test_a_second_source(self, nightly: Command):
+        other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
+        done = nightly("provider", "register", "nightly", "--access-token", other, "--json")
+        assert done.json["source_names"] == ["sales", "stock"]
+
+    def test_list(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(providers, "PAGE", 1)
+        other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
+        nightly("provider", "register", "hourly", "--access-token", other)
+        heading, *rows = nightly("provider", "list").stdout.splitlines()
+        assert heading.split() == ["PROVIDER", "SOURCES", "REGISTERED"]
+        assert [row.split()[:2] for row in rows] == [["hourly", "stock"], ["nightly", "sales"]]
+        assert [each["name"] for each in nightly("provider", "list", "--source", "sales", "--json").json] == [
+            "nightly"
+        ]
+
+    def test_list_of_none(self, run: Command):
+        assert run("provider", "list").stdout == "No providers.\n"
+
+
+class TestWriting:
+    def test_lock_and_unlock(self, nightly: Command):
+        locked = nightly("lock", "sales", "nightly", *day(1))
+        assert locked.stdout == (
+            f"Locked partition {FIRST} of source 'sales' (provider 'nightly'): "
+            "holder nightly, generation 1, no lease.\n"
+        )
+        published = nightly("unlock", "sales", "nightly", *day(1))
+        assert published.stdout == f"Published partition {FIRST} of source 'sales' (provider 'nightly').\n"
+        assert nightly("ready", "sales", *day(1)).code == 0
+
+    def test_lock_as_json(self, nightly: Command):
+        locked = lock(nightly, 1, "--holder", "me", "--lease", "1h30m", "--exclusive")
+        assert locked["state"] == "locked"
+        assert locked["generation"] == 1
+        assert locked["lock"]["holder"]["identity"] == "me"
+        assert locked["lock"]["holder"]["details"].keys() == {"host", "user"}
+        assert locked["lock"]["exclusive"] is True
+        assert locked["lock"]["expires_at"] > locked["lock"]["locked_at"]
+
+    def test_lock_with_a_lease_says_until_when(self, nightly: Command):
+        assert ", lease until 20" in nightly("lock", "sales", "nightly", *day(1), "--lease", "2h").stdout
+
+    def test_lock_registers_unless_told_otherwise(self, nightly: Command):
+        assert nightly("lock", "sales", "nightly", *day(1), "--no-register").code == 4
+        assert nightly("lock", "sales", "nightly", *day(1)).code == 0
+
+    def test_exclusive_keeps_other_providers_out(self, nightly: Command, token: str):
+        nightly("provider", "register", "hourly", "--access-token", token)
+        lock(nightly, 1, "--exclusive")
+        assert nightly("lock", "sales", "hourly", *day(1)).code == 5
+
+    def test_unlock_by_generation(self, nightly: Command):
+        generation = str(lock(nightly, 1, "--holder", "me")["generation"])
+        assert nightly("unlock", "sales", "nightly", *day(1)).code == 5
+        assert nightly("unlock", "sales", "nightly", *day(1), "--generation", "7").code == 5
+        done = nightly("unlock", "sales", "nightly", *day(1), "--generation", generation, "--json")
+        assert (done.code, done.json["state"]) == (0, "ready")
+
+    def test_unlock_by_holder(self, nightly: Command):
+        lock(nightly, 1, "--holder", "me")
+        assert nightly("unlock", "sales", "nightly", *day(1), "--holder", "me").code == 0
+
+    def test_fail(self, nightly: Command):
+        lock(nightly, 1)
+        failed = nightly("fail", "sales", "nightly", *day(1), "--reason", "disk\nfull")
+        assert failed.stdout == (
+            f"Failed partition {FIRST} of source 'sales' (provider 'nightly'): disk full\n"
+        )
+        again = nightly("fail", "sales", "nightly", *day(1), "--reason", "disk full", "--json")
+        assert (again.code, again.json["reason"]) == (0, "disk\nfull")
+
+
+class TestDeciding:
+    def test_force_release(self, nightly: Command):
+        lock(nightly, 1, "--holder", "gone")
+        done = nightly(
+            "force-release", "sales", "nightly", *day(1), "--reason", "host died", "--by", "ann", "--json"
+        )
+        assert (done.json["state"], done.json["reason"]) == ("failed", "host died (ann)")
+
+    def test_force_release_to_ready(self, nightly: Command):
+        lock(nightly, 1, "--holder", "gone")
+        done = nightly(
+            "force-release", "sales", "nightly", *day(1), "--reason", "checked by hand", "--to-state", "ready"
+        )
+        assert done.stdout.endswith("; it is ready now.\n")
+        assert nightly("ready", "sales", *day(1)).code == 0
+
+    def test_invalidate(self, nightly: Command):
+        publish(nightly, 1)
+        done = nightly("invalidate", "sales", "nightly", *day(1), "--reason", "wrong currency")
+        assert done.stdout.startswith(f"Invalidated partition {FIRST}")
+        assert nightly("ready", "sales", *day(1)).code == 1
+
+    def test_withdraw(self, nightly: Command):
+        publish(nightly, 1)
+        done = nightly("withdraw", "sales", "nightly", *day(1), "--reason", "retired")
+        assert done.stdout.startswith(f"Withdrew partition {FIRST}")
+        assert "nobody has published" in nightly("ready", "sales", *day(1)).stdout
+
+    def test_who_decides_is_the_current_user_unless_told(self, nightly: Command):
+        publish(nightly, 1)
+        done = nightly("withdraw", "sales", "nightly", *day(1), "--reason", "retired", "--json")
+        assert done.json["reason"] == f"retired ({getpass.getuser()})"
+
+    def test_a_user_without_a_name(self, monkeypatch: pytest.MonkeyPatch):
+        def unknown() -> str:
+            raise KeyError("uid not found")
+
+        monkeypatch.setattr(getpass, "getuser", unknown)
+        assert options.current_user().startswith("uid ")
+
+    @pytest.mark.parametrize("command", ["force-release", "invalidate", "withdraw"])
+    def test_the_state_must_allow_it(self, nightly: Command, command: str):
+        lock(nightly, 1, "--holder", "me")
+        nightly("force-release", "sales", "nightly", *day(1), "--reason", "x")
+        nightly("withdraw", "sales", "nightly", *day(1), "--reason", "x")
+        assert nightly(command, "sales", "nightly", *day(1), "--reason", "x").code == 5
+
+
+class TestAsking:
+    def test_ready(self, nightly: Command):
+        publish(nightly, 1)
+        answer = nightly("ready", "sales", *day(1))
+        assert (answer.code, answer.stderr) == (0, "")
+        assert answer.stdout.startswith(f"Ready: {FIRST} of source 'sales'")
+
+    def test_not_ready(self, nightly: Command):
+        publish(nightly, 1)
+        lock(nightly, 2)
+        lock(nightly, 3)
+        nightly("fail", "sales", "nightly", *day(3), "--reason", "disk full")
+        answer = nightly("ready", "sales", *NOVEMBER)
+        assert (answer.code, answer.stderr) == (1, "")
+        first, gap, locked, failed = answer.stdout.splitlines()
+        assert first.startswith("Not ready: ")
+        assert gap == "  nobody has published [2026-11-04T00:00:00Z, 2026-12-01T00:00:00Z)"
+        assert "is being written by nightly" in locked
+        assert failed.endswith("disk full")
+
+    def test_ready_as_json(self, nightly: Command):
+        publish(nightly, 1)
+        answer = nightly("ready", "sales", *NOVEMBER, "--json")
+        assert answer.code == 1
+        assert answer.json["is_ready"] is False
+        assert answer.json["gaps"] == [{"start": "2026-11-02T00:00:00Z", "end": "2026-12-01T00:00:00Z"}]
+        assert nightly("ready", "sales", *day(1), "--json").json["is_ready"] is True
+
+    def test_published_after(self, nightly: Command):
+        publish(nightly, 1)
+        assert nightly("ready", "sales", *day(1), "--published-after", "2020-01-01").code == 0
+        late = nightly("ready", "sales", *day(1), "--published-after", "2999-01-01T00:00:00+02:00")
+        assert late.code == 1
+        assert "not published again since 2998-12-31T22:00:00Z" in late.stdout
+
+    def test_status(self, nightly: Command):
+        publish(nightly, 1)
+        lock(nightly, 2, "--holder", "me", "--lease", "2h")
+        lock(nightly, 3)
+        nightly("fail", "sales", "nightly", *day(3), "--reason", "disk\nfull")
+        shown = nightly("status", "sales", *NOVEMBER)
+        assert shown.code == 0
+        heading, first, second, third, empty, sentence, *_ = shown.stdout.splitlines()
+        columns = {name: heading.index(name) for name in ("PROVIDER", "STATE", "HOLDER", "LEASE", "REASON")}
+        assert first[columns["STATE"] :].startswith("ready ")
+        assert second[columns["HOLDER"] :].startswith("me ")
+        assert second[columns["LEASE"] :].startswith("20")
+        assert third[columns["REASON"] :] == "disk full"
+        assert (empty, sentence[:10]) == ("", "Not ready:")
+
+    def test_status_of_nothing(self, nightly: Command):
+        shown = nightly("status", "sales", *NOVEMBER)
+        assert shown.stdout.startswith(
+            "No partitions in [2026-11-01T00:00:00Z, 2026-12-01T00:00:00Z) of source 'sales'."
+        )
+        assert "Not ready" in shown.stdout
+
+    def test_status_as_json(self, nightly: Command):
+        publish(nightly, 1)
+        shown = nightly("status", "sales", *day(1), "--json").json
+        assert shown["readiness"]["is_ready"] is True
+        assert [each["state"] for each in shown["partitions"]] == ["ready"]
+        assert shown["is_complete"] is True
+
+    @pytest.mark.parametrize(("limit", "is_complete"), [(2, False), (3, True), (4, True)])
+    def test_status_shows_some_of_many(
+        self, nightly: Command, monkeypatch: pytest.MonkeyPatch, limit: int, is_complete: bool
+    ):
+        monkeypatch.setattr("airflow_provider_partition_registry.cli.asking.PAGE", 1)
+        publish(nightly, 1, 2, 3)
+        shown = nightly("status", "sales", *NOVEMBER, "--limit", str(limit), "--json").json
+        assert (len(shown["partitions"]), shown["is_complete"]) == (min(limit, 3), is_complete)
+        assert (
+            "raise --limit" in nightly("status", "sales", *NOVEMBER, "--limit", str(limit)).stdout
+        ) != is_complete
+
+    def test_what_moves_a_terminal_is_not_printed(self, nightly: Command):
+        lock(nightly, 1)
+        nightly("fail", "sales", "nightly", *day(1), "--reason", "\x1b[2Jgone")
+        for command in ("status", "ready"):
+            assert "\x1b" not in nightly(command, "sales", *day(1)).stdout
+
+    def test_names_in_any_language(self, nightly: Command):
+        nightly("source", "register", "продажи", "--owner", "отдел 数据")
+        assert "продажи" in nightly("source", "list").stdout
+        assert "отдел 数据" in nightly("source", "list", "--json").stdout
+
+
+class TestDatabase:
+    def test_upgrade_and_current(self, run: Command):
+        assert run("db", "current").code == 7
+        assert run("db", "upgrade").stdout.endswith("is at schema 0001.\n")
+        assert run("db", "current").stdout == "0001\n"
+        assert run("db", "current", "--json").json["revision"] == "0001"
+        assert run("db", "upgrade", "--json").json["revision"] == "0001"
+
+    @pytest.mark.parametrize("command", ["current", "verify"])
+    def test_asking_creates_nothing(self, run: Command, tmp_path, command: str):
+        refused = run("db", command, "--json")
+        assert (refused.code, refused.error["code"]) == (7, "schema_missing")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_verify(self, nightly: Command):
+        publish(nightly, 1, 2)
+        sound = nightly("db", "verify")
+        assert (sound.code, sound.stderr) == (0, "")
+        assert sound.stdout.endswith(" is sound.\n")
+        assert json.loads(nightly("db", "verify", "--json").stdout)["discrepancies"] == []

@@ -1,0 +1,150 @@
+"""The real command, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_partition_registry import __version__
+from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+from tests.cli.conftest import NOVEMBER, day
+
+SCRIPT = Path(sys.executable).parent / "partition-registry"
+WAYS = {
+    "script": [str(SCRIPT)],
+    "module": [sys.executable, "-m", "airflow_provider_partition_registry.cli"],
+}
+HEAVY = ("airflow", "sqlalchemy", "alembic", "psycopg2", "pendulum")
+
+
+def call(
+    *arguments: str, url: str | None = None, way: str = "script", **more: object
+) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if name != URL_VARIABLE}
+    if url is not None:
+        environment[URL_VARIABLE] = url
+    return subprocess.run(
+        [*WAYS[way], *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **more,
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_both_ways_to_call_it(way: str):
+    shown = call("--version", way=way)
+    assert (shown.returncode, shown.stdout, shown.stderr) == (
+        0,
+        f"partition-registry, version {__version__}\n",
+        "",
+    )
+    assert call("--help", way=way).stdout.startswith("Usage: partition-registry [OPTIONS]")
+
+
+def test_a_day_in_the_life(database_url: str):
+    def succeed(*arguments: str, **more: object) -> str:
+        done = call(*arguments, url=database_url, **more)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    succeed("db", "upgrade")
+    token = succeed("source", "register", "sales", "--owner", "data-team").splitlines()[-1]
+    succeed("provider", "register", "nightly", input=token)
+    locked = json.loads(
+        succeed("lock", "sales", "nightly", *day(1), "--holder", "me", "--lease", "2h", "--json")
+    )
+    waiting = call("ready", "sales", *day(1), url=database_url)
+    assert (waiting.returncode, waiting.stderr) == (1, "")
+    assert "is being written by me" in waiting.stdout
+    refused = call("lock", "sales", "nightly", *day(1), "--holder", "you", url=database_url)
+    assert (refused.returncode, refused.stdout) == (5, "")
+    succeed("unlock", "sales", "nightly", *day(1), "--generation", str(locked["generation"]))
+    assert succeed("ready", "sales", *day(1)).startswith("Ready: ")
+    assert "ready" in succeed("status", "sales", *NOVEMBER)
+    succeed("invalidate", "sales", "nightly", *day(1), "--reason", "wrong", "--by", "ann")
+    succeed("withdraw", "sales", "nightly", *day(1), "--reason", "retired", "--by", "ann")
+    assert succeed("db", "verify").endswith(" is sound.\n")
+
+
+@pytest.mark.postgres
+def test_a_postgres_without_a_registry(new_postgres_url: Callable[..., str]):
+    url = new_postgres_url(None)
+    for arguments in (("db", "current"), ("db", "verify"), ("source", "list")):
+        refused = call(*arguments, url=url)
+        assert refused.returncode == 7
+        assert "partition-registry db upgrade" in refused.stderr
+    assert call("db", "upgrade", url=url).returncode == 0
+    assert call("db", "current", url=url).stdout == "0001\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("ready", "--help"), ("nope",), ("ready", "x", *NOVEMBER)]
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(arguments: tuple[str, ...]):
+    program = (
+        "import sys\n"
+        "from airflow_provider_partition_registry.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit:\n    print(*sys.modules, file=sys.stderr)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != URL_VARIABLE}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    imported = {name.partition(".")[0] for name in done.stderr.split()}
+    assert "airflow_provider_partition_registry" in imported
+    assert not imported.intersection(HEAVY)
+
+
+def test_a_command_with_a_store_imports_no_airflow(sqlite_url: str):
+    program = (
+        "import sys\n"
+        "from airflow_provider_partition_registry.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code\n"
+        "assert 'sqlalchemy' in sys.modules\nassert 'airflow' not in sys.modules\n"
+    )
+    call_ = [sys.executable, "-c", program, "--url", sqlite_url, "db", "upgrade"]
+    done = subprocess.run(call_, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_who_leaves_gets_no_answer(sqlite_url: str):
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [*WAYS["script"], "source", "list", "--url", sqlite_url],
+            stdout=write,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_terminal_that_does_not_know_all_letters(sqlite_url: str):
+    call("source", "register", "продажи", "--owner", "x", url=sqlite_url)
+    environment = {**os.environ, URL_VARIABLE: sqlite_url, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        [*WAYS["script"], "source", "list"], env=environment, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    assert b"\\u043f" in done.stdout

@@ -1,0 +1,107 @@
+"""Shared fixtures and profiles. Who asks imports stores and servers: tests/unit runs without SQLAlchemy."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from testbed.postgres import PostgresServer
+
+_slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", max_examples=40, stateful_step_count=25, **_slow)
+settings.register_profile("ci", max_examples=200, stateful_step_count=40, print_blob=True, **_slow)
+settings.register_profile("nightly", max_examples=5_000, stateful_step_count=60, print_blob=True, **_slow)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+pytest.register_assert_rewrite("tests.contract", "tests.races", "tests.oracle")
+
+TEMPLATE = "migrated"
+_numbers = itertools.count(1)
+
+
+def upgrade(url: str) -> str:
+    """Bring a database's schema up to date; its URL."""
+    from airflow_provider_partition_registry.store.sql import schema
+    from airflow_provider_partition_registry.store.sql.engine import Database
+
+    database = Database(url, pool_size=1, timeout=60)
+    schema.upgrade(database)
+    database.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Eight Python processes that are up and running."""
+    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests that do not harm it."""
+    from testbed.postgres import PostgresServer
+
+    with PostgresServer(durable=False) as server:
+        upgrade(server.create_database(TEMPLATE))
+        yield server
+
+
+@pytest.fixture
+def new_postgres_url(postgres: PostgresServer) -> Iterator[Callable[..., str]]:
+    """Makes databases, empty ones or copies of a migrated one, that go when the test ends."""
+    made = []
+
+    def make(template: str | None = TEMPLATE) -> str:
+        made.append(f"test_{next(_numbers)}")
+        return postgres.create_database(made[-1], template)
+
+    yield make
+    for name in made:
+        postgres.drop_database(name)
+
+
+@pytest.fixture
+def postgres_url(new_postgres_url: Callable[..., str]) -> str:
+    """A migrated database of this test's own."""
+    return new_postgres_url()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """A file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'registry.db'}"
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What new SQLite registries are copied from."""
+    file = tmp_path_factory.mktemp("template") / "registry.db"
+    upgrade(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_url: str, migrated_sqlite_file: Path) -> str:
+    """A registry with nothing in it."""
+    shutil.copy(migrated_sqlite_file, sqlite_url.removeprefix("sqlite:///"))
+    return sqlite_url
+
+
+@pytest.fixture(
+    params=["migrated_sqlite", pytest.param("postgres", marks=pytest.mark.postgres)],
+    ids=["sqlite", "postgres"],
+)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A new registry in each SQL database."""
+    return request.getfixturevalue(f"{request.param}_url")

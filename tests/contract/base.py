@@ -1,0 +1,59 @@
+"""What all parts of the contract share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.models import Event
+from airflow_provider_partition_registry.store.base import RegistryStore
+from tests.contract.homes import Home, ManualClock, all_events
+
+
+class ContractBase:
+    """Source ``s`` has the providers ``p`` and ``q``; the source ``other`` and its ``r`` stand apart."""
+
+    @pytest.fixture
+    def home(self) -> Iterator[Home]:
+        """A new, empty registry. Each home says how it comes about."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def empty_store(self, home: Home) -> RegistryStore:
+        return home.store
+
+    @pytest.fixture
+    def clock(self, home: Home) -> ManualClock:
+        return home.clock
+
+    @pytest.fixture
+    def token(self, home: Home) -> str:
+        """The access token of ``s``."""
+        return home.store.register_source("s", "team-s").access_token
+
+    @pytest.fixture
+    def store(self, home: Home, token: str) -> RegistryStore:
+        store = home.store
+        store.register_provider("p", token)
+        store.register_provider("q", token)
+        store.register_provider("r", store.register_source("other", "team-other").access_token)
+        return store
+
+
+@contextmanager
+def refused(
+    store: RegistryStore, error: type[RegistryError]
+) -> Iterator[pytest.ExceptionInfo[RegistryError]]:
+    """Expect exactly this error, and that nothing changed."""
+    before = all_events(store)
+    with pytest.raises(error) as caught:
+        yield caught
+    assert type(caught.value) is error
+    assert all_events(store) == before
+
+
+def newest(store: RegistryStore) -> Event:
+    return all_events(store)[-1]

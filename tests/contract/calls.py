@@ -1,0 +1,90 @@
+"""One well-formed call of every method, to spoil argument by argument."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
+from tests.contract.homes import hours
+
+_place = {"source_name": "s"}
+_partition = {**_place, "provider_name": "p", "interval": hours(0, 1)}
+_decision = {"reason": "wrong numbers", "by": "ann"}
+
+CALLS: dict[str, dict[str, Any]] = {
+    "check_readiness": {**_place, "interval": hours(0, 1), "published_after": None},
+    "check_readiness_many": {"questions": []},
+    "changed_since": {**_place, "interval": hours(0, 1), "as_of": 0},
+    "get_source": _place,
+    "list_sources": {"after": None, "limit": 10},
+    "get_provider": {"provider_name": "p"},
+    "list_providers": {**_place, "after": None, "limit": 10},
+    "get_partition": _partition,
+    "list_partitions": {**_place, "interval": hours(0, 1), "after": None, "limit": 10},
+    "events": {**_place, "after": 0, "limit": 10},
+    "register_source": {"source_name": "new", "owner": "ann"},
+    "register_provider": {"provider_name": "new", "access_token": "prs_1_2"},
+    "register_partition": {**_partition, "interval": hours(7, 8)},
+    "lock": {**_partition, "holder": None, "lease": None, "exclusive": False, "register": False},
+    "renew": {**_partition, "generation": 1, "lease": timedelta(hours=1)},
+    "unlock": {**_partition, "holder": None, "generation": None},
+    "fail": {**_partition, "holder": None, "generation": None, "reason": "disk full"},
+    "force_release": {**_partition, **_decision},
+    "invalidate": {**_partition, **_decision},
+    "withdraw": {**_partition, **_decision},
+}
+WRITES = [name for name in CALLS if name not in RegistryReader.__dict__]
+NEEDING_A_GRANT = ["register_partition", "lock", "renew", "unlock", "fail"]
+
+LONG_NAME, LONG_TEXT = "x" * 251, "x" * 4_001
+_not_text = [None, 5, b"bytes", ["list"], object()]
+_not_number = ["1", 1.5, object(), [1]]
+_too_great = [2**63, 2**70, -(2**70)]
+
+BAD: dict[str, list[Any]] = {
+    "source_name": ["", " ", "a b", "a\tb", "a\x00b", "\ud800", "\u200b", LONG_NAME, *_not_text],
+    "provider_name": ["", " ", "a b", "a\tb", "a\x00b", "\ud800", "\u200b", LONG_NAME, *_not_text],
+    "owner": ["", "  \n", "a\x00b", "\ud800", LONG_TEXT, *_not_text],
+    "reason": ["", "  \n", "a\x00b", "\ud800", LONG_TEXT, *_not_text],
+    "by": ["", "  \n", "a\x00b", "\ud800", LONG_TEXT, *_not_text],
+    "holder": ["", "a b", "a\x00b", "\ud800", "x" * 2_001, *_not_text[1:]],
+    "interval": [None, "2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), date(2026, 1, 1), (1, 2), object()],
+    "lease": [timedelta(0), timedelta(-1), timedelta.max, 60, "1h", object()],
+    "generation": [*_not_number, *_too_great, True],
+    "as_of": [None, *_not_number, *_too_great],
+    "limit": [0, -1, 10_001, None, *_not_number, *_too_great],
+    "published_after": ["yesterday", 5, object()],
+    "questions": [[None], ["s"], [hours(0, 1)]],
+}
+"""What no method may take for the argument."""
+MAY_BE_NONE = {("list_partitions", "interval"), ("list_providers", "source_name"), ("events", "source_name")}
+
+BAD_AFTER: dict[str, list[Any]] = {
+    "list_sources": ["a\x00b", "\ud800", *_not_text[1:]],
+    "list_providers": ["a\x00b", "\ud800", *_not_text[1:]],
+    "list_partitions": [*_not_number, *_too_great],
+    "events": [None, *_not_number, *_too_great],
+}
+
+
+def spoiled_calls() -> list[tuple[str, str, Any]]:
+    """Every method with every argument spoiled in every way: ``(method, argument, bad value)``."""
+    spoiled = [
+        (method, argument, value)
+        for method, arguments in CALLS.items()
+        for argument in arguments
+        for value in BAD.get(argument, ())
+        if not (value is None and (method, argument) in MAY_BE_NONE)
+    ]
+    spoiled += [("renew", "lease", None), ("renew", "generation", None)]
+    spoiled += [(method, "after", value) for method, values in BAD_AFTER.items() for value in values]
+    return spoiled + [
+        ("force_release", "to", value) for value in ("locked", "nonsense", PartitionState.REGISTERED, None, 5)
+    ]
+
+
+def call(store: RegistryStore, method: str, **changed: Any) -> Any:
+    """Call the method as in ``CALLS``, with some arguments changed."""
+    return getattr(store, method)(**{**CALLS[method], **changed})

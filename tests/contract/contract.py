@@ -1,0 +1,23 @@
+"""The contract that every home of a registry keeps, as tests.
+
+A home subclasses :class:`RegistryStoreContract`, gives a fixture ``home``, and gets all of it.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.contract.homes import Home
+from tests.contract.locking import LockingContract
+from tests.contract.machine import RegistryMachine
+from tests.contract.reading import ReadingContract, RefusalContract
+from tests.contract.registering import RegisteringContract
+
+
+class RegistryStoreContract(RegisteringContract, LockingContract, ReadingContract, RefusalContract):
+    """Uses the public contract only, and a clock that the fixture controls."""
+
+    def test_every_history_agrees_with_the_oracle(self, home: Home) -> None:
+        few = settings(max_examples=max(1, settings().max_examples // 4))
+        run_state_machine_as_test(lambda: RegistryMachine(home), settings=few)

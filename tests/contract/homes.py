@@ -1,0 +1,61 @@
+"""Homes of a registry under test, and what the tests may do to them beyond the public contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Event
+from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+Span = tuple[datetime, datetime]
+
+
+@dataclass
+class ManualClock:
+    """Stands still until told otherwise."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> datetime:
+        self.now += by
+        return self.now
+
+
+@dataclass
+class Home:
+    """A registry, and the clock it goes by.
+
+    :param stored_ready_spans: reads the ready intervals as stored, where the tests can look at them.
+    """
+
+    store: RegistryStore
+    clock: ManualClock = field(default_factory=ManualClock)
+    stored_ready_spans: Callable[[str], list[Span]] | None = None
+
+
+def hours(start: float, end: float) -> Interval:
+    """``[start, end)`` in hours of one day."""
+    return Interval(MIDNIGHT + timedelta(hours=start), MIDNIGHT + timedelta(hours=end))
+
+
+def span_of(interval: Interval) -> Span:
+    return interval.start, interval.end
+
+
+def all_events(reader: RegistryReader, after: int = 0, source_name: str | None = None) -> list[Event]:
+    """The history, page by page."""
+    found: list[Event] = []
+    while True:
+        page = reader.events(after, source_name, limit=1000)
+        found += page.items
+        if page.next is None:
+            return found
+        after = int(page.next)

@@ -1,0 +1,319 @@
+"""Locks, leases, take-over, and the decisions of people (R3 to R6)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_partition_registry.domain import errors
+from airflow_provider_partition_registry.domain.models import Holder, PartitionState
+from airflow_provider_partition_registry.store.base import RegistryStore
+from tests.contract.base import ContractBase, newest, refused
+from tests.contract.homes import NOON, ManualClock, all_events, hours
+
+HOUR = timedelta(hours=1)
+WHOLE, PART, NEXT = hours(0, 4), hours(1, 2), hours(4, 8)
+WHY = {"reason": "wrong numbers", "by": "ann"}
+
+
+def lock(store: RegistryStore, provider: str = "p", interval=WHOLE, **options):
+    return store.lock("s", provider, interval, register=True, **options)
+
+
+class LockingContract(ContractBase):
+    def test_a_lock_names_its_holder(self, store: RegistryStore) -> None:
+        holder = Holder("dag/run/task", {"host": "worker-1", "try": "2"})
+        partition = lock(store, holder=holder, lease=HOUR, exclusive=True)
+        assert (partition.state, partition.generation) == (PartitionState.LOCKED, 1)
+        assert partition == store.get_partition("s", "p", WHOLE)
+        taken = partition.lock
+        assert (taken.holder, dict(taken.holder.details)) == (holder, {"host": "worker-1", "try": "2"})
+        assert (taken.locked_at, taken.expires_at, taken.exclusive, taken.generation) == (
+            NOON,
+            NOON + HOUR,
+            True,
+            1,
+        )
+        assert newest(store).holder == "dag/run/task"
+        assert newest(store).details["host"] == "worker-1"
+
+    def test_somebody_else_is_refused_and_told_who_holds_it(self, store: RegistryStore) -> None:
+        lock(store, holder="first", lease=HOUR)
+        with refused(store, errors.PartitionLockedError) as caught:
+            lock(store, holder="second")
+        held = caught.value.partition.lock
+        assert (held.holder.identity, held.locked_at, held.expires_at) == ("first", NOON, NOON + HOUR)
+        assert all(
+            word in str(caught.value) for word in ("first", "2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z")
+        )
+
+    @pytest.mark.parametrize("holder", [None, "task", Holder("task")])
+    def test_the_same_holder_enters_again_with_a_new_generation(self, store: RegistryStore, holder) -> None:
+        assert [lock(store, holder=holder).generation for _ in range(3)] == [1, 2, 3]
+
+    def test_a_caller_without_a_holder_is_the_provider(self, store: RegistryStore) -> None:
+        assert lock(store).lock.holder.identity == "p"
+        assert lock(store, holder="p").generation == 2
+
+    def test_a_refused_lock_registers_nothing(self, store: RegistryStore) -> None:
+        lock(store, holder="first")
+        with refused(store, errors.PartitionLockedError):
+            lock(store, interval=PART, holder="second")
+        with refused(store, errors.UnknownPartitionError):
+            store.get_partition("s", "p", PART)
+
+    @pytest.mark.parametrize(
+        ("provider", "interval", "first_exclusive", "second_exclusive", "conflict"),
+        [
+            ("p", PART, False, False, True),
+            ("p", NEXT, False, False, False),
+            ("p", NEXT, True, True, False),
+            ("q", WHOLE, False, False, False),
+            ("q", PART, False, False, False),
+            ("q", PART, True, False, True),
+            ("q", PART, False, True, True),
+            ("q", NEXT, True, True, False),
+        ],
+    )
+    def test_overlapping_locks(
+        self, store: RegistryStore, provider, interval, first_exclusive, second_exclusive, conflict
+    ) -> None:
+        lock(store, holder="first", exclusive=first_exclusive)
+        wanted = {
+            "provider": provider,
+            "interval": interval,
+            "holder": "second",
+            "exclusive": second_exclusive,
+        }
+        if not conflict:
+            assert lock(store, **wanted).state is PartitionState.LOCKED
+            return
+        with refused(store, errors.PartitionLockedError) as caught:
+            lock(store, **wanted)
+        assert caught.value.partition.interval == WHOLE
+
+    def test_one_holder_may_lock_what_overlaps(self, store: RegistryStore) -> None:
+        lock(store, holder="me", exclusive=True)
+        assert lock(store, interval=PART, holder="me").generation == 1
+        assert lock(store, "q", holder="me", exclusive=True).generation == 1
+
+    @pytest.mark.parametrize("end", ["unlock", "fail"])
+    def test_a_finished_lock_conflicts_no_more(self, store: RegistryStore, end: str) -> None:
+        lock(store, holder="first", exclusive=True)
+        getattr(store, end)("s", "p", WHOLE, holder="first", **({"reason": "x"} if end == "fail" else {}))
+        assert lock(store, "q", PART, holder="second", exclusive=True).generation == 1
+        assert lock(store, "p", NEXT, holder="second").generation == 1
+
+    def test_unlock_publishes(self, store: RegistryStore, clock: ManualClock) -> None:
+        generation = lock(store).generation
+        later = clock.advance(HOUR)
+        partition = store.unlock("s", "p", WHOLE, generation=generation)
+        assert (partition.state, partition.published_at, partition.changed_at) == (
+            PartitionState.READY,
+            later,
+            later,
+        )
+        assert partition.lock.holder.identity == "p"
+        assert (newest(store).type, newest(store).generation, newest(store).at) == ("UNLOCK", 1, later)
+
+    def test_fail_names_the_reason(self, store: RegistryStore) -> None:
+        lock(store)
+        partition = store.fail("s", "p", WHOLE, reason="disk full")
+        assert (partition.state, partition.reason) == (PartitionState.FAILED, "disk full")
+        assert partition.published_at is None
+        assert newest(store).details["reason"] == "disk full"
+        assert lock(store, holder="anyone").reason is None
+
+    @pytest.mark.parametrize("end", ["unlock", "fail"])
+    @pytest.mark.parametrize("proof", [{"generation": 1}, {"holder": "me"}])
+    def test_repeating_a_finished_call_changes_nothing(self, store, clock, end, proof) -> None:
+        lock(store, holder="me")
+        finish = {"unlock": {}, "fail": {"reason": "disk full"}}[end]
+        first = getattr(store, end)("s", "p", WHOLE, **proof, **finish)
+        events = all_events(store)
+        clock.advance(HOUR)
+        assert getattr(store, end)("s", "p", WHOLE, **proof, **finish) == first
+        assert all_events(store) == events
+
+    @pytest.mark.parametrize(
+        "proof",
+        [
+            {},
+            {"holder": "other"},
+            {"generation": 0},
+            {"generation": 1},
+            {"generation": 3},
+            {"generation": -1},
+        ],
+    )
+    @pytest.mark.parametrize("end", ["unlock", "fail"])
+    def test_only_the_holder_finishes(self, store: RegistryStore, end: str, proof) -> None:
+        lock(store, holder="me")
+        lock(store, holder="me")
+        reason = {"reason": "x"} if end == "fail" else {}
+        with refused(store, errors.NotLockHolderError) as caught:
+            getattr(store, end)("s", "p", WHOLE, **proof, **reason)
+        assert caught.value.partition.lock.holder.identity == "me"
+
+    def test_finishing_one_way_and_then_the_other_is_refused(self, store: RegistryStore) -> None:
+        lock(store)
+        store.unlock("s", "p", WHOLE, generation=1)
+        with refused(store, errors.NotLockHolderError):
+            store.fail("s", "p", WHOLE, generation=1, reason="x")
+        lock(store)
+        store.fail("s", "p", WHOLE, generation=2, reason="x")
+        with refused(store, errors.NotLockHolderError):
+            store.unlock("s", "p", WHOLE, generation=2)
+
+    def test_unlocking_what_was_never_locked_publishes_it(self, store: RegistryStore) -> None:
+        store.register_partition("s", "p", WHOLE)
+        first = store.unlock("s", "p", WHOLE)
+        assert (first.state, first.generation, newest(store).type) == (PartitionState.READY, 0, "UNLOCK")
+        events = all_events(store)
+        assert store.unlock("s", "p", WHOLE) == first
+        assert all_events(store) == events
+
+    def test_failing_what_was_never_locked_is_refused(self, store: RegistryStore) -> None:
+        store.register_partition("s", "p", WHOLE)
+        with refused(store, errors.NotLockHolderError):
+            store.fail("s", "p", WHOLE, reason="x")
+
+    def test_a_lease_runs_out_to_the_microsecond(self, store: RegistryStore, clock: ManualClock) -> None:
+        lock(store, holder="slow", lease=HOUR)
+        clock.advance(HOUR - timedelta(microseconds=1))
+        assert store.get_partition("s", "p", WHOLE).state is PartitionState.LOCKED
+        with refused(store, errors.PartitionLockedError):
+            lock(store, holder="next")
+        clock.advance(timedelta(microseconds=1))
+        assert store.get_partition("s", "p", WHOLE).state is PartitionState.EXPIRED
+        assert not store.check_readiness("s", WHOLE).is_ready
+
+    def test_a_take_over_kills_the_old_generation(self, store: RegistryStore, clock: ManualClock) -> None:
+        old = lock(store, holder="slow", lease=HOUR)
+        clock.advance(HOUR)
+        assert lock(store, holder="next").generation == old.generation + 1
+        assert newest(store).details["took_over_from"] == "slow"
+        for proof in ({"generation": old.generation}, {"holder": "slow"}):
+            with refused(store, errors.NotLockHolderError):
+                store.unlock("s", "p", WHOLE, **proof)
+
+    @pytest.mark.parametrize("proof", [{"generation": 1}, {"holder": "slow"}])
+    def test_a_slow_writer_that_nobody_replaced_may_finish(self, store, clock, proof) -> None:
+        lock(store, holder="slow", lease=HOUR)
+        clock.advance(2 * HOUR)
+        assert store.unlock("s", "p", WHOLE, **proof).state is PartitionState.READY
+
+    def test_an_expired_lock_that_overlaps_fails_when_it_is_taken_over(self, store, clock) -> None:
+        old = lock(store, holder="slow", lease=HOUR)
+        clock.advance(HOUR)
+        lock(store, interval=PART, holder="next")
+        lost = store.get_partition("s", "p", WHOLE)
+        assert (lost.state, lost.lock) == (PartitionState.FAILED, None)
+        assert (newest(store).type, newest(store).holder, newest(store).interval) == ("FAIL", "slow", WHOLE)
+        for proof in ({"generation": old.generation}, {"holder": "slow"}):
+            with refused(store, errors.NotLockHolderError):
+                store.unlock("s", "p", WHOLE, **proof)
+
+    def test_an_expired_exclusive_lock_of_another_provider_fails_too(self, store, clock) -> None:
+        lock(store, "q", holder="slow", lease=HOUR, exclusive=True)
+        clock.advance(HOUR)
+        lock(store, "p", PART, holder="next")
+        assert (newest(store).type, newest(store).provider_name) == ("FAIL", "q")
+
+    def test_renewing_lets_the_lease_run_from_now_on(self, store: RegistryStore, clock: ManualClock) -> None:
+        lock(store, lease=HOUR)
+        now = clock.advance(HOUR / 2)
+        renewed = store.renew("s", "p", WHOLE, generation=1, lease=HOUR)
+        assert (renewed.lock.expires_at, renewed.generation, newest(store).type) == (now + HOUR, 1, "RENEW")
+
+    def test_an_expired_lock_can_be_renewed_until_it_is_taken_over(self, store, clock) -> None:
+        lock(store, holder="slow", lease=HOUR)
+        clock.advance(2 * HOUR)
+        assert store.renew("s", "p", WHOLE, generation=1, lease=HOUR).state is PartitionState.LOCKED
+        clock.advance(2 * HOUR)
+        lock(store, holder="next")
+        with refused(store, errors.NotLockHolderError):
+            store.renew("s", "p", WHOLE, generation=1, lease=HOUR)
+
+    @pytest.mark.parametrize("to", [PartitionState.FAILED, PartitionState.READY])
+    def test_force_takes_the_lock(self, store: RegistryStore, to: PartitionState) -> None:
+        lock(store, holder="gone")
+        released = store.force_release("s", "p", WHOLE, to=to, **WHY)
+        assert (released.state, released.lock, released.generation) == (to, None, 1)
+        event = newest(store)
+        assert (event.type, event.holder, event.details["reason"], event.details["by"]) == (
+            ("FORCE_RELEASE", "gone", "wrong numbers", "ann")
+        )
+        assert event.details["to"] == to.value
+        _assert_dead(store, generation=1, holder="gone")
+
+    def test_force_releases_to_failed_unless_told(self, store: RegistryStore) -> None:
+        lock(store)
+        assert store.force_release("s", "p", WHOLE, **WHY).state is PartitionState.FAILED
+
+    def test_invalidated_data_is_failed(self, store: RegistryStore) -> None:
+        lock(store)
+        store.unlock("s", "p", WHOLE)
+        bad = store.invalidate("s", "p", WHOLE, **WHY)
+        assert (bad.state, bad.lock) == (PartitionState.FAILED, None)
+        assert all(word in bad.reason for word in WHY.values())
+        assert (newest(store).type, newest(store).details) == ("INVALIDATE", WHY)
+        _assert_dead(store, generation=1, holder="p")
+
+    @pytest.mark.parametrize("state", ["locked", "expired", "failed", "ready"])
+    def test_what_is_withdrawn_is_registered_only(self, store, clock, state: str) -> None:
+        lock(store, lease=HOUR if state == "expired" else None)
+        if state == "expired":
+            clock.advance(HOUR)
+        elif state == "failed":
+            store.fail("s", "p", WHOLE, reason="x")
+        elif state == "ready":
+            store.unlock("s", "p", WHOLE)
+        withdrawn = store.withdraw("s", "p", WHOLE, **WHY)
+        assert (withdrawn.state, withdrawn.lock, withdrawn.published_at) == (
+            PartitionState.REGISTERED,
+            None,
+            None,
+        )
+        assert not store.check_readiness("s", WHOLE).blockers
+        assert newest(store).type == "WITHDRAW"
+        _assert_dead(store, generation=1, holder="p")
+        assert lock(store, holder="new").generation == 2
+
+    @pytest.mark.parametrize(
+        ("verb", "state"),
+        [
+            ("force_release", "registered"),
+            ("force_release", "failed"),
+            ("force_release", "ready"),
+            ("invalidate", "registered"),
+            ("invalidate", "locked"),
+            ("invalidate", "failed"),
+            ("withdraw", "registered"),
+        ],
+    )
+    def test_decisions_that_the_state_does_not_allow(
+        self, store: RegistryStore, verb: str, state: str
+    ) -> None:
+        store.register_partition("s", "p", WHOLE)
+        if state != "registered":
+            lock(store)
+        if state == "ready":
+            store.unlock("s", "p", WHOLE)
+        if state == "failed":
+            store.fail("s", "p", WHOLE, reason="x")
+        with refused(store, errors.PartitionStateError) as caught:
+            getattr(store, verb)("s", "p", WHOLE, **WHY)
+        assert caught.value.partition.state == state
+
+
+def _assert_dead(store: RegistryStore, generation: int, holder: str) -> None:
+    """The lock of before is of no use any more."""
+    for proof in ({"generation": generation}, {"holder": holder}):
+        with refused(store, errors.NotLockHolderError):
+            store.unlock("s", "p", WHOLE, **proof)
+        with refused(store, errors.NotLockHolderError):
+            store.fail("s", "p", WHOLE, reason="late", **proof)
+    with refused(store, errors.NotLockHolderError):
+        store.renew("s", "p", WHOLE, generation=generation, lease=HOUR)

@@ -1,0 +1,298 @@
+"""Random histories, told to a home and to the oracle; after every step both must agree on everything."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from airflow_provider_partition_registry.domain.errors import PartitionLockedError, RegistryError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import (
+    Event,
+    Partition,
+    PartitionState,
+    Question,
+    Readiness,
+)
+from tests.contract.homes import Home, all_events, hours, span_of
+from tests.oracle import Answer, Key, Line, Oracle, Refused
+
+_runs = itertools.count(1)
+
+HOURS = range(7)
+GRID = [hours(start, end) for start in HOURS for end in HOURS if start < end]
+PROVIDERS = ("p0", "p1", "p2")
+SOURCES = ("s0", "s1")
+GRANTS = (("p0", "s0"), ("p1", "s0"), ("p0", "s1"))
+
+sources = st.sampled_from(("s0", "s0", "s0", "s1"))
+providers = st.sampled_from(("p0", "p0", "p1", "p1", "p2"))
+intervals = st.sampled_from(GRID)
+anywhere = st.tuples(st.integers(-60, 420), st.integers(1, 300)).map(
+    lambda minutes: hours(minutes[0] / 60, sum(minutes) / 60)
+)
+holders = st.sampled_from((None, None, "dag/run/task", "other"))
+leases = st.sampled_from((None, None, timedelta(hours=1), timedelta(hours=2)))
+generations = st.sampled_from(("none", "present", "present", "older", "newer"))
+flags = st.sampled_from((False, False, True))
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    """Every run works on sources and providers of its own, so that many runs can share one home."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__()
+        self.home, self.store, self.clock = home, home.store, home.clock
+        self.oracle = Oracle()
+        self.run = next(_runs)
+        self.begin = self.store.check_readiness_many([])  # opens the home
+        self.seen: list[Event] = []
+        last = all_events(self.store)
+        self.cursor = self.first = last[-1].position if last else 0
+        self.readings: list[tuple[str, Interval, int, int]] = []
+
+    @initialize()
+    def register(self) -> None:
+        tokens = {}
+        for source in SOURCES:
+            tokens[source] = self.store.register_source(self.name(source), "owner").access_token
+            self.oracle.register_source(self.name(source))
+        for provider, source in GRANTS:
+            self.store.register_provider(self.name(provider), tokens[source])
+            self.oracle.register_provider(self.name(provider), self.name(source))
+
+    @rule(source=sources, provider=providers, interval=intervals)
+    def register_partition(self, source: str, provider: str, interval: Interval) -> None:
+        key = self.key(source, provider, interval)
+        self.both(
+            lambda: self.store.register_partition(key[0], key[1], interval),
+            lambda: self.oracle.register_partition(*key),
+        )
+
+    @rule(
+        source=sources,
+        provider=providers,
+        interval=intervals,
+        holder=holders,
+        lease=leases,
+        exclusive=flags,
+        register=st.sampled_from((True, True, True, False)),
+    )
+    def lock(self, source: str, provider: str, interval: Interval, **options: Any) -> None:
+        key = self.key(source, provider, interval)
+        self.both(
+            lambda: self.store.lock(key[0], key[1], interval, **options),
+            lambda: self.oracle.lock(key, self.clock.now, **options),
+        )
+
+    @rule(data=st.data(), generation=generations, lease=leases.filter(bool))
+    def renew(self, data: st.DataObject, generation: str, lease: timedelta) -> None:
+        key, interval = self.some_partition(data)
+        number = self.generation(key, generation) or 0
+        self.both(
+            lambda: self.store.renew(key[0], key[1], interval, generation=number, lease=lease),
+            lambda: self.oracle.renew(key, self.clock.now, number, lease),
+        )
+
+    @rule(data=st.data(), holder=holders, generation=generations)
+    def unlock(self, data: st.DataObject, holder: str | None, generation: str) -> None:
+        key, interval = self.some_partition(data)
+        options = {"holder": holder, "generation": self.generation(key, generation)}
+        self.both(
+            lambda: self.store.unlock(key[0], key[1], interval, **options),
+            lambda: self.oracle.unlock(key, self.clock.now, **options),
+        )
+
+    @rule(data=st.data())
+    def unlock_as_holder(self, data: st.DataObject) -> None:
+        key, interval = self.some_partition(data)
+        record = self.oracle.partitions.get(key)
+        holder = record.holder if record else None
+        self.both(
+            lambda: self.store.unlock(key[0], key[1], interval, holder=holder),
+            lambda: self.oracle.unlock(key, self.clock.now, holder=holder),
+        )
+
+    @rule(data=st.data(), holder=holders, generation=generations)
+    def fail(self, data: st.DataObject, holder: str | None, generation: str) -> None:
+        key, interval = self.some_partition(data)
+        options = {"holder": holder, "generation": self.generation(key, generation)}
+        self.both(
+            lambda: self.store.fail(key[0], key[1], interval, reason="disk full", **options),
+            lambda: self.oracle.fail(key, self.clock.now, **options),
+        )
+
+    @rule(data=st.data(), to=st.sampled_from((PartitionState.FAILED, PartitionState.READY)))
+    def force_release(self, data: st.DataObject, to: PartitionState) -> None:
+        key, interval = self.some_partition(data)
+        self.both(
+            lambda: self.store.force_release(key[0], key[1], interval, reason="gone", by="ann", to=to),
+            lambda: self.oracle.force_release(key, self.clock.now, to.value),
+        )
+
+    @rule(data=st.data(), verb=st.sampled_from(("invalidate", "withdraw")))
+    def decide(self, data: st.DataObject, verb: str) -> None:
+        key, interval = self.some_partition(data)
+        self.both(
+            lambda: getattr(self.store, verb)(key[0], key[1], interval, reason="wrong", by="ann"),
+            lambda: getattr(self.oracle, verb)(key, self.clock.now),
+        )
+
+    @rule(minutes=st.sampled_from((1, 60, 61, 120)))
+    def wait(self, minutes: int) -> None:
+        self.clock.advance(timedelta(minutes=minutes))
+
+    @rule(source=sources, interval=anywhere, ago=st.integers(0, 4))
+    def ask(self, source: str, interval: Interval, ago: int) -> None:
+        asked = Question(self.name(source), interval, self.clock.now - timedelta(hours=ago))
+        self.compare(asked, *self.store.check_readiness_many([asked]))
+        answer = self.store.check_readiness(self.name(source), interval)
+        self.readings.append((self.name(source), interval, answer.as_of, len(self.oracle.lines)))
+
+    @invariant()
+    def readiness_agrees(self) -> None:
+        an_hour_ago = self.clock.now - timedelta(hours=1)
+        questions = [
+            Question(self.name("s0"), interval, after) for after in (None, an_hour_ago) for interval in GRID
+        ]
+        if self.oracle.sources:
+            for asked, answer in zip(questions, self.store.check_readiness_many(questions), strict=True):
+                self.compare(asked, answer)
+
+    @invariant()
+    def partitions_agree(self) -> None:
+        for source in self.oracle.sources:
+            listed = self.store.list_partitions(source, limit=1000).items
+            assert {_key(each): each.state.value for each in listed} == {
+                record.key: record.state_at(self.clock.now) for record in self.oracle.of_source(source)
+            }
+            for each in listed:
+                self.compare_partition(each)
+
+    @invariant()
+    def derived_rows_agree(self) -> None:
+        if self.home.stored_ready_spans:
+            for source in self.oracle.sources:
+                assert self.home.stored_ready_spans(source) == self.oracle.ready_spans(source, self.clock.now)
+
+    @invariant()
+    def history_agrees(self) -> None:
+        self.seen += all_events(self.store, self.cursor)
+        if self.seen:
+            self.cursor = self.seen[-1].position
+        assert [each.position for each in self.seen] == list(
+            range(self.first + 1, self.first + 1 + len(self.seen))
+        )
+        assert _in_order([_line(each) for each in self.seen]) == _in_order(self.oracle.lines)
+
+    @invariant()
+    def changes_since_a_reading_agree(self) -> None:
+        for source, interval, as_of, lines in self.readings[-3:]:
+            expected = self.oracle.changed_since(source, span_of(interval), lines)
+            assert self.store.changed_since(source, interval, as_of) is expected
+
+    # Helpers
+
+    def name(self, short: str) -> str:
+        return f"{short}-{self.run}"
+
+    def key(self, source: str, provider: str, interval: Interval) -> Key:
+        return self.name(source), self.name(provider), span_of(interval)
+
+    def some_partition(self, data: st.DataObject) -> tuple[Key, Interval]:
+        """Nearly always one that exists."""
+        known = sorted(self.oracle.partitions)
+        if known and data.draw(st.integers(0, 19)):
+            key = data.draw(st.sampled_from(known))
+        else:
+            key = self.key(data.draw(sources), data.draw(providers), data.draw(intervals))
+        return key, Interval(*key[2])
+
+    def generation(self, key: Key, which: str) -> int | None:
+        record = self.oracle.partitions.get(key)
+        present = record.generation if record else 0
+        return {"none": None, "present": present, "older": present - 1, "newer": present + 1}[which]
+
+    def both(self, act: Callable[[], Partition], expect: Callable[[], object]) -> None:
+        refused = done = None
+        try:
+            expect()
+        except Refused as error:
+            refused = error
+        try:
+            done = act()
+        except RegistryError as error:
+            _compare_refusals(error, refused)
+        else:
+            assert refused is None, f"done, although the rules say {refused}"
+            self.compare_partition(done)
+
+    def compare_partition(self, partition: Partition) -> None:
+        record = self.oracle.partitions[_key(partition)]
+        assert partition.state.value == record.state_at(self.clock.now)
+        assert partition.generation == record.generation
+        assert partition.published_at == record.published
+        assert (partition.reason is not None) or record.state != "failed"
+        assert (partition.reason is None) or record.state != "locked"
+        if record.holder is None:
+            assert partition.lock is None
+        else:
+            lock = partition.lock
+            assert (lock.holder.identity, lock.expires_at, lock.exclusive, lock.generation) == (
+                record.holder,
+                record.expires,
+                record.exclusive,
+                record.generation,
+            )
+
+    def compare(self, asked: Question, answer: Any) -> None:
+        assert isinstance(answer, Readiness)
+        expected = self.oracle.readiness(
+            asked.source_name, span_of(asked.interval), self.clock.now, asked.published_after
+        )
+        told = Answer(
+            answer.is_ready,
+            [span_of(each) for each in answer.gaps],
+            {_key(each): each.state.value for each in answer.blockers},
+            [span_of(each) for each in answer.stale],
+        )
+        assert told == expected, f"asked about {asked}"
+        assert len(answer.blockers) == len(expected.blockers)
+        if self.seen:
+            of_source = [each.position for each in self.seen if each.source_name == asked.source_name]
+            assert answer.as_of >= max(of_source, default=0)
+
+
+def _key(partition: Partition) -> Key:
+    return partition.source_name, partition.provider_name, span_of(partition.interval)
+
+
+def _line(event: Event) -> Line:
+    span = span_of(event.interval) if event.interval else None
+    return Line(
+        event.type.value, event.source_name, event.provider_name, span, event.holder, event.generation
+    )
+
+
+def _compare_refusals(error: RegistryError, refused: Refused | None) -> None:
+    assert refused is not None, f"refused, against the rules: {error}"
+    assert error.code == refused.code
+    if isinstance(error, PartitionLockedError):
+        assert _key(error.partition) in refused.because_of
+        assert error.partition.lock is not None
+
+
+def _in_order(lines: list[Line]) -> list[Line]:
+    """The failures that one take-over causes have no order among themselves: sort runs of FAIL lines."""
+    ordered: list[Line] = []
+    for is_failure, some in itertools.groupby(lines, lambda line: line.type == "FAIL"):
+        run = list(some)
+        ordered += (
+            sorted(run, key=lambda line: (line.source, line.provider, line.span)) if is_failure else run
+        )
+    return ordered

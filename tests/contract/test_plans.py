@@ -1,0 +1,213 @@
+"""Hot statements in a large registry: no table with history is scanned, and its size does not matter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.store.sql import tables
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
+from airflow_provider_partition_registry.store.sql.types import to_microseconds
+from tests.conftest import TEMPLATE
+from tests.contract.homes import MIDNIGHT, hours
+
+LARGE = {"partition_registry_partition", "partition_registry_ready_interval", "partition_registry_event"}
+ALIASES = {"blocker", "published", "earlier"}
+"""Other names of large tables in our statements."""
+
+HOURS = {"sqlite": 50_000, "postgresql": 200_000}
+FAILED_EVERY = 10
+MOST_ROWS = 300
+"""What a call about a day may look at, however long the history."""
+
+NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count) "
+FILL = [
+    """INSERT INTO partition_registry_partition (source_id, provider_id, interval_start, interval_end,
+         length_class, state, generation, registered_at, changed_at, published_at, reason, exclusive)
+       {numbers} SELECT :source, :provider, :zero + n * :hour, :zero + (n + 1) * :hour, :class,
+         CASE WHEN n % :every = 0 THEN 'failed' ELSE 'ready' END, 1, :zero, :zero, :zero + n, 'x', :no
+       FROM numbers""",
+    """INSERT INTO partition_registry_ready_interval (source_id, interval_start, interval_end)
+       {numbers} SELECT :source, :zero + (n + 1) * :hour, :zero + (n + :every) * :hour FROM numbers
+       WHERE n % :every = 0""",
+    """INSERT INTO partition_registry_event (position, type, at, source_id, provider_id, interval_start,
+         interval_end, generation, details)
+       {numbers} SELECT 100 + n, 'UNLOCK', :zero + n, :source, :provider, :zero + n * :hour,
+         :zero + (n + 1) * :hour, 1, '{{}}' FROM numbers""",
+]
+
+
+@dataclass
+class Registry:
+    """A large registry; ``middle`` is in the middle of its history, after a failed hour."""
+
+    store: SqlRegistryStore
+    dialect: str
+    count: int
+
+    @property
+    def middle(self) -> int:
+        return self.count // 2
+
+    def hour(self, number: int, length: int = 1) -> Interval:
+        return hours(self.middle + number, self.middle + number + length)
+
+    @property
+    def last_position(self) -> int:
+        return 99 + self.count
+
+
+@pytest.fixture(
+    scope="module",
+    params=["sqlite", "sqlite-analyzed", pytest.param("postgresql", marks=pytest.mark.postgres)],
+)
+def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    dialect = request.param.partition("-")[0]
+    if dialect == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('large') / 'registry.db'}"
+    else:
+        server = request.getfixturevalue("postgres")
+        url = server.create_database("large", TEMPLATE)
+    with open_sql_store(url, pool_size=1, timeout=60) as store:
+        fill(store, HOURS[dialect])
+        if request.param != "sqlite":  # nobody analyses a SQLite file by himself, every PostgreSQL does
+            with store.database.engine.connect() as connection:
+                connection.exec_driver_sql("ANALYZE")
+        yield Registry(store, dialect, HOURS[dialect])
+    if dialect == "postgresql":
+        server.drop_database("large")
+
+
+def fill(store: SqlRegistryStore, count: int) -> None:
+    """Hours of one source, every tenth failed; a locked month and a registered year make lengths differ."""
+    token = store.register_source("s", "ann").access_token
+    provider = store.register_provider("p", token)
+    store.register_provider("q", token)
+    store.register_partition("s", "p", hours(-1, 0))
+    store.register_partition("s", "q", hours(-9000, -1000))
+    store.lock("s", "q", hours(count + 100, count + 800), register=True)
+    values = {
+        "source": store.get_source("s").id,
+        "provider": provider.id,
+        "zero": to_microseconds(MIDNIGHT),
+        "hour": timedelta(hours=1) // timedelta(microseconds=1),
+        "class": tables.length_class_of(hours(0, 1)),
+        "every": FAILED_EVERY,
+        "count": count,
+        "no": False,
+    }
+
+    def insert(connection: Any) -> None:
+        for statement in FILL:
+            words = text(statement.format(numbers=NUMBERS))
+            connection.execute(words, {name: values[name] for name in values if f":{name}" in words.text})
+        connection.execute(
+            text("UPDATE partition_registry_history SET last_position = :last"), {"last": 99 + count}
+        )
+
+    store.database.write(insert)
+
+
+CALLS: dict[str, Callable[[Registry], Any]] = {
+    "ready": lambda r: r.store.check_readiness("s", r.hour(1, 9)),
+    "not ready": lambda r: r.store.check_readiness("s", r.hour(0, 24)),
+    "not yet": lambda r: r.store.check_readiness("s", hours(r.count - 1, r.count + 1)),
+    "never": lambda r: r.store.check_readiness("s", hours(-50, -49)),
+    "fresh": lambda r: r.store.check_readiness("s", r.hour(1, 9), "2026-01-01"),
+    "many": lambda r: r.store.check_readiness_many([Question("s", r.hour(n)) for n in range(10)]),
+    "changed since": lambda r: r.store.changed_since("s", r.hour(1), r.last_position - 5),
+    "look up": lambda r: r.store.get_partition("s", "p", r.hour(1)),
+    "list": lambda r: r.store.list_partitions("s", limit=20),
+    "list some": lambda r: r.store.list_partitions("s", r.hour(0, 24), limit=20),
+    "list on": lambda r: r.store.list_partitions(
+        "s", None, r.store.get_partition("s", "p", r.hour(1)).id, 20
+    ),
+    "list some on": lambda r: r.store.list_partitions(
+        "s", r.hour(0, 24), r.store.get_partition("s", "p", r.hour(1)).id, 20
+    ),
+    "events": lambda r: r.store.events(r.last_position - 50, limit=20),
+    "events of a source": lambda r: r.store.events(r.middle, "s", limit=20),
+    "no more events": lambda r: r.store.events(r.last_position + 1_000, "s"),
+    "rewrite": lambda r: (r.store.lock("s", "p", r.hour(2)), r.store.unlock("s", "p", r.hour(2))),
+    "failure": lambda r: (r.store.lock("s", "p", r.hour(3)), r.store.fail("s", "p", r.hour(3), reason="x")),
+    "withdrawal": lambda r: r.store.withdraw("s", "p", r.hour(4), reason="x", by="ann"),
+    "new": lambda r: r.store.lock("s", "q", r.hour(5, 2), register=True, exclusive=True),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_no_table_with_history_is_scanned(registry: Registry, call: Callable[[Registry], Any]) -> None:
+    statements = record(registry, lambda: call(registry))
+    assert statements
+    look = _visits_of_postgres if registry.dialect == "postgresql" else _visits_of_sqlite
+    visited = 0
+    for statement, parameters in statements:
+        scanned, rows = look(registry, statement, parameters)
+        assert not scanned, f"scans {scanned}:\n{statement}"
+        visited += rows
+    assert visited <= MOST_ROWS, "\n".join(statement for statement, _ in statements)
+
+
+def record(registry: Registry, call: Callable[[], Any]) -> list[tuple[str, Any]]:
+    """The statements that the call sends, with their parameters."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> None:
+        if statement.split(maxsplit=1)[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE"):
+            sent.append((statement, parameters[0] if many else parameters))
+
+    engine = registry.store.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        call()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return sent
+
+
+def explain(registry: Registry, prefix: str, statement: str, parameters: Any) -> list[Any]:
+    with registry.store.database.engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        cursor.execute(prefix + statement, parameters)
+        rows = cursor.fetchall()
+        cursor.close()
+        return rows
+
+
+def _visits_of_sqlite(registry: Registry, statement: str, parameters: Any) -> tuple[set[str], int]:
+    steps = [row[3].split() for row in explain(registry, "EXPLAIN QUERY PLAN ", statement, parameters)]
+    return {step[1] for step in steps if step[0] == "SCAN"} & (LARGE | ALIASES), 0
+
+
+def _visits_of_postgres(registry: Registry, statement: str, parameters: Any) -> tuple[set[str], int]:
+    reads = statement.startswith(("SELECT", "WITH question"))
+    prefix = "EXPLAIN (ANALYZE, FORMAT JSON) " if reads else "EXPLAIN (FORMAT JSON) "
+    ((plan,),) = explain(registry, prefix, statement, parameters)
+    nodes = list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
+    scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & LARGE
+    return scanned, sum(_rows(node) for node in nodes if node.get("Relation Name") in LARGE)
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def _rows(node: dict[str, Any]) -> float:
+    """How many rows a step looked at."""
+    per_loop = sum(
+        node.get(name, 0)
+        for name in ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    )
+    return per_loop * node.get("Actual Loops", 1)

@@ -1,0 +1,216 @@
+"""The schema: made by migrations, checked on opening, upgraded by whoever comes first."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from airflow_provider_partition_registry.domain import errors
+from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql import schema
+from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, metadata
+from tests.contract.homes import hours
+
+PROCESSES = 8
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """A database without a registry."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("sqlite_url")
+    return request.getfixturevalue("new_postgres_url")(template=None)
+
+
+@pytest.fixture
+def database(empty_url: str) -> Iterator[Database]:
+    database = Database(empty_url, pool_size=PROCESSES, timeout=30)
+    yield database
+    database.close()
+
+
+def set_revision(database: Database, revision: str) -> None:
+    statement = text(f"UPDATE {VERSION_TABLE} SET version_num = :revision")
+    database.write(lambda connection: connection.execute(statement, {"revision": revision}))
+
+
+def test_migrations_make_exactly_the_tables(database: Database) -> None:
+    schema.upgrade(database)
+    with database.engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_revisions_are_those_of_the_migrations_folder() -> None:
+    scripts = ScriptDirectory(str(schema.MIGRATIONS))
+    assert [each.revision for each in scripts.walk_revisions()][::-1] == list(schema.REVISIONS)
+    assert scripts.get_heads() == [schema.HEAD]
+    files = sorted(path.name[:4] for path in (schema.MIGRATIONS / "versions").glob("*.py"))
+    assert files == list(schema.REVISIONS)
+
+
+def test_upgrading_twice_changes_nothing(database: Database, empty_url: str) -> None:
+    assert schema.current(database) is None
+    assert schema.upgrade(database) == schema.HEAD
+    with open_store(empty_url) as store:
+        store.register_source("s", "ann")
+        schema.upgrade(database)
+        assert schema.current(database) == schema.HEAD
+        assert store.get_source("s").owner == "ann"
+
+
+def test_a_registry_shares_its_database_with_others(database: Database) -> None:
+    for statement in (
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "INSERT INTO alembic_version VALUES ('theirs')",
+        "CREATE TABLE partition (id INTEGER)",
+    ):
+        database.write(lambda connection, statement=statement: connection.execute(text(statement)))
+    schema.upgrade(database)
+    theirs = text("SELECT version_num FROM alembic_version")
+    assert database.read(lambda connection: connection.execute(theirs).scalar()) == "theirs"
+    assert all(name.startswith("partition_registry_") for name in (VERSION_TABLE, *metadata.tables))
+
+
+def test_sqlite_creates_itself(sqlite_url: str) -> None:
+    with open_store(sqlite_url) as store:
+        assert store.list_sources().items == ()
+        assert store.register_source("s", "ann").source.id
+
+
+@pytest.mark.postgres
+def test_postgres_asks_for_an_upgrade(new_postgres_url: Callable[..., str]) -> None:
+    with open_store(new_postgres_url(template=None)) as store:
+        for call in (store.list_sources, lambda: store.register_source("s", "ann"), store.list_sources):
+            with pytest.raises(errors.SchemaMissingError, match="partition-registry db upgrade"):
+                call()
+
+
+@pytest.mark.postgres
+def test_an_opened_store_works_once_the_schema_is_there(new_postgres_url: Callable[..., str]) -> None:
+    url = new_postgres_url(template=None)
+    with open_store(url) as store:
+        with pytest.raises(errors.SchemaMissingError):
+            store.list_sources()
+        schema.upgrade(Database(url, pool_size=1, timeout=30))
+        assert store.list_sources().items == ()
+
+
+def test_a_newer_schema_is_left_alone(database: Database, empty_url: str) -> None:
+    schema.upgrade(database)
+    set_revision(database, "9999")
+    with open_store(empty_url) as store:
+        for _ in range(2):
+            with pytest.raises(errors.SchemaNewerError, match="9999"):
+                store.list_sources()
+    with pytest.raises(errors.SchemaNewerError, match="9999"):
+        schema.upgrade(database)
+    assert schema.current(database) == "9999"
+
+
+@pytest.mark.postgres
+def test_an_older_schema_asks_for_an_upgrade(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
+    monkeypatch.setattr(schema, "HEAD", "9999")
+    with open_store(postgres_url) as store, pytest.raises(errors.SchemaOutdatedError, match="db upgrade"):
+        store.list_sources()
+
+
+def test_a_failed_upgrade_leaves_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alembic import op
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "bulk_insert", fail)
+        with pytest.raises(RuntimeError, match="power cut"):
+            schema.upgrade(database)
+    assert schema.current(database) is None
+    assert schema.upgrade(database) == schema.HEAD
+
+
+def test_dropped_tables_are_called_missing(database: Database, empty_url: str) -> None:
+    schema.upgrade(database)
+    with open_store(empty_url) as store:
+        store.list_sources()
+        drop = text("DROP TABLE partition_registry_event")
+        database.write(lambda connection: connection.execute(drop))
+        with pytest.raises(errors.SchemaMissingError):
+            store.events()
+
+
+def test_many_threads_upgrade_at_once(database: Database) -> None:
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        assert set(pool.map(lambda _: schema.upgrade(database), range(PROCESSES))) == {schema.HEAD}
+
+
+def open_and_write(url: str, start_at: float, number: int) -> None:
+    with open_store(url, timeout=30) as store:
+        time.sleep(max(0.0, start_at - time.time()))
+        store.register_source(f"s{number}", "ann")
+
+
+def test_many_processes_open_a_new_registry_at_once(
+    empty_url: str, database: Database, processes: ProcessPoolExecutor
+) -> None:
+    if not database.is_sqlite:
+        schema.upgrade(database)
+    wait([processes.submit(time.sleep, 0.1) for _ in range(PROCESSES)])
+    start_at = time.time() + 0.3
+    started = [processes.submit(open_and_write, empty_url, start_at, n) for n in range(PROCESSES)]
+    for each in started:
+        each.result(90)
+    with open_store(empty_url) as store:
+        assert len(store.list_sources().items) == PROCESSES
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *["", "nonsense", "mysql://host/db", "http:/", "sqlite://", "sqlite:///:memory:", None, 5],
+        *["postgresql://host:port/db", "sqlite:////no/such/folder/registry.db"],
+    ],
+)
+def test_urls_that_name_no_home(url: str) -> None:
+    with pytest.raises(errors.InvalidInputError) as caught:
+        open_store(url)
+    assert "None" not in str(caught.value)
+
+
+def test_a_password_is_never_shown() -> None:
+    with open_store("postgresql://ann:s3cret@127.0.0.1:1/db", timeout=1) as store:
+        with pytest.raises(errors.StoreUnavailableError) as caught:
+            store.list_sources()
+        assert "s3cret" not in f"{caught.value} {store!r} {store.database!r} {store.database.name}"
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "registry.db").write_text("This is a letter, not a database. " * 100)
+    with open_store(f"sqlite:///{tmp_path / 'registry.db'}") as store, pytest.raises(errors.RegistryError):
+        store.get_source("s")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on
+def test_a_child_process_uses_a_connection_of_its_own(empty_url: str, database: Database) -> None:
+    schema.upgrade(database)
+    with open_store(empty_url) as store:
+        store.register_provider("p", store.register_source("s", "ann").access_token)
+        child = multiprocessing.get_context("fork").Process(
+            target=lambda: store.lock("s", "p", hours(0, 1), register=True)
+        )
+        child.start()
+        child.join(30)
+        assert child.exitcode == 0
+        assert store.unlock("s", "p", hours(0, 1), generation=1).generation == 1

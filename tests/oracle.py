@@ -1,0 +1,312 @@
+"""An independent oracle of the rules R1 to R8: a dictionary of partitions, looked at by brute force.
+
+It shares no code with the package; plain datetimes, numbers and texts go in and come out. Refusals carry the
+stable code of the documented error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+Span = tuple[datetime, datetime]
+Key = tuple[str, str, Span]
+
+LOCKED = ("locked", "expired")
+BLOCKING = ("locked", "expired", "failed")
+REWRITING = ("LOCK", "UNLOCK", "FAIL", "FORCE_RELEASE", "INVALIDATE", "WITHDRAW")
+
+
+class Refused(Exception):  # noqa: N818 - not an error: an answer
+    """The rules do not allow the call; nothing changed."""
+
+    def __init__(self, code: str, because_of: frozenset[Key] = frozenset()) -> None:
+        super().__init__(code)
+        self.code = code
+        self.because_of = because_of
+
+
+@dataclass
+class Record:
+    """One partition. ``holder`` is forgotten, its generation dead, once somebody else takes the lock away."""
+
+    source: str
+    provider: str
+    span: Span
+    state: str = "registered"
+    generation: int = 0
+    holder: str | None = None
+    expires: datetime | None = None
+    exclusive: bool = False
+    published: datetime | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.source, self.provider, self.span
+
+    def state_at(self, now: datetime) -> str:
+        over = self.state == "locked" and self.expires is not None and self.expires <= now
+        return "expired" if over else self.state
+
+    def is_of(self, holder: str, generation: int | None) -> bool:
+        """Whether the lock, present or finished, is the caller's."""
+        if self.holder is None:
+            return False
+        return self.holder == holder if generation is None else self.generation == generation
+
+    def was_never_locked(self, generation: int | None) -> bool:
+        return self.generation == 0 and generation in (None, 0)
+
+    def become(self, state: str, now: datetime) -> None:
+        self.state = state
+        self.published = now if state == "ready" else None
+
+    def forget_lock(self) -> None:
+        self.holder = self.expires = None
+        self.exclusive = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the history."""
+
+    type: str
+    source: str
+    provider: str | None = None
+    span: Span | None = None
+    holder: str | None = None
+    generation: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader is told. ``blockers`` are keys with the state each is in."""
+
+    is_ready: bool
+    gaps: list[Span]
+    blockers: dict[Key, str]
+    stale: list[Span]
+
+
+@dataclass
+class Oracle:
+    """All that is registered, and what happened."""
+
+    sources: set[str] = field(default_factory=set)
+    grants: set[tuple[str, str]] = field(default_factory=set)
+    partitions: dict[Key, Record] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+
+    # Registering (R10)
+
+    def register_source(self, source: str) -> None:
+        if source in self.sources:
+            raise Refused("source_already_registered")
+        self.sources.add(source)
+        self.lines.append(Line("SOURCE_REGISTERED", source))
+
+    def register_provider(self, provider: str, source: str) -> None:
+        if (provider, source) in self.grants:
+            raise Refused("provider_already_registered")
+        known = any(name == provider for name, _ in self.grants)
+        self.grants.add((provider, source))
+        self.lines.append(Line("GRANTED" if known else "PROVIDER_REGISTERED", source, provider))
+
+    def register_partition(self, source: str, provider: str, span: Span) -> Record:
+        self._require_grant(source, provider)
+        if (source, provider, span) in self.partitions:
+            raise Refused("partition_already_registered")
+        return self._add(source, provider, span)
+
+    # Locking (R3 to R6)
+
+    def lock(
+        self,
+        key: Key,
+        now: datetime,
+        holder: str | None = None,
+        lease: timedelta | None = None,
+        exclusive: bool = False,
+        register: bool = False,
+    ) -> None:
+        source, provider, span = key
+        self._require_grant(source, provider)
+        if key not in self.partitions and not register:
+            raise Refused("unknown_partition")
+        taker = provider if holder is None else holder
+        rivals = self._rivals(key, taker, exclusive)
+        held = frozenset(rival.key for rival in rivals if rival.state_at(now) == "locked")
+        if held:
+            raise Refused("partition_locked", held)
+        record = self.partitions.get(key) or self._add(source, provider, span)
+        record.become("locked", now)
+        record.generation += 1
+        record.holder, record.exclusive = taker, exclusive
+        record.expires = None if lease is None else now + lease
+        self._tell("LOCK", record, taker)
+        for rival in rivals:
+            if rival is not record:
+                loser = rival.holder
+                rival.become("failed", now)
+                rival.forget_lock()
+                self._tell("FAIL", rival, loser)
+
+    def renew(self, key: Key, now: datetime, generation: int, lease: timedelta) -> None:
+        record = self._require(key)
+        if record.state != "locked" or generation != record.generation:
+            raise Refused("not_lock_holder")
+        record.expires = now + lease
+        self._tell("RENEW", record, record.holder)
+
+    def unlock(
+        self, key: Key, now: datetime, holder: str | None = None, generation: int | None = None
+    ) -> None:
+        record, caller = self._require(key), key[1] if holder is None else holder
+        if record.state == "locked" and record.is_of(caller, generation):
+            caller = record.holder
+        elif record.state == "ready" and (
+            record.is_of(caller, generation) or record.was_never_locked(generation)
+        ):
+            return
+        elif not (record.state == "registered" and record.was_never_locked(generation)):
+            raise Refused("not_lock_holder")
+        record.become("ready", now)
+        self._tell("UNLOCK", record, caller)
+
+    def fail(self, key: Key, now: datetime, holder: str | None = None, generation: int | None = None) -> None:
+        record, caller = self._require(key), key[1] if holder is None else holder
+        if not record.is_of(caller, generation) or record.state not in ("locked", "failed"):
+            raise Refused("not_lock_holder")
+        if record.state == "locked":
+            record.become("failed", now)
+            self._tell("FAIL", record, record.holder)
+
+    def force_release(self, key: Key, now: datetime, to: str = "failed") -> None:
+        self._decide(key, now, "FORCE_RELEASE", ("locked",), to)
+
+    def invalidate(self, key: Key, now: datetime) -> None:
+        self._decide(key, now, "INVALIDATE", ("ready",), "failed")
+
+    def withdraw(self, key: Key, now: datetime) -> None:
+        self._decide(key, now, "WITHDRAW", ("locked", "failed", "ready"), "registered")
+
+    # Reading (R1, R2, R7, R8)
+
+    def readiness(
+        self, source: str, span: Span, now: datetime, published_after: datetime | None = None
+    ) -> Answer:
+        touching = [each for each in self.of_source(source) if _overlap(each.span, span)]
+        blockers = {each.key: each.state_at(now) for each in touching if each.state_at(now) in BLOCKING}
+        ready = [each for each in touching if each.state == "ready"]
+        segments = _segments(span, [each.span for each in touching])
+        gaps = [each for each in segments if not _published(ready, each)]
+        stale = []
+        if published_after is not None:
+            fresh = [each for each in ready if each.published >= published_after]
+            stale = [each for each in segments if _published(ready, each) and not _published(fresh, each)]
+        return Answer(not (gaps or blockers or stale), _joined(gaps), blockers, _joined(stale))
+
+    def ready_spans(self, source: str, now: datetime) -> list[Span]:
+        """All ready instants of a source (R1), as the fewest spans."""
+        known = self.of_source(source)
+        if not known:
+            return []
+        everything = min(each.span[0] for each in known), max(each.span[1] for each in known)
+        ready = [each for each in known if each.state == "ready"]
+        blocked = [each for each in known if each.state_at(now) in BLOCKING]
+        segments = _segments(everything, [each.span for each in known])
+        return _joined(
+            [each for each in segments if _published(ready, each) and not _published(blocked, each)]
+        )
+
+    def changed_since(self, source: str, span: Span, seen: int) -> bool:
+        """Whether any of the lines after the first ``seen`` ones rewrote something in the span."""
+        return any(
+            line.source == source and line.type in REWRITING and _overlap(line.span, span)
+            for line in self.lines[seen:]
+        )
+
+    def of_source(self, source: str) -> list[Record]:
+        return [each for each in self.partitions.values() if each.source == source]
+
+    # Inside
+
+    def _require_grant(self, source: str, provider: str) -> None:
+        if source not in self.sources:
+            raise Refused("unknown_source")
+        if not any(name == provider for name, _ in self.grants):
+            raise Refused("unknown_provider")
+        if (provider, source) not in self.grants:
+            raise Refused("no_grant")
+
+    def _require(self, key: Key) -> Record:
+        self._require_grant(key[0], key[1])
+        if key not in self.partitions:
+            raise Refused("unknown_partition")
+        return self.partitions[key]
+
+    def _add(self, source: str, provider: str, span: Span) -> Record:
+        record = Record(source, provider, span)
+        self.partitions[record.key] = record
+        self._tell("PARTITION_REGISTERED", record, None)
+        return record
+
+    def _rivals(self, key: Key, taker: str, exclusive: bool) -> list[Record]:
+        """Whose present locks, expired or not, stand in the way."""
+        source, provider, span = key
+        return [
+            each
+            for each in self.of_source(source)
+            if each.state == "locked"
+            and each.holder != taker
+            and _overlap(each.span, span)
+            and (each.key == key or each.provider == provider or exclusive or each.exclusive)
+        ]
+
+    def _decide(self, key: Key, now: datetime, line: str, allowed: tuple[str, ...], to: str) -> None:
+        # A decision of a person needs no grant (R10 names registering, locking, unlocking and failing).
+        if key[0] not in self.sources:
+            raise Refused("unknown_source")
+        if not any(name == key[1] for name, _ in self.grants):
+            raise Refused("unknown_provider")
+        if key not in self.partitions:
+            raise Refused("unknown_partition")
+        record = self.partitions[key]
+        if record.state not in allowed:
+            raise Refused("partition_state")
+        loser = record.holder if record.state == "locked" else None
+        record.become(to, now)
+        record.forget_lock()
+        self._tell(line, record, loser)
+
+    def _tell(self, line: str, record: Record, holder: str | None) -> None:
+        self.lines.append(
+            Line(line, record.source, record.provider, record.span, holder, record.generation or None)
+        )
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _segments(span: Span, others: list[Span]) -> list[Span]:
+    """The span, cut at every instant at which anything starts or ends."""
+    inside = {instant for other in others for instant in other if span[0] < instant < span[1]}
+    instants = sorted({*span, *inside})
+    return list(pairwise(instants))
+
+
+def _published(records: list[Record], segment: Span) -> bool:
+    """Whether one of the records contains the segment, which no record's end cuts."""
+    return any(each.span[0] <= segment[0] < each.span[1] for each in records)
+
+
+def _joined(segments: list[Span]) -> list[Span]:
+    joined: list[Span] = []
+    for start, end in segments:
+        if joined and joined[-1][1] == start:
+            joined[-1] = joined[-1][0], end
+        else:
+            joined.append((start, end))
+    return joined

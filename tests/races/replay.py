@@ -1,0 +1,95 @@
+"""The history, told to the oracle again: what must the registry look like after these events?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider_partition_registry.domain.models import Event, Partition, Readiness
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from tests.contract.homes import all_events, span_of
+from tests.contract.sql import stored_ready_spans
+from tests.oracle import Answer, Key, Oracle, Record
+
+STATES = {
+    "LOCK": "locked",
+    "UNLOCK": "ready",
+    "FAIL": "failed",
+    "INVALIDATE": "failed",
+    "WITHDRAW": "registered",
+}
+
+
+def replay(events: Iterable[Event], oracle: Oracle | None = None) -> Oracle:
+    """Follow the events; an oracle that followed those before may be given."""
+    oracle = oracle or Oracle()
+    for event in events:
+        if event.type == "SOURCE_REGISTERED":
+            oracle.sources.add(event.source_name)
+        elif event.provider_name and event.interval is None:
+            oracle.grants.add((event.provider_name, event.source_name))
+        else:
+            _follow(oracle, event)
+    return oracle
+
+
+def _follow(oracle: Oracle, event: Event) -> None:
+    key = (event.source_name, event.provider_name, span_of(event.interval))
+    if event.type == "PARTITION_REGISTERED":
+        assert key not in oracle.partitions, f"registered twice: {event}"
+        oracle.partitions[key] = Record(*key)
+        return
+    record = oracle.partitions[key]
+    if event.type == "LOCK":
+        assert event.generation == record.generation + 1, f"generations must grow by one: {event}"
+        record.generation += 1
+    elif event.type in ("UNLOCK", "FAIL", "RENEW") and record.generation:
+        assert record.state == "locked", f"finished a lock that nobody held: {event}"
+        assert event.generation == record.generation, f"finished under an old generation: {event}"
+    if event.type != "RENEW":
+        record.become(STATES.get(event.type) or event.details["to"], event.at)
+
+
+def assert_consistent(store: SqlRegistryStore) -> list[Event]:
+    """History without gaps, rows as it says, and ready intervals as R1 says; the history."""
+    events = all_events(store)
+    assert [event.position for event in events] == list(range(1, len(events) + 1))
+    oracle = replay(events)
+    for source in oracle.sources:
+        rows = {_key(row): (row.state.value, row.generation) for row in all_partitions(store, source)}
+        # Expired locks are rare guests in these tests; stored they are locked.
+        rows = {
+            key: ("locked" if state == "expired" else state, number) for key, (state, number) in rows.items()
+        }
+        assert rows == {each.key: (each.state, each.generation) for each in oracle.of_source(source)}
+        assert stored_ready_spans(store, source) == oracle.ready_spans(source, events[-1].at)
+    return events
+
+
+def assert_answers_fit(events: list[Event], answers: Iterable[Readiness]) -> None:
+    """Every answer is the one that the history up to its ``as_of`` gives."""
+    oracle, told = Oracle(), 0
+    for answer in sorted(answers, key=lambda answer: answer.as_of):
+        oracle = replay(events[told : answer.as_of], oracle)
+        told = max(told, answer.as_of)
+        asked = answer.question
+        expected = oracle.readiness(asked.source_name, span_of(asked.interval), events[-1].at)
+        assert expected == Answer(
+            answer.is_ready,
+            [span_of(gap) for gap in answer.gaps],
+            {_key(blocker): blocker.state.value for blocker in answer.blockers},
+            [],
+        ), f"{asked} as of {answer.as_of}"
+
+
+def all_partitions(store: SqlRegistryStore, source_name: str) -> list[Partition]:
+    found, after = [], None
+    while True:
+        page = store.list_partitions(source_name, after=after, limit=1000)
+        found += page.items
+        if page.next is None:
+            return found
+        after = page.next
+
+
+def _key(partition: Partition) -> Key:
+    return partition.source_name, partition.provider_name, span_of(partition.interval)

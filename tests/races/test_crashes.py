@@ -1,0 +1,67 @@
+"""Writers killed between any two statements: every call happened entirely or not at all (R11)."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
+from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.factory import open_store
+from tests.races.crashing import FINISHED
+from tests.races.replay import assert_consistent
+
+SCRIPT = (
+    *("SOURCE_REGISTERED", "PROVIDER_REGISTERED", "PARTITION_REGISTERED", "UNLOCK"),
+    *("LOCK", "FAIL", "WITHDRAW", "INVALIDATE"),
+)
+WRITTEN = {"LOCK": ["PARTITION_REGISTERED", "LOCK"]}
+
+
+@pytest.fixture
+def crash_at(database_url: str) -> Iterator[Callable[[int], dict[str, Any]]]:
+    """Play the script in a process that dies before its n-th statement."""
+    command = [sys.executable, "-m", "tests.races.crashing", database_url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mother:
+
+        def crash(number: int) -> dict[str, Any]:
+            mother.stdin.write(f"{number}\n")
+            mother.stdin.flush()
+            return json.loads(mother.stdout.readline())
+
+        yield crash
+        mother.stdin.close()
+
+
+def test_a_writer_killed_before_any_statement(crash_at, database_url: str) -> None:
+    with open_store(database_url, timeout=30) as store:
+        for number in range(1, 500):
+            ended = crash_at(number)
+            written = history_of(store, f"source{number}")
+            acknowledged, next_call = ended["acknowledged"], SCRIPT[len(ended["acknowledged"]) :][:1]
+            # What was acknowledged is there; the call during which it died is there as a whole or not at all.
+            assert written in (events_of(acknowledged), events_of([*acknowledged, *next_call]))
+            if ended["status"] == FINISHED:
+                break
+            assert ended["status"] == -signal.SIGKILL
+        assert tuple(ended["acknowledged"]) == SCRIPT
+        assert number > 4 * len(SCRIPT)
+        assert_consistent(store)
+        store.register_source("afterwards", "ann")
+
+
+def history_of(store: RegistryReader, source_name: str) -> list[str]:
+    try:
+        return [event.type.value for event in store.events(source_name=source_name).items]
+    except UnknownSourceError:
+        return []
+
+
+def events_of(calls: list[str]) -> list[str]:
+    return [event for call in calls for event in WRITTEN.get(call, [call])]

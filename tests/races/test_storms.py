@@ -1,0 +1,146 @@
+"""Storms of locks on overlapping partitions: readers are told nothing that the history does not say."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from airflow_provider_partition_registry.domain.models import Event, Question, Readiness
+from airflow_provider_partition_registry.store.factory import open_store
+from tests.contract.homes import all_events, hours
+from tests.races.conftest import register
+from tests.races.replay import assert_answers_fit, assert_consistent
+from tests.races.traffic import PLACES, Writer, started
+
+SOURCES = ("s0", "s1", "s2", "s3")
+
+
+def read_until(stop: threading.Event, store: Any, answers: list[Readiness]) -> None:
+    """Ask all places again and again, alone and in one batch."""
+    questions = [Question("s", place) for place in PLACES]
+    for question in itertools.cycle(questions):
+        answers.append(store.check_readiness(question.source_name, question.interval))
+        answers += store.check_readiness_many(questions)
+        if stop.is_set():
+            return
+
+
+@pytest.mark.parametrize("lease", [None, timedelta(seconds=0.01)], ids=["lasting", "expiring"])
+def test_readers_are_told_what_the_history_says(store, database_url: str, lease) -> None:
+    writers = [Writer(open_store(database_url, timeout=30), f"w{n}", lease=lease) for n in range(6)]
+    stop, answers = threading.Event(), []
+    readers, leaked = started([lambda: read_until(stop, open_store(database_url, timeout=30), answers)] * 2)
+    writing, also_leaked = started(list(writers))
+    for thread in writing:
+        thread.join()
+    stop.set()
+    for thread in readers:
+        thread.join()
+    assert leaked + also_leaked == []
+    events = assert_consistent(store)
+    assert len(events) > 100
+    if lease is None:  # the oracle does not know when each answer was given
+        assert_answers_fit(events, answers)
+    assert {answer.is_ready for answer in answers} == {True, False}
+    assert_every_acknowledgement_is_in(events, writers)
+
+
+def assert_every_acknowledgement_is_in(events: list[Event], writers: list[Writer]) -> None:
+    granted = {
+        (event.source_name, event.provider_name, event.interval, event.generation)
+        for event in events
+        if event.type == "LOCK"
+    }
+    taken = [each for writer in writers for each in writer.acknowledged if each.state == "locked"]
+    assert taken
+    assert {
+        (each.source_name, each.provider_name, each.interval, each.generation) for each in taken
+    } <= granted
+
+
+def dawdle(store: Any, name: str) -> None:
+    """Hold transactions open: sleep a little between any two statements."""
+    mind = random.Random(name)
+    event.listen(
+        store.database.engine, "after_cursor_execute", lambda *_: time.sleep(mind.choice((0, 0, 0.001, 0.01)))
+    )
+
+
+def follow(store: Any, source_name: str | None, seen: list[Event], is_over: Callable[[], bool]) -> None:
+    """Read the history as it grows, from the last position seen, in pages of any size."""
+    mind, cursor, last_look = random.Random(str(source_name)), 0, False
+    while True:
+        page = store.events(cursor, source_name, limit=mind.randint(1, 20))
+        seen += page.items
+        cursor = seen[-1].position if seen else 0
+        if last_look and page.next is None:
+            return
+        last_look = is_over()
+
+
+@pytest.mark.postgres
+def test_a_follower_misses_nothing_and_sees_nothing_twice(postgres_url: str) -> None:
+    with open_store(postgres_url) as store:
+        for source_name in SOURCES:
+            register(store, source_name, 4)
+        writers = [Writer(open_store(postgres_url, timeout=60), f"w{n}", SOURCES, steps=25) for n in range(8)]
+        for writer in writers:
+            dawdle(writer.store, writer.name)
+        stop = threading.Event()
+        seen: dict[str | None, list[Event]] = {name: [] for name in (None, *SOURCES)}
+        following, leaked = started(
+            [
+                lambda name=name, own=own: follow(open_store(postgres_url), name, own, stop.is_set)
+                for name, own in seen.items()
+            ]
+        )
+        writing, also_leaked = started(list(writers))
+        for thread in writing:
+            thread.join()
+        stop.set()
+        for thread in following:
+            thread.join()
+        assert leaked + also_leaked == []
+        events = assert_consistent(store)
+        for name, followed in seen.items():
+            assert followed == [event for event in events if name in (None, event.source_name)]
+
+
+@pytest.mark.postgres
+def test_a_transaction_left_open_holds_back_later_positions(postgres_url: str) -> None:
+    """The writer of one source sleeps inside its transaction; one of another source must not overtake it."""
+    with open_store(postgres_url) as store, open_store(postgres_url) as slow:
+        register(store, "s0", 1)
+        register(store, "s1", 1)
+        written, go_on = threading.Event(), threading.Event()
+
+        def hold(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if "INSERT INTO partition_registry_event" in statement:
+                written.set()
+                assert go_on.wait(30)
+
+        event.listen(slow.database.engine, "after_cursor_execute", hold)
+        before = all_events(store)
+        first, leaked = started([lambda: slow.register_partition("s0", "p0", hours(0, 1))])
+        assert written.wait(30)
+        second, also_leaked = started([lambda: store.register_partition("s1", "p0", hours(0, 1))])
+        second[0].join(0.5)
+        with open_store(postgres_url) as reader:
+            assert all_events(reader) == before
+        go_on.set()
+        for thread in (*first, *second):
+            thread.join()
+        assert leaked + also_leaked == []
+        new = all_events(store)[len(before) :]
+        assert [(event.position, event.source_name) for event in new] == [
+            (len(before) + 1, "s0"),
+            (len(before) + 2, "s1"),
+        ]

@@ -1,0 +1,103 @@
+"""The error tree: drawn, coded, and readable."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_partition_registry.domain import errors
+from airflow_provider_partition_registry.domain.errors import RegistryError
+from tests.unit.values import hours, partition
+
+ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, RegistryError)]
+
+EXAMPLES = [
+    errors.InvalidInputError("bad"),
+    errors.InvalidIntervalError("bad"),
+    errors.InvalidNameError("bad"),
+    errors.UnknownSourceError("s"),
+    errors.UnknownProviderError("p"),
+    errors.UnknownPartitionError("s", "p", hours(0, 1)),
+    errors.SourceAlreadyRegisteredError("s"),
+    errors.ProviderAlreadyRegisteredError("p", "s"),
+    errors.PartitionAlreadyRegisteredError("s", "p", hours(0, 1)),
+    errors.PartitionStateError("no", partition("ready")),
+    errors.PartitionLockedError("no", partition("locked")),
+    errors.NotLockHolderError("no", partition("locked")),
+    errors.InvalidTokenError(),
+    errors.NoGrantError("p", "s"),
+    errors.SchemaMissingError("sqlite:///x"),
+    errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
+    errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
+    errors.StoreUnavailableError("down"),
+]
+
+
+def drawn_tree() -> dict[str, str | None]:
+    """Class names with the names of their parents, as the module's docstring draws them."""
+    drawn: dict[str, str | None] = {}
+    branch: list[str] = []
+    for line in errors.__doc__.splitlines():
+        if found := re.match(r" {4}((?:[│ ] {3})*(?:[├└]── )?)(\w+Error)\b", line):
+            depth = len(found[1]) // 4
+            branch[depth:] = [found[2]]
+            drawn[found[2]] = branch[depth - 1] if depth else None
+    return drawn
+
+
+def walk(kind: type[RegistryError]) -> Iterator[type[RegistryError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from walk(child)
+
+
+def test_the_drawn_tree_is_the_real_one() -> None:
+    real = {
+        kind.__name__: next(
+            (base.__name__ for base in kind.__bases__ if issubclass(base, RegistryError)), None
+        )
+        for kind in walk(RegistryError)
+    }
+    assert drawn_tree() == real
+
+
+@pytest.mark.parametrize("name", [name for name in drawn_tree() if "Input" in name or name == "UnknownError"])
+def test_the_drawn_standard_bases_are_real(name: str) -> None:
+    (standard,) = re.findall(rf"{name} \((\w+)\)", errors.__doc__)
+    assert standard in {base.__name__ for base in getattr(errors, name).__bases__}
+
+
+def test_every_class_has_a_code_of_its_own() -> None:
+    own = [kind.__dict__.get("code") for kind in ALL]
+    assert all(own)
+    assert len(set(own)) == len(ALL)
+    assert all(re.fullmatch(r"[a-z_]+", code) for code in own)
+
+
+def test_every_concrete_error_has_an_example_here() -> None:
+    parents = {base for kind in ALL for base in kind.__bases__}
+    assert {kind for kind in ALL if kind not in parents} <= {type(each) for each in EXAMPLES}
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: error.code)
+def test_errors_speak_for_themselves(error: RegistryError) -> None:
+    assert str(error) == error.message
+    assert error.message
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: error.code)
+def test_errors_cross_process_boundaries(error: RegistryError) -> None:
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert back.__dict__ == error.__dict__
+
+
+def test_only_one_error_is_worth_retrying() -> None:
+    assert not issubclass(errors.StoreUnavailableError, tuple({errors.InvalidInputError, errors.SchemaError}))
+    assert issubclass(errors.InvalidInputError, ValueError)
+    assert issubclass(errors.UnknownError, LookupError)

@@ -1,0 +1,125 @@
+"""Values, and values as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    InvalidIntervalError,
+    InvalidNameError,
+)
+from airflow_provider_partition_registry.domain.jsonable import to_jsonable
+from airflow_provider_partition_registry.domain.models import (
+    BLOCKING_STATES,
+    LOCKED_STATES,
+    REWRITING_EVENTS,
+    EventType,
+    Holder,
+    Page,
+    PartitionState,
+    Question,
+    Source,
+    SourceRegistration,
+)
+from airflow_provider_partition_registry.domain.readiness import assess
+from tests.unit.values import ME, NOW, hours, partition
+
+
+def test_holders_are_the_same_by_identity_alone() -> None:
+    assert Holder("me", {"try": "1"}) == Holder("me", {"try": "2"}) != Holder("you", {"try": "1"})
+    assert str(ME) == "me"
+
+
+@pytest.mark.parametrize("identity", ["", "a b", "x" * 2_001, None])
+def test_a_holder_needs_an_identity(identity) -> None:
+    with pytest.raises(InvalidNameError):
+        Holder(identity)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        None,
+        "text",
+        [("a", "b")],
+        {"a": 1},
+        {1: "a"},
+        {"a b": "c"},
+        {"": "c"},
+        {"a": "\x00"},
+        {str(n): "x" for n in range(51)},
+    ],
+    ids=lambda details: repr(details)[:20],
+)
+def test_details_are_a_small_mapping_of_texts(details) -> None:
+    with pytest.raises(InvalidInputError):
+        Holder("me", details)
+
+
+def test_a_question_reads_its_instant() -> None:
+    question = Question("s", hours(0, 1), "2026-03-01T12:00:00Z")
+    assert question.published_after == NOW
+    assert str(question) == "[2026-03-01T12:00:00Z, 2026-03-01T13:00:00Z) of source 's'"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("", hours(0, 1)), InvalidNameError),
+        (("s", "2026-01-01"), InvalidIntervalError),
+        (("s", None), InvalidIntervalError),
+        (("s", hours(0, 1), "soon"), InvalidIntervalError),
+    ],
+)
+def test_malformed_questions(arguments, error) -> None:
+    with pytest.raises(error):
+        Question(*arguments)
+
+
+def test_values_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        partition().state = PartitionState.READY  # type: ignore[misc]
+
+
+def test_a_registration_does_not_show_its_token() -> None:
+    registration = SourceRegistration(Source("s", "ann", NOW, 1), "prs_secret")
+    assert "secret" not in repr(registration)
+    assert to_jsonable(registration)["access_token"] == "prs_secret"
+
+
+def test_sets_of_states_and_events() -> None:
+    assert LOCKED_STATES < BLOCKING_STATES
+    assert PartitionState.READY not in BLOCKING_STATES
+    unchanging = {"SOURCE_REGISTERED", "PROVIDER_REGISTERED", "GRANTED", "PARTITION_REGISTERED", "RENEW"}
+    assert set(EventType) - REWRITING_EVENTS == unchanging
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (NOW, "2026-03-01T12:00:00Z"),
+        (PartitionState.READY, "ready"),
+        (hours(0, 1), {"start": "2026-03-01T12:00:00Z", "end": "2026-03-01T13:00:00Z"}),
+        (Page((1, 2), next=2), {"items": [1, 2], "next": 2}),
+        (ME, {"identity": "me", "details": {"host": "worker-1"}}),
+        ({1: (NOW,)}, {"1": ["2026-03-01T12:00:00Z"]}),
+        *[(same, same) for same in (None, True, 1, 1.5, "text")],
+    ],
+    ids=repr,
+)
+def test_jsonable(value, plain) -> None:
+    assert to_jsonable(value) == plain
+    assert type(to_jsonable(value)) is type(plain)
+
+
+def test_a_whole_answer_is_jsonable() -> None:
+    answer = assess(
+        Question("s", hours(0, 9), NOW), as_of=1, published=[hours(0, 1)], blockers=[partition("locked")]
+    )
+    plain = json.loads(json.dumps(to_jsonable(answer)))
+    assert set(plain) == {"question", "is_ready", "as_of", "gaps", "blockers", "stale"}
+    assert plain["blockers"][0]["lock"]["holder"]["identity"] == "me"
