@@ -67,9 +67,17 @@ def prune(folder: Path) -> None:
     for home in folder.glob("airflow-*"):
         for entry in home.iterdir():
             if entry.name != "logs":
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                _remove(entry)
     for entry in folder.glob("registry.db*"):
-        entry.unlink()
+        _remove(entry)
+
+
+def _remove(entry: Path) -> None:
+    """Remove a file or a folder, if need be from under a process that is about to end."""
+    if entry.is_dir():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def _introduce(registry: Registry, sides: tuple[Side, Side], console: Console) -> None:

@@ -54,4 +54,5 @@ def _blocker(partition: Partition) -> str:
         case PartitionState.EXPIRED if lock:
             return f"{what} was left locked by {describe_lock(lock)}{log}"
         case _:
-            return f"{what} failed at {since}: {partition.reason}{log}"
+            # A reason may hold anything; it must not pass for further lines of ours.
+            return f"{what} failed at {since}: {' '.join((partition.reason or '').split())}{log}"

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 OnConflict = Literal["fail", "wait"]
 
+# The parameters that a lock and its unlock have in common as they are written in the DAG.
+WRITTEN = ("source_name", "provider_name", "start", "end")
+
 
 class _PartitionOperator(BaseOperator):
     """What all operators on one partition share.
@@ -79,7 +82,7 @@ class _PartitionOperator(BaseOperator):
         self.timezone = timezone
         self.partition_registry_conn_id = partition_registry_conn_id
         # As written in the DAG, before templates are rendered: what the lock and its unlock have in common.
-        self._written = (source_name, provider_name, start, end)
+        self._written = tuple(getattr(self, name) for name in WRITTEN)
 
     @cached_property
     def hook(self) -> PartitionRegistryHook:
@@ -170,9 +173,9 @@ class PartitionLockOperator(_PartitionOperator):
         """Take the lock, or wait for it."""
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
-    def try_again(self, context: Context, event: Any, deadline: str) -> dict[str, Any]:
+    def try_again(self, context: Context, event: Any) -> dict[str, Any]:
         """Called when the trigger found nobody in the way any more, or the time over."""
-        return self._lock_by(context, datetime.fromisoformat(deadline))
+        return self._lock_by(context, datetime.fromisoformat(event["deadline"]))
 
     def _lock_by(self, context: Context, deadline: datetime) -> dict[str, Any]:
         while True:
@@ -184,7 +187,7 @@ class PartitionLockOperator(_PartitionOperator):
                 self.log.info("%s Waiting.", error)
             if self.deferrable:
                 self._defer(context, deadline)
-            time.sleep(self.poke_interval)
+            time.sleep(min(self.poke_interval, max(0.0, (deadline - datetime.now(UTC)).total_seconds())))
 
     def _lock(self, context: Context) -> dict[str, Any]:
         partition = self.hook.store.lock(
@@ -216,7 +219,6 @@ class PartitionLockOperator(_PartitionOperator):
                 deadline=deadline.isoformat(),
             ),
             method_name="try_again",
-            kwargs={"deadline": deadline.isoformat()},
         )
 
     def _holder(self, context: Context) -> Holder:
@@ -246,6 +248,17 @@ class PartitionUnlockOperator(_PartitionOperator):
         super().__init__(**kwargs)
         self.lock_task_id = lock_task_id
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """Airflow's, with this operator's own trigger rule: a mapped task is not constructed before it runs."""
+        kwargs.setdefault("trigger_rule", "all_done")
+        return super().partial(**kwargs)
+
+    def as_teardown(self, **kwargs: Any) -> Any:
+        """Airflow's, but a run that could not publish has failed, unless ``on_failure_fail_dagrun=False`` says else."""
+        kwargs.setdefault("on_failure_fail_dagrun", True)
+        return super().as_teardown(**kwargs)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, or fail the partition if the work did not succeed."""
         lock_task = self._lock_task()
@@ -274,7 +287,12 @@ class PartitionUnlockOperator(_PartitionOperator):
         return nearest_upstream(self, lambda task: self._is_mine(task)) or nearest_upstream(self, _is_lock)
 
     def _is_mine(self, task: Any) -> bool:
-        return isinstance(task, PartitionLockOperator) and task._written == self._written
+        if isinstance(task, PartitionLockOperator):
+            return task._written == self._written
+        # Of a mapped lock it is known only what all its instances have in common.
+        common = getattr(task, "partial_kwargs", {})
+        mine = dict(zip(WRITTEN, self._written, strict=True))
+        return _is_lock(task) and all(common[name] == mine[name] for name in WRITTEN if name in common)
 
     def _holder_of(self, lock_task: Any | None, context: Context) -> Holder:
         instance = self.hook.settings.instance

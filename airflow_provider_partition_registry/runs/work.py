@@ -10,6 +10,9 @@ from airflow_provider_partition_registry.runs.compat import states_of_tasks
 
 DONE_WELL = {"success", "skipped"}
 
+States = dict[tuple[str, int], str | None]
+"""States of tasks by task id and map index, which is -1 for tasks that are not mapped."""
+
 
 def nearest_upstream(task: Any, is_wanted: Callable[[Any], bool]) -> Any | None:
     """The wanted task that is the fewest steps upstream, or None."""
@@ -27,8 +30,9 @@ def nearest_upstream(task: Any, is_wanted: Callable[[Any], bool]) -> Any | None:
 
 def state_of(context: Mapping[str, Any], task: Any) -> str | None:
     """The state of another task of the same run, of the same map index if both are mapped alike."""
-    states = _relevant(context, states_of_tasks(context, {task.task_id}))
-    return next(iter(states.values()), None)
+    states = states_of_tasks(context, {task.task_id})
+    mine = (task.task_id, context["ti"].map_index)
+    return states[mine] if mine in states else next(iter(states.values()), None)
 
 
 def reason_not_to_publish(context: Mapping[str, Any], unlock_task: Any, lock_task: Any | None) -> str | None:
@@ -41,7 +45,7 @@ def reason_not_to_publish(context: Mapping[str, Any], unlock_task: Any, lock_tas
     work = _work_between(lock_task, unlock_task)
     if not work:
         return None
-    states = _relevant(context, states_of_tasks(context, work))
+    states = _relevant(context, states_of_tasks(context, work | {unlock_task.task_id}), unlock_task.task_id)
     for task_id in work - {task_id for task_id, _ in states}:
         states[task_id, -1] = None
     bad = {task: state for task, state in states.items() if state not in DONE_WELL}
@@ -60,14 +64,23 @@ def _work_between(lock_task: Any | None, unlock_task: Any) -> set[str]:
     return upstream & set(lock_task.get_flat_relative_ids(upstream=False))
 
 
-def _relevant(
-    context: Mapping[str, Any], states: dict[tuple[str, int], str | None]
-) -> dict[tuple[str, int], str | None]:
-    """Of mapped tasks, only those of the same map index matter to a task that is mapped alike."""
+def _relevant(context: Mapping[str, Any], states: States, my_task_id: str) -> States:
+    """The states of others that matter to this task.
+
+    Of tasks mapped like this one only the same map index does; of tasks mapped otherwise nobody knows which index
+    belongs to this one, so all do.
+    """
+    # Left over from before a clear, after which there was less to map over.
+    present = {task: state for task, state in states.items() if state != "removed"}
+    indexes: dict[str, set[int]] = {}
+    for task_id, index in present:
+        indexes.setdefault(task_id, set()).add(index)
     mine = context["ti"].map_index
-    if mine is None or mine < 0:
-        return states
-    return {(task_id, index): state for (task_id, index), state in states.items() if index in (mine, -1)}
+    return {
+        (task_id, index): state
+        for (task_id, index), state in present.items()
+        if task_id != my_task_id and (index == mine or indexes[task_id] != indexes.get(my_task_id))
+    }
 
 
 def _label(task_id: str, map_index: int) -> str:

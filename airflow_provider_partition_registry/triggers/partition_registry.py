@@ -227,7 +227,8 @@ class PartitionLockTrigger(BaseTrigger):
             self.log.info("Time is over.")
         except (RegistryError, AirflowNotFoundException) as error:
             self.log.error("%s", error)
-        yield TriggerEvent({"status": "try_again"})
+        # Not in the arguments of the deferral: dag.test() drops these.
+        yield TriggerEvent({"status": "try_again", "deadline": self.deadline})
 
     async def _until_free(self, interval: Interval, watcher: Watcher) -> None:
         question = Question(self.source_name, interval)

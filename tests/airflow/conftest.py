@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pkgutil
+import re
 import shutil
 import tempfile
 import warnings
@@ -51,6 +52,7 @@ from tests.airflow.registries import (  # noqa: F401 - fixtures
     postgres_registry,
     registry,
     registry_template,
+    registry_url,
 )
 from tests.airflow.runs import Run, task_label
 
@@ -82,7 +84,7 @@ def airflow_home() -> Iterator[Path]:
 @pytest.fixture
 def new_dag(request: pytest.FixtureRequest) -> Callable[..., DAG]:
     """Makes DAGs that remember how their tasks failed."""
-    name = request.node.name.replace("[", "-").replace("]", "")
+    name = re.sub(r"[^\w.-]", "_", request.node.name)
 
     def make(**arguments: Any) -> DAG:
         errors: dict[str, list[BaseException]] = {}

@@ -20,6 +20,8 @@ PROVIDERS = ("loader", "other")
 DAY = {"source_name": "sales", "start": "2026-11-01", "end": "2026-11-02"}
 THE_DAY = Interval("2026-11-01", "2026-11-02")
 
+IN_CONNECTION = {"provider": "loader", "instance": "here"}
+
 Connect = Callable[..., None]
 
 
@@ -62,19 +64,23 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 
 @pytest.fixture
-def registry(registry_template: Path, tmp_path: Path, connect: Connect) -> Iterator[RegistryStore]:
-    """A SQLite registry behind the default connection, whose tasks act as the provider "loader"."""
-    path = tmp_path / "registry.db"
-    shutil.copy(registry_template, path)
-    connect(f"sqlite:///{path}", extra={"provider": "loader"})
-    with open_store(f"sqlite:///{path}") as store:
+def registry_url(registry_template: Path, tmp_path: Path) -> str:
+    """A SQLite registry of this test's own."""
+    return f"sqlite:///{shutil.copy(registry_template, tmp_path / 'registry.db')}"
+
+
+@pytest.fixture
+def registry(registry_url: str, connect: Connect) -> Iterator[RegistryStore]:
+    """The same, behind the default connection, whose tasks act as the provider "loader"."""
+    connect(registry_url, extra=IN_CONNECTION)
+    with open_store(registry_url) as store:
         yield store
 
 
 @pytest.fixture
 def postgres_registry(postgres_url: str, connect: Connect) -> Iterator[RegistryStore]:
     """The same on PostgreSQL."""
-    connect(postgres_url, extra={"provider": "loader"})
+    connect(postgres_url, extra=IN_CONNECTION)
     with open_store(postgres_url, pool_size=2) as store:
         yield with_providers(store)
 

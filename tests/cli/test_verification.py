@@ -386,14 +386,14 @@ class TestBesideWriters:
     def test_writers_do_not_wait_for_a_verification(
         self, store: SqlRegistryStore, monkeypatch: pytest.MonkeyPatch
     ):
-        original = verification._history
+        original = verification.check_history
 
         def in_the_midst(connection):
             found = original(connection)
             store.lock("sales", "nightly", hours(0, 10))
             return found
 
-        monkeypatch.setattr(verification, "_history", in_the_midst)
+        monkeypatch.setattr(verification, "check_history", in_the_midst)
         assert verify(store.database) == []
         partition_now = store.get_partition("sales", "nightly", hours(0, 10))
         assert partition_now.state is PartitionState.LOCKED
@@ -405,7 +405,7 @@ class TestBesideWriters:
             raise RuntimeError("unforeseen")
 
         with monkeypatch.context() as patch:
-            patch.setattr(verification, "_history", broken)
+            patch.setattr(verification, "check_history", broken)
             with pytest.raises(RuntimeError):
                 verify(store.database)
         store.lock("sales", "nightly", hours(0, 10))

@@ -24,7 +24,7 @@ from tests.oracle import Answer, Key, Line, Oracle, Refused
 
 _runs = itertools.count(1)
 
-HOURS = range(7)
+HOURS = range(5)
 GRID = [hours(start, end) for start in HOURS for end in HOURS if start < end]
 PROVIDERS = ("p0", "p1", "p2")
 SOURCES = ("s0", "s1")
@@ -33,7 +33,7 @@ GRANTS = (("p0", "s0"), ("p1", "s0"), ("p0", "s1"))
 sources = st.sampled_from(("s0", "s0", "s0", "s1"))
 providers = st.sampled_from(("p0", "p0", "p1", "p1", "p2"))
 intervals = st.sampled_from(GRID)
-anywhere = st.tuples(st.integers(-60, 420), st.integers(1, 300)).map(
+anywhere = st.tuples(st.integers(-60, 300), st.integers(1, 240)).map(
     lambda minutes: hours(minutes[0] / 60, sum(minutes) / 60)
 )
 holders = st.sampled_from((None, None, "dag/run/task", "other"))
@@ -90,6 +90,21 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: self.oracle.lock(key, self.clock.now, **options),
         )
 
+    @rule(data=st.data(), holder=holders, lease=leases, exclusive=flags)
+    def lock_again(self, data: st.DataObject, **options: Any) -> None:
+        key, interval = self.some_partition(data)
+        self.both(
+            lambda: self.store.lock(key[0], key[1], interval, **options),
+            lambda: self.oracle.lock(key, self.clock.now, **options),
+        )
+
+    @rule(source=sources, provider=providers, interval=intervals)
+    def rewrite(self, source: str, provider: str, interval: Interval) -> None:
+        self.lock(source, provider, interval, register=True)
+        record = self.oracle.partitions.get(self.key(source, provider, interval))
+        if record and record.state == "locked":
+            self.finish(record.key, interval, holder=record.holder)
+
     @rule(data=st.data(), generation=generations, lease=leases.filter(bool))
     def renew(self, data: st.DataObject, generation: str, lease: timedelta) -> None:
         key, interval = self.some_partition(data)
@@ -102,21 +117,13 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(data=st.data(), holder=holders, generation=generations)
     def unlock(self, data: st.DataObject, holder: str | None, generation: str) -> None:
         key, interval = self.some_partition(data)
-        options = {"holder": holder, "generation": self.generation(key, generation)}
-        self.both(
-            lambda: self.store.unlock(key[0], key[1], interval, **options),
-            lambda: self.oracle.unlock(key, self.clock.now, **options),
-        )
+        self.finish(key, interval, holder=holder, generation=self.generation(key, generation))
 
     @rule(data=st.data())
     def unlock_as_holder(self, data: st.DataObject) -> None:
         key, interval = self.some_partition(data)
         record = self.oracle.partitions.get(key)
-        holder = record.holder if record else None
-        self.both(
-            lambda: self.store.unlock(key[0], key[1], interval, holder=holder),
-            lambda: self.oracle.unlock(key, self.clock.now, holder=holder),
-        )
+        self.finish(key, interval, holder=record.holder if record else None)
 
     @rule(data=st.data(), holder=holders, generation=generations)
     def fail(self, data: st.DataObject, holder: str | None, generation: str) -> None:
@@ -203,6 +210,12 @@ class RegistryMachine(RuleBasedStateMachine):
 
     def key(self, source: str, provider: str, interval: Interval) -> Key:
         return self.name(source), self.name(provider), span_of(interval)
+
+    def finish(self, key: Key, interval: Interval, **proof: Any) -> None:
+        self.both(
+            lambda: self.store.unlock(key[0], key[1], interval, **proof),
+            lambda: self.oracle.unlock(key, self.clock.now, **proof),
+        )
 
     def some_partition(self, data: st.DataObject) -> tuple[Key, Interval]:
         """Nearly always one that exists."""

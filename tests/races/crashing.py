@@ -1,7 +1,7 @@
 """A process whose children die by SIGKILL at their n-th statement, or just before or after a commit.
 
-Run as a script, ``python -m tests.races.crashing URL``. For each number on its standard input it forks a child
-that plays :func:`script` and kills itself there, and prints what the child had acknowledged, as a line of JSON.
+Run as a script, ``python -m tests.races.crashing URL``. For each number on its standard input it forks a
+child that plays :func:`script` and kills itself there, and prints what the child had acknowledged, in JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The demo's verdict can say no: every way in which the promise may be broken is found in the facts. Quick."""
+"""The demo's verdict can say no: each way in which the promise may break is found in the facts. Quick."""
 
 from __future__ import annotations
 

@@ -79,6 +79,10 @@ class Database:
         """Run ``work`` in one transaction. It may be run again when nothing of it was committed."""
         return self._attempt(lambda: self._run_writing(work))
 
+    def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which only reads, on one snapshot, for as long as it takes; no writer waits for it."""
+        return self._attempt(lambda: self._run_in_snapshot(work))
+
     def close(self) -> None:
         """Close all connections of this process; they are opened again when needed."""
         with self._guard:
@@ -89,6 +93,20 @@ class Database:
     def _run_reading(self, work: Callable[[Connection], T]) -> T:
         with self.engine.connect() as connection:
             return work(connection)
+
+    def _run_in_snapshot(self, work: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql(
+                "BEGIN"
+                if self.is_sqlite
+                else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; "
+                "SET LOCAL idle_in_transaction_session_timeout = 0; "
+                "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
+            )
+            try:
+                return work(connection)
+            finally:
+                _roll_back(connection)
 
     def _run_writing(self, work: Callable[[Connection], T]) -> T:
         with self.engine.connect() as connection:
@@ -173,9 +191,10 @@ class Database:
             cursor.execute(
                 f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; "
                 f"SET idle_in_transaction_session_timeout = {milliseconds}; SET jit = off; "
-                # Joins are written in the order that goes from index to index; trying all others takes the planner
-                # several times longer than running the statement.
-                "SET join_collapse_limit = 1"
+                # Joins are written in the order that goes from index to index. Trying all others takes the planner
+                # several times longer than running the statement, and now and then it picks one that reads
+                # everything.
+                "SET join_collapse_limit = 1; SET enable_hashjoin = off; SET enable_mergejoin = off"
             )
 
     def _set_up_sqlite(self, connection: Any, _record: Any) -> None:

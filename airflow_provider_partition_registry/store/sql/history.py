@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType
 from airflow_provider_partition_registry.store.sql.tables import event, history
@@ -67,8 +68,13 @@ def write_event(
     }
     if connection.dialect.name == "sqlite":
         connection.execute(_advance)
-        connection.execute(_insert_last, values)
+        result = connection.execute(_insert_last, values)
     elif event_type in WAKING_EVENTS:
-        connection.execute(_insert_and_wake, {**values, "source_name": source_name})
+        result = connection.execute(_insert_and_wake, {**values, "source_name": source_name})
     else:
-        connection.execute(_insert_next, values)
+        result = connection.execute(_insert_next, values)
+    if result.rowcount != 1:
+        raise RegistryError(
+            "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "
+            "partition-registry db verify --repair"
+        )

@@ -77,6 +77,8 @@ class QuestionStatement:
     def _compile(self, dialect: Dialect) -> _Compiled:
         if dialect.name not in self._compiled:
             sql = str(self._statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+            # The questions go in front, before any WITH of the statement's own.
+            sql = f",\n{sql.removeprefix('WITH ')}" if sql.startswith("WITH ") else f"\n{sql}"
             types = [each.type.dialect_impl(dialect) for each in self._statement.selected_columns]
             decoders = tuple(each.result_processor(dialect, None) for each in types)
             self._compiled[dialect.name] = _Compiled(sql, decoders)
@@ -102,4 +104,4 @@ def _with_questions(count: int, dialect_name: str) -> str:
     plain = ", ".join([mark] * len(_SQL_TYPES))
     rows = "), (".join([typed, *[plain] * (count - 1)])
     names = ", ".join(question.c.keys())
-    return f"WITH question ({names}) AS (VALUES ({rows}))\n"
+    return f"WITH question ({names}) AS (VALUES ({rows}))"

@@ -38,7 +38,7 @@ from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener
 from airflow_provider_partition_registry.store.sql.questions import NumberedQuestion
 from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS, to_event, to_partition
-from airflow_provider_partition_registry.store.sql.statements import ARE_READY, EXPLAIN
+from airflow_provider_partition_registry.store.sql.statements import ARE_READY, EXPLAIN, EXPLAIN_FRESHNESS
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
     grant,
@@ -70,7 +70,9 @@ class SqlRegistryReader(RegistryReader):
         if not all(isinstance(asked, Question) for asked in questions):
             raise InvalidInputError("Give a sequence of Questions.")
         # The probe knows nothing of publishing times (R8); those questions are always looked at closely.
-        answers = self._probe([(n, asked) for n, asked in enumerate(questions) if asked.published_after is None])
+        answers = self._probe(
+            [(n, asked) for n, asked in enumerate(questions) if asked.published_after is None]
+        )
         unsettled = [
             (n, asked)
             for n, asked in enumerate(questions)
@@ -90,7 +92,9 @@ class SqlRegistryReader(RegistryReader):
         if not numbered:
             return {}
         found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        for row in self._read(lambda connection: EXPLAIN.ask(connection, numbered)):
+        asks_for_time = any(asked.published_after is not None for _, asked in numbered)
+        statement = EXPLAIN_FRESHNESS if asks_for_time else EXPLAIN
+        for row in self._read(lambda connection: statement.ask(connection, numbered)):
             found[row.n][row.kind].append(row)
         return {n: self._assess(asked, found[n]) for n, asked in numbered if n in found}
 
@@ -101,7 +105,9 @@ class SqlRegistryReader(RegistryReader):
             asked,
             as_of=about.as_of,
             published=_intervals(rows["published"]),
-            blockers=[to_partition(row, asked.source_name, row.provider_name, now) for row in rows["blocker"]],
+            blockers=[
+                to_partition(row, asked.source_name, row.provider_name, now) for row in rows["blocker"]
+            ],
             fresh=_intervals(rows["fresh"]),
         )
 
@@ -144,7 +150,9 @@ class SqlRegistryReader(RegistryReader):
         if after is not None:
             statement = statement.where(provider.c.name > check_name("place to go on from", after))
         if source_name is not None:
-            of_source = select(grant.c.provider_id).where(grant.c.source_id == self.get_source(source_name).id)
+            of_source = select(grant.c.provider_id).where(
+                grant.c.source_id == self.get_source(source_name).id
+            )
             statement = statement.where(provider.c.id.in_(of_source))
         return _to_page(self._with_sources(statement), limit, lambda found: found.name)
 

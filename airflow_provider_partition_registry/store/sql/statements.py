@@ -27,31 +27,52 @@ READY_STATES = (PartitionState.READY.value,)
 
 Column = ColumnElement
 asked = question.join(source, source.c.name == question.c.source_name)
-as_of = func.coalesce(
-    select(event.c.position)
-    .where(event.c.source_id == source.c.id)
-    .order_by(event.c.position.desc())
-    .limit(1)
-    .scalar_subquery(),
-    0,
-)
 
 
-def _partitions_in(start: Column, end: Column, states: Sequence[str], part: FromClause, length: FromClause) -> Column:
-    """Join condition: partitions of the source in one of the states that overlap ``[start, end)``.
-
-    ``part`` stands for the partitions, ``length`` for the source's classes of lengths: per class the look-up is one
-    range of the index, however long the history.
-    """
-    return and_(
-        length.c.source_id == source.c.id,
-        part.c.source_id == length.c.source_id,
-        part.c.state.in_(states),
-        part.c.length_class == length.c.length_class,
-        part.c.interval_start > start - length.c.longest,
-        part.c.interval_start < end,
-        part.c.interval_end > start,
+def _as_of(source_id: Column) -> Column:
+    """The source's position in the history."""
+    last = (
+        select(event.c.position)
+        .where(event.c.source_id == source_id)
+        .order_by(event.c.position.desc())
+        .limit(1)
+        .scalar_subquery()
     )
+    return func.coalesce(last, 0)
+
+
+def _reach(rows: FromClause, name: str) -> FromClause:
+    """Where partitions that overlap the rows' intervals may begin: a row per class of lengths of the source.
+
+    A row holds all that a look-up needs, so that the planner can only do it as one range of the index, however
+    long the history. Joining questions, sources and classes one by one it at times looked through all sources.
+    """
+    return _materialized(
+        select(
+            *rows.c,
+            length_class.c.length_class,
+            (rows.c.interval_start - length_class.c.longest).label("begins_after"),
+        ).select_from(rows.join(length_class, length_class.c.source_id == rows.c.source_id)),
+        name,
+    )
+
+
+def _in_reach(reach: FromClause, states: Sequence[str]) -> Column:
+    """Join condition: the partitions in one of the states that overlap the intervals of a :func:`_reach`."""
+    return and_(
+        partition.c.source_id == reach.c.source_id,
+        partition.c.state.in_(states),
+        partition.c.length_class == reach.c.length_class,
+        partition.c.interval_start > reach.c.begins_after,
+        partition.c.interval_start < reach.c.interval_end,
+        # Not "interval_end > interval_start": another index would fit, which knows nothing of classes.
+        partition.c.interval_end - reach.c.interval_start > 0,
+    )
+
+
+def _materialized(rows: Select, name: str) -> FromClause:
+    """A part of a statement that is planned and run by itself, once."""
+    return rows.cte(name).prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def _merged(rows: Select) -> Select:
@@ -71,22 +92,22 @@ def _merged(rows: Select) -> Select:
     ).group_by(numbered.c.n, numbered.c.island)
 
 
-def _ready_intervals_at(start: Column, end: Column) -> Column:
-    """Condition: ready intervals of the source that overlap or touch ``[start, end]``.
+def _ready_intervals_of(rows: FromClause) -> Column:
+    """Join condition: the ready intervals that overlap or touch the rows' intervals.
 
-    They are disjoint, so of those that begin at or before ``start`` only the last can reach it.
+    They are disjoint, so of those that begin at or before its start only the last can reach it.
     """
     earlier = ready_interval.alias("earlier")
     last_before = (
         select(func.max(earlier.c.interval_start))
-        .where(earlier.c.source_id == source.c.id, earlier.c.interval_start <= start)
+        .where(earlier.c.source_id == rows.c.source_id, earlier.c.interval_start <= rows.c.interval_start)
         .scalar_subquery()
     )
     return and_(
-        ready_interval.c.source_id == source.c.id,
-        ready_interval.c.interval_start >= func.coalesce(last_before, start),
-        ready_interval.c.interval_start <= end,
-        ready_interval.c.interval_end >= start,
+        ready_interval.c.source_id == rows.c.source_id,
+        ready_interval.c.interval_start >= func.coalesce(last_before, rows.c.interval_start),
+        ready_interval.c.interval_start <= rows.c.interval_end,
+        ready_interval.c.interval_end >= rows.c.interval_start,
     )
 
 
@@ -105,127 +126,120 @@ def _is_ready() -> Column:
 
 
 ARE_READY = QuestionStatement(
-    select(question.c.n, as_of.label("as_of"), _is_ready().label("is_ready")).select_from(asked)
+    select(question.c.n, _as_of(source.c.id).label("as_of"), _is_ready().label("is_ready")).select_from(asked)
 )
 """The hot one: R1 by one probe of the ready intervals. Questions about unknown sources get no row."""
 
 
 _DETAILS = [column for column in PARTITION_COLUMNS if column.name not in ("interval_start", "interval_end")]
-_blocker, _blocker_length = partition.alias("blocker"), length_class.alias("blocker_length")
-_published, _published_length = partition.alias("published"), length_class.alias("published_length")
+
+_asked = _materialized(
+    select(
+        question.c.n,
+        source.c.id.label("source_id"),
+        question.c.interval_start,
+        question.c.interval_end,
+        question.c.published_after,
+    ).select_from(asked),
+    "asked",
+)
+_reach_of_question = _reach(_asked, "reach")
+_blocker = _materialized(
+    select(
+        _reach_of_question.c.n,
+        _reach_of_question.c.interval_start.label("asked_start"),
+        _reach_of_question.c.interval_end.label("asked_end"),
+        partition,
+    ).select_from(_reach_of_question.join(partition, _in_reach(_reach_of_question, STORED_BLOCKING_STATES))),
+    "blocker",
+)
 
 
-def _row(kind: str, n: Column, start: Column, end: Column, **known: Column) -> list[Column]:
+def _row(kind: str, rows: FromClause, **known: Column) -> list[Column]:
     """A row of the explanation; of the columns for blockers those that are not known are NULL."""
-    columns: list[Column] = [n.label("n"), literal(kind).label("kind"), start.label("interval_start"), end.label("interval_end")]
     padded = {
         "as_of": event.c.position,
         "now": DatabaseNow(),
         "provider_name": provider.c.name,
         **{each.name: each for each in _DETAILS},
     }
-    columns += [known.get(name, cast(null(), each.type)).label(name) for name, each in padded.items()]
-    return columns
+    return [
+        rows.c.n.label("n"),
+        literal(kind).label("kind"),
+        rows.c.interval_start.label("interval_start"),
+        rows.c.interval_end.label("interval_end"),
+        *[known.get(name, cast(null(), each.type)).label(name) for name, each in padded.items()],
+    ]
 
 
 def _asked_rows() -> Select:
-    return select(
-        *_row(
-            "asked", question.c.n, question.c.interval_start, question.c.interval_end, as_of=as_of, now=DatabaseNow()
-        )
-    ).select_from(asked)
+    return select(*_row("asked", _asked, as_of=_as_of(_asked.c.source_id), now=DatabaseNow()))
 
 
 def _ready_rows() -> Select:
-    found = _ready_intervals_at(question.c.interval_start, question.c.interval_end)
-    return select(
-        *_row("published", question.c.n, ready_interval.c.interval_start, ready_interval.c.interval_end)
-    ).select_from(asked.join(ready_interval, found))
+    ready = (
+        select(_asked.c.n, ready_interval.c.interval_start, ready_interval.c.interval_end)
+        .select_from(_asked.join(ready_interval, _ready_intervals_of(_asked)))
+        .subquery()
+    )
+    return select(*_row("published", ready))
 
 
 def _blocker_rows() -> Select:
-    found = _blockers_of_the_question()
     details = {each.name: _blocker.c[each.name] for each in _DETAILS}
-    return select(
-        *_row(
-            "blocker",
-            question.c.n,
-            _blocker.c.interval_start,
-            _blocker.c.interval_end,
-            provider_name=provider.c.name,
-            **details,
+    return select(*_row("blocker", _blocker, provider_name=provider.c.name, **details)).select_from(
+        _blocker.join(provider, provider.c.id == _blocker.c.provider_id)
+    )
+
+
+def _published_rows(reach: FromClause, *conditions: Column) -> FromClause:
+    """The union of the ready partitions in reach, per question."""
+    found = and_(_in_reach(reach, READY_STATES), *conditions)
+    return _merged(
+        select(reach.c.n, partition.c.interval_start, partition.c.interval_end).select_from(
+            reach.join(partition, found)
         )
-    ).select_from(
-        asked.join(_blocker_length, _blocker_length.c.source_id == source.c.id)
-        .join(_blocker, found)
-        .join(provider, provider.c.id == _blocker.c.provider_id)
-    )
-
-
-def _blockers_of_the_question() -> Column:
-    return _partitions_in(
-        question.c.interval_start, question.c.interval_end, STORED_BLOCKING_STATES, _blocker, _blocker_length
-    )
-
-
-def _published_of_the_question() -> Column:
-    return _partitions_in(
-        question.c.interval_start, question.c.interval_end, READY_STATES, _published, _published_length
-    )
+    ).subquery()
 
 
 def _published_under_blockers() -> Select:
     """What is published inside the question although blockers keep it from being ready: no gap there."""
-    found = and_(
-        _partitions_in(
-            _blocker.c.interval_start, _blocker.c.interval_end, READY_STATES, _published, _published_length
-        ),
-        _published.c.interval_start > question.c.interval_start - _published_length.c.longest,
-        _published.c.interval_start < question.c.interval_end,
-        _published.c.interval_end > question.c.interval_start,
+    later_start = case(
+        (_blocker.c.interval_start > _blocker.c.asked_start, _blocker.c.interval_start),
+        else_=_blocker.c.asked_start,
     )
-    rows = select(question.c.n, _published.c.interval_start, _published.c.interval_end).select_from(
-        asked.join(_blocker_length, _blocker_length.c.source_id == source.c.id)
-        .join(_blocker, _blockers_of_the_question())
-        .join(_published_length, _published_length.c.source_id == source.c.id)
-        .join(_published, found)
+    earlier_end = case(
+        (_blocker.c.interval_end < _blocker.c.asked_end, _blocker.c.interval_end), else_=_blocker.c.asked_end
     )
-    each = _merged(rows).subquery()
-    return select(*_row("published", each.c.n, each.c.interval_start, each.c.interval_end))
+    blocked = select(
+        _blocker.c.n,
+        _blocker.c.source_id,
+        later_start.label("interval_start"),
+        earlier_end.label("interval_end"),
+    ).subquery("blocked")
+    return select(*_row("published", _published_rows(_reach(blocked, "reach_of_blocker"))))
 
 
 def _fresh_rows() -> Select:
     """What was published at or after ``published_after`` (R8)."""
-    found = and_(
-        _published_of_the_question(), _published.c.published_at >= question.c.published_after
-    )
-    rows = select(question.c.n, _published.c.interval_start, _published.c.interval_end).select_from(
-        asked.join(_published_length, _published_length.c.source_id == source.c.id).join(_published, found)
-    )
-    each = _merged(rows).subquery()
-    return select(*_row("fresh", each.c.n, each.c.interval_start, each.c.interval_end))
+    is_fresh = partition.c.published_at >= _reach_of_question.c.published_after
+    return select(*_row("fresh", _published_rows(_reach_of_question, is_fresh)))
 
 
-EXPLAIN = QuestionStatement(
-    union_all(_asked_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers(), _fresh_rows())
-)
-"""Everything that an answer needs, as rows of four kinds: asked, published, blocker, fresh. One statement, so that
-all of it belongs to one moment."""
+_EXPLANATION = (_asked_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
+
+EXPLAIN = QuestionStatement(union_all(*_EXPLANATION))
+"""Everything that an answer needs, as rows of three kinds: asked, published, blocker. One statement, so that all
+of it belongs to one moment."""
+
+EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))
+"""The same for questions with ``published_after``: further rows of the kind fresh."""
 
 
 SURROUNDINGS = QuestionStatement(union_all(_ready_rows(), _blocker_rows()))
-"""What a writer needs to know around its interval: the ready intervals that touch it, and the blockers in it."""
+"""What a writer needs to know of its interval: the ready intervals that touch it, and the blockers in it."""
 
-
-def _published_rows() -> Select:
-    rows = select(question.c.n, _published.c.interval_start, _published.c.interval_end).select_from(
-        asked.join(_published_length, _published_length.c.source_id == source.c.id).join(
-            _published, _published_of_the_question()
-        )
-    )
-    each = _merged(rows).subquery()
-    return select(*_row("published", each.c.n, each.c.interval_start, each.c.interval_end))
-
-
-CONTENTS = QuestionStatement(union_all(_published_rows(), _blocker_rows()))
-"""What the ready intervals inside an interval follow from: the union of its ready partitions, and its blockers."""
+CONTENTS = QuestionStatement(
+    union_all(select(*_row("published", _published_rows(_reach_of_question))), _blocker_rows())
+)
+"""What the ready intervals in an interval follow from: the union of its ready partitions, and its blockers."""

@@ -1,0 +1,67 @@
+"""Verification: that what is derived follows from the partitions, and that the rows keep the rules.
+
+The answer is computed from the partitions alone: in another way than the one that maintains the derived
+tables, and inside the database, so that a million partitions travel nowhere. Verifying sees one moment and
+holds up nobody; repairing takes the lock of one source at a time.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from airflow_provider_partition_registry.domain.errors import SchemaMissingError
+from airflow_provider_partition_registry.store.sql import schema
+from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.tables import source
+from airflow_provider_partition_registry.store.sql.verification.checks import CHECKS, check_history, find_dangling_references
+from airflow_provider_partition_registry.store.sql.verification.discrepancies import Discrepancy, DiscrepancyKind
+from airflow_provider_partition_registry.store.sql.verification.recomputation import compare_ready_intervals
+from airflow_provider_partition_registry.store.sql.verification.repairs import repair_history, repair_source
+
+__all__ = ["Discrepancy", "DiscrepancyKind", "repair", "verify"]
+
+
+def verify(database: Database) -> list[Discrepancy]:
+    """Compare what is derived with what the partitions say, as of one moment; no writer waits for it.
+
+    :return: what is wrong; empty when all is well.
+    :raises SchemaError: the database holds no registry, or one of another version.
+    """
+    _require_registry(database)
+    return database.snapshot(_verify)
+
+
+def repair(database: Database) -> list[Discrepancy]:
+    """Compute anew whatever follows from other rows and is wrong, each source in a transaction of its own.
+
+    :return: what was wrong and has been set right. What cannot be repaired stays, and :func:`verify` goes on
+        reporting it.
+    :raises SchemaError: the database holds no registry, or one of another version.
+    """
+    wrong = [each for each in verify(database) if each.is_repairable]
+    for source_name in sorted({each.source_name for each in wrong if each.source_name is not None}):
+        database.write(partial(repair_source, source_name=source_name))
+    if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
+        database.write(repair_history)
+    return wrong
+
+
+def _require_registry(database: Database) -> None:
+    # schema.check() would create a SQLite registry where there is none, and call the empty one sound.
+    if schema.current(database) is None:
+        raise SchemaMissingError(database.name)
+    schema.check(database)
+
+
+def _verify(connection: Connection) -> list[Discrepancy]:
+    found = [
+        *find_dangling_references(connection),
+        *check_history(connection),
+        *(each for check in CHECKS for each in check.run(connection)),
+    ]
+    for row in connection.execute(select(source.c.id, source.c.name).order_by(source.c.name)).all():
+        found += compare_ready_intervals(connection, row.id, row.name)
+    return found

@@ -1,0 +1,240 @@
+"""What can be seen row by row, and what belongs to the whole registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sqlalchemy import and_, case, func, or_, select, true
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.store.sql.statements import READY_STATES, STORED_BLOCKING_STATES
+from airflow_provider_partition_registry.store.sql.tables import (
+    event,
+    history,
+    length_class,
+    longest_of,
+    metadata,
+    partition,
+    ready_interval,
+    source,
+)
+from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
+    Discrepancy,
+    DiscrepancyKind,
+    discrepancy,
+    show_instant,
+)
+from airflow_provider_partition_registry.store.sql.verification.recomputation import is_sound, raw
+
+LARGEST_LENGTH_CLASS = 20
+STORED_STATES = (*READY_STATES, *STORED_BLOCKING_STATES, PartitionState.REGISTERED.value)
+
+Column = ColumnElement
+
+
+class Check(NamedTuple):
+    """A statement that selects ``name, total, example`` per source with something wrong."""
+
+    kind: DiscrepancyKind
+    what: str
+    statement: Select
+    show: Callable[[int], str]
+
+    def run(self, connection: Connection) -> list[Discrepancy]:
+        """What it finds, per source."""
+        rows = connection.execute(self.statement).all()
+        return [
+            discrepancy(self.kind, row.name, self.what, row.total, [self.show(row.example)]) for row in rows
+        ]
+
+
+def _per_source(rows: FromClause, example: Column, condition: Column) -> Select:
+    return (
+        select(source.c.name, func.count().label("total"), func.min(example).label("example"))
+        .select_from(rows.join(source, source.c.id == rows.c.source_id))
+        .where(condition)
+        .group_by(source.c.name)
+        .order_by(source.c.name)
+    )
+
+
+_length = raw(partition.c.interval_end) - raw(partition.c.interval_start)
+# The same classes as tables.length_class_of(): class n holds 8**(n - 1) to 8**n - 1 microseconds.
+CLASS_OF_LENGTH = case(
+    *[(_length < longest_of(number), number) for number in range(1, LARGEST_LENGTH_CLASS)],
+    else_=LARGEST_LENGTH_CLASS,
+)
+_used_classes = (
+    select(partition.c.source_id, CLASS_OF_LENGTH.label("length_class"))
+    .where(is_sound(partition))
+    .distinct()
+)
+
+
+def _missing_classes() -> Select:
+    used = _used_classes.subquery()
+    kept = and_(
+        length_class.c.source_id == used.c.source_id, length_class.c.length_class == used.c.length_class
+    )
+    missing = (
+        select(used).select_from(used.outerjoin(length_class, kept)).where(length_class.c.source_id.is_(None))
+    ).subquery()
+    return _per_source(missing, missing.c.length_class, true())
+
+
+def _wrong_classes() -> Select:
+    used = _used_classes.subquery()
+    in_use = and_(
+        length_class.c.source_id == used.c.source_id, length_class.c.length_class == used.c.length_class
+    )
+    right = case(
+        *[
+            (length_class.c.length_class == number, longest_of(number))
+            for number in range(1, LARGEST_LENGTH_CLASS + 1)
+        ],
+        else_=-1,
+    )
+    wrong = (
+        select(length_class.c.source_id, length_class.c.length_class)
+        .select_from(length_class.outerjoin(used, in_use))
+        .where(or_(used.c.source_id.is_(None), length_class.c.longest != right))
+    ).subquery()
+    return _per_source(wrong, wrong.c.length_class, true())
+
+
+def _split_rows() -> Select:
+    """Ready intervals that begin where an earlier one has not ended before: they overlap or touch."""
+    reached = func.max(raw(ready_interval.c.interval_end)).over(
+        partition_by=ready_interval.c.source_id, order_by=ready_interval.c.interval_start, rows=(None, -1)
+    )
+    start = raw(ready_interval.c.interval_start).label("interval_start")
+    each = (
+        select(ready_interval.c.source_id, start, reached.label("reached")).where(is_sound(ready_interval))
+    ).subquery()
+    return _per_source(each, each.c.interval_start, each.c.reached >= each.c.interval_start)
+
+
+def _columns_that_contradict_the_state() -> Column:
+    is_ready = partition.c.state.in_(READY_STATES)
+    state, lock = partition.c.state, (partition.c.holder, partition.c.locked_at)
+    return or_(
+        is_ready & partition.c.published_at.is_(None),
+        ~is_ready & partition.c.published_at.is_not(None),
+        and_(state == PartitionState.LOCKED.value, or_(*[column.is_(None) for column in lock])),
+        and_(state == PartitionState.FAILED.value, partition.c.reason.is_(None)),
+        and_(lock[0].is_not(None), or_(lock[1].is_(None), partition.c.generation < 1)),
+        partition.c.generation < 0,
+    )
+
+
+def _partition(partition_id: int) -> str:
+    return f"partition id {partition_id}"
+
+
+def _class(number: int) -> str:
+    return f"class {number}"
+
+
+def _row_at(microseconds: int) -> str:
+    return f"the one from {show_instant(microseconds)}"
+
+
+def _of_partitions(condition: Column) -> Select:
+    return _per_source(partition, partition.c.id, condition)
+
+
+CHECKS = (
+    Check(
+        DiscrepancyKind.PARTITION_INTERVAL,
+        "partitions that end before they start, or outside the years 1 to 9999",
+        _of_partitions(~is_sound(partition)),
+        _partition,
+    ),
+    Check(
+        DiscrepancyKind.PARTITION_STATE,
+        f"partitions whose state is none of {', '.join(sorted(STORED_STATES))}",
+        _of_partitions(partition.c.state.not_in(STORED_STATES)),
+        _partition,
+    ),
+    Check(
+        DiscrepancyKind.PARTITION_COLUMNS,
+        "partitions whose holder, reason, generation or publishing time contradicts their state",
+        _of_partitions(_columns_that_contradict_the_state()),
+        _partition,
+    ),
+    Check(
+        DiscrepancyKind.PARTITION_LENGTH_CLASS,
+        "partitions in a class that their length does not belong to",
+        _of_partitions(and_(is_sound(partition), partition.c.length_class != CLASS_OF_LENGTH)),
+        _partition,
+    ),
+    Check(
+        DiscrepancyKind.LENGTH_CLASS_MISSING,
+        "classes of lengths that its partitions have, but are not kept",
+        _missing_classes(),
+        _class,
+    ),
+    Check(
+        DiscrepancyKind.LENGTH_CLASS_WRONG,
+        "classes of lengths that no partition has, or with a wrong greatest length",
+        _wrong_classes(),
+        _class,
+    ),
+    Check(
+        DiscrepancyKind.READY_INTERVAL_MALFORMED,
+        "ready intervals that end before they start, or outside the years 1 to 9999",
+        _per_source(ready_interval, raw(ready_interval.c.interval_start), ~is_sound(ready_interval)),
+        _row_at,
+    ),
+    Check(
+        DiscrepancyKind.READY_INTERVAL_SPLIT,
+        "ready intervals that overlap or touch another instead of being one with it",
+        _split_rows(),
+        _row_at,
+    ),
+)
+
+
+def find_dangling_references(connection: Connection) -> list[Discrepancy]:
+    """Rows that name a source or provider that is not there, which enforced foreign keys prevent."""
+    found = []
+    for child in metadata.sorted_tables:
+        for key in sorted(child.foreign_keys, key=lambda each: each.parent.name):
+            parent = key.column.table
+            missing = (
+                select(func.count())
+                .select_from(child.outerjoin(parent, key.parent == key.column))
+                .where(key.parent.is_not(None), key.column.is_(None))
+            )
+            count = connection.execute(missing).scalar_one()
+            if count:
+                what = f"rows in {child.name} whose {key.parent.name} is not in {parent.name}"
+                found.append(discrepancy(DiscrepancyKind.DANGLING_REFERENCE, None, what, count))
+    return found
+
+
+def check_history(connection: Connection) -> list[Discrepancy]:
+    """Whether the history is complete and its counter goes on from its end."""
+    state: Any = connection.execute(
+        select(
+            select(func.count()).select_from(history).scalar_subquery().label("counters"),
+            select(func.max(history.c.last_position)).scalar_subquery().label("counter"),
+            select(func.max(event.c.position)).scalar_subquery().label("last"),
+            select(func.count()).select_from(event).scalar_subquery().label("events"),
+        )
+    ).one()
+    counter, last = state.counter or 0, state.last or 0
+    found = []
+    if state.counters != 1 or counter < last:
+        what = (
+            f"the history's counter, {counter} in {state.counters} rows, against a last event number {last}"
+        )
+        found.append(discrepancy(DiscrepancyKind.HISTORY_COUNTER, None, what, 1))
+    lost = max(counter, last) - state.events
+    if lost > 0:
+        what = "events missing from the history, whose positions run from 1 without a gap"
+        found.append(discrepancy(DiscrepancyKind.HISTORY_GAP, None, what, lost))
+    return found

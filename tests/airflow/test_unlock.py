@@ -1,0 +1,381 @@
+"""What unlock makes of the work before it: whole DAG runs with groups, maps, branches and failures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskGroup, chain, task, task_group
+
+from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.operators.partition_registry import (
+    PartitionLockOperator,
+    PartitionUnlockOperator,
+)
+from airflow_provider_partition_registry.store.base import RegistryStore
+from tests.airflow.registries import DAY, THE_DAY
+from tests.airflow.runs import Run
+
+NewDag = Callable[..., Any]
+RunDag = Callable[..., Run]
+
+DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
+CLICKS = DAY | {"source_name": "clicks"}
+
+
+def a_pair(partition: dict[str, Any] = DAY, name: str = "", **unlock: Any) -> tuple[Any, Any]:
+    return (
+        PartitionLockOperator(task_id=f"lock{name}", **partition),
+        PartitionUnlockOperator(task_id=f"unlock{name}", **partition | unlock),
+    )
+
+
+def a_mapped_pair(source: str, name: str = "") -> tuple[Any, Any]:
+    partition = {"source_name": source, "grain": "day"}
+    return (
+        PartitionLockOperator.partial(task_id=f"lock{name}", **partition).expand(start=DAYS),
+        PartitionUnlockOperator.partial(task_id=f"unlock{name}", **partition).expand(start=DAYS),
+    )
+
+
+def states(registry: RegistryStore, source: str = "sales") -> dict[str, str]:
+    found = registry.list_partitions(source).items
+    return {partition.start.date().isoformat(): partition.state.value for partition in found}
+
+
+def the_partition(registry: RegistryStore, source: str = "sales") -> Any:
+    return registry.get_partition(source, "loader", THE_DAY)
+
+
+@pytest.fixture
+def work() -> Callable[..., Any]:
+    """Makes work that does as it is told when it runs: its name is looked up in ``work.does``."""
+
+    def make(name: str = "write", **arguments: Any) -> Any:
+        @task(task_id=name, **arguments)
+        def run() -> None:
+            behaviour = make.does.get(name)
+            if behaviour == "fail":
+                raise RuntimeError("disk full")
+            if behaviour == "skip":
+                raise AirflowSkipException("nothing to do")
+
+        return run()
+
+    make.does = {}
+    return make
+
+
+class TestFailingWork:
+    def test_is_named_in_the_reason(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
+        work.does["load"] = "fail"
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock >> work("extract") >> work("load") >> work("check") >> unlock
+        run = run_dag(dag)
+        assert run.state == "failed"
+        assert run.states["unlock"] == "failed"
+        partition = the_partition(registry)
+        assert partition.state is PartitionState.FAILED
+        assert partition.reason == "Work did not succeed: check (upstream_failed), load (failed)"
+        assert partition.reason in str(run.error("unlock"))
+
+    def test_between_setup_and_teardown(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
+        work.does["write"] = "fail"
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            with unlock.as_teardown(setups=lock.as_setup()):
+                work("write")
+        run = run_dag(dag)
+        assert (run.state, run.states["write"], run.states["unlock"]) == ("failed", "failed", "failed")
+        assert the_partition(registry).reason == "Work did not succeed: write (failed)"
+
+    def test_repaired_by_clearing_it(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun: Callable[..., Run], work: Any
+    ) -> None:
+        work.does["write"] = "fail"
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            with unlock.as_teardown(setups=lock.as_setup()):
+                work("write")
+        run = run_dag(dag)
+        work.does.clear()
+        again = rerun(run, "write")
+        assert again.state == "success"
+        assert set(again.states.values()) == {"success"}
+        assert (the_partition(registry).state, the_partition(registry).generation) == (PartitionState.READY, 2)
+
+    def test_repaired_by_clearing_the_lock(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun: Callable[..., Run], work: Any
+    ) -> None:
+        work.does["write"] = "fail"
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock >> work("write") >> unlock
+        run = run_dag(dag)
+        work.does.clear()
+        assert rerun(run, "lock").state == "success"
+        assert (the_partition(registry).state, the_partition(registry).generation) == (PartitionState.READY, 2)
+
+    def test_a_long_reason_is_cut(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
+        names = [f"{'write' * 40}_{number}" for number in range(30)]
+        work.does |= dict.fromkeys(names, "fail")
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock >> [work(name) for name in names] >> unlock
+        assert run_dag(dag).state == "failed"
+        assert the_partition(registry).reason.startswith("Work did not succeed: writewrite")
+
+
+def test_an_unpublished_teardown_is_no_success(
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+) -> None:
+    """Airflow forgives a teardown that fails; a run that published nothing must not look well."""
+
+    @task
+    def lose() -> None:
+        registry.force_release("sales", "loader", THE_DAY, reason="it hangs", by="an operator")
+
+    with new_dag() as dag:
+        lock, unlock = a_pair()
+        with unlock.as_teardown(setups=lock.as_setup()):
+            lose()
+    run = run_dag(dag)
+    assert run.states["unlock"] == "failed"
+    assert run.state == "failed"
+
+
+class TestSkippedWork:
+    def test_of_another_branch(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any) -> None:
+        @task.branch
+        def choose() -> str:
+            return "full"
+
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            branch = choose()
+            lock >> branch >> [work("full"), work("delta")] >> unlock
+        run = run_dag(dag)
+        assert run.states["delta"] == "skipped"
+        assert run.state == "success"
+        assert the_partition(registry).state is PartitionState.READY
+
+    def test_all_of_it(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any) -> None:
+        work.does |= {"one": "skip", "two": "skip"}
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock >> [work("one"), work("two")] >> unlock
+        run = run_dag(dag)
+        assert run.state == "failed"
+        assert the_partition(registry).reason == "No work was done: one, two skipped"
+
+    def test_together_with_its_lock(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
+        work.does["is_there_any"] = "skip"
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            work("is_there_any") >> lock >> work("write") >> unlock
+        run = run_dag(dag)
+        assert run.state == "success"
+        assert run.states["unlock"] == "skipped"
+        assert states(registry) == {}
+
+
+class TestSeveralPairs:
+    def test_in_a_row(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any) -> None:
+        work.does["write_clicks"] = "fail"
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock_clicks, unlock_clicks = a_pair(CLICKS, "_clicks")
+            chain(lock, work("write"), unlock, lock_clicks, work("write_clicks"), unlock_clicks)
+        run = run_dag(dag)
+        assert run.state == "failed"
+        assert the_partition(registry).state is PartitionState.READY
+        assert the_partition(registry, "clicks").reason == "Work did not succeed: write_clicks (failed)"
+
+    @pytest.mark.parametrize("names", [("", "_clicks"), ("_zzz", "_aaa")])
+    def test_around_the_same_work(
+        self, names: tuple[str, str], registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
+        with new_dag() as dag:
+            lock, unlock = a_pair(DAY, names[0])
+            lock_clicks, unlock_clicks = a_pair(CLICKS, names[1])
+            [lock, lock_clicks] >> work("write") >> [unlock, unlock_clicks]
+        assert run_dag(dag).state == "success"
+        for source in ("sales", "clicks"):
+            assert the_partition(registry, source).state is PartitionState.READY
+
+    @pytest.mark.parametrize("names", [("", "_clicks"), ("_zzz", "_aaa")])
+    def test_mapped_around_the_same_work(
+        self, names: tuple[str, str], registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
+        with new_dag() as dag:
+            lock, unlock = a_mapped_pair("sales", names[0])
+            lock_clicks, unlock_clicks = a_mapped_pair("clicks", names[1])
+            [lock, lock_clicks] >> work("write") >> [unlock, unlock_clicks]
+        run = run_dag(dag)
+        assert run.state == "success", run.errors
+        assert states(registry) == states(registry, "clicks") == dict.fromkeys(DAYS, "ready")
+
+    def test_the_lock_named_by_its_task(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
+        whole_day = {"source_name": "sales", "start": "2026-11-01", "grain": "day"}
+        with new_dag() as dag:
+            far = PartitionLockOperator(task_id="far", **DAY)
+            near = PartitionLockOperator(task_id="near", **CLICKS)
+            unlock = PartitionUnlockOperator(task_id="unlock", lock_task_id="far", **whole_day)
+            far >> near >> work("write") >> unlock
+        run = run_dag(dag)
+        assert run.state == "success"
+        assert the_partition(registry).state is PartitionState.READY
+        assert the_partition(registry, "clicks").state is PartitionState.LOCKED
+
+
+def test_a_lock_in_a_group(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any) -> None:
+    work.does["load"] = "fail"
+    with new_dag() as dag:
+        with TaskGroup("before") as before:
+            PartitionLockOperator(task_id="lock", **DAY) >> work("extract")
+        with TaskGroup("after") as after:
+            work("load") >> PartitionUnlockOperator(task_id="unlock", **DAY)
+        before >> after
+    assert run_dag(dag).state == "failed"
+    work_failed = the_partition(registry)
+    assert work_failed.lock.holder.identity.endswith("/before.lock")
+    assert work_failed.reason.startswith("Work did not succeed: ")
+
+
+def test_a_lock_of_another_run_of_the_partition(
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+) -> None:
+    with new_dag() as dag:
+        lock, unlock = a_pair()
+        lock >> work("write") >> unlock
+    assert [run_dag(dag).state for _ in range(2)] == ["success", "success"]
+    assert the_partition(registry).generation == 2
+
+
+def test_unlock_of_what_is_not_registered(
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+) -> None:
+    with new_dag() as dag:
+        work("write") >> PartitionUnlockOperator(task_id="unlock", **DAY)
+    assert isinstance(run_dag(dag).error("unlock"), UnknownPartitionError)
+
+
+class TestMapped:
+    @pytest.mark.parametrize("bad", [None, "2026-11-02"])
+    def test_tasks(self, bad: str | None, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+        @task
+        def write(day: str) -> None:
+            if day == bad:
+                raise RuntimeError("disk full")
+
+        with new_dag() as dag:
+            lock, unlock = a_mapped_pair("sales")
+            lock >> write.expand(day=DAYS) >> unlock
+        run = run_dag(dag)
+        assert run.state == ("failed" if bad else "success")
+        assert states(registry) == dict.fromkeys(DAYS, "ready") | ({bad: "failed"} if bad else {})
+        if bad:
+            failed = registry.get_partition("sales", "loader", Interval("2026-11-02", "2026-11-03"))
+            assert failed.reason == "Work did not succeed: write[1] (failed)"
+            assert failed.lock.holder.identity.endswith("/lock/1")
+
+    @pytest.mark.parametrize("bad", [None, "2026-11-02"])
+    def test_groups(self, bad: str | None, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+        @task
+        def write(day: str) -> None:
+            if day == bad:
+                raise RuntimeError("disk full")
+
+        @task_group
+        def publish(day: str) -> None:
+            lock, unlock = a_pair({"source_name": "sales", "start": day, "grain": "day"})
+            lock >> write(day) >> unlock
+
+        with new_dag() as dag:
+            publish.expand(day=DAYS)
+        run = run_dag(dag)
+        assert run.state == ("failed" if bad else "success"), run.errors
+        assert states(registry) == dict.fromkeys(DAYS, "ready") | ({bad: "failed"} if bad else {})
+
+    def test_work_inside_one_partition(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    ) -> None:
+        @task
+        def write(part: int) -> None:
+            if part == 7:
+                raise RuntimeError("disk full")
+
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock >> write.expand(part=list(range(12))) >> unlock
+        assert run_dag(dag).state == "failed"
+        assert the_partition(registry).reason == "Work did not succeed: write[7] (failed)"
+
+    def test_work_that_is_mapped_otherwise(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    ) -> None:
+        """Nobody knows which of the twelve parts belong to which day: all days are in doubt."""
+
+        @task
+        def write(part: int) -> None:
+            if part == 7:
+                raise RuntimeError("disk full")
+
+        with new_dag() as dag:
+            lock, unlock = a_mapped_pair("sales")
+            lock >> write.expand(part=list(range(12))) >> unlock
+        assert run_dag(dag).state == "failed"
+        assert states(registry) == dict.fromkeys(DAYS, "failed")
+
+    def test_nothing_to_map_over(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+        @task
+        def parts() -> list[int]:
+            return []
+
+        @task
+        def write(part: int) -> None:
+            """Never called."""
+
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock >> write.expand(part=parts()) >> unlock
+        assert run_dag(dag).states["unlock"] == "failed"
+        assert the_partition(registry).reason == "No work was done: write skipped"
+
+    def test_fewer_parts_after_a_clear(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun: Callable[..., Run]
+    ) -> None:
+        wanted = [1, 2, 3]
+
+        @task
+        def parts() -> list[int]:
+            return list(wanted)
+
+        @task
+        def write(part: int) -> None:
+            if part == 3:
+                raise RuntimeError("no such part")
+
+        with new_dag() as dag:
+            lock, unlock = a_pair()
+            lock >> write.expand(part=parts()) >> unlock
+        run = run_dag(dag)
+        assert run.state == "failed"
+        wanted.remove(3)
+        again = rerun(run, "lock", "parts")
+        assert again.state == "success", (again.states, again.errors)
+        assert the_partition(registry).state is PartitionState.READY

@@ -1,0 +1,93 @@
+"""Two real Airflow instances and one registry on PostgreSQL, shared by all system tests.
+
+Whoever changes something in the registry uses a source or a day of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from demo.options import ENVIRONMENTS, PROJECT
+from demo.registry import CONNECTION_VARIABLE
+from testbed.airflow import AirflowInstance
+from testbed.postgres import PostgresServer
+from testbed.processes import stop_together
+from tests.conftest import TEMPLATE
+
+START_TIMEOUT = 400.0
+
+PROVIDERS = {
+    "shop.sales": ("example_producer",),
+    "shop.stock": ("stock-loader",),
+    "shop.visits": ("morning-loader", "afternoon-loader"),
+    "shop.clicks": ("click-loader",),
+    "system.failing": ("failing-loader",),
+    "system.hundred": ("hundred-loader",),
+}
+
+SETTINGS: dict[int, Mapping[str, str | None]] = {
+    2: {"AIRFLOW__CORE__PARALLELISM": "4"},
+    # What is tested must work with Airflow's own interval, not only with one that is kind to deferred tasks.
+    3: {"AIRFLOW__CORE__PARALLELISM": "4", "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": None},
+}
+
+
+@pytest.fixture(scope="session")
+def registry_url(postgres: PostgresServer) -> str:
+    return postgres.create_database("system_registry", TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def registry(registry_url: str) -> Iterator[RegistryStore]:
+    """The registry, with everything registered that the DAGs need."""
+    with open_store(registry_url) as store:
+        for source_name, providers in PROVIDERS.items():
+            access_token = store.register_source(source_name, "system-tests").access_token
+            for provider in providers:
+                store.register_provider(provider, access_token)
+        yield store
+
+
+@pytest.fixture(scope="session")
+def instances(
+    postgres: PostgresServer, registry_url: str, registry: RegistryStore
+) -> Iterator[Mapping[int, AirflowInstance]]:
+    """Both instances, by major version, warm and with all DAGs of the examples and of these tests."""
+    started = {
+        2: _instance(2, registry_url, postgres.create_database("airflow_2")),
+        3: _instance(3, registry_url, None),
+    }
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(_start, started.values()))
+        yield started
+    finally:
+        stop_together([child for each in started.values() for child in each.components.values()])
+
+
+def _instance(major: int, registry_url: str, metadata_url: str | None) -> AirflowInstance:
+    programs = ENVIRONMENTS / f"airflow-{major}" / "bin"
+    assert programs.is_dir(), f"no environment in {programs}: run make environments"
+    extra = {"instance": f"airflow-{major}"}
+    connection = {"conn_type": "partition_registry", "host": registry_url, "extra": extra}
+    instance = AirflowInstance(
+        programs,
+        name=f"airflow-{major}",
+        metadata_url=metadata_url,
+        settings=SETTINGS[major],
+        environment={CONNECTION_VARIABLE: json.dumps(connection)},
+    )
+    instance.add_dags(PROJECT / "example_dags", Path(__file__).parent / "dags")
+    return instance
+
+
+def _start(instance: AirflowInstance) -> None:
+    instance.start(START_TIMEOUT)
+    instance.warm_up(START_TIMEOUT)

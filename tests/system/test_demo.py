@@ -1,0 +1,178 @@
+"""The demo, as a user runs it: what it says, what its facts say to another pair of eyes, what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from demo.options import PROJECT
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+DEMO = [sys.executable, "-m", "demo"]
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in {"KEEP", "REGISTRY_URL"}}
+
+
+class Demo(NamedTuple):
+    """One run that is over."""
+
+    exit_code: int
+    output: str
+    folder: Path
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return json.loads((self.folder / "facts.json").read_text())[0]
+
+    @property
+    def checks(self) -> list[dict[str, Any]]:
+        return json.loads((self.folder / "facts.json").read_text())[1]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    parent = tmp_path_factory.mktemp("demo")
+    with subprocess.Popen(
+        [*DEMO, "--folder", str(parent)],
+        cwd=PROJECT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        output, _ = process.communicate(timeout=800)
+    (folder,) = parent.iterdir()
+    return Demo(process.returncode, output, folder)
+
+
+def test_the_promise_is_kept(demo: Demo) -> None:
+    assert demo.exit_code == 0, demo.output
+    assert "VERDICT: KEPT. 4 hand-overs" in demo.output
+    assert "Traceback" not in demo.output
+    assert len(demo.checks) == 1 + 2 * 6 + 2 * 9
+    assert all(check["holds"] for check in demo.checks)
+
+
+def test_four_acts_in_both_directions(demo: Demo) -> None:
+    acts = [act["act"] for act in demo.facts["acts"]]
+
+    assert [(act["writer"], act["reader"], act["fails"]) for act in acts] == [
+        ("Airflow 2.11", "Airflow 3.3", False),
+        ("Airflow 2.11", "Airflow 3.3", True),
+        ("Airflow 3.3", "Airflow 2.11", False),
+        ("Airflow 3.3", "Airflow 2.11", True),
+    ]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_no_reader_reads_before_the_unlock(demo: Demo, number: int) -> None:
+    facts = demo.facts["acts"][number - 1]
+    locks = instants(facts, "LOCK")
+    (unlock,) = instants(facts, "UNLOCK")
+    (report,) = [one for one in facts["tries"] if one["task_id"] == "report"]
+    waits = [
+        datetime.fromisoformat(one["asked"])
+        for one in facts["sightings"]
+        if (one["task_id"], one["state"]) == ("wait", "deferred")
+    ]
+
+    assert max(locks) < unlock < datetime.fromisoformat(report["start"])
+    assert all(any(lock < seen < unlock for seen in waits) for lock in locks)
+    assert facts["report"] == {"rows": facts["act"]["rows"], "cents": facts["act"]["cents"]}
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_failed_write_is_never_ready(demo: Demo, number: int) -> None:
+    facts = demo.facts["acts"][number - 1]
+
+    (failure,) = instants(facts, "FAIL")
+    first, second = instants(facts, "LOCK")
+
+    assert first < failure < second < instants(facts, "UNLOCK")[0]
+    assert "Work did not succeed: load (failed)" in " ".join(facts["explanation"].split())
+
+
+def test_the_output_shows_everything_live(demo: Demo) -> None:
+    for words in (
+        "Act 1 of 4: Airflow 2.11 writes, Airflow 3.3 reads",
+        "LOCKED by airflow-2.11/load_orders/act-1/lock",
+        "LOCKED by airflow-3.3/load_orders/act-3/lock",
+        "report_orders.wait is deferred",
+        "FAILED. Work did not succeed: load (failed)",
+        "its log says:",
+        "READY, published under lock number 2",
+        "Who did what when",
+    ):
+        assert words in demo.output
+
+
+def test_logs_are_all_that_is_left(demo: Demo) -> None:
+    left = {path.name for path in demo.folder.iterdir()}
+    homes = {home: {path.name for path in home.iterdir()} for home in demo.folder.glob("airflow-*")}
+
+    assert f"Logs: {demo.folder}" in demo.output
+    assert {"demo.log", "facts.json", "postgres.log"} <= left
+    assert not any(name.startswith("registry.db") for name in left)
+    assert list(homes.values()) == [{"logs"}, {"logs"}]
+    assert "VERDICT: KEPT" in (demo.folder / "demo.log").read_text()
+
+
+def test_nothing_is_left_running(demo: Demo) -> None:
+    addresses = re.findall(r"ready after .*: (http://127\.0\.0\.1:\d+/)", demo.output)
+
+    assert len(addresses) == 2
+    for address in addresses:
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(address, timeout=5)
+    assert processes_of(demo.folder) == []
+
+
+def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*DEMO, "--folder", str(tmp_path)], cwd=PROJECT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Airflow 3.3" in line and "starting api-server" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 130
+    assert "Interrupted." in output
+    deadline = time.monotonic() + 20
+    while processes_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert processes_of(tmp_path) == []
+
+
+def instants(facts: dict[str, Any], event_type: str) -> list[datetime]:
+    return [datetime.fromisoformat(event["at"]) for event in facts["events"] if event["type"] == event_type]
+
+
+def processes_of(folder: Path) -> list[str]:
+    """The commands of living processes whose arguments or environment name a folder."""
+    if not Path("/proc/self/environ").exists():
+        pytest.skip("needs /proc to see other processes' environments")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            about = command + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in about and process.name != str(os.getpid()):
+            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return found
