@@ -26,7 +26,9 @@ def main() -> int:
         figures = list(_figures(server, stack, options))
         print(table(figures))
         print(f"\n{machine(server.version())}\n")
-        print("PK: a SELECT by primary key; INS: BEGIN, INSERT of one row, COMMIT; both through the same engine.")
+        print(
+            "PK: a SELECT by primary key; INS: BEGIN, INSERT of one row, COMMIT; both through the same engine."
+        )
     missed = [figure.what for figure in figures if figure.is_met is False]
     print(f"{len(missed)} targets missed: {'; '.join(missed)}" if missed else "All targets met.")
     return 1 if missed else 0
@@ -39,7 +41,9 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     stores = {}
     for size in sizes:
         _tell(f"generating {size:,} partitions")
-        stores[size] = data.create(server.database(stack, f"read_{size}"), *reading.series_of(size))
+        stores[size] = data.create(
+            server.database(stack, f"read_{size}"), reading.QUIET, *reading.series_of(size)
+        )
         if size <= USUAL_SIZE:
             data.check(stores[size])
     _tell("reading")
@@ -98,9 +102,13 @@ def _tell(what: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the size and fewer repeats, under a minute")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the size and fewer repeats, under a minute"
+    )
     parser.add_argument("--large", action="store_true", help=f"also a registry of {LARGE_SIZE:,} partitions")
-    parser.add_argument("--url", help="a PostgreSQL whose superuser may create databases; by default one of our own")
+    parser.add_argument(
+        "--url", help="a PostgreSQL whose superuser may create databases; by default one of our own"
+    )
     return parser.parse_args()
 
 

@@ -99,7 +99,9 @@ _PARTITIONS = text(f"""
            CASE WHEN published THEN '{PartitionState.READY}' ELSE '{PartitionState.REGISTERED}' END,
            0, :now, :now, CASE WHEN published THEN :now END, false
     FROM {_IDS}, generate_series(CAST(0 AS BIGINT), :count - 1) AS n,
-         LATERAL (SELECT :unpublished_every = 0 OR (n + 1) % NULLIF(:unpublished_every, 0) <> 0) AS which (published)""")
+         LATERAL (
+             SELECT :unpublished_every = 0 OR (n + 1) % NULLIF(:unpublished_every, 0) <> 0
+         ) AS which (published)""")
 
 _MINE = f"FROM {tables.partition} AS partition JOIN {_IDS} USING (source_id)"
 

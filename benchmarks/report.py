@@ -40,12 +40,15 @@ class Figure:
 
 def table(figures: Iterable[Figure]) -> str:
     """All figures, a line each."""
-    rows = [("what", "measured", "floor", "ratio", "target", "met", "repeats")]
-    rows.append(("---", "--:", "--:", "--:", "--:", "---", "--:"))
-    rows += [_row(figure) for figure in figures]
+    rows: list[tuple[str, ...]] = [
+        ("what", "measured", "floor", "ratio", "target", "met", "repeats"),
+        ("---", "--:", "--:", "--:", "--:", "---", "--:"),
+        *[_row(figure) for figure in figures],
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
     )
 
 
@@ -71,7 +74,9 @@ def _number(value: float) -> str:
 
 def machine(postgres_version: str) -> str:
     """What the figures were measured on."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("SQLAlchemy", "psycopg2-binary", "apache-airflow"))
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("SQLAlchemy", "psycopg2-binary", "apache-airflow")
+    )
     return (
         f"{os.cpu_count()} cores ({_processor()}), {_memory()}, {platform.system()} {platform.machine()}; "
         f"PostgreSQL {postgres_version} over TCP; Python {platform.python_version()}, {packages}"

@@ -35,7 +35,9 @@ def figures(store: SqlRegistryStore, repeats: int) -> Iterator[Figure]:
         "tail": _lock_and_unlock_the_next(store, PLAIN, rounds),
         "middle": lambda: _lock_and_unlock(store, PLAIN, PLAIN.interval(HISTORY // 2)),
         "year": _lock_and_unlock_the_next(store, BESIDE_A_YEAR, rounds),
-        "under the year": lambda: _lock_and_unlock(store, BESIDE_A_YEAR, BESIDE_A_YEAR.interval(HISTORY - 100)),
+        "under the year": lambda: _lock_and_unlock(
+            store, BESIDE_A_YEAR, BESIDE_A_YEAR.interval(HISTORY - 100)
+        ),
         "unknown": _lock_and_unlock_the_next(store, PLAIN, rounds, register=True),
     }
     times = {name: seconds * 1000 for name, seconds in in_turns(calls, repeats).items()}
@@ -43,7 +45,9 @@ def figures(store: SqlRegistryStore, repeats: int) -> Iterator[Figure]:
     yield Figure(what, times["tail"], repeats, times["two INS"], "two INS", 3)
     yield Figure(f"{what}, registering it", times["unknown"], repeats, times["two INS"], "two INS")
     yield Figure("lock + unlock in their middle", times["middle"], repeats, times["tail"], "tail", 1.3)
-    yield Figure("lock + unlock beside one yearly partition", times["year"], repeats, times["tail"], "tail", 1.3)
+    yield Figure(
+        "lock + unlock beside one yearly partition", times["year"], repeats, times["tail"], "tail", 1.3
+    )
     what = "lock + unlock under one yearly partition"
     yield Figure(what, times["under the year"], repeats, times["tail"], "tail", 1.3)
 

@@ -65,8 +65,8 @@ class PartitionReadinessSensor(BaseSensorOperator):
     :param on_missing_source: what a source that does not exist means: "fail" at once, also with ``soft_fail``, or
         "wait" until somebody registers it.
     :param deferrable: wait in the triggerer, without a worker. On Airflow 3.3 and later the task also starts there,
-        unless it is mapped or a template needs results of other tasks, and ends there, unless it has outlets or a
-        callback on success.
+        unless it is mapped, a template needs results of other tasks, or its DAG brings own macros or filters; and it
+        ends there, unless it has outlets or a callback on success.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
@@ -126,7 +126,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Ask once; then wait in the triggerer, or go on asking here."""
         if not self.deferrable:
-            return super().execute(context)
+            return self._poke_until_ready(context)
         wait = self._what_to_wait_for(context)
         if (result := self._ask(wait)) is not None:
             return result
@@ -161,6 +161,12 @@ class PartitionReadinessSensor(BaseSensorOperator):
                 raise self._upstream_failed(event["message"])
             case _:
                 raise WaitFailedError(event["message"])
+
+    def _poke_until_ready(self, context: Context) -> Any:
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout as error:
+            raise AirflowSensorTimeout(f"{error} {self._logged}") from None
 
     def _ask(self, wait: Wait) -> Any:
         """The result if everything is ready, else None, with the reasons in the log when they change."""

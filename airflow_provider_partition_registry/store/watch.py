@@ -31,6 +31,7 @@ SHORTEST_PAUSE = 0.02  # seconds after an answer before the next question: a bur
 EXPLANATION_PAUSE = 2.0  # seconds between two explanations; they cost far more than the mere answer
 LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it looks up from listening this often
 LONGEST_BACK_OFF = 60.0
+TOLD_AT_ONCE = 50  # waiters; a crowd that wakes all at once would hold up the loop for everybody else in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +114,21 @@ class Watcher:
     async def _run(self) -> None:
         threads = ThreadPoolExecutor(2, thread_name_prefix="partition-registry")
         stop = threading.Event()
+        reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
             threads.submit(_listen, reader, stop, asyncio.get_running_loop(), self._hear)
             await self._answer_waiters(reader, threads)
-            await _in_thread(threads, reader.close)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             waiters, self._waiters = self._waiters, set()
             for waiter in waiters:
                 waiter.news.put_nowait(error)
         finally:
+            # Also when the loop ends under us. Waiting for the threads would hold up the loop.
             stop.set()
-            threads.shutdown(wait=False)  # waiting would hold up the loop
+            if reader is not None:
+                threads.submit(reader.close)
+            threads.shutdown(wait=False)
 
     def _hear(self, source_names: frozenset[str]) -> None:
         if not source_names or any(
@@ -157,10 +161,12 @@ class Watcher:
         questions = tuple({question: None for waiter in waiters for question in waiter.questions})
         answers = await _in_thread(threads, partial(reader.check_readiness_many, questions, explain=explain))
         by_question = dict(zip(questions, answers, strict=True))
-        for waiter in waiters:
+        for count, waiter in enumerate(waiters, start=1):
             news = News(answers=tuple(by_question[question] for question in waiter.questions))
             if explain or news.is_ready:
                 waiter.tell(news)
+            if count % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _shortest_interval(self) -> float:
         return min((waiter.poll_interval for waiter in self._waiters), default=0.0)

@@ -46,7 +46,7 @@ with warnings.catch_warnings():
     from airflow.providers.common.compat.sdk import DAG
     from airflow.utils.session import create_session
 
-from tests.airflow.registries import (  # noqa: F401 - fixtures
+from tests.airflow.registries import (  # noqa: E402, F401 - fixtures
     connect,
     later,
     postgres_registry,
@@ -54,14 +54,23 @@ from tests.airflow.registries import (  # noqa: F401 - fixtures
     registry_template,
     registry_url,
 )
-from tests.airflow.runs import Run, task_label
+from tests.airflow.runs import Run, task_label  # noqa: E402
 
 VERSION = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 IS_AIRFLOW_3 = VERSION >= (3, 0)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 # Whose warnings are none of our business: Airflow's, and those of the libraries that it calls.
-NOT_OURS = (r"airflow\.", "connexion", "fastapi", "flask", "jsonschema", "marshmallow", "sqlalchemy", "starlette")
+NOT_OURS = (
+    r"airflow\.",
+    "connexion",
+    "fastapi",
+    "flask",
+    "jsonschema",
+    "marshmallow",
+    "sqlalchemy",
+    "starlette",
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -94,7 +103,7 @@ def new_dag(request: pytest.FixtureRequest) -> Callable[..., DAG]:
 
         callbacks = {"on_failure_callback": remember, "on_retry_callback": remember}
         arguments["default_args"] = callbacks | arguments.get("default_args", {})
-        dag = DAG(**{"dag_id": name, "schedule": None, "start_date": START, "catchup": False} | arguments)
+        dag = DAG(**{"dag_id": name, "schedule": None, "start_date": START, "catchup": False} | arguments)  # noqa: AIR002
         _errors[dag.dag_id] = errors
         return dag
 
@@ -126,7 +135,11 @@ def rerun(airflow_home: Path) -> Callable[..., Run]:
         subset = scheduler_dag.partial_subset(list(task_ids), include_downstream=True, include_upstream=False)
         with create_session() as session:
             dag_run = _dag_run(run.dag.dag_id, run.run_id, session)
-            when = {"run_id": run.run_id} if IS_AIRFLOW_3 else dict.fromkeys(("start_date", "end_date"), dag_run.execution_date)
+            when = (
+                {"run_id": run.run_id}
+                if IS_AIRFLOW_3
+                else dict.fromkeys(("start_date", "end_date"), dag_run.execution_date)
+            )
             subset.clear(**when, dag_run_state="running", session=session)
             session.commit()
             dag_run.dag = scheduler_dag
@@ -205,7 +218,10 @@ def _what_is_left(dag: DAG, run_id: str) -> Run:
             dag=dag,
             run_id=run_id,
             state=str(dag_run.state),
-            states={task_label(ti): ti.state and str(ti.state) for ti in dag_run.get_task_instances(session=session)},
+            states={
+                task_label(ti): ti.state and str(ti.state)
+                for ti in dag_run.get_task_instances(session=session)
+            },
             results={task_label(each): _value(each) for each in found},
             errors=dict(_errors.get(dag.dag_id, {})),
         )
@@ -234,15 +250,20 @@ def connection_form() -> dict[str, Any]:
 def _form_of_3() -> dict[str, Any]:
     from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
-    (form,) = [each for each in HookMetaService.hook_meta_data() if each.connection_type == "partition_registry"]
+    (form,) = [
+        each for each in HookMetaService.hook_meta_data() if each.connection_type == "partition_registry"
+    ]
     standard = {name: field for name, field in form.standard_fields.model_dump().items() if field}
     return {
         "name": form.hook_name,
         "labels": {name: field["title"] for name, field in standard.items() if field["title"]},
-        "placeholders": {name: field["placeholder"] for name, field in standard.items() if field["placeholder"]},
+        "placeholders": {
+            name: field["placeholder"] for name, field in standard.items() if field["placeholder"]
+        },
         "hidden": [name for name, field in standard.items() if field["hidden"]],
         "extra": {
-            name: (field["schema"]["title"], field["description"]) for name, field in (form.extra_fields or {}).items()
+            name: (field["schema"]["title"], field["description"])
+            for name, field in (form.extra_fields or {}).items()
         },
     }
 
@@ -258,8 +279,12 @@ def _form_of_2() -> dict[str, Any]:
     schema_is_called = {"schema": "url_schema"}  # in the form of Airflow 3
     return {
         "name": manager.hooks["partition_registry"].hook_name,
-        "labels": {schema_is_called.get(name, name): label for name, label in behaviour["relabeling"].items()},
-        "placeholders": {schema_is_called.get(name, name): text for name, text in behaviour["placeholders"].items()},
+        "labels": {
+            schema_is_called.get(name, name): label for name, label in behaviour["relabeling"].items()
+        },
+        "placeholders": {
+            schema_is_called.get(name, name): text for name, text in behaviour["placeholders"].items()
+        },
         "hidden": behaviour["hidden_fields"],
         "extra": {
             each.field_name: (each.field.args[0], each.field.kwargs["description"]) for each in widgets
@@ -321,7 +346,13 @@ def start_in_triggerer(
         absent = dict.fromkeys(
             ("logical_date", "data_interval_start", "data_interval_end", "end_date", "partition_key")
         )
-        known = {"run_after": START, "start_date": START, "run_type": "manual", "state": "running", "conf": {}}
+        known = {
+            "run_after": START,
+            "start_date": START,
+            "run_type": "manual",
+            "state": "running",
+            "conf": {},
+        }
         ti = TaskInstanceDTO.model_construct(id=uuid4(), **names, task_id=task_id, try_number=1, map_index=-1)
         runtime_ti = TriggerRunner.create_runtime_ti(
             ti, data, {**names, **absent, **known, "consumed_asset_events": [], **run}
@@ -347,3 +378,21 @@ def load_dags() -> Callable[[Path], Any]:
         return DagBag(dag_folder=folder, include_examples=False)
 
     return load
+
+
+@pytest.fixture
+def daily_timetable() -> Any:
+    """A schedule whose runs have the day before as their interval, in either version."""
+    if IS_AIRFLOW_3:
+        from airflow.sdk import CronDataIntervalTimetable
+    else:
+        from airflow.timetables.interval import CronDataIntervalTimetable
+    return CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
+
+
+@pytest.fixture
+def no_logical_date() -> dict[str, Any]:
+    """Makes ``run_dag`` run without a date, as an asset would."""
+    if not IS_AIRFLOW_3:
+        pytest.skip("every run of Airflow 2 has a date and an interval")
+    return {"logical_date": None}

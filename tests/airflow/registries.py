@@ -34,12 +34,16 @@ def with_providers(store: RegistryStore) -> RegistryStore:
     return store
 
 
-def publish(store: RegistryStore, source: str = "sales", interval: Interval = THE_DAY, provider: str = "loader") -> None:
+def publish(
+    store: RegistryStore, source: str = "sales", interval: Interval = THE_DAY, provider: str = "loader"
+) -> None:
     store.lock(source, provider, interval, register=True)
     store.unlock(source, provider, interval)
 
 
-def fail(store: RegistryStore, source: str = "sales", interval: Interval = THE_DAY, provider: str = "loader") -> None:
+def fail(
+    store: RegistryStore, source: str = "sales", interval: Interval = THE_DAY, provider: str = "loader"
+) -> None:
     store.lock(source, provider, interval, register=True)
     store.fail(source, provider, interval, reason="disk full")
 

@@ -25,7 +25,9 @@ STRANGE = "p@ss:w/rd?#%&[]é ü"
 def settings(**fields: Any) -> RegistrySettings:
     extra = fields.pop("extra", None)
     return RegistrySettings.of_connection(
-        Connection(conn_id=CONN_ID, conn_type="partition_registry", extra=extra and json.dumps(extra), **fields)
+        Connection(
+            conn_id=CONN_ID, conn_type="partition_registry", extra=extra and json.dumps(extra), **fields
+        )
     )
 
 
@@ -44,7 +46,10 @@ def settings(**fields: Any) -> RegistrySettings:
         ({"host": "postgresql://db/registry"}, "postgresql://db/registry"),
         ({"host": "postgresql://db", "port": 5433, "schema": "registry"}, "postgresql://db:5433/registry"),
         ({"host": "postgresql://db/", "schema": "registry"}, "postgresql://db/registry"),
-        ({"host": "postgresql://a:b@db/registry", "login": "me", "password": "pw"}, "postgresql://a:b@db/registry"),
+        (
+            {"host": "postgresql://a:b@db/registry", "login": "me", "password": "pw"},
+            "postgresql://a:b@db/registry",
+        ),
         ({"host": "postgres://db/registry", "login": "me", "password": "pw"}, "postgres://me:pw@db/registry"),
         ({"host": "postgresql+psycopg2://db/registry"}, "postgresql+psycopg2://db/registry"),
         ({"host": "postgresql://db/r?connect_timeout=3"}, "postgresql://db/r?connect_timeout=3"),
@@ -58,7 +63,10 @@ def settings(**fields: Any) -> RegistrySettings:
             "postgresql://db/r?sslmode=require",
         ),
         ({"host": "sqlite:////var/lib/registry.db"}, "sqlite:////var/lib/registry.db"),
-        ({"host": "sqlite:////r.db", "login": "x", "port": 1, "extra": {"sslmode": "require"}}, "sqlite:////r.db"),
+        (
+            {"host": "sqlite:////r.db", "login": "x", "port": 1, "extra": {"sslmode": "require"}},
+            "sqlite:////r.db",
+        ),
     ],
 )
 def test_where_the_registry_is(fields: dict[str, Any], url: str) -> None:
@@ -67,7 +75,12 @@ def test_where_the_registry_is(fields: dict[str, Any], url: str) -> None:
 
 def test_special_characters_survive() -> None:
     parsed = normalise_url(settings(host="db", login=STRANGE, password=STRANGE, schema="registry").url)
-    assert (parsed.username, parsed.password, parsed.host, parsed.database) == (STRANGE, STRANGE, "db", "registry")
+    assert (parsed.username, parsed.password, parsed.host, parsed.database) == (
+        STRANGE,
+        STRANGE,
+        "db",
+        "registry",
+    )
 
 
 def test_extra_fields() -> None:
@@ -88,11 +101,15 @@ def test_an_impossible_timeout(timeout: Any) -> None:
 
 
 def test_an_empty_connection_tells_how_to_fill_it() -> None:
-    with pytest.raises(InvalidInputError, match="its host is empty(.|\n)*AIRFLOW_CONN_PARTITION_REGISTRY_DEFAULT"):
+    with pytest.raises(
+        InvalidInputError, match=r"its host is empty(.|\n)*AIRFLOW_CONN_PARTITION_REGISTRY_DEFAULT"
+    ):
         settings()
 
 
-@pytest.mark.parametrize("host", ["postgresql://[::1/registry", "db:port", "mysql://db/registry", "postgresql://db:x/r"])
+@pytest.mark.parametrize(
+    "host", ["postgresql://[::1/registry", "db:port", "mysql://db/registry", "postgresql://db:x/r"]
+)
 def test_an_impossible_host(host: str, connect: Connect) -> None:
     connect(host)
     is_well, message = PartitionRegistryHook().test_connection()
@@ -122,8 +139,14 @@ def as_uri(fields: dict[str, Any]) -> str:
     [
         {"host": "db.example.com", "port": 5433, "login": "me", "password": STRANGE, "schema": "registry"},
         {"host": "postgresql://db.example.com:5432/registry", "login": "me", "password": "pw"},
-        {"host": "sqlite:////var/lib/Registry/the registry.db", "extra": {"provider": "loader", "timeout": 3}},
-        {"host": "db", "extra": {"provider": "Loader", "instance": "eu", "timeout": "3", "sslmode": "require"}},
+        {
+            "host": "sqlite:////var/lib/Registry/the registry.db",
+            "extra": {"provider": "loader", "timeout": 3},
+        },
+        {
+            "host": "db",
+            "extra": {"provider": "Loader", "instance": "eu", "timeout": "3", "sslmode": "require"},
+        },
     ],
 )
 def test_connections_from_the_environment(
@@ -136,9 +159,15 @@ def test_connections_from_the_environment(
 @pytest.mark.parametrize(
     ("uri", "url"),
     [
-        ("partition-registry://me:p%40ss@db:5433/registry?sslmode=require", "postgresql://me:p%40ss@db:5433/registry?sslmode=require"),
+        (
+            "partition-registry://me:p%40ss@db:5433/registry?sslmode=require",
+            "postgresql://me:p%40ss@db:5433/registry?sslmode=require",
+        ),
         ("partition-registry://db/registry", "postgresql://db/registry"),
-        ("partition-registry://sqlite%3A%2F%2F%2F%2Fvar%2FLib%2Fregistry.db", "sqlite:////var/Lib/registry.db"),
+        (
+            "partition-registry://sqlite%3A%2F%2F%2F%2Fvar%2FLib%2Fregistry.db",
+            "sqlite:////var/Lib/registry.db",
+        ),
     ],
 )
 def test_connections_as_people_write_them(uri: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +178,10 @@ def test_connections_as_people_write_them(uri: str, url: str, monkeypatch: pytes
 def test_another_connection(connect: Connect) -> None:
     connect("elsewhere", conn_id="my_registry")
     assert PartitionRegistryHook("my_registry").settings.url == "postgresql://elsewhere/"
-    assert PartitionRegistryHook(partition_registry_conn_id="my_registry").settings.url == "postgresql://elsewhere/"
+    assert (
+        PartitionRegistryHook(partition_registry_conn_id="my_registry").settings.url
+        == "postgresql://elsewhere/"
+    )
 
 
 @pytest.mark.usefixtures("airflow_home")
@@ -157,7 +189,7 @@ def test_a_missing_connection_tells_how_to_create_it() -> None:
     hook = PartitionRegistryHook("nowhere")
     with pytest.raises(AirflowNotFoundException) as raised:
         hook.get_conn()
-    for part in ("'nowhere'", "Admin > Connections", "AIRFLOW_CONN_NOWHERE='{\"conn_type\": ", "sqlite:///"):
+    for part in ("'nowhere'", "Admin > Connections", 'AIRFLOW_CONN_NOWHERE=\'{"conn_type": ', "sqlite:///"):
         assert part in str(raised.value)
     assert hook.test_connection() == (False, str(raised.value))
 
@@ -165,8 +197,13 @@ def test_a_missing_connection_tells_how_to_create_it() -> None:
 @pytest.mark.usefixtures("airflow_home")
 def test_the_advice_of_a_missing_connection_works(monkeypatch: pytest.MonkeyPatch) -> None:
     _, message = PartitionRegistryHook("nowhere").test_connection()
-    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", message.partition("AIRFLOW_CONN_NOWHERE='")[2].partition("'")[0])
-    assert PartitionRegistryHook("nowhere").settings.url == "postgresql://user:password@db.example.com:5432/registry"
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_NOWHERE", message.partition("AIRFLOW_CONN_NOWHERE='")[2].partition("'")[0]
+    )
+    assert (
+        PartitionRegistryHook("nowhere").settings.url
+        == "postgresql://user:password@db.example.com:5432/registry"
+    )
 
 
 def test_the_hook_asks_the_registry(registry: RegistryStore) -> None:
@@ -199,7 +236,9 @@ def test_the_test_button_with_postgresql(postgres_registry: RegistryStore) -> No
 
 
 @pytest.mark.postgres
-def test_the_test_button_with_port_zero(postgres: PostgresServer, postgres_url: str, connect: Connect) -> None:
+def test_the_test_button_with_port_zero(
+    postgres: PostgresServer, postgres_url: str, connect: Connect
+) -> None:
     connect(f"127.0.0.1:{postgres.port}", port=0, login="postgres", schema=postgres_url.rpartition("/")[2])
     assert PartitionRegistryHook().test_connection()[0]
 
@@ -229,10 +268,16 @@ class TestSecrets:
         ],
     )
     def test_no_password_where_people_look(
-        self, fields: dict[str, Any], connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        fields: dict[str, Any],
+        connect: Connect,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         masked: list[str] = []
-        monkeypatch.setattr("airflow_provider_partition_registry.hooks.partition_registry.mask_secret", masked.append)
+        monkeypatch.setattr(
+            "airflow_provider_partition_registry.hooks.partition_registry.mask_secret", masked.append
+        )
         connect(**fields)
         hook = PartitionRegistryHook()
         with pytest.raises(StoreUnavailableError) as raised:
@@ -244,7 +289,9 @@ class TestSecrets:
 
     def test_tokens_are_masked(self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> None:
         masked: list[str] = []
-        monkeypatch.setattr("airflow_provider_partition_registry.hooks.partition_registry.mask_secret", masked.append)
+        monkeypatch.setattr(
+            "airflow_provider_partition_registry.hooks.partition_registry.mask_secret", masked.append
+        )
         hook = PartitionRegistryHook()
         token = hook.register_source("new", "a-team").access_token
         hook.register_provider("newcomer", token)

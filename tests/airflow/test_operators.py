@@ -1,5 +1,7 @@
 """Register, lock, work, unlock in DAG runs, as far as one task at a time is concerned."""
 
+# ruff: noqa: DTZ001 - naive datetimes are what users write, and taken as UTC
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -204,7 +206,10 @@ class TestConflict:
 
     def test_refused_as_setup(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
         with new_dag() as dag:
-            lock, unlock = PartitionLockOperator(task_id="lock", **DAY), PartitionUnlockOperator(task_id="unlock", **DAY)
+            lock, unlock = (
+                PartitionLockOperator(task_id="lock", **DAY),
+                PartitionUnlockOperator(task_id="unlock", **DAY),
+            )
             with unlock.as_teardown(setups=lock.as_setup()):
                 write()
         run = run_dag(dag)

@@ -1,5 +1,7 @@
 """DAG files are parsed every few seconds: that must be quick, silent and without side effects."""
 
+# ruff: noqa: DTZ001 - naive datetimes are what users write, and taken as UTC
+
 from __future__ import annotations
 
 import json
@@ -7,7 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,12 @@ from airflow_provider_partition_registry.sensors.partition_registry import Parti
 from tests.airflow.registries import DAY
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
-OPERATORS = (PartitionRegisterOperator, PartitionLockOperator, PartitionUnlockOperator, PartitionReadinessSensor)
+OPERATORS = (
+    PartitionRegisterOperator,
+    PartitionLockOperator,
+    PartitionUnlockOperator,
+    PartitionReadinessSensor,
+)
 
 IMPORT_OURS = """
 import json, sys, warnings
@@ -77,14 +84,13 @@ def test_importing_operators_imports_no_database() -> None:
 
 
 @pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a constructor must not connect to anything")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(sqlite3, "connect", refuse)
     monkeypatch.setattr(sqlite3.dbapi2, "connect", refuse)
-    yield
 
 
 @pytest.mark.usefixtures("no_network")
@@ -115,13 +121,16 @@ def test_template_fields_are_assigned_as_they_are(kind: type) -> None:
     ],
 )
 def test_a_wrong_choice_is_an_import_error(kind: type, arguments: dict[str, str]) -> None:
-    with pytest.raises(InvalidInputError, match="'wait', not 'ask'|'fail', not 'ask'"):
+    with pytest.raises(InvalidInputError, match=r"'wait', not 'ask'|'fail', not 'ask'"):
         kind(task_id="a_task", **DAY, **arguments)
 
 
 class TestStartingInTheTriggerer:
     def test_what_the_scheduler_gets(
-        self, new_dag: Callable[..., Any], through_the_database: Callable[[Any], Any], starts_from_trigger: bool
+        self,
+        new_dag: Callable[..., Any],
+        through_the_database: Callable[[Any], Any],
+        starts_from_trigger: bool,
     ) -> None:
         with new_dag() as dag:
             PartitionReadinessSensor(
@@ -145,7 +154,10 @@ class TestStartingInTheTriggerer:
         [
             {"start": "{{ ti.xcom_pull('first') }}"},
             {"start": "{{ task_instance.xcom_pull(task_ids='first') }}"},
-            {"requires": [{"source_name": "{% set x = ti.xcom_pull('first') %}{{ x }}"}], "source_name": None},
+            {
+                "requires": [{"source_name": "{% set x = ti.xcom_pull('first') %}{{ x }}"}],
+                "source_name": None,
+            },
         ],
     )
     def test_not_with_results_of_other_tasks(self, arguments: dict[str, Any]) -> None:
@@ -163,16 +175,21 @@ class TestStartingInTheTriggerer:
                 task_id="wait", source_name="sales", start=first(), grain="day", deferrable=True
             )
             nested = PartitionReadinessSensor(
-                task_id="nested", requires=[{"source_name": "sales", "start": first()}], grain="day", deferrable=True
+                task_id="nested",
+                requires=[{"source_name": "sales", "start": first()}],
+                grain="day",
+                deferrable=True,
             )
         assert not sensor.start_from_trigger
         assert not nested.start_from_trigger
 
-    def test_not_when_mapped(self, new_dag: Callable[..., Any], through_the_database: Callable[[Any], Any]) -> None:
+    def test_not_when_mapped(
+        self, new_dag: Callable[..., Any], through_the_database: Callable[[Any], Any]
+    ) -> None:
         with new_dag() as dag:
-            PartitionReadinessSensor.partial(task_id="wait", source_name="sales", grain="day", deferrable=True).expand(
-                start=["2026-11-01", "2026-11-02"]
-            )
+            PartitionReadinessSensor.partial(
+                task_id="wait", source_name="sales", grain="day", deferrable=True
+            ).expand(start=["2026-11-01", "2026-11-02"])
         assert not through_the_database(dag).get_task("wait").start_from_trigger
 
     def test_not_unless_deferrable(self) -> None:
@@ -186,7 +203,11 @@ class TestStartingInTheTriggerer:
             )
         with new_dag(user_defined_filters={"next": lambda day: day}):
             filtered = PartitionReadinessSensor(
-                task_id="filter", source_name="sales", start="{{ '2026-11-01' | next }}", grain="day", deferrable=True
+                task_id="filter",
+                source_name="sales",
+                start="{{ '2026-11-01' | next }}",
+                grain="day",
+                deferrable=True,
             )
         assert not macro.start_from_trigger
         assert not filtered.start_from_trigger
@@ -197,7 +218,9 @@ class TestStartingInTheTriggerer:
         with new_dag(params={"day": "2026-11-01"}) as dag:
             PartitionReadinessSensor(
                 task_id="wait",
-                requires=[{"source_name": "{{ dag_run.conf.source }}", "end": "{{ macros.ds_add(params.day, 2) }}"}],
+                requires=[
+                    {"source_name": "{{ dag_run.conf.source }}", "end": "{{ macros.ds_add(params.day, 2) }}"}
+                ],
                 start="{{ params.day }}",
                 deferrable=True,
             )
@@ -209,11 +232,18 @@ class TestStartingInTheTriggerer:
         ("run", "grain"),
         [
             ({"partition_key": "2026-11-01", "partition_date": "2026-11-01T00:00:00Z"}, "day"),
-            ({"data_interval_start": "2026-11-01T00:00:00Z", "data_interval_end": "2026-11-02T00:00:00Z"}, None),
+            (
+                {"data_interval_start": "2026-11-01T00:00:00Z", "data_interval_end": "2026-11-02T00:00:00Z"},
+                None,
+            ),
         ],
     )
     def test_the_run_is_known_there(
-        self, run: dict[str, Any], grain: str | None, new_dag: Callable[..., Any], start_in_triggerer: Callable[..., Any]
+        self,
+        run: dict[str, Any],
+        grain: str | None,
+        new_dag: Callable[..., Any],
+        start_in_triggerer: Callable[..., Any],
     ) -> None:
         with new_dag() as dag:
             PartitionReadinessSensor(task_id="wait", source_name="sales", grain=grain, deferrable=True)

@@ -12,7 +12,11 @@ import jsonschema
 from airflow.providers_manager import ProvidersManager
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR, get_provider_info
+from airflow_provider_partition_registry.get_provider_info import (
+    CONN_FIELDS,
+    UI_FIELD_BEHAVIOUR,
+    get_provider_info,
+)
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 
 PACKAGE = "airflow-provider-partition-registry"
@@ -38,7 +42,11 @@ def test_modules_in_the_metadata_exist() -> None:
 
 
 def test_entry_point_leads_to_the_metadata() -> None:
-    (found,) = [each for each in entry_points(group="apache_airflow_provider") if each.value.startswith("airflow_provider_partition")]
+    (found,) = [
+        each
+        for each in entry_points(group="apache_airflow_provider")
+        if each.value.startswith("airflow_provider_partition")
+    ]
     assert found.load()() == get_provider_info()
 
 
@@ -49,7 +57,10 @@ def test_airflow_finds_the_provider() -> None:
 
 
 def test_airflow_finds_the_hook(hook_info: Any) -> None:
-    assert hook_info.hook_class_name == f"{PartitionRegistryHook.__module__}.{PartitionRegistryHook.__qualname__}"
+    assert (
+        hook_info.hook_class_name
+        == f"{PartitionRegistryHook.__module__}.{PartitionRegistryHook.__qualname__}"
+    )
     assert hook_info.connection_id_attribute_name == PartitionRegistryHook.conn_name_attr
 
 

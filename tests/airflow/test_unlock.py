@@ -110,7 +110,10 @@ class TestFailingWork:
         again = rerun(run, "write")
         assert again.state == "success"
         assert set(again.states.values()) == {"success"}
-        assert (the_partition(registry).state, the_partition(registry).generation) == (PartitionState.READY, 2)
+        assert (the_partition(registry).state, the_partition(registry).generation) == (
+            PartitionState.READY,
+            2,
+        )
 
     def test_repaired_by_clearing_the_lock(
         self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun: Callable[..., Run], work: Any
@@ -122,7 +125,10 @@ class TestFailingWork:
         run = run_dag(dag)
         work.does.clear()
         assert rerun(run, "lock").state == "success"
-        assert (the_partition(registry).state, the_partition(registry).generation) == (PartitionState.READY, 2)
+        assert (the_partition(registry).state, the_partition(registry).generation) == (
+            PartitionState.READY,
+            2,
+        )
 
     def test_a_long_reason_is_cut(
         self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
@@ -155,7 +161,9 @@ def test_an_unpublished_teardown_is_no_success(
 
 
 class TestSkippedWork:
-    def test_of_another_branch(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any) -> None:
+    def test_of_another_branch(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+    ) -> None:
         @task.branch
         def choose() -> str:
             return "full"

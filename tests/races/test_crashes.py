@@ -33,7 +33,9 @@ def crash_at(database_url: str) -> Iterator[Callable[[int], dict[str, Any]]]:
         def crash(number: int) -> dict[str, Any]:
             mother.stdin.write(f"{number}\n")
             mother.stdin.flush()
-            return json.loads(mother.stdout.readline())
+            answer = mother.stdout.readline()
+            assert answer, "the process that forks the writers has ended"
+            return json.loads(answer)
 
         yield crash
         mother.stdin.close()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 from airflow_provider_partition_registry.store.sql.types import UtcInstant
 
 
-class DatabaseNow(ColumnElement):
+class DatabaseNow(FunctionElement):
     """The moment at which the database evaluates this; NULL on SQLite, whose only clock is that of its one host."""
 
+    name = "database_now"
     type = UtcInstant()
     inherit_cache = True
 

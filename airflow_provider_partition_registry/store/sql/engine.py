@@ -101,7 +101,7 @@ class Database:
                 if self.is_sqlite
                 else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; "
                 "SET LOCAL idle_in_transaction_session_timeout = 0; "
-                "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on"
+                "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_material = on"
             )
             try:
                 return work(connection)
@@ -194,7 +194,8 @@ class Database:
                 # Joins are written in the order that goes from index to index. Trying all others takes the planner
                 # several times longer than running the statement, and now and then it picks one that reads
                 # everything.
-                "SET join_collapse_limit = 1; SET enable_hashjoin = off; SET enable_mergejoin = off"
+                "SET join_collapse_limit = 1; "
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off"
             )
 
     def _set_up_sqlite(self, connection: Any, _record: Any) -> None:

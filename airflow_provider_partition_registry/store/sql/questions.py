@@ -47,7 +47,7 @@ class QuestionStatement:
 
     def __init__(self, statement: Select | CompoundSelect) -> None:
         self._statement = statement
-        self._row: Any = namedtuple("Row", [each.name for each in statement.selected_columns])
+        self._row = _row_type(each.name for each in statement.selected_columns)
         self._compiled: dict[str, _Compiled] = {}
 
     def ask(self, connection: Connection, questions: Iterable[NumberedQuestion]) -> list[Any]:
@@ -77,12 +77,19 @@ class QuestionStatement:
     def _compile(self, dialect: Dialect) -> _Compiled:
         if dialect.name not in self._compiled:
             sql = str(self._statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+            if dialect.name == "sqlite":
+                # Joins are done in the order in which they are written; on PostgreSQL a setting sees to it.
+                sql = sql.replace(" JOIN ", " CROSS JOIN ")
             # The questions go in front, before any WITH of the statement's own.
             sql = f",\n{sql.removeprefix('WITH ')}" if sql.startswith("WITH ") else f"\n{sql}"
             types = [each.type.dialect_impl(dialect) for each in self._statement.selected_columns]
             decoders = tuple(each.result_processor(dialect, None) for each in types)
             self._compiled[dialect.name] = _Compiled(sql, decoders)
         return self._compiled[dialect.name]
+
+
+def _row_type(names: Iterable[str]) -> Any:
+    return namedtuple("Row", names)
 
 
 def _values(number: int, asked: Question) -> tuple[int, str, int, int, int | None]:

@@ -33,8 +33,9 @@ def _as_of(source_id: Column) -> Column:
     """The source's position in the history."""
     last = (
         select(event.c.position)
-        .where(event.c.source_id == source_id)
-        .order_by(event.c.position.desc())
+        # Not "=": PostgreSQL may then go back through the events of all sources until it meets one of this source.
+        .where(event.c.source_id.between(source_id, source_id))
+        .order_by(event.c.source_id.desc(), event.c.position.desc())
         .limit(1)
         .scalar_subquery()
     )
@@ -151,7 +152,7 @@ _blocker = _materialized(
         _reach_of_question.c.interval_end.label("asked_end"),
         partition,
     ).select_from(_reach_of_question.join(partition, _in_reach(_reach_of_question, STORED_BLOCKING_STATES))),
-    "blocker",
+    "blocking",
 )
 
 

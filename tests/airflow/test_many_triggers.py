@@ -1,0 +1,208 @@
+"""A triggerer's event loop full of waiting triggers, on a real PostgreSQL that also dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.store import watch
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
+from testbed.postgres import PostgresServer
+from tests.airflow.registries import Connect, publish, with_providers
+from tests.conftest import upgrade
+
+pytestmark = pytest.mark.postgres
+
+CROWD = 500
+DAYS_ASKED = 30
+# Seconds; the triggerer complains from 0.2 on. A busy machine may add to it what is none of our doing.
+LONGEST_COMPUTING = 0.2
+LONGEST_LAG = 1.5
+WHOLE_MONTH = Interval("2026-11-01", "2026-12-01")
+
+
+def a_crowd(size: int) -> list[PartitionReadinessTrigger]:
+    return [
+        PartitionReadinessTrigger(
+            partition_registry_conn_id="partition_registry_default",
+            source_name="sales",
+            start=f"2026-11-{number % DAYS_ASKED + 1:02}",
+            grain="day",
+            poll_interval=120.0,
+        )
+        for number in range(size)
+    ]
+
+
+async def event_of(trigger: PartitionReadinessTrigger) -> Any:
+    return [event.payload async for event in trigger.run()]
+
+
+class Ticker:
+    """Notices when the event loop is held up: by the clock, and by the loop's own computing."""
+
+    longest = 0.0
+    longest_computing = 0.0
+
+    async def run(self) -> None:
+        while True:
+            started, computed = time.monotonic(), time.thread_time()
+            await asyncio.sleep(0.01)
+            self.longest = max(self.longest, time.monotonic() - started)
+            self.longest_computing = max(self.longest_computing, time.thread_time() - computed)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many questions each call of the store brought."""
+    sizes: list[int] = []
+    ask = SqlRegistryStore.check_readiness_many
+
+    def count(self: SqlRegistryStore, questions: Any, **arguments: Any) -> Any:
+        sizes.append(len(questions))
+        return ask(self, questions, **arguments)
+
+    monkeypatch.setattr(SqlRegistryStore, "check_readiness_many", count)
+    return sizes
+
+
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in other threads
+            await asyncio.sleep(0.05)
+
+
+async def until_quiet(asked: list[int]) -> None:
+    """Until the last one has joined and got its explanation."""
+    await until(lambda: DAYS_ASKED in asked)
+    while asked:
+        asked.clear()
+        await asyncio.sleep(watch.EXPLANATION_PAUSE + 0.5)
+
+
+def our_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("partition-registry")]
+
+
+def test_a_crowd_shares_one_question(postgres_registry: RegistryStore, asked: list[int]) -> None:
+    async def run() -> tuple[Any, Ticker, float]:
+        waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(CROWD)]
+        await until_quiet(asked)
+        ticker = Ticker()
+        ticking = asyncio.create_task(ticker.run())
+        await asyncio.sleep(1.0)
+        assert asked == [], "nobody asks while there is no news"
+        assert not any(task.done() for task in waiting)
+        published_at = time.monotonic()
+        await asyncio.to_thread(publish, postgres_registry, "sales", WHOLE_MONTH)
+        events = await asyncio.wait_for(asyncio.gather(*waiting), 60)
+        took = time.monotonic() - published_at
+        ticking.cancel()
+        return events, ticker, took
+
+    events, ticker, took = asyncio.run(run())
+    assert {event["status"] for (event,) in events} == {"ready"}
+    assert took < 30, "woken by the notification, long before the poll interval of 120 s"
+    assert set(asked) == {DAYS_ASKED}, "all wait for one batch, in which nothing is asked twice"
+    assert len(asked) <= 5
+    assert ticker.longest_computing < LONGEST_COMPUTING
+    assert ticker.longest < LONGEST_LAG
+
+
+def test_cancelled_triggers_leave_nothing_behind(
+    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
+) -> None:
+    async def run() -> None:
+        waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(20)]
+        await until(lambda: bool(asked) and len(our_threads()) == 2)
+        await asyncio.sleep(0.2)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await until(lambda: not our_threads(), watch.LISTENING_SLICE + 10)
+
+    asyncio.run(run())
+    postgres_registry.close()
+    assert connections(postgres, "partition-registry") == 0
+
+
+def test_a_loop_that_ends_leaves_nothing_behind(
+    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
+) -> None:
+    """As with ``dag.test()``, which runs every trigger in a loop of its own."""
+
+    async def run() -> None:
+        waiting = asyncio.create_task(event_of(a_crowd(1)[0]))
+        await until(lambda: bool(asked))
+        await asyncio.to_thread(publish, postgres_registry, "sales", WHOLE_MONTH)
+        await waiting
+
+    asyncio.run(run())
+    postgres_registry.close()
+    deadline = time.monotonic() + watch.LISTENING_SLICE + 10
+    while our_threads() or connections(postgres, "partition-registry"):
+        assert time.monotonic() < deadline, (our_threads(), connections(postgres, "partition-registry"))
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def mortal() -> Iterator[PostgresServer]:
+    with PostgresServer(durable=True, options={"synchronous_commit": "on"}) as server:
+        yield server
+
+
+def test_a_server_that_dies_and_comes_back(
+    mortal: PostgresServer,
+    connect: Connect,
+    asked: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
+    monkeypatch.setattr(watch, "LONGEST_BACK_OFF", 1.0)
+    url = upgrade(mortal.url())
+    connect(url, extra={"timeout": 5})
+    store = with_providers(open_store(url))
+
+    async def run() -> Any:
+        waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(100)]
+        await until(lambda: DAYS_ASKED in asked)
+        await asyncio.to_thread(mortal.kill)
+        asked.clear()
+        await until(lambda: len(troubles()) >= 100 and len(asked) >= 3)
+        await asyncio.to_thread(mortal.start)
+        assert not any(task.done() for task in waiting)
+        await asyncio.to_thread(publish, store, "sales", WHOLE_MONTH)
+        return await asyncio.wait_for(asyncio.gather(*waiting), 60)
+
+    def troubles() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "does not answer" in record.getMessage()]
+
+    events = asyncio.run(run())
+    store.close()
+    assert {event["status"] for (event,) in events} == {"ready"}
+    assert len(troubles()) == 100, "each trigger tells of the trouble once"
+
+
+def connections(server: PostgresServer, application: str) -> int:
+    import psycopg2
+
+    connection = psycopg2.connect(server.url())
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (application,)
+            )
+            return cursor.fetchone()[0]
+    finally:
+        connection.close()

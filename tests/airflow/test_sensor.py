@@ -1,0 +1,221 @@
+"""The sensor in its three modes: same answers, same errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, task
+
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError, UnknownSourceError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+from airflow_provider_partition_registry.runs.waiting import UpstreamFailedError
+from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
+from airflow_provider_partition_registry.store.base import RegistryStore
+from tests.airflow.registries import DAY, THE_DAY, fail, publish
+from tests.airflow.runs import Run, a_context
+
+Later = Callable[..., None]
+Wait = Callable[..., Run]
+
+MODES: dict[str, dict[str, Any]] = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferrable": {"deferrable": True},
+}
+RESULT = {
+    "source_name": "sales",
+    "start": "2026-11-01T00:00:00Z",
+    "end": "2026-11-02T00:00:00Z",
+    "is_ready": True,
+}
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return MODES[request.param]
+
+
+@pytest.fixture
+def wait(new_dag: Callable[..., Any], run_dag: Callable[..., Run], mode: dict[str, Any]) -> Wait:
+    """Runs a DAG with one sensor."""
+
+    def run(**arguments: Any) -> Run:
+        with new_dag() as dag:
+            PartitionReadinessSensor(
+                task_id="wait", **{"poke_interval": 0.1, "timeout": 60} | mode | arguments
+            )
+        return run_dag(dag)
+
+    return run
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The questions that workers asked."""
+    asked: list[Any] = []
+    ask = PartitionRegistryHook.check_readiness_many
+
+    def listen(self: PartitionRegistryHook, questions: Any) -> Any:
+        asked.append(questions)
+        return ask(self, questions)
+
+    monkeypatch.setattr(PartitionRegistryHook, "check_readiness_many", listen)
+    return asked
+
+
+class TestReady:
+    def test_at_once(self, registry: RegistryStore, wait: Wait, asked: list[Any]) -> None:
+        publish(registry)
+        run = wait(poke_interval=3600, **DAY)
+        assert run.state == "success", run.errors
+        assert run.results["wait"] == RESULT | {"as_of": registry.events().items[-1].position}
+        assert len(asked) == 1
+
+    def test_later(self, registry: RegistryStore, wait: Wait, later: Later) -> None:
+        later(1.0, publish, registry)
+        run = wait(**DAY)
+        assert run.state == "success", run.errors
+        assert run.results["wait"] == RESULT | {"as_of": registry.events().items[-1].position}
+
+    def test_of_several_sources(self, registry: RegistryStore, wait: Wait, later: Later) -> None:
+        october = Interval("2026-10-01", "2026-11-01")
+        publish(registry)
+        later(0.5, publish, registry, "clicks", october)
+        requires = ["sales", {"source_name": "clicks", "start": "2026-10-01", "end": "2026-11-01"}]
+        run = wait(requires=requires, start="2026-11-01", grain="day")
+        assert run.state == "success", run.errors
+        assert [each["source_name"] for each in run.results["wait"]] == ["sales", "clicks"]
+        assert [each["start"][:10] for each in run.results["wait"]] == ["2026-11-01", "2026-10-01"]
+
+    def test_a_list_of_one_is_a_list(self, registry: RegistryStore, wait: Wait) -> None:
+        publish(registry)
+        run = wait(requires=["sales"], start=DAY["start"], end=DAY["end"])
+        assert [each["source_name"] for each in run.results["wait"]] == ["sales"]
+
+
+class TestTimeout:
+    def test_tells_what_was_missing(self, registry: RegistryStore, wait: Wait) -> None:
+        registry.lock("sales", "other", THE_DAY, register=True, holder="the-night-job")
+        run = wait(timeout=0.5, **DAY)
+        assert run.state == "failed"
+        assert isinstance(run.error("wait"), AirflowSensorTimeout)
+        assert "the-night-job" in str(run.error("wait"))
+
+    def test_skips_with_soft_fail(self, registry: RegistryStore, wait: Wait) -> None:
+        run = wait(timeout=0.5, soft_fail=True, **DAY)
+        assert run.states == {"wait": "skipped"}
+
+
+class TestUnknownSource:
+    @pytest.mark.parametrize("soft_fail", [False, True])
+    def test_fails_at_once(
+        self, soft_fail: bool, registry: RegistryStore, wait: Wait, asked: list[Any]
+    ) -> None:
+        run = wait(soft_fail=soft_fail, **DAY | {"source_name": "typo"})
+        assert run.state == "failed"
+        assert isinstance(run.error("wait"), UnknownSourceError)
+        assert len(asked) == 1
+
+    def test_waited_for(self, registry: RegistryStore, wait: Wait, later: Later) -> None:
+        def appear() -> None:
+            registry.register_provider("newcomer", registry.register_source("new", "a-team").access_token)
+            publish(registry, "new", provider="newcomer")
+
+        later(1.0, appear)
+        run = wait(on_missing_source="wait", **DAY | {"source_name": "new"})
+        assert run.state == "success", run.errors
+
+
+class TestFailedUpstream:
+    def test_fails(self, registry: RegistryStore, wait: Wait) -> None:
+        fail(registry)
+        run = wait(on_failed="fail", **DAY)
+        assert run.state == "failed"
+        assert isinstance(run.error("wait"), UpstreamFailedError)
+        assert "disk full" in str(run.error("wait"))
+
+    def test_fails_later(self, registry: RegistryStore, wait: Wait, later: Later) -> None:
+        later(1.0, fail, registry)
+        run = wait(on_failed="fail", **DAY)
+        assert run.state == "failed"
+        assert isinstance(run.error("wait"), UpstreamFailedError)
+
+    def test_skips_with_soft_fail(self, registry: RegistryStore, wait: Wait) -> None:
+        fail(registry)
+        assert wait(on_failed="fail", soft_fail=True, **DAY).states == {"wait": "skipped"}
+
+    def test_waits_for_its_repair(self, registry: RegistryStore, wait: Wait, later: Later) -> None:
+        fail(registry)
+        later(1.0, publish, registry)
+        assert wait(**DAY).state == "success"
+
+
+def test_published_after(registry: RegistryStore, wait: Wait) -> None:
+    publish(registry)
+    assert wait(published_after="2020-01-01", **DAY).state == "success"
+    late = wait(published_after="2100-01-01", timeout=0.5, **DAY)
+    assert "not published again since 2100-01-01" in str(late.error("wait"))
+
+
+def test_parameters_from_another_task(
+    registry: RegistryStore, new_dag: Callable[..., Any], run_dag: Callable[..., Run], mode: dict[str, Any]
+) -> None:
+    publish(registry)
+
+    @task
+    def the_day() -> str:
+        return "2026-11-01"
+
+    with new_dag() as dag:
+        PartitionReadinessSensor(task_id="wait", source_name="sales", start=the_day(), grain="day", **mode)
+    run = run_dag(dag)
+    assert run.state == "success", run.errors
+    assert run.results["wait"]["start"] == "2026-11-01T00:00:00Z"
+
+
+class TestTheLog:
+    @pytest.fixture
+    def sensor(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> PartitionReadinessSensor:
+        logger = logging.getLogger("sensor")
+        monkeypatch.setattr(PartitionReadinessSensor, "log", logger)
+        caplog.set_level(logging.INFO, logger="sensor")
+        return PartitionReadinessSensor(task_id="wait", **DAY)
+
+    @staticmethod
+    def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "sensor"]
+
+    def test_says_what_is_missing_only_when_it_changes(
+        self, registry: RegistryStore, sensor: PartitionReadinessSensor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for _ in range(3):
+            assert not sensor.poke(a_context())
+        registry.lock("sales", "loader", THE_DAY, register=True, holder="the-night-job")
+        for _ in range(3):
+            assert not sensor.poke(a_context())
+        missing, locked = self.lines(caplog)
+        assert "nobody has published [2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)" in missing
+        assert "the-night-job" in locked
+
+    def test_a_registry_that_is_down_is_waited_for(
+        self,
+        registry: RegistryStore,
+        sensor: PartitionReadinessSensor,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def down(*_: Any) -> None:
+            raise StoreUnavailableError("connection refused")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(PartitionRegistryHook, "check_readiness_many", down)
+            assert [bool(sensor.poke(a_context())) for _ in range(3)] == [False] * 3
+        publish(registry)
+        assert sensor.poke(a_context()).xcom_value["is_ready"]
+        assert self.lines(caplog) == ["The registry does not answer; waiting goes on. connection refused"]

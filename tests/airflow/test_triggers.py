@@ -1,0 +1,193 @@
+"""The triggers on their own: one wait, one event."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.triggers.base import TaskSuccessEvent
+
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.triggers import partition_registry as triggers
+from airflow_provider_partition_registry.triggers.partition_registry import (
+    PartitionLockTrigger,
+    PartitionReadinessTrigger,
+)
+from tests.airflow.registries import DAY, PROVIDERS, THE_DAY, fail, publish
+
+CONN = {"partition_registry_conn_id": "partition_registry_default"}
+WAIT = CONN | DAY | {"poll_interval": 0.1}
+LOCK = WAIT | {"provider_name": "loader", "holder": "me"}
+
+
+def soon(seconds: float = 0.5) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:
+    """The one event of the trigger; ``meanwhile`` is called while it waits."""
+
+    async def run() -> Any:
+        events = asyncio.create_task(collect())
+        if meanwhile is not None:
+            await asyncio.sleep(0.5)
+            assert not events.done()
+            await asyncio.to_thread(meanwhile)
+        return await asyncio.wait_for(events, 60)
+
+    async def collect() -> Any:
+        (event,) = [event async for event in trigger.run()]
+        return event
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (PartitionReadinessTrigger, CONN | DAY),
+        (
+            PartitionReadinessTrigger,
+            CONN
+            | {
+                "requires": [
+                    "sales",
+                    {"source_name": "clicks", "start": "2026-10-01", "published_after": None},
+                ],
+                "start": "{{ ds }}",
+                "grain": 3600.0,
+                "timezone": "Europe/Paris",
+                "on_failed": "fail",
+                "on_missing_source": "wait",
+                "poll_interval": 5.0,
+                "deadline": "2026-11-01T00:00:00+00:00",
+                "ends_task": True,
+                "pushes_result": False,
+            },
+        ),
+        (PartitionLockTrigger, LOCK | {"exclusive": True, "deadline": "2026-11-01T00:00:00+00:00"}),
+    ],
+)
+def test_serialization(kind: type, arguments: dict[str, Any], trigger_from_row: Callable[..., Any]) -> None:
+    path, stored = kind(**arguments).serialize()
+    assert json.loads(json.dumps(stored)) == stored
+    assert arguments.items() <= stored.items()
+    again = trigger_from_row(path, stored)
+    assert type(again) is kind
+    assert again.serialize() == (path, stored)
+
+
+class TestReadiness:
+    @pytest.mark.parametrize("poll_interval", [0.1, 3600])
+    def test_ready_at_once(self, poll_interval: float, registry: RegistryStore) -> None:
+        publish(registry)
+        event = event_of(PartitionReadinessTrigger(**WAIT | {"poll_interval": poll_interval}))
+        assert event.payload["status"] == "ready"
+        assert event.payload["result"]["source_name"] == "sales"
+        json.dumps(event.payload)
+
+    def test_ready_later(self, registry: RegistryStore) -> None:
+        event = event_of(PartitionReadinessTrigger(**WAIT), lambda: publish(registry))
+        assert event.payload["result"]["is_ready"]
+
+    def test_several_sources(self, registry: RegistryStore) -> None:
+        publish(registry)
+        requires = {"source_name": None, "requires": ["sales", "clicks"]}
+        event = event_of(PartitionReadinessTrigger(**WAIT | requires), lambda: publish(registry, "clicks"))
+        assert [each["source_name"] for each in event.payload["result"]] == ["sales", "clicks"]
+
+    def test_ending_the_task(self, registry: RegistryStore) -> None:
+        publish(registry)
+        assert isinstance(event_of(PartitionReadinessTrigger(**WAIT, ends_task=True)), TaskSuccessEvent)
+
+    def test_time_is_over(self, registry: RegistryStore) -> None:
+        registry.lock("sales", "loader", THE_DAY, register=True, holder="the-night-job")
+        event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon()))
+        assert event.payload["status"] == "timeout"
+        assert "the-night-job" in event.payload["message"]
+
+    def test_time_is_over_as_airflow_says(self, registry: RegistryStore) -> None:
+        trigger = PartitionReadinessTrigger(**WAIT)
+        trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=triggers.TIMEOUT_MARGIN + 0.5)
+        assert event_of(trigger).payload["status"] == "timeout"
+
+    def test_unknown_source(self, registry: RegistryStore) -> None:
+        event = event_of(PartitionReadinessTrigger(**WAIT | {"source_name": "typo"}))
+        assert (event.payload["status"], event.payload["code"]) == ("failed", "unknown_source")
+        assert "'typo'" in event.payload["message"]
+
+    def test_failed_upstream(self, registry: RegistryStore) -> None:
+        event = event_of(PartitionReadinessTrigger(**WAIT, on_failed="fail"), lambda: fail(registry))
+        assert (event.payload["status"], event.payload["code"]) == ("failed", "upstream_failed")
+        assert "disk full" in event.payload["message"]
+
+    @pytest.mark.usefixtures("airflow_home")
+    def test_no_connection(self) -> None:
+        event = event_of(PartitionReadinessTrigger(**WAIT | {"partition_registry_conn_id": "nowhere"}))
+        assert (event.payload["status"], event.payload["code"]) == ("failed", "no_connection")
+        assert "AIRFLOW_CONN_NOWHERE" in event.payload["message"]
+
+    def test_nothing_to_wait_for(self, registry: RegistryStore) -> None:
+        event = event_of(PartitionReadinessTrigger(**CONN, source_name="sales"))
+        assert (event.payload["status"], event.payload["code"]) == ("failed", "invalid_interval")
+
+    def test_a_registry_that_is_down(
+        self, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
+        connect("127.0.0.1", port=1, schema="registry", password="geheim", login="me")
+        event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon(3)))
+        assert event.payload["status"] == "timeout"
+        assert "does not answer" in event.payload["message"]
+        assert "geheim" not in event.payload["message"] + caplog.text
+        assert (
+            len([each for each in caplog.records if (each.name, each.levelname) == ("trigger", "WARNING")])
+            == 1
+        )
+
+
+class TestLock:
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 0.0)
+
+    def test_nobody_is_in_the_way(self, registry: RegistryStore) -> None:
+        publish(registry)
+        registry.lock("sales", PROVIDERS[1], THE_DAY, register=True, holder="somebody")
+        deadline = soon(600)
+        event = event_of(PartitionLockTrigger(**LOCK, deadline=deadline))
+        assert event.payload == {"status": "try_again", "deadline": deadline}
+
+    def test_my_own_lock_is_not_in_the_way(self, registry: RegistryStore) -> None:
+        registry.lock("sales", "loader", THE_DAY, register=True, holder="me")
+        assert event_of(PartitionLockTrigger(**LOCK))
+
+    @pytest.mark.parametrize("end", ["unlock", "fail"])
+    def test_until_it_is_released(self, end: str, registry: RegistryStore) -> None:
+        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+        release = {
+            "unlock": lambda: registry.unlock("sales", "loader", THE_DAY, holder="somebody"),
+            "fail": lambda: registry.fail("sales", "loader", THE_DAY, holder="somebody", reason="disk full"),
+        }
+        assert event_of(PartitionLockTrigger(**LOCK), release[end])
+
+    def test_until_its_lease_is_over(self, registry: RegistryStore) -> None:
+        registry.lock(
+            "sales", "loader", THE_DAY, register=True, holder="somebody", lease=timedelta(seconds=2)
+        )
+        assert event_of(PartitionLockTrigger(**LOCK), lambda: None)
+
+    def test_exclusive(self, registry: RegistryStore) -> None:
+        registry.lock("sales", "other", THE_DAY, register=True, holder="somebody")
+        release = lambda: registry.unlock("sales", "other", THE_DAY, holder="somebody")  # noqa: E731
+        assert event_of(PartitionLockTrigger(**LOCK, exclusive=True), release)
+
+    def test_time_is_over(self, registry: RegistryStore) -> None:
+        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+        deadline = soon()
+        assert event_of(PartitionLockTrigger(**LOCK, deadline=deadline)).payload["deadline"] == deadline
