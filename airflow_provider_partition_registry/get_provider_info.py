@@ -49,7 +49,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-partition-registry",
         "name": INTEGRATION,
-        "description": "A registry of data readiness: lock partitions while they are written, wait until they are good.",
+        "description": "A registry of data readiness: lock partitions while writing, wait until they are good.",
         "versions": [__version__],
         "integrations": [
             {

@@ -23,7 +23,10 @@ def main() -> int:
     options = _options()
     with ExitStack() as stack:
         server = _Server(options.url or stack.enter_context(_own_server()))
-        figures = list(_figures(server, stack, options))
+        figures = []
+        for figure in _figures(server, stack, options):
+            figures.append(figure)
+            _tell(f"{figure.what}: {figure.measured:.2f} {figure.unit}")
         print(table(figures))
         print(f"\n{machine(server.version())}\n")
         print(

@@ -145,7 +145,7 @@ def _require(store: SqlRegistryStore, questions: list[Question], is_ready: bool)
         assert answer.is_ready is is_ready
 
 
-def _figure(  # noqa: PLR0917 - the columns of the table, in their order
+def _figure(
     what: str, seconds: float, floor: float, floor_name: str, at_most: float | None, repeats: int
 ) -> Figure:
     return Figure(what, seconds * 1000, repeats, floor * 1000, floor_name, at_most)

@@ -1,4 +1,4 @@
-"""Hourly partitions, written by mapped tasks, make up the day that a reader asks for. No length is agreed on anywhere."""
+"""Hourly partitions, written by mapped tasks, make up the day that a reader asks for; no length is agreed on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ with DAG(
     @task_group
     def publish_hour(hour: str) -> None:
         """Lock, write and publish one hour."""
-        partition = {"source_name": "shop.clicks", "provider_name": "click-loader", "start": hour, "grain": "hour"}
+        partition = {
+            "source_name": "shop.clicks",
+            "provider_name": "click-loader",
+            "start": hour,
+            "grain": "hour",
+        }
 
         @task
         def write(hour: str) -> None:

@@ -16,7 +16,12 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionUnlockOperator,
 )
 
-DAY = {"source_name": "shop.stock", "provider_name": "stock-loader", "start": "{{ params.day }}", "grain": "day"}
+DAY = {
+    "source_name": "shop.stock",
+    "provider_name": "stock-loader",
+    "start": "{{ params.day }}",
+    "grain": "day",
+}
 
 with DAG(
     dag_id="example_setup_teardown",

@@ -41,7 +41,7 @@ def installed_version(programs: Path) -> Version:
 
 
 def _ask_python(programs: Path, question: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([programs / "python", "-c", question], capture_output=True, text=True)
+    return subprocess.run([programs / "python", "-c", question], capture_output=True, text=True, check=False)
 
 
 def component_commands(version: Version) -> dict[str, list[str]]:

@@ -100,7 +100,9 @@ def _processes_from_proc() -> Iterable[_Process]:
 
 def _processes_from_ps() -> Iterable[_Process]:
     # No portable session column: the process group stands in for it.
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], capture_output=True, text=True)
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,pgid=,stat="], capture_output=True, text=True, check=False
+    )
     for line in listing.stdout.splitlines():
         pid, parent, group, state = line.split()[:4]
         if not state.startswith("Z"):

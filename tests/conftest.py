@@ -17,11 +17,10 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from testbed.postgres import PostgresServer
 
-_slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("dev", max_examples=50, stateful_step_count=40, **_slow)
-settings.register_profile("ci", max_examples=200, stateful_step_count=50, print_blob=True, **_slow)
-settings.register_profile("nightly", max_examples=5_000, stateful_step_count=60, print_blob=True, **_slow)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+_slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+settings.register_profile("everyday", max_examples=40, stateful_step_count=25, **_slow)
+settings.register_profile("nightly", max_examples=5_000, stateful_step_count=60, **_slow)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
 
 pytest.register_assert_rewrite("tests.contract", "tests.races", "tests.oracle")
 

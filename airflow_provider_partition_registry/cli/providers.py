@@ -57,10 +57,8 @@ def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
 
 
 def _read_token() -> str:
-    if sys.stdin.isatty():
-        token = str(click.prompt("Access token", hide_input=True, err=True))
-    else:
-        token = sys.stdin.readline()
+    is_asked = sys.stdin.isatty()
+    token = str(click.prompt("Access token", hide_input=True, err=True)) if is_asked else sys.stdin.readline()
     if not token.strip():
         raise click.UsageError(NO_TOKEN)
     return token.strip()

@@ -208,7 +208,9 @@ class InvalidTokenError(AccessDeniedError):
     code = "invalid_token"
 
     def __init__(self) -> None:
-        super().__init__("The access token is not valid for any source. Ask the source's owner for the right one.")
+        super().__init__(
+            "The access token is not valid for any source. Ask the source's owner for the right one."
+        )
 
 
 class NoGrantError(AccessDeniedError):

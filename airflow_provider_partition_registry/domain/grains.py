@@ -40,7 +40,9 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
 
 def _zone(name: str) -> tzinfo:
     try:
-        if isinstance(name, str):  # pendulum reads None as this host's zone, and numbers as seconds east of UTC
+        if isinstance(
+            name, str
+        ):  # pendulum reads None as this host's zone, and numbers as seconds east of UTC
             return pendulum.timezone(name)
     except (pendulum.tz.exceptions.InvalidTimezone, ValueError):
         pass

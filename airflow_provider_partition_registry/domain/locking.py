@@ -57,7 +57,9 @@ def acquire(
         must not publish over the new one's data.
     :raises PartitionLockedError: somebody else holds this partition, or one that conflicts with it.
     """
-    conflicting = conflicts((partition, *neighbours), partition.provider_name, partition.interval, holder, exclusive)
+    conflicting = conflicts(
+        (partition, *neighbours), partition.provider_name, partition.interval, holder, exclusive
+    )
     for other in conflicting:
         if other.state is PartitionState.LOCKED:
             raise PartitionLockedError(_refusal(partition, other), other)
@@ -81,7 +83,10 @@ def acquire(
         changed_at=now,
     )
     taken_over = [other for other in conflicting if other is not partition]
-    return [Change(locked, EventType.LOCK, holder, details), *(_lose(other, lock, now) for other in taken_over)]
+    return [
+        Change(locked, EventType.LOCK, holder, details),
+        *(_lose(other, lock, now) for other in taken_over),
+    ]
 
 
 def conflicts(
@@ -158,7 +163,9 @@ def force_release(partition: Partition, to: PartitionState, reason: str, by: str
         raise PartitionStateError(f"There is no lock to release: {_standing(partition)}.", partition)
     to = PartitionState(to)
     released = replace(_finished(partition, to, _by(reason, by), now), lock=None)
-    return Change(released, EventType.FORCE_RELEASE, _lock_of(partition).holder, _who(reason, by, to=to.value))
+    return Change(
+        released, EventType.FORCE_RELEASE, _lock_of(partition).holder, _who(reason, by, to=to.value)
+    )
 
 
 def invalidate(partition: Partition, reason: str, by: str, *, now: datetime) -> Change:
@@ -167,7 +174,9 @@ def invalidate(partition: Partition, reason: str, by: str, *, now: datetime) -> 
     :raises PartitionStateError: the partition is not ready.
     """
     if partition.state is not PartitionState.READY:
-        raise PartitionStateError(f"Only published data can be invalidated: {_standing(partition)}.", partition)
+        raise PartitionStateError(
+            f"Only published data can be invalidated: {_standing(partition)}.", partition
+        )
     failed = replace(_finished(partition, PartitionState.FAILED, _by(reason, by), now), lock=None)
     return Change(failed, EventType.INVALIDATE, None, _who(reason, by))
 
@@ -223,7 +232,9 @@ def _lease_end(now: datetime, lease: timedelta) -> datetime:
 
 def _lock_of(partition: Partition) -> Lock:
     if partition.lock is None:
-        raise AssertionError(f"{partition} is locked by nobody")  # pragma: no cover - the store never builds one
+        raise AssertionError(
+            f"{partition} is locked by nobody"
+        )  # pragma: no cover - the store never builds one
     return partition.lock
 
 

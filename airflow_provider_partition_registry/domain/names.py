@@ -44,7 +44,9 @@ def check_text(what: str, text: str) -> str:
     if not text.strip():
         raise InvalidInputError(f"The {what} must not be empty.")
     if len(text) > MAX_TEXT_LENGTH:
-        raise InvalidInputError(f"The {what} has at most {MAX_TEXT_LENGTH} characters; this one has {len(text)}.")
+        raise InvalidInputError(
+            f"The {what} has at most {MAX_TEXT_LENGTH} characters; this one has {len(text)}."
+        )
     if "\x00" in text or not _is_encodable(text):
         raise InvalidInputError(f"The {what} holds characters that cannot be stored (NUL or broken Unicode).")
     return text

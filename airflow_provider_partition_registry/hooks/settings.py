@@ -83,11 +83,22 @@ def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
         )
     if host.startswith("sqlite:"):
         return host
-    given = urlsplit(host if "://" in host else f"postgresql://{host}")
+    given = _split(host if "://" in host else f"postgresql://{host}")
     path = given.path if given.path.strip("/") else f"/{connection.schema or ''}"
-    sslmode = urlencode({"sslmode": extra["sslmode"]}) if "sslmode" in extra else ""
+    is_missing = "sslmode" in extra and "sslmode=" not in given.query
+    sslmode = urlencode({"sslmode": extra["sslmode"]}) if is_missing else ""
     query = "&".join(part for part in (given.query, sslmode) if part)
     return urlunsplit((given.scheme, _authority(connection, given), path, query, ""))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"The registry's host or URL cannot be parsed ({error}); a URL looks like "
+            f"postgresql://db.example.com:5432/registry."
+        ) from None
 
 
 def _authority(connection: Connection, given: SplitResult) -> str:

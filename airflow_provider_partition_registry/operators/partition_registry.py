@@ -200,7 +200,10 @@ class PartitionLockOperator(_PartitionOperator):
             register=self.register,
         )
         self.log.info(
-            "Locked %s of source %s, generation %s.", partition.interval, self.source_name, partition.generation
+            "Locked %s of source %s, generation %s.",
+            partition.interval,
+            self.source_name,
+            partition.generation,
         )
         return _as_result(partition)
 
@@ -284,7 +287,7 @@ class PartitionUnlockOperator(_PartitionOperator):
         """The task that took the lock, as the DAG has it, or None if it was taken some other way."""
         if self.lock_task_id is not None:
             return self.dag.get_task(self.lock_task_id)
-        return nearest_upstream(self, lambda task: self._is_mine(task)) or nearest_upstream(self, _is_lock)
+        return nearest_upstream(self, self._is_mine) or nearest_upstream(self, _is_lock)
 
     def _is_mine(self, task: Any) -> bool:
         if isinstance(task, PartitionLockOperator):
@@ -312,7 +315,9 @@ def _require_lock(context: Context, lock_task: Any) -> None:
     if state == "skipped":
         raise AirflowSkipException(f"Nothing to publish: {lock_task.task_id} was skipped.")
     if state != "success":
-        raise AirflowFailException(f"Nothing to publish: {lock_task.task_id} did not take the lock ({state}).")
+        raise AirflowFailException(
+            f"Nothing to publish: {lock_task.task_id} did not take the lock ({state})."
+        )
 
 
 def _is_lock(task: Any) -> bool:

@@ -37,7 +37,9 @@ async def push_result(task_instance: Any, value: Any) -> None:
     )
 
 
-def states_of_tasks(context: Mapping[str, Any], task_ids: Collection[str]) -> dict[tuple[str, int], str | None]:
+def states_of_tasks(
+    context: Mapping[str, Any], task_ids: Collection[str]
+) -> dict[tuple[str, int], str | None]:
     """The states of tasks of the same run, by task id and map index (-1 for tasks that are not mapped)."""
     ti = context["ti"]
     if not IS_AIRFLOW_3:
@@ -47,8 +49,12 @@ def states_of_tasks(context: Mapping[str, Any], task_ids: Collection[str]) -> di
             if each.task_id in task_ids
         }
     states: dict[tuple[str, int], str | None] = {}
-    for task_id in task_ids:  # one by one: the answer joins task id and map index, which only so come apart again
-        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id]).get(ti.run_id, {})
+    for (
+        task_id
+    ) in task_ids:  # one by one: the answer joins task id and map index, which only so come apart again
+        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id]).get(
+            ti.run_id, {}
+        )
         for key, state in found.items():
             states[task_id, int(key.removeprefix(f"{task_id}_")) if key != task_id else -1] = state
     return states

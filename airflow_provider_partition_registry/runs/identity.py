@@ -14,7 +14,11 @@ from airflow_provider_partition_registry.domain.models import Holder
 
 
 def holder_of_task(
-    context: Mapping[str, Any], *, instance: str | None, task_id: str | None = None, map_index: int | None = None
+    context: Mapping[str, Any],
+    *,
+    instance: str | None,
+    task_id: str | None = None,
+    map_index: int | None = None,
 ) -> Holder:
     """The holder that a task is: ``instance/dag/run/task``, and ``/map index`` if it is mapped.
 
@@ -35,7 +39,8 @@ def holder_of_task(
         LOG_URL: str(getattr(ti, "log_url", "") or ""),
     }
     return Holder(
-        "/".join(quote(part, safe="@:+=,.~") for part in parts), {key: value for key, value in details.items() if value}
+        "/".join(quote(part, safe="@:+=,.~") for part in parts),
+        {key: value for key, value in details.items() if value},
     )
 
 

@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError, UnknownSourceError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    RegistryError,
+    UnknownSourceError,
+)
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, format_instant

@@ -17,7 +17,11 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    RegistryError,
+    StoreUnavailableError,
+)
 from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, format_instant, to_instant
 from airflow_provider_partition_registry.domain.models import Question
@@ -30,7 +34,10 @@ from airflow_provider_partition_registry.runs.waiting import (
     UpstreamFailedError,
     Wait,
 )
-from airflow_provider_partition_registry.triggers.partition_registry import TIMEOUT_MARGIN, PartitionReadinessTrigger
+from airflow_provider_partition_registry.triggers.partition_registry import (
+    TIMEOUT_MARGIN,
+    PartitionReadinessTrigger,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -131,7 +138,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         if (result := self._ask(wait)) is not None:
             return result
         give_up_after = timedelta(seconds=self.timeout)
-        self.defer(
+        return self.defer(
             trigger=PartitionReadinessTrigger(
                 partition_registry_conn_id=self.partition_registry_conn_id,
                 **self._resolved(wait),
@@ -207,7 +214,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
     def _needs_worker(self) -> bool:
         """Whether the parameters can be rendered on a worker only: a triggerer has neither results nor DAG files."""
         own_jinja = self.has_dag() and (self.dag.user_defined_macros or self.dag.user_defined_filters)
-        return bool(own_jinja) or any(_is_of_other_tasks(getattr(self, name)) for name in self.template_fields)
+        return bool(own_jinja) or any(
+            _is_of_other_tasks(getattr(self, name)) for name in self.template_fields
+        )
 
     def _resolved(self, wait: Wait) -> dict[str, Any]:
         """The wait as a trigger's arguments, with nothing left that only a run can tell."""

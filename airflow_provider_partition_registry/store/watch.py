@@ -119,7 +119,7 @@ class Watcher:
             reader = await _in_thread(threads, self._open_reader)
             threads.submit(_listen, reader, stop, asyncio.get_running_loop(), self._hear)
             await self._answer_waiters(reader, threads)
-        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
+        except Exception as error:
             waiters, self._waiters = self._waiters, set()
             for waiter in waiters:
                 waiter.news.put_nowait(error)

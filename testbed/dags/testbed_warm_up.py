@@ -7,9 +7,8 @@ import datetime
 try:
     from airflow.sdk import DAG, task
 except ImportError:  # 2.11
-    from airflow.decorators import task
-
     from airflow import DAG
+    from airflow.decorators import task
 
 with DAG("testbed_warm_up", schedule=None, start_date=datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)):
 

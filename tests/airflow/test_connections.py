@@ -42,6 +42,7 @@ def settings(**fields: Any) -> RegistrySettings:
         ({"host": "[::1]", "port": 5433, "schema": "registry"}, "postgresql://[::1]:5433/registry"),
         ({"host": "db", "login": "me", "schema": "registry"}, "postgresql://me@db/registry"),
         ({"host": "db", "login": "me", "password": "pw", "schema": "r"}, "postgresql://me:pw@db/r"),
+        ({"host": "postgresql://me@db/r", "login": "you", "password": "pw"}, "postgresql://me:pw@db/r"),
         ({"host": "db", "password": "pw", "schema": "r"}, "postgresql://db/r"),
         ({"host": "postgresql://db/registry"}, "postgresql://db/registry"),
         ({"host": "postgresql://db", "port": 5433, "schema": "registry"}, "postgresql://db:5433/registry"),
@@ -115,11 +116,6 @@ def test_an_impossible_host(host: str, connect: Connect) -> None:
     is_well, message = PartitionRegistryHook().test_connection()
     assert not is_well
     assert "postgresql://" in message
-
-
-@pytest.mark.parametrize(("url", "is_embedded"), [("sqlite:////r.db", True), ("postgresql://db/r", False)])
-def test_embedded_registries(url: str, is_embedded: bool) -> None:
-    assert settings(host=url).is_embedded is is_embedded
 
 
 def as_json(fields: dict[str, Any]) -> str:

@@ -18,7 +18,9 @@ PACKAGE = "airflow_provider_partition_registry"
 
 def run(*command: str | Path, cwd: Path = PROJECT) -> str:
     """What a command printed; its whole output if it failed."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
+    }
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -62,7 +64,10 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> Non
 def test_airflow_finds_the_provider_by_its_entry_point(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         entry_points = archive.read(f"{PACKAGE}-{__version__}.dist-info/entry_points.txt").decode()
-    assert f"[apache_airflow_provider]\nprovider_info = {PACKAGE}.get_provider_info:get_provider_info" in entry_points
+    assert (
+        f"[apache_airflow_provider]\nprovider_info = {PACKAGE}.get_provider_info:get_provider_info"
+        in entry_points
+    )
 
 
 def test_the_installed_command_keeps_a_registry(environment: Path, tmp_path: Path) -> None:

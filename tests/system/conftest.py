@@ -5,6 +5,7 @@ Whoever changes something in the registry uses a source or a day of their own.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +36,18 @@ PROVIDERS = {
 SETTINGS: dict[int, Mapping[str, str | None]] = {
     2: {"AIRFLOW__CORE__PARALLELISM": "4"},
     # What is tested must work with Airflow's own interval, not only with one that is kind to deferred tasks.
-    3: {"AIRFLOW__CORE__PARALLELISM": "4", "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": None},
+    3: {
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": None,
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task, on a machine with much to do
+    },
 }
+
+
+@pytest.fixture(autouse=True)
+def no_stack_traces_of_patient_tests() -> None:
+    """Waiting for minutes is what these tests do; their own time-outs say more than a dump of all threads."""
+    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")

@@ -42,19 +42,14 @@ class Demo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    parent = tmp_path_factory.mktemp("demo")
+def demo() -> Demo:
+    """One run, with its logs where those of every run are."""
     with subprocess.Popen(
-        [*DEMO, "--folder", str(parent)],
-        cwd=PROJECT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        DEMO, cwd=PROJECT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         output, _ = process.communicate(timeout=800)
-    (folder,) = parent.iterdir()
-    return Demo(process.returncode, output, folder)
+    (folder,) = re.findall(r"Logs: (\S+)$", output, re.MULTILINE)
+    return Demo(process.returncode, output, PROJECT / folder)
 
 
 def test_the_promise_is_kept(demo: Demo) -> None:
@@ -122,7 +117,7 @@ def test_logs_are_all_that_is_left(demo: Demo) -> None:
     left = {path.name for path in demo.folder.iterdir()}
     homes = {home: {path.name for path in home.iterdir()} for home in demo.folder.glob("airflow-*")}
 
-    assert f"Logs: {demo.folder}" in demo.output
+    assert f"Logs: .demo/{demo.folder.name}" in demo.output
     assert {"demo.log", "facts.json", "postgres.log"} <= left
     assert not any(name.startswith("registry.db") for name in left)
     assert list(homes.values()) == [{"logs"}, {"logs"}]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from airflow_provider_partition_registry.domain.errors import (
     SchemaMissingError,
     StoreUnavailableError,
 )
+from airflow_provider_partition_registry.store.sql.watchdog import Watchdog
 
 T = TypeVar("T")
 
@@ -48,6 +50,7 @@ class Database:
         self._timeout = timeout
         self._engine: Engine | None = None
         self._engine_process: int | None = None
+        self._watchdog: Watchdog | None = None
         self._guard = Lock()
 
     @property
@@ -60,7 +63,8 @@ class Database:
         """What to call it in a message: where it is, without credentials."""
         if self.is_sqlite:
             return f"sqlite:///{self.url.database}"
-        return f"postgresql://{self.url.host or ''}{f':{self.url.port}' if self.url.port else ''}/{self.url.database or ''}"
+        port = f":{self.url.port}" if self.url.port else ""
+        return f"postgresql://{self.url.host or ''}{port}/{self.url.database or ''}"
 
     @property
     def engine(self) -> Engine:
@@ -68,6 +72,7 @@ class Database:
         with self._guard:
             if self._engine is None or self._engine_process != os.getpid():
                 self._engine = self._create_engine()
+                self._watchdog = None if self.is_sqlite else Watchdog(self._timeout, self.name)
                 self._engine_process = os.getpid()
             return self._engine
 
@@ -75,13 +80,24 @@ class Database:
         """Run ``work``, which must send one statement only, outside a transaction."""
         return self._attempt(lambda: self._run_reading(work))
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in one transaction. It may be run again when nothing of it was committed."""
-        return self._attempt(lambda: self._run_writing(work))
+    def write(self, work: Callable[[Connection], T], *, is_patient: bool = False) -> T:
+        """Run ``work`` in one transaction. It may be run again when nothing of it was committed.
+
+        :param is_patient: let it take longer than the time-out, for an administrator's work.
+        """
+        return self._attempt(lambda: self._run_writing(work, is_patient))
 
     def snapshot(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which only reads, on one snapshot, for as long as it takes; no writer waits for it."""
         return self._attempt(lambda: self._run_in_snapshot(work))
+
+    def watch(self, connection: Any) -> AbstractContextManager[None]:
+        """Give up what runs inside after the time-out, also when the server hangs.
+
+        :param connection: the driver's.
+        :raises StoreUnavailableError: it took longer.
+        """
+        return nullcontext() if self._watchdog is None else self._watchdog.watch(connection)
 
     def close(self) -> None:
         """Close all connections of this process; they are opened again when needed."""
@@ -91,7 +107,7 @@ class Database:
             self._engine = None
 
     def _run_reading(self, work: Callable[[Connection], T]) -> T:
-        with self.engine.connect() as connection:
+        with self.engine.connect() as connection, self.watch(connection.connection.dbapi_connection):
             return work(connection)
 
     def _run_in_snapshot(self, work: Callable[[Connection], T]) -> T:
@@ -108,8 +124,11 @@ class Database:
             finally:
                 _roll_back(connection)
 
-    def _run_writing(self, work: Callable[[Connection], T]) -> T:
-        with self.engine.connect() as connection:
+    def _run_writing(self, work: Callable[[Connection], T], is_patient: bool) -> T:
+        with (
+            self.engine.connect() as connection,
+            nullcontext() if is_patient else self.watch(connection.connection.dbapi_connection),
+        ):
             connection.exec_driver_sql(self._begin)
             try:
                 result = work(connection)

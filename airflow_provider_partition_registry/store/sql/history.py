@@ -27,7 +27,9 @@ WAKING_EVENTS = frozenset(
     {EventType.UNLOCK, EventType.FAIL, EventType.FORCE_RELEASE, EventType.INVALIDATE, EventType.WITHDRAW}
 )
 
-_values = {column.name: bindparam(column.name, type_=column.type) for column in event.c if column.name != "position"}
+_values = {
+    column.name: bindparam(column.name, type_=column.type) for column in event.c if column.name != "position"
+}
 _advance = update(history).values(last_position=history.c.last_position + 1)
 _next = _advance.returning(history.c.last_position).cte("next")
 _insert_next = insert(event).from_select(

@@ -6,7 +6,6 @@ import selectors
 from typing import Any
 
 import psycopg2
-from psycopg2 import extensions
 from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
@@ -29,8 +28,7 @@ class PostgresListener(Listener):
             self._connection: Any = database.engine.raw_connection()
             self._connection.detach()
             driver: Any = self._connection.dbapi_connection
-            driver.set_isolation_level(extensions.ISOLATION_LEVEL_AUTOCOMMIT)
-            with driver.cursor() as cursor:
+            with database.watch(driver), driver.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
             self._selector = selectors.DefaultSelector()
             self._selector.register(driver, selectors.EVENT_READ)
@@ -53,4 +51,6 @@ class PostgresListener(Listener):
         self._connection.close()
 
     def _lost(self, error: Exception) -> StoreUnavailableError:
-        return StoreUnavailableError(f"Cannot listen to {self._database.name}: {' '.join(str(error).split())}")
+        return StoreUnavailableError(
+            f"Cannot listen to {self._database.name}: {' '.join(str(error).split())}"
+        )

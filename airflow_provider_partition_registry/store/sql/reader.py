@@ -253,7 +253,7 @@ class SqlRegistryReader(RegistryReader):
 
 
 def _partitions(source_id: int, interval: Interval | None, after: int | None, limit: int) -> Select:
-    """Partitions by start; those that overlap an interval are the ones that reach into it and those that begin there."""
+    """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
     columns = [*PARTITION_COLUMNS, partition.c.provider_id]
     place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
     mine = partition.c.source_id == source_id

@@ -6,7 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Event, EventType, Holder, Lock, Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import (
+    Event,
+    EventType,
+    Holder,
+    Lock,
+    Partition,
+    PartitionState,
+)
 from airflow_provider_partition_registry.store.sql.tables import partition
 
 PARTITION_COLUMNS = [

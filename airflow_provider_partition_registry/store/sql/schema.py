@@ -60,7 +60,7 @@ def upgrade(database: Database) -> str:
     :return: the revision it is at now.
     :raises SchemaNewerError: a newer version's schema.
     """
-    database.write(lambda connection: _upgrade(connection, database))
+    database.write(lambda connection: _upgrade(connection, database), is_patient=True)
     return HEAD
 
 

@@ -16,8 +16,15 @@ from airflow_provider_partition_registry.domain.errors import SchemaMissingError
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.tables import source
-from airflow_provider_partition_registry.store.sql.verification.checks import CHECKS, check_history, find_dangling_references
-from airflow_provider_partition_registry.store.sql.verification.discrepancies import Discrepancy, DiscrepancyKind
+from airflow_provider_partition_registry.store.sql.verification.checks import (
+    CHECKS,
+    check_history,
+    find_dangling_references,
+)
+from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
+    Discrepancy,
+    DiscrepancyKind,
+)
 from airflow_provider_partition_registry.store.sql.verification.recomputation import compare_ready_intervals
 from airflow_provider_partition_registry.store.sql.verification.repairs import repair_history, repair_source
 
@@ -43,9 +50,9 @@ def repair(database: Database) -> list[Discrepancy]:
     """
     wrong = [each for each in verify(database) if each.is_repairable]
     for source_name in sorted({each.source_name for each in wrong if each.source_name is not None}):
-        database.write(partial(repair_source, source_name=source_name))
+        database.write(partial(repair_source, source_name=source_name), is_patient=True)
     if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
-        database.write(repair_history)
+        database.write(repair_history, is_patient=True)
     return wrong
 
 

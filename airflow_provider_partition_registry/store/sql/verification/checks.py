@@ -68,9 +68,7 @@ CLASS_OF_LENGTH = case(
     else_=LARGEST_LENGTH_CLASS,
 )
 _used_classes = (
-    select(partition.c.source_id, CLASS_OF_LENGTH.label("length_class"))
-    .where(is_sound(partition))
-    .distinct()
+    select(partition.c.source_id, CLASS_OF_LENGTH.label("length_class")).where(is_sound(partition)).distinct()
 )
 
 

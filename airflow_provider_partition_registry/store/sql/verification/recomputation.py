@@ -9,7 +9,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, and_, bindparam, case, func, literal, or_, select, true, type_coerce, union_all
+from sqlalchemy import (
+    BigInteger,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
@@ -141,6 +153,8 @@ def compare_ready_intervals(connection: Connection, source_id: int, source_name:
     for value, (kind, what) in _MISMATCH_KINDS.items():
         of_kind = [row for row in rows if row.value == value]
         if of_kind:
-            examples = [f"[{show_instant(row.interval_start)}, {show_instant(row.interval_end)})" for row in of_kind]
+            examples = [
+                f"[{show_instant(row.interval_start)}, {show_instant(row.interval_end)})" for row in of_kind
+            ]
             found.append(discrepancy(kind, source_name, what, of_kind[0].total, examples))
     return found

@@ -6,7 +6,14 @@ from sqlalchemy import delete, func, insert, literal, select, text, update
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.store.sql.claim import lock_source
-from airflow_provider_partition_registry.store.sql.tables import event, history, length_class, longest_of, partition, ready_interval
+from airflow_provider_partition_registry.store.sql.tables import (
+    event,
+    history,
+    length_class,
+    longest_of,
+    partition,
+    ready_interval,
+)
 from airflow_provider_partition_registry.store.sql.verification.checks import CLASS_OF_LENGTH
 from airflow_provider_partition_registry.store.sql.verification.recomputation import EXPECTED, is_sound
 

@@ -143,6 +143,4 @@ def _create_history() -> None:
 
 
 def _foreign_key(table: str, to: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        [f"{to}_id"], [f"{PREFIX}{to}.id"], name=f"fk_{PREFIX}{table}_{to}_id"
-    )
+    return sa.ForeignKeyConstraint([f"{to}_id"], [f"{PREFIX}{to}.id"], name=f"fk_{PREFIX}{table}_{to}_id")
