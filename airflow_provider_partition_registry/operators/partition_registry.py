@@ -25,7 +25,7 @@ from airflow_provider_partition_registry.domain.intervals import Instant, Interv
 from airflow_provider_partition_registry.domain.models import Holder, Partition
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runs.identity import holder_of_task
+from airflow_provider_partition_registry.runs.identity import default_instance, holder_of_task, is_ambiguous
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.runs.work import nearest_upstream, reason_not_to_publish, state_of
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
@@ -171,6 +171,14 @@ class PartitionLockOperator(_PartitionOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Take the lock, or wait for it."""
+        instance = self.hook.settings.instance or default_instance()
+        if is_ambiguous(instance):
+            self.log.warning(
+                "This Airflow's locks carry the name %r, which another Airflow may have as well: runs of the same DAG "
+                "there would take these locks for their own. Set Instance in the connection %r.",
+                instance,
+                self.partition_registry_conn_id,
+            )
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
     def try_again(self, context: Context, event: Any) -> dict[str, Any]:

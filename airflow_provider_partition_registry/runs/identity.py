@@ -44,6 +44,12 @@ def holder_of_task(
     )
 
 
+def is_ambiguous(instance: str) -> bool:
+    """Whether several Airflows may well be called so: their tasks could then take each other's locks for their own."""
+    host = instance.rpartition(":")[0] or instance
+    return host in ("airflow", "localhost", "127.0.0.1", "0.0.0.0", "[::1]")  # noqa: S104 - a name, nothing is bound
+
+
 def default_instance() -> str:
     """What this Airflow is called unless its connection says otherwise: host and port of its web address."""
     for section in ("api", "webserver"):  # Airflow 3, Airflow 2
