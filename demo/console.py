@@ -16,6 +16,7 @@ BOLD, DIM, RED, GREEN = "1", "2", "31", "32"
 WIDTH = 110
 WIDTH_OF_NAMES = 12
 MARGIN = 26  # of what is said, behind time and name
+UNBROKEN = {"break_long_words": False, "break_on_hyphens": False}
 SECONDS_BETWEEN_STATUS_LINES = 15.0  # where there is no terminal to rewrite one line on
 
 
@@ -55,7 +56,7 @@ class Console:
         for line in text.splitlines():
             indent = f"{line[: len(line) - len(line.lstrip())]}  "
             width = WIDTH - MARGIN
-            for part in textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False):
+            for part in textwrap.wrap(line, width, subsequent_indent=indent, **UNBROKEN):
                 self.line(f"{' ' * MARGIN}| {part}")
 
     def heading(self, title: str, text: str = "") -> None:
