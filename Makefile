@@ -54,9 +54,10 @@ $(UV):
 	$(PYTHON) -m venv $(VENVS)/tools
 	$(VENVS)/tools/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 
-# The package itself runs from this folder here, without its dependency Airflow.
+# The package is installed here without its dependency Airflow.
 $(CORE)/.ready: uv.lock pyproject.toml | $(UV)
 	UV_PROJECT_ENVIRONMENT=$(CORE) $(UV) sync --quiet --frozen --python $(PYTHON) --only-group core --only-group test
+	$(UV) pip install --quiet --python $(CORE)/bin/python --no-deps --editable .
 	@touch $@
 
 $(AIRFLOW_2)/.ready: uv.lock pyproject.toml | $(UV)

@@ -16,7 +16,6 @@ BOLD, DIM, RED, GREEN = "1", "2", "31", "32"
 WIDTH = 110
 WIDTH_OF_NAMES = 12
 MARGIN = 26  # of what is said, behind time and name
-UNBROKEN = {"break_long_words": False, "break_on_hyphens": False}
 SECONDS_BETWEEN_STATUS_LINES = 15.0  # where there is no terminal to rewrite one line on
 
 
@@ -53,10 +52,10 @@ class Console:
 
     def quote(self, text: str) -> None:
         """Print what somebody else wrote, below the line that says who; long lines are broken at spaces."""
+        wrapper = textwrap.TextWrapper(WIDTH - MARGIN, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines():
-            indent = f"{line[: len(line) - len(line.lstrip())]}  "
-            width = WIDTH - MARGIN
-            for part in textwrap.wrap(line, width, subsequent_indent=indent, **UNBROKEN):
+            wrapper.subsequent_indent = f"{line[: len(line) - len(line.lstrip())]}  "
+            for part in wrapper.wrap(line):
                 self.line(f"{' ' * MARGIN}| {part}")
 
     def heading(self, title: str, text: str = "") -> None:
