@@ -20,7 +20,7 @@ from tests.conftest import TEMPLATE
 from tests.contract.homes import MIDNIGHT, hours
 
 LARGE = {"partition_registry_partition", "partition_registry_ready_interval", "partition_registry_event"}
-ALIASES = {"blocker", "published", "earlier"}
+ALIASES = {"earlier"}
 """Other names of large tables in our statements."""
 
 HOURS = {"sqlite": 50_000, "postgresql": 200_000}
@@ -166,7 +166,7 @@ def record(registry: Registry, call: Callable[[], Any]) -> list[tuple[str, Any]]
     def note(
         _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
     ) -> None:
-        if statement.split(maxsplit=1)[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE"):
+        if statement.split(maxsplit=1)[0] in ("SELECT", "WITH", "EXECUTE", "INSERT", "UPDATE", "DELETE"):
             sent.append((statement, parameters[0] if many else parameters))
 
     engine = registry.store.database.engine
@@ -193,7 +193,7 @@ def _visits_of_sqlite(registry: Registry, statement: str, parameters: Any) -> tu
 
 
 def _visits_of_postgres(registry: Registry, statement: str, parameters: Any) -> tuple[set[str], int]:
-    reads = statement.startswith(("SELECT", "WITH question"))
+    reads = statement.startswith(("SELECT", "WITH question", "WITH claim", "EXECUTE"))
     prefix = "EXPLAIN (ANALYZE, FORMAT JSON) " if reads else "EXPLAIN (FORMAT JSON) "
     ((plan,),) = explain(registry, prefix, statement, parameters)
     nodes = list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))

@@ -25,6 +25,7 @@ from airflow_provider_partition_registry.domain.errors import (
     SchemaMissingError,
     StoreUnavailableError,
 )
+from airflow_provider_partition_registry.store.sql.values import PREPARED_IS_LOST
 from airflow_provider_partition_registry.store.sql.watchdog import Watchdog
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ T = TypeVar("T")
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 5
 # PostgreSQL: serialization failure, deadlock. The transaction is undone; doing it again is what they ask for.
-RETRYABLE_SQLSTATES = {"40001", "40P01"}
+RETRYABLE_SQLSTATES = {"40001", "40P01"} | PREPARED_IS_LOST
 UNDEFINED_TABLE = "42P01"
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import Insert, Update
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.intervals import Interval
@@ -27,20 +29,32 @@ WAKING_EVENTS = frozenset(
     {EventType.UNLOCK, EventType.FAIL, EventType.FORCE_RELEASE, EventType.INVALIDATE, EventType.WITHDRAW}
 )
 
+# Named apart from the parameters of a change that travels with the event.
 _values = {
-    column.name: bindparam(column.name, type_=column.type) for column in event.c if column.name != "position"
+    column.name: bindparam(f"event_{column.name}", type_=column.type)
+    for column in event.c
+    if column.name != "position"
 }
 _advance = update(history).values(last_position=history.c.last_position + 1)
-_next = _advance.returning(history.c.last_position).cte("next")
-_insert_next = insert(event).from_select(
-    ["position", *_values], select(_next.c.last_position, *_values.values())
-)
 _insert_last = insert(event).from_select(
     ["position", *_values], select(history.c.last_position, *_values.values())
 )
-_insert_and_wake = _insert_next.returning(
-    event.c.position, func.pg_notify(CHANNEL, bindparam("source_name")).label("notified")
-)
+
+
+@cache
+def _insert_next(change: Update | None, wakes: bool) -> Insert:
+    """On PostgreSQL: make the change, count, and add the event, all in one round trip."""
+    position = _advance.returning(history.c.last_position).cte("next")
+    statement = insert(event).from_select(
+        ["position", *_values], select(position.c.last_position, *_values.values())
+    )
+    if change is not None:
+        statement = statement.add_cte(change.cte("change"))
+    if wakes:
+        return statement.returning(
+            event.c.position, func.pg_notify(CHANNEL, bindparam("source_name")).label("notified")
+        )
+    return statement
 
 
 def write_event(
@@ -55,9 +69,14 @@ def write_event(
     holder: str | None = None,
     generation: int | None = None,
     details: Mapping[str, str] | None = None,
+    change: tuple[Update, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Add one line to the history, and wake who may wait for it. Call it last in a transaction."""
-    values: dict[str, Any] = {
+    """Add one line to the history, and wake who may wait for it. Call it last in a transaction.
+
+    :param change: a statement with its parameters that is to be executed just before, in the same round trip.
+    """
+    statement, parameters = change or (None, {})
+    line = {
         "type": event_type.value,
         "at": at,
         "source_id": source_id,
@@ -68,13 +87,16 @@ def write_event(
         "generation": generation,
         "details": dict(details or {}),
     }
+    values = {f"event_{name}": value for name, value in line.items()}
     if connection.dialect.name == "sqlite":
+        if statement is not None:
+            connection.execute(statement, parameters)
         connection.execute(_advance)
         result = connection.execute(_insert_last, values)
-    elif event_type in WAKING_EVENTS:
-        result = connection.execute(_insert_and_wake, {**values, "source_name": source_name})
     else:
-        result = connection.execute(_insert_next, values)
+        wakes = event_type in WAKING_EVENTS
+        addressee = {"source_name": source_name} if wakes else {}
+        result = connection.execute(_insert_next(statement, wakes), {**parameters, **values, **addressee})
     if result.rowcount != 1:
         raise RegistryError(
             "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "

@@ -37,7 +37,12 @@ from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener
 from airflow_provider_partition_registry.store.sql.questions import NumberedQuestion
-from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS, to_event, to_partition
+from airflow_provider_partition_registry.store.sql.rows import (
+    PARTITION_COLUMNS,
+    to_event,
+    to_intervals,
+    to_partition,
+)
 from airflow_provider_partition_registry.store.sql.statements import ARE_READY, EXPLAIN, EXPLAIN_FRESHNESS
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
@@ -104,11 +109,11 @@ class SqlRegistryReader(RegistryReader):
         return assess(
             asked,
             as_of=about.as_of,
-            published=_intervals(rows["published"]),
+            published=to_intervals(rows["published"]),
             blockers=[
                 to_partition(row, asked.source_name, row.provider_name, now) for row in rows["blocker"]
             ],
-            fresh=_intervals(rows["fresh"]),
+            fresh=to_intervals(rows["fresh"]),
         )
 
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
@@ -289,10 +294,6 @@ def _partitions(source_id: int, interval: Interval | None, after: int | None, li
 
 def _to_source(row: Any) -> Source:
     return Source(name=row.name, owner=row.owner, registered_at=row.registered_at, id=row.id)
-
-
-def _intervals(rows: list[Any]) -> list[Interval]:
-    return [Interval(row.interval_start, row.interval_end) for row in rows]
 
 
 def _checked(limit: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,12 @@ PARTITION_COLUMNS = [
     column for column in partition.c if column.name not in ("source_id", "provider_id", "length_class")
 ]
 """What :func:`to_partition` reads of the table itself."""
+
+CHANGING_COLUMNS = (
+    *("state", "generation", "changed_at", "published_at", "reason"),
+    *("holder", "holder_details", "locked_at", "expires_at", "exclusive"),
+)
+"""What :func:`from_partition` writes: the columns that change with a partition's state."""
 
 
 def to_partition(row: Any, source_name: str, provider_name: str, now: datetime) -> Partition:
@@ -44,6 +51,11 @@ def to_partition(row: Any, source_name: str, provider_name: str, now: datetime) 
         published_at=row.published_at,
         id=row.id,
     )
+
+
+def to_intervals(rows: Iterable[Any]) -> list[Interval]:
+    """The intervals of rows of whatever kind."""
+    return [Interval(row.interval_start, row.interval_end) for row in rows]
 
 
 def from_partition(value: Partition) -> dict[str, Any]:

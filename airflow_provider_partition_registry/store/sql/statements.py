@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import and_, case, cast, false, func, literal, null, select, union_all
+from sqlalchemy import (
+    Integer,
+    Text,
+    and_,
+    case,
+    cast,
+    column,
+    false,
+    func,
+    literal,
+    null,
+    select,
+    table,
+    union_all,
+)
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from airflow_provider_partition_registry.domain.models import PartitionState
@@ -13,12 +27,15 @@ from airflow_provider_partition_registry.store.sql.questions import QuestionStat
 from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
+    grant,
     length_class,
     partition,
     provider,
     ready_interval,
     source,
 )
+from airflow_provider_partition_registry.store.sql.types import UtcInstant
+from airflow_provider_partition_registry.store.sql.values import ValuesStatement
 
 STORED_BLOCKING_STATES = (PartitionState.LOCKED.value, PartitionState.FAILED.value)
 """The blocking states as they are stored: an expired lock is stored as locked."""
@@ -132,8 +149,6 @@ ARE_READY = QuestionStatement(
 """The hot one: R1 by one probe of the ready intervals. Questions about unknown sources get no row."""
 
 
-_DETAILS = [column for column in PARTITION_COLUMNS if column.name not in ("interval_start", "interval_end")]
-
 _asked = _materialized(
     select(
         question.c.n,
@@ -156,25 +171,29 @@ _blocker = _materialized(
 )
 
 
-def _row(kind: str, rows: FromClause, **known: Column) -> list[Column]:
-    """A row of the explanation; of the columns for blockers those that are not known are NULL."""
-    padded = {
-        "as_of": event.c.position,
-        "now": DatabaseNow(),
-        "provider_name": provider.c.name,
-        **{each.name: each for each in _DETAILS},
-    }
+_COMMON = {
+    "now": DatabaseNow(),
+    "provider_name": provider.c.name,
+    **{each.name: each for each in PARTITION_COLUMNS},
+}
+_OF_EXPLANATION = {"n": question.c.n, "as_of": event.c.position, **_COMMON}
+
+
+def _row(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) -> list[Column]:
+    """A row of a union of different kinds of rows; the columns that are not known are NULL."""
     return [
-        rows.c.n.label("n"),
         literal(kind).label("kind"),
-        rows.c.interval_start.label("interval_start"),
-        rows.c.interval_end.label("interval_end"),
-        *[known.get(name, cast(null(), each.type)).label(name) for name, each in padded.items()],
+        *[known.get(name, cast(null(), each.type)).label(name) for name, each in columns.items()],
     ]
 
 
+def _explanation(kind: str, rows: FromClause, **known: Column) -> list[Column]:
+    interval = {name: rows.c[name] for name in ("n", "interval_start", "interval_end")}
+    return _row(kind, _OF_EXPLANATION, interval | known)
+
+
 def _asked_rows() -> Select:
-    return select(*_row("asked", _asked, as_of=_as_of(_asked.c.source_id), now=DatabaseNow()))
+    return select(*_explanation("asked", _asked, as_of=_as_of(_asked.c.source_id), now=DatabaseNow()))
 
 
 def _ready_rows() -> Select:
@@ -183,12 +202,12 @@ def _ready_rows() -> Select:
         .select_from(_asked.join(ready_interval, _ready_intervals_of(_asked)))
         .subquery()
     )
-    return select(*_row("published", ready))
+    return select(*_explanation("published", ready))
 
 
 def _blocker_rows() -> Select:
-    details = {each.name: _blocker.c[each.name] for each in _DETAILS}
-    return select(*_row("blocker", _blocker, provider_name=provider.c.name, **details)).select_from(
+    details = {each.name: _blocker.c[each.name] for each in PARTITION_COLUMNS}
+    return select(*_explanation("blocker", _blocker, provider_name=provider.c.name, **details)).select_from(
         _blocker.join(provider, provider.c.id == _blocker.c.provider_id)
     )
 
@@ -218,13 +237,13 @@ def _published_under_blockers() -> Select:
         later_start.label("interval_start"),
         earlier_end.label("interval_end"),
     ).subquery("blocked")
-    return select(*_row("published", _published_rows(_reach(blocked, "reach_of_blocker"))))
+    return select(*_explanation("published", _published_rows(_reach(blocked, "reach_of_blocker"))))
 
 
 def _fresh_rows() -> Select:
     """What was published at or after ``published_after`` (R8)."""
     is_fresh = partition.c.published_at >= _reach_of_question.c.published_after
-    return select(*_row("fresh", _published_rows(_reach_of_question, is_fresh)))
+    return select(*_explanation("fresh", _published_rows(_reach_of_question, is_fresh)))
 
 
 _EXPLANATION = (_asked_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
@@ -237,10 +256,70 @@ EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))
 """The same for questions with ``published_after``: further rows of the kind fresh."""
 
 
-SURROUNDINGS = QuestionStatement(union_all(_ready_rows(), _blocker_rows()))
-"""What a writer needs to know of its interval: the ready intervals that touch it, and the blockers in it."""
-
-CONTENTS = QuestionStatement(
-    union_all(select(*_row("published", _published_rows(_reach_of_question))), _blocker_rows())
+claim = table(
+    "claim",
+    column("source_id", source.c.id.type),
+    column("provider_name", Text),
+    column("interval_start", UtcInstant),
+    column("interval_end", UtcInstant),
 )
-"""What the ready intervals in an interval follow from: the union of its ready partitions, and its blockers."""
+"""What a writer lays claim to: a partition, whether or not it is registered."""
+
+_OF_CLAIM = {"provider_id": provider.c.id, "granted": grant.c.source_id, **_COMMON}
+
+
+def _own_rows() -> Select:
+    granted = and_(grant.c.source_id == claim.c.source_id, grant.c.provider_id == provider.c.id)
+    registered = and_(
+        partition.c.source_id == claim.c.source_id,
+        partition.c.interval_start == claim.c.interval_start,
+        partition.c.interval_end == claim.c.interval_end,
+        partition.c.provider_id == provider.c.id,
+    )
+    known = _OF_CLAIM | {name: partition.c[name] for name in ("interval_start", "interval_end")}
+    return select(*_row("own", _OF_CLAIM, known)).select_from(
+        claim.join(provider, provider.c.name == claim.c.provider_name)
+        .outerjoin(grant, granted)
+        .outerjoin(partition, registered)
+    )
+
+
+def _rows_of_ready_intervals() -> Select:
+    known = {name: ready_interval.c[name] for name in ("interval_start", "interval_end")}
+    return select(*_row("ready", _OF_CLAIM, known)).select_from(
+        claim.join(ready_interval, _ready_intervals_of(claim))
+    )
+
+
+def _neighbour_rows() -> Select:
+    reach = _reach(claim, "reach")
+    known = {name: each for name, each in _OF_CLAIM.items() if name not in ("granted", "now")}
+    return select(*_row("neighbour", _OF_CLAIM, known)).select_from(
+        reach.join(partition, _in_reach(reach, STORED_BLOCKING_STATES)).join(
+            provider, provider.c.id == partition.c.provider_id
+        )
+    )
+
+
+LOOK_AROUND = ValuesStatement(claim, union_all(_own_rows(), _rows_of_ready_intervals(), _neighbour_rows()))
+"""Everything that a writer needs to know before it changes a partition, as rows of three kinds: own (the provider, its
+grant, and the partition if it is registered; no row for an unknown provider), ready (the ready intervals that touch
+it), and neighbour (the partitions that overlap it and are locked or failed, itself among them)."""
+
+
+withdrawn = table(
+    "withdrawn",
+    column("n", Integer),
+    column("source_id", source.c.id.type),
+    column("interval_start", UtcInstant),
+    column("interval_end", UtcInstant),
+    column("partition_id", partition.c.id.type),
+)
+"""A partition that neither covers nor blocks any more."""
+
+_reach_of_withdrawn = _reach(withdrawn, "reach")
+PUBLISHED_BY_OTHERS = ValuesStatement(
+    withdrawn,
+    select(_published_rows(_reach_of_withdrawn, partition.c.id != _reach_of_withdrawn.c.partition_id)),
+)
+"""The union of the other ready partitions that overlap it, which is what it leaves behind."""

@@ -1,0 +1,92 @@
+"""Statements that a PostgreSQL connection has prepared, and what happens when the server no longer knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
+from airflow_provider_partition_registry.store.sql.values import PREPARE_AFTER
+from tests.contract.homes import hours
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[SqlRegistryStore]:
+    """A registry with one connection, in which ``[0, 1)`` of ``s`` is ready and ``[1, 2)`` is registered."""
+    with open_sql_store(postgres_url, pool_size=1, timeout=30) as opened:
+        opened.register_provider("p", opened.register_source("s", "ann").access_token)
+        opened.register_partition("s", "p", hours(0, 1))
+        opened.unlock("s", "p", hours(0, 1))
+        opened.register_partition("s", "p", hours(1, 2))
+        yield opened
+
+
+@pytest.fixture
+def sent(store: SqlRegistryStore) -> list[str]:
+    """The first words of all statements from here on."""
+    words: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        words.append(statement.split(maxsplit=1)[0])
+
+    event.listen(store.database.engine, "before_cursor_execute", note)
+    return words
+
+
+def forget(store: SqlRegistryStore) -> None:
+    """As when a pooler hands the client another connection of the server."""
+    store.database.read(lambda connection: connection.exec_driver_sql("DEALLOCATE ALL"))
+
+
+def answers(store: SqlRegistryStore) -> tuple[bool, bool]:
+    return (
+        store.check_readiness("s", hours(0, 1)).is_ready,
+        store.check_readiness("s", hours(0, 2)).is_ready,
+    )
+
+
+def test_what_is_asked_often_is_prepared_once(store: SqlRegistryStore, sent: list[str]) -> None:
+    for _ in range(PREPARE_AFTER + 3):
+        assert answers(store) == (True, False)
+    assert sent.count("PREPARE") == 2  # the probe and the explanation
+    assert sent.count("EXECUTE") > 4
+
+
+def test_who_asks_once_prepares_nothing(store: SqlRegistryStore, sent: list[str]) -> None:
+    assert answers(store) == (True, False)
+    assert not {"PREPARE", "EXECUTE"} & set(sent)
+
+
+def test_reading_goes_on_when_the_server_has_forgotten(store: SqlRegistryStore, sent: list[str]) -> None:
+    for _ in range(PREPARE_AFTER + 1):
+        answers(store)
+    forget(store)
+    assert answers(store) == (True, False)
+    sent.clear()
+    for _ in range(PREPARE_AFTER + 3):
+        assert answers(store) == (True, False)
+    assert not {"PREPARE", "EXECUTE"} & set(sent)  # this connection no longer relies on it
+
+
+def test_writing_goes_on_when_the_server_has_forgotten(store: SqlRegistryStore) -> None:
+    for _ in range(PREPARE_AFTER + 1):
+        store.lock("s", "p", hours(1, 2))
+    forget(store)
+    generation = store.lock("s", "p", hours(1, 2)).generation
+    assert generation == PREPARE_AFTER + 2  # granted once, though tried twice
+    store.unlock("s", "p", hours(1, 2), generation=generation)
+    assert store.check_readiness("s", hours(0, 2)).is_ready
+
+
+def test_a_statement_that_somebody_else_prepared_on_this_connection(store: SqlRegistryStore) -> None:
+    for _ in range(PREPARE_AFTER + 1):
+        answers(store)
+    with store.database.engine.connect() as connection:
+        connection.info.clear()  # as if it were another client's, behind a pooler
+    for _ in range(PREPARE_AFTER + 3):
+        assert answers(store) == (True, False)
