@@ -28,7 +28,8 @@ KEPT, BROKEN, COULD_NOT_PLAY, INTERRUPTED = 0, 1, 2, 130
 def main() -> int:
     """Run the demo; the exit code."""
     options = parse_options()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the former
+        signal.signal(number, _interrupt)
     folder = new_folder(options.folder)
     console = Console(folder / "demo.log")
     beginning = time.monotonic()
