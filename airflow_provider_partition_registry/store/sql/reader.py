@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import exists, literal, select, tuple_, union_all
+from sqlalchemy import BigInteger, exists, literal, select, tuple_, union_all
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 
@@ -36,6 +36,7 @@ from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener
+from airflow_provider_partition_registry.store.sql.overlaps import overlapping, reach
 from airflow_provider_partition_registry.store.sql.questions import NumberedQuestion
 from airflow_provider_partition_registry.store.sql.rows import (
     PARTITION_COLUMNS,
@@ -47,7 +48,6 @@ from airflow_provider_partition_registry.store.sql.statements import ARE_READY, 
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
     grant,
-    length_class,
     partition,
     provider,
     source,
@@ -58,6 +58,7 @@ T = TypeVar("T")
 Clock = Callable[[], datetime]
 
 LARGEST_PAGE = 10_000
+ALL_STATES = tuple(state.value for state in PartitionState)
 
 
 class SqlRegistryReader(RegistryReader):
@@ -267,17 +268,15 @@ def _partitions(source_id: int, interval: Interval | None, after: int | None, li
     if interval is None:
         parts = [select(*columns).where(mine)]
     else:
+        asked = select(
+            literal(source_id, BigInteger()).label("source_id"),
+            literal(interval.start, UtcInstant()).label("interval_start"),
+            literal(interval.end, UtcInstant()).label("interval_end"),
+        ).cte("asked")
         reach_in = (
             select(*columns)
-            .select_from(partition.join(length_class, length_class.c.source_id == partition.c.source_id))
-            .where(
-                mine,
-                partition.c.state.in_([state.value for state in PartitionState]),
-                partition.c.length_class == length_class.c.length_class,
-                partition.c.interval_start > literal(interval.start, UtcInstant()) - length_class.c.longest,
-                partition.c.interval_start < interval.start,
-                partition.c.interval_end > interval.start,
-            )
+            .select_from(overlapping(reach(asked, "reach"), ALL_STATES))
+            .where(mine, partition.c.interval_start < interval.start)
         )
         begin_there = select(*columns).where(
             mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end

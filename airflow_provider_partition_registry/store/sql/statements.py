@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import (
     Integer,
@@ -21,14 +21,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from airflow_provider_partition_registry.domain.models import PartitionState
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.overlaps import (
+    READY_STATES,
+    STORED_BLOCKING_STATES,
+    materialized,
+    merged,
+    overlapping,
+    reach,
+    ready_intervals_of,
+)
 from airflow_provider_partition_registry.store.sql.questions import QuestionStatement, question
 from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
     grant,
-    length_class,
     partition,
     provider,
     ready_interval,
@@ -36,11 +43,6 @@ from airflow_provider_partition_registry.store.sql.tables import (
 )
 from airflow_provider_partition_registry.store.sql.types import UtcInstant
 from airflow_provider_partition_registry.store.sql.values import ValuesStatement
-
-STORED_BLOCKING_STATES = (PartitionState.LOCKED.value, PartitionState.FAILED.value)
-"""The blocking states as they are stored: an expired lock is stored as locked."""
-
-READY_STATES = (PartitionState.READY.value,)
 
 Column = ColumnElement
 asked = question.join(source, source.c.name == question.c.source_name)
@@ -57,76 +59,6 @@ def _as_of(source_id: Column) -> Column:
         .scalar_subquery()
     )
     return func.coalesce(last, 0)
-
-
-def _reach(rows: FromClause, name: str) -> FromClause:
-    """Where partitions that overlap the rows' intervals may begin: a row per class of lengths of the source.
-
-    A row holds all that a look-up needs, so that the planner can only do it as one range of the index, however
-    long the history. Joining questions, sources and classes one by one it at times looked through all sources.
-    """
-    return _materialized(
-        select(
-            *rows.c,
-            length_class.c.length_class,
-            (rows.c.interval_start - length_class.c.longest).label("begins_after"),
-        ).select_from(rows.join(length_class, length_class.c.source_id == rows.c.source_id)),
-        name,
-    )
-
-
-def _in_reach(reach: FromClause, states: Sequence[str]) -> Column:
-    """Join condition: the partitions in one of the states that overlap the intervals of a :func:`_reach`."""
-    return and_(
-        partition.c.source_id == reach.c.source_id,
-        partition.c.state.in_(states),
-        partition.c.length_class == reach.c.length_class,
-        partition.c.interval_start > reach.c.begins_after,
-        partition.c.interval_start < reach.c.interval_end,
-        # Not "interval_end > interval_start": another index would fit, which knows nothing of classes.
-        partition.c.interval_end - reach.c.interval_start > 0,
-    )
-
-
-def _materialized(rows: Select, name: str) -> FromClause:
-    """A part of a statement that is planned and run by itself, once."""
-    return rows.cte(name).prefix_with("MATERIALIZED", dialect="postgresql")
-
-
-def _merged(rows: Select) -> Select:
-    """The union of intervals: rows ``(n, interval_start, interval_end)``, merged per ``n``."""
-    each = rows.subquery()
-    order = (each.c.interval_start, each.c.interval_end)
-    before = func.max(each.c.interval_end).over(partition_by=each.c.n, order_by=order, rows=(None, -1))
-    reached = select(each, before.label("reached")).subquery()
-    starts_anew = case((reached.c.reached >= reached.c.interval_start, 0), else_=1)
-    order = (reached.c.interval_start, reached.c.interval_end)
-    island = func.sum(starts_anew).over(partition_by=reached.c.n, order_by=order, rows=(None, 0))
-    numbered = select(reached, island.label("island")).subquery()
-    return select(
-        numbered.c.n,
-        func.min(numbered.c.interval_start).label("interval_start"),
-        func.max(numbered.c.interval_end).label("interval_end"),
-    ).group_by(numbered.c.n, numbered.c.island)
-
-
-def _ready_intervals_of(rows: FromClause) -> Column:
-    """Join condition: the ready intervals that overlap or touch the rows' intervals.
-
-    They are disjoint, so of those that begin at or before its start only the last can reach it.
-    """
-    earlier = ready_interval.alias("earlier")
-    last_before = (
-        select(func.max(earlier.c.interval_start))
-        .where(earlier.c.source_id == rows.c.source_id, earlier.c.interval_start <= rows.c.interval_start)
-        .scalar_subquery()
-    )
-    return and_(
-        ready_interval.c.source_id == rows.c.source_id,
-        ready_interval.c.interval_start >= func.coalesce(last_before, rows.c.interval_start),
-        ready_interval.c.interval_start <= rows.c.interval_end,
-        ready_interval.c.interval_end >= rows.c.interval_start,
-    )
 
 
 def _is_ready() -> Column:
@@ -149,7 +81,7 @@ ARE_READY = QuestionStatement(
 """The hot one: R1 by one probe of the ready intervals. Questions about unknown sources get no row."""
 
 
-_asked = _materialized(
+_asked = materialized(
     select(
         question.c.n,
         source.c.id.label("source_id"),
@@ -159,14 +91,14 @@ _asked = _materialized(
     ).select_from(asked),
     "asked",
 )
-_reach_of_question = _reach(_asked, "reach")
-_blocker = _materialized(
+_reach_of_question = reach(_asked, "reach")
+_blocker = materialized(
     select(
         _reach_of_question.c.n,
         _reach_of_question.c.interval_start.label("asked_start"),
         _reach_of_question.c.interval_end.label("asked_end"),
         partition,
-    ).select_from(_reach_of_question.join(partition, _in_reach(_reach_of_question, STORED_BLOCKING_STATES))),
+    ).select_from(overlapping(_reach_of_question, STORED_BLOCKING_STATES)),
     "blocking",
 )
 
@@ -199,7 +131,7 @@ def _asked_rows() -> Select:
 def _ready_rows() -> Select:
     ready = (
         select(_asked.c.n, ready_interval.c.interval_start, ready_interval.c.interval_end)
-        .select_from(_asked.join(ready_interval, _ready_intervals_of(_asked)))
+        .select_from(_asked.join(ready_interval, ready_intervals_of(_asked)))
         .subquery()
     )
     return select(*_explanation("published", ready))
@@ -212,13 +144,11 @@ def _blocker_rows() -> Select:
     )
 
 
-def _published_rows(reach: FromClause, *conditions: Column) -> FromClause:
+def _published_rows(rows: FromClause, *conditions: Column) -> FromClause:
     """The union of the ready partitions in reach, per question."""
-    found = and_(_in_reach(reach, READY_STATES), *conditions)
-    return _merged(
-        select(reach.c.n, partition.c.interval_start, partition.c.interval_end).select_from(
-            reach.join(partition, found)
-        )
+    found = overlapping(rows, READY_STATES, *conditions)
+    return merged(
+        select(rows.c.n, partition.c.interval_start, partition.c.interval_end).select_from(found)
     ).subquery()
 
 
@@ -237,7 +167,7 @@ def _published_under_blockers() -> Select:
         later_start.label("interval_start"),
         earlier_end.label("interval_end"),
     ).subquery("blocked")
-    return select(*_explanation("published", _published_rows(_reach(blocked, "reach_of_blocker"))))
+    return select(*_explanation("published", _published_rows(reach(blocked, "reach_of_blocker"))))
 
 
 def _fresh_rows() -> Select:
@@ -276,8 +206,7 @@ def _own_rows() -> Select:
         partition.c.interval_end == claim.c.interval_end,
         partition.c.provider_id == provider.c.id,
     )
-    known = _OF_CLAIM | {name: partition.c[name] for name in ("interval_start", "interval_end")}
-    return select(*_row("own", _OF_CLAIM, known)).select_from(
+    return select(*_row("own", _OF_CLAIM, _OF_CLAIM)).select_from(
         claim.join(provider, provider.c.name == claim.c.provider_name)
         .outerjoin(grant, granted)
         .outerjoin(partition, registered)
@@ -287,17 +216,15 @@ def _own_rows() -> Select:
 def _rows_of_ready_intervals() -> Select:
     known = {name: ready_interval.c[name] for name in ("interval_start", "interval_end")}
     return select(*_row("ready", _OF_CLAIM, known)).select_from(
-        claim.join(ready_interval, _ready_intervals_of(claim))
+        claim.join(ready_interval, ready_intervals_of(claim))
     )
 
 
 def _neighbour_rows() -> Select:
-    reach = _reach(claim, "reach")
     known = {name: each for name, each in _OF_CLAIM.items() if name not in ("granted", "now")}
+    found = overlapping(reach(claim, "reach"), STORED_BLOCKING_STATES)
     return select(*_row("neighbour", _OF_CLAIM, known)).select_from(
-        reach.join(partition, _in_reach(reach, STORED_BLOCKING_STATES)).join(
-            provider, provider.c.id == partition.c.provider_id
-        )
+        found.join(provider, provider.c.id == partition.c.provider_id)
     )
 
 
@@ -317,7 +244,7 @@ withdrawn = table(
 )
 """A partition that neither covers nor blocks any more."""
 
-_reach_of_withdrawn = _reach(withdrawn, "reach")
+_reach_of_withdrawn = reach(withdrawn, "reach")
 PUBLISHED_BY_OTHERS = ValuesStatement(
     withdrawn,
     select(_published_rows(_reach_of_withdrawn, partition.c.id != _reach_of_withdrawn.c.partition_id)),

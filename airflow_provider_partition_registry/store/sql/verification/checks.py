@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from airflow_provider_partition_registry.domain.models import PartitionState
-from airflow_provider_partition_registry.store.sql.statements import READY_STATES, STORED_BLOCKING_STATES
+from airflow_provider_partition_registry.store.sql.overlaps import READY_STATES, STORED_BLOCKING_STATES
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
     history,

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from airflow_provider_partition_registry.store.sql.statements import READY_STATES, STORED_BLOCKING_STATES
+from airflow_provider_partition_registry.store.sql.overlaps import READY_STATES, STORED_BLOCKING_STATES
 from airflow_provider_partition_registry.store.sql.tables import partition, ready_interval
 from airflow_provider_partition_registry.store.sql.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
