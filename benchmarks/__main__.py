@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,6 +58,8 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     _tell("writing")
     yield from writing.figures(store, repeats)
     _tell("waiting")
+    gc.collect()
+    gc.freeze()  # what all that was measured before has left on the heap would hold the loop at every collection
     yield from waiting.figures(store, url, 5 if options.quick else 15)
     data.check(store)
     _tell("importing")
