@@ -1,4 +1,7 @@
-"""The operators around a writing task: register, lock, unlock."""
+"""The operators around a writing task: register, lock, unlock.
+
+DAG files that use them are parsed again and again: what only a running task needs is imported when it runs.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,19 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionAlreadyRegisteredError,
     PartitionLockedError,
 )
-from airflow_provider_partition_registry.domain.grains import Grain
-from airflow_provider_partition_registry.domain.intervals import Instant, Interval, format_instant
-from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
-from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runs.identity import default_instance, holder_of_task, is_ambiguous
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.runs.work import nearest_upstream, reason_not_to_publish, state_of
-from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_partition_registry.domain.grains import Grain
+    from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+    from airflow_provider_partition_registry.domain.models import Holder, Partition
+    from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 
 OnConflict = Literal["fail", "wait"]
 
@@ -70,7 +74,7 @@ class _PartitionOperator(BaseOperator):
         end: Instant | None = None,
         grain: Grain | None = None,
         timezone: str = "UTC",
-        partition_registry_conn_id: str = PartitionRegistryHook.default_conn_name,
+        partition_registry_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,6 +91,8 @@ class _PartitionOperator(BaseOperator):
     @cached_property
     def hook(self) -> PartitionRegistryHook:
         """The registry."""
+        from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+
         return PartitionRegistryHook(self.partition_registry_conn_id)
 
     def _interval(self, context: Context) -> Interval:
@@ -96,6 +102,13 @@ class _PartitionOperator(BaseOperator):
 
     def _provider(self) -> str:
         return self.provider_name or self.hook.settings.provider or self.dag_id
+
+    def _holder(self, context: Context, task_id: str | None = None, map_index: int | None = None) -> Holder:
+        """This task as a lock holder, or another one of its run."""
+        from airflow_provider_partition_registry.runs.identity import holder_of_task
+
+        instance = self.hook.settings.instance
+        return holder_of_task(context, instance=instance, task_id=task_id, map_index=map_index)
 
 
 class PartitionRegisterOperator(_PartitionOperator):
@@ -171,6 +184,8 @@ class PartitionLockOperator(_PartitionOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Take the lock, or wait for it."""
+        from airflow_provider_partition_registry.runs.identity import default_instance, is_ambiguous
+
         instance = self.hook.settings.instance or default_instance()
         if is_ambiguous(instance):
             self.log.warning(
@@ -216,6 +231,8 @@ class PartitionLockOperator(_PartitionOperator):
         return _as_result(partition)
 
     def _defer(self, context: Context, deadline: datetime) -> None:
+        from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
+
         interval = self._interval(context)
         self.defer(
             trigger=PartitionLockTrigger(
@@ -231,9 +248,6 @@ class PartitionLockOperator(_PartitionOperator):
             ),
             method_name="try_again",
         )
-
-    def _holder(self, context: Context) -> Holder:
-        return holder_of_task(context, instance=self.hook.settings.instance)
 
 
 class PartitionUnlockOperator(_PartitionOperator):
@@ -306,11 +320,10 @@ class PartitionUnlockOperator(_PartitionOperator):
         return _is_lock(task) and all(common[name] == mine[name] for name in WRITTEN if name in common)
 
     def _holder_of(self, lock_task: Any | None, context: Context) -> Holder:
-        instance = self.hook.settings.instance
         if lock_task is None:
-            return holder_of_task(context, instance=instance)
+            return self._holder(context)
         index = context["ti"].map_index if _is_mapped(lock_task) else -1
-        return holder_of_task(context, instance=instance, task_id=lock_task.task_id, map_index=index)
+        return self._holder(context, lock_task.task_id, index)
 
 
 def _require_lock(context: Context, lock_task: Any) -> None:

@@ -1,4 +1,7 @@
-"""The sensor: wait until data may be read."""
+"""The sensor: wait until data may be read.
+
+DAG files that use it are parsed again and again: what only a running task needs is imported when it runs.
+"""
 
 from __future__ import annotations
 
@@ -17,40 +20,34 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_partition_registry.domain.errors import (
-    InvalidInputError,
-    RegistryError,
-    StoreUnavailableError,
-)
-from airflow_provider_partition_registry.domain.grains import Grain
-from airflow_provider_partition_registry.domain.intervals import Instant, format_instant, to_instant
-from airflow_provider_partition_registry.domain.models import Question
-from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.runs.compat import CAN_START_FROM_TRIGGER, IS_AIRFLOW_3
-from airflow_provider_partition_registry.runs.waiting import (
-    OnFailed,
-    OnMissingSource,
-    Requirement,
-    UpstreamFailedError,
-    Wait,
-)
-from airflow_provider_partition_registry.triggers.partition_registry import (
+from airflow_provider_partition_registry.runs.endings import (
     TIMEOUT_MARGIN,
-    PartitionReadinessTrigger,
+    UpstreamFailedError,
+    WaitFailedError,
 )
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_partition_registry.domain.grains import Grain
+    from airflow_provider_partition_registry.domain.intervals import Instant
+    from airflow_provider_partition_registry.domain.models import Question
+    from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+    from airflow_provider_partition_registry.runs.waiting import (
+        OnFailed,
+        OnMissingSource,
+        Requirement,
+        Wait,
+    )
+
+TRIGGER = "airflow_provider_partition_registry.triggers.partition_registry.PartitionReadinessTrigger"
 
 # In a template: what reaches for the task instance or for results of other tasks.
 _OTHER_TASKS = re.compile(r"\{[{%].*\b(ti|task_instance|xcom\w*)\b", re.DOTALL)
-
-
-class WaitFailedError(RegistryError):
-    """A wait in the triggerer cannot go on; the message says why."""
-
-    code = "wait_failed"
 
 
 class PartitionReadinessSensor(BaseSensorOperator):
@@ -101,7 +98,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         on_failed: OnFailed = "wait",
         on_missing_source: OnMissingSource = "fail",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        partition_registry_conn_id: str = PartitionRegistryHook.default_conn_name,
+        partition_registry_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -128,10 +125,14 @@ class PartitionReadinessSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> PartitionRegistryHook:
         """The registry."""
+        from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+
         return PartitionRegistryHook(self.partition_registry_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Ask once; then wait in the triggerer, or go on asking here."""
+        from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
+
         if not self.deferrable:
             return self._poke_until_ready(context)
         wait = self._what_to_wait_for(context)
@@ -198,18 +199,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)
 
     def _what_to_wait_for(self, context: Context) -> Wait:
-        return Wait.of_run(
-            context,
-            source_name=self.source_name,
-            requires=self.requires,
-            start=self.start,
-            end=self.end,
-            published_after=self.published_after,
-            grain=self.grain,
-            timezone=self.timezone,
-            on_failed=self.on_failed,
-            on_missing_source=self.on_missing_source,
-        )
+        from airflow_provider_partition_registry.runs.waiting import Wait
+
+        return Wait.of_run(context, self)
 
     def _needs_worker(self) -> bool:
         """Whether the parameters can be rendered on a worker only: a triggerer has neither results nor DAG files."""
@@ -225,9 +217,8 @@ class PartitionReadinessSensor(BaseSensorOperator):
 
     def _start_trigger_args(self) -> StartTriggerArgs:
         """The same wait, for a scheduler that starts it without a worker; templates are rendered in the triggerer."""
-        path, _ = PartitionReadinessTrigger(partition_registry_conn_id="").serialize()
         return StartTriggerArgs(
-            trigger_cls=path,
+            trigger_cls=TRIGGER,
             trigger_kwargs={
                 **{name: _as_json(getattr(self, name)) for name in self.template_fields},
                 "grain": self.grain.total_seconds() if isinstance(self.grain, timedelta) else self.grain,

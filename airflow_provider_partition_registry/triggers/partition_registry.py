@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -13,16 +14,15 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
 from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
+from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runs.waiting import OnFailed, OnMissingSource, Requirement, Wait
 from airflow_provider_partition_registry.store.watch import News, Watcher, shared_watcher
-
-TIMEOUT_MARGIN = 60.0
-"""Seconds by which Airflow's own time-out of a deferral lies behind ours, which can say what was missing."""
 
 # A watcher asks in one thread and listens in another.
 WATCHER_CONNECTIONS = 2
@@ -34,6 +34,7 @@ class PartitionReadinessTrigger(BaseTrigger):
     The parameters are those of
     :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`, and further:
 
+    :param grain: here a timedelta is given by its seconds.
     :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
     :param deadline: ISO 8601; when to give up. Without it, shortly before Airflow's own time-out.
     :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3).
@@ -65,7 +66,7 @@ class PartitionReadinessTrigger(BaseTrigger):
         self.start = start
         self.end = end
         self.published_after = published_after
-        self.grain = grain
+        self.grain: Grain | None = timedelta(seconds=grain) if isinstance(grain, (int, float)) else grain
         self.timezone = timezone
         self.on_failed = on_failed
         self.on_missing_source = on_missing_source
@@ -78,23 +79,7 @@ class PartitionReadinessTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where to find the class, and what to call it with."""
-        return _serialized(
-            self,
-            "partition_registry_conn_id",
-            "source_name",
-            "requires",
-            "start",
-            "end",
-            "published_after",
-            "grain",
-            "timezone",
-            "on_failed",
-            "on_missing_source",
-            "poll_interval",
-            "deadline",
-            "ends_task",
-            "pushes_result",
-        )
+        return _serialized(self)
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
         """Called by Airflow 3.3 when the task starts in the triggerer: the one chance to see the run."""
@@ -104,7 +89,7 @@ class PartitionReadinessTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: how the wait ended."""
         try:
-            wait = self._what_to_wait_for()
+            wait = Wait.of_run(self._context, self)
             watcher = await _watcher_of(self.partition_registry_conn_id)
             result = await self._until_ready(wait, watcher)
         except (RegistryError, AirflowNotFoundException) as error:
@@ -120,21 +105,6 @@ class PartitionReadinessTrigger(BaseTrigger):
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent({"status": "ready", "result": result})
-
-    def _what_to_wait_for(self) -> Wait:
-        grain = self.grain
-        return Wait.of_run(
-            self._context,
-            source_name=self.source_name,
-            requires=self.requires,
-            start=self.start,
-            end=self.end,
-            published_after=self.published_after,
-            grain=timedelta(seconds=grain) if isinstance(grain, (int, float)) else grain,
-            timezone=self.timezone,
-            on_failed=self.on_failed,
-            on_missing_source=self.on_missing_source,
-        )
 
     async def _until_ready(self, wait: Wait, watcher: Watcher) -> Any:
         """The result, or None when the time is over; ``_missing`` then says what was missing."""
@@ -202,18 +172,7 @@ class PartitionLockTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where to find the class, and what to call it with."""
-        return _serialized(
-            self,
-            "partition_registry_conn_id",
-            "source_name",
-            "provider_name",
-            "start",
-            "end",
-            "holder",
-            "exclusive",
-            "poll_interval",
-            "deadline",
-        )
+        return _serialized(self)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event, also when the time is over or the registry refuses: the operator finds out."""
@@ -257,9 +216,14 @@ async def _watcher_of(conn_id: str) -> Watcher:
     return shared_watcher(settings.url, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
 
 
-def _serialized(trigger: BaseTrigger, *names: str) -> tuple[str, dict[str, Any]]:
+def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
+    """The trigger's class and its constructor's arguments, which it keeps under their own names, fit for JSON."""
     kind = type(trigger)
-    return f"{kind.__module__}.{kind.__qualname__}", {name: getattr(trigger, name) for name in names}
+    arguments = {name: getattr(trigger, name) for name in inspect.signature(kind).parameters}
+    return f"{kind.__module__}.{kind.__qualname__}", {
+        name: value.total_seconds() if isinstance(value, timedelta) else value
+        for name, value in arguments.items()
+    }
 
 
 def _to_datetime(text: str | None) -> datetime | None:

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, task
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError, UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runs.waiting import UpstreamFailedError
+from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, fail, publish

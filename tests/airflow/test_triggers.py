@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
+from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
 from airflow_provider_partition_registry.triggers.partition_registry import (
@@ -113,7 +114,7 @@ class TestReadiness:
 
     def test_time_is_over_as_airflow_says(self, registry: RegistryStore) -> None:
         trigger = PartitionReadinessTrigger(**WAIT)
-        trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=triggers.TIMEOUT_MARGIN + 0.5)
+        trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=TIMEOUT_MARGIN + 0.5)
         assert event_of(trigger).payload["status"] == "timeout"
 
     def test_unknown_source(self, registry: RegistryStore) -> None:
