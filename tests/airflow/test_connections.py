@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connec
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.hooks.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.engine import normalise_url
 from testbed.postgres import PostgresServer
@@ -196,10 +196,14 @@ def test_the_advice_of_a_missing_connection_works(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(
         "AIRFLOW_CONN_NOWHERE", message.partition("AIRFLOW_CONN_NOWHERE='")[2].partition("'")[0]
     )
-    assert (
-        PartitionRegistryHook("nowhere").settings.url
-        == "postgresql://user:password@db.example.com:5432/registry"
-    )
+    settings = PartitionRegistryHook("nowhere").settings
+    assert settings.url == "postgresql://user:password@db.example.com/registry"
+    assert settings.instance == "my-airflow"
+
+
+def test_the_advice_keeps_the_password_where_airflow_hides_it() -> None:
+    advised = json.loads(how_to_configure("nowhere").partition("NOWHERE='")[2].partition("'")[0])
+    assert advised["password"] not in advised["host"]
 
 
 def test_the_hook_asks_the_registry(registry: RegistryStore) -> None:
