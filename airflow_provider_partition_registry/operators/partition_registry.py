@@ -22,10 +22,12 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionAlreadyRegisteredError,
     PartitionLockedError,
+    StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.runs.work import nearest_upstream, reason_not_to_publish, state_of
 
@@ -152,7 +154,8 @@ class PartitionLockOperator(_PartitionOperator):
     :param lease: after which anybody with a grant may take the lock over, as a timedelta or in seconds; by default the
         lock lasts. Nothing renews it between the tasks: make it longer than the work can take, retries included.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
-    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released.
+    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
+        waits for others also waits for a registry that does not answer.
     :param poke_interval: seconds between two looks while waiting.
     :param timeout: seconds after which waiting ends with a failure.
     :param deferrable: wait in the triggerer, without a worker.
@@ -197,20 +200,25 @@ class PartitionLockOperator(_PartitionOperator):
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
     def try_again(self, context: Context, event: Any) -> dict[str, Any]:
-        """Called when the trigger found nobody in the way any more, or the time over."""
+        """Called when the trigger found nobody in the way any more, or the time over, or that it cannot wait."""
+        if event["status"] == "failed":
+            raise WaitFailedError(event["message"])
         return self._lock_by(context, datetime.fromisoformat(event["deadline"]))
 
     def _lock_by(self, context: Context, deadline: datetime) -> dict[str, Any]:
+        told = ""
         while True:
             try:
                 return self._lock(context)
-            except PartitionLockedError as error:
+            except (PartitionLockedError, StoreUnavailableError) as error:
                 if self.on_conflict == "fail" or datetime.now(UTC) >= deadline:
                     raise
-                self.log.info("%s Waiting.", error)
+                if str(error) != told:
+                    told = str(error)
+                    self.log.info("%s Waiting goes on.", told)
             if self.deferrable:
                 self._defer(context, deadline)
-            time.sleep(min(self.poke_interval, max(0.0, (deadline - datetime.now(UTC)).total_seconds())))
+            time.sleep(min(self.poke_interval, _seconds_until(deadline)))
 
     def _lock(self, context: Context) -> dict[str, Any]:
         partition = self.hook.store.lock(
@@ -247,6 +255,7 @@ class PartitionLockOperator(_PartitionOperator):
                 deadline=deadline.isoformat(),
             ),
             method_name="try_again",
+            timeout=timedelta(seconds=_seconds_until(deadline) + TIMEOUT_MARGIN),
         )
 
 
@@ -339,6 +348,10 @@ def _require_lock(context: Context, lock_task: Any) -> None:
         raise AirflowFailException(
             f"Nothing to publish: {lock_task.task_id} did not take the lock ({state})."
         )
+
+
+def _seconds_until(deadline: datetime) -> float:
+    return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
 
 
 def _is_lock(task: Any) -> bool:

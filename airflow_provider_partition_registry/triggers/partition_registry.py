@@ -175,7 +175,7 @@ class PartitionLockTrigger(BaseTrigger):
         return _serialized(self)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield one event, also when the time is over or the registry refuses: the operator finds out."""
+        """Wait, and yield one event; when the time is over, the operator tries once more and says why not."""
         interval = Interval(self.start, self.end)
         await asyncio.sleep(RESUME_NOT_BEFORE)
         try:
@@ -186,6 +186,8 @@ class PartitionLockTrigger(BaseTrigger):
             self.log.info("Time is over.")
         except (RegistryError, AirflowNotFoundException) as error:
             self.log.error("%s", error)
+            yield TriggerEvent({"status": "failed", "message": str(error)})
+            return
         # Not in the arguments of the deferral: dag.test() drops these.
         yield TriggerEvent({"status": "try_again", "deadline": self.deadline})
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,19 +15,23 @@ from airflow.providers.common.compat.sdk import task
 from airflow_provider_partition_registry.domain.errors import (
     NotLockHolderError,
     PartitionLockedError,
+    StoreUnavailableError,
     UnknownPartitionError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
 from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.hooks.partition_registry import RegistryConnectionNotFoundError
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionRegisterOperator,
     PartitionUnlockOperator,
 )
+from airflow_provider_partition_registry.runs.endings import WaitFailedError
 from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
 from tests.airflow.registries import DAY, THE_DAY
-from tests.airflow.runs import Run
+from tests.airflow.runs import Run, a_context
 
 NewDag = Callable[..., Any]
 RunDag = Callable[..., Run]
@@ -244,6 +249,89 @@ class TestConflict:
         with new_dag() as dag:
             PartitionLockOperator(task_id="lock", on_conflict="wait", poke_interval=3600, timeout=0.5, **DAY)
         assert isinstance(run_dag(dag).error("lock"), PartitionLockedError)
+
+
+class TestRegistryThatIsDown:
+    @pytest.fixture(autouse=True)
+    def quick_triggers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 0.2)
+
+    @pytest.fixture
+    def outages(self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """What is wrong at each of the next attempts to lock, one after the other."""
+        outages: list[str] = []
+        lock = SqlRegistryStore.lock
+
+        def stumble(*arguments: Any, **options: Any) -> Any:
+            if outages:
+                raise StoreUnavailableError(outages.pop(0))
+            return lock(*arguments, **options)
+
+        monkeypatch.setattr(SqlRegistryStore, "lock", stumble)
+        return outages
+
+    @pytest.mark.parametrize("deferrable", [False, True])
+    def test_is_waited_for(
+        self, deferrable: bool, outages: list[str], registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    ) -> None:
+        outages += ["connection refused"] * 3
+        with new_dag() as dag:
+            PartitionLockOperator(task_id="lock", deferrable=deferrable, timeout=60, **WAIT, **DAY)
+        run = run_dag(dag)
+        assert run.state == "success", run.errors
+        assert outages == []
+        assert the_partition(registry).state is PartitionState.LOCKED
+
+    @pytest.mark.parametrize("deferrable", [False, True])
+    def test_is_waited_for_too_long(
+        self, deferrable: bool, outages: list[str], new_dag: NewDag, run_dag: RunDag
+    ) -> None:
+        outages += ["connection refused"] * 1000
+        with new_dag() as dag:
+            PartitionLockOperator(task_id="lock", deferrable=deferrable, timeout=0.5, **WAIT, **DAY)
+        assert isinstance(run_dag(dag).error("lock"), StoreUnavailableError)
+
+    def test_is_an_error_at_once_for_who_does_not_wait(
+        self, outages: list[str], new_dag: NewDag, run_dag: RunDag
+    ) -> None:
+        outages += ["connection refused"] * 2
+        with new_dag() as dag:
+            PartitionLockOperator(task_id="lock", **DAY)
+        assert isinstance(run_dag(dag).error("lock"), StoreUnavailableError)
+        assert len(outages) == 1
+
+    def test_is_told_when_that_changes(
+        self, outages: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(PartitionLockOperator, "log", logging.getLogger("lock"))
+        caplog.set_level(logging.INFO, logger="lock")
+        outages += ["connection refused"] * 3 + ["too slow"] * 3
+        PartitionLockOperator(task_id="lock", on_conflict="wait", poke_interval=0.01, **DAY).execute(
+            a_context()
+        )
+        told = [record.getMessage() for record in caplog.records if "Waiting" in record.getMessage()]
+        assert told == ["connection refused Waiting goes on.", "too slow Waiting goes on."]
+
+
+def test_waiting_that_fails_in_the_triggerer(
+    registry: RegistryStore,
+    new_dag: NewDag,
+    run_dag: RunDag,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Trying again would end in the triggerer again, at once and for hours."""
+
+    async def missing(_: str) -> None:
+        raise RegistryConnectionNotFoundError("not in the triggerer's environment")
+
+    monkeypatch.setattr(triggers, "_watcher_of", missing)
+    monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 0.0)
+    registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+    with new_dag() as dag:
+        PartitionLockOperator(task_id="lock", deferrable=True, timeout=60, **WAIT, **DAY)
+    error = run_dag(dag).error("lock")
+    assert isinstance(error, WaitFailedError)
+    assert str(error) == "not in the triggerer's environment"
 
 
 def test_a_retry_takes_up_its_own_lock(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:

@@ -48,6 +48,12 @@ def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:
     return asyncio.run(run())
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        each.getMessage() for each in caplog.records if (each.name, each.levelname) == ("trigger", "WARNING")
+    ]
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments"),
     [
@@ -146,10 +152,7 @@ class TestReadiness:
         assert event.payload["status"] == "timeout"
         assert "does not answer" in event.payload["message"]
         assert "geheim" not in event.payload["message"] + caplog.text
-        assert (
-            len([each for each in caplog.records if (each.name, each.levelname) == ("trigger", "WARNING")])
-            == 1
-        )
+        assert len(warnings(caplog)) == 1
 
 
 class TestLock:
@@ -192,3 +195,21 @@ class TestLock:
         registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
         deadline = soon()
         assert event_of(PartitionLockTrigger(**LOCK, deadline=deadline)).payload["deadline"] == deadline
+
+    def test_a_registry_that_is_down(
+        self,
+        connect: Callable[..., None],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(PartitionLockTrigger, "log", logging.getLogger("trigger"))
+        connect("127.0.0.1", port=1, schema="registry")
+        event = event_of(PartitionLockTrigger(**LOCK, deadline=soon(3)))
+        assert event.payload["status"] == "try_again"
+        assert len(warnings(caplog)) == 1
+
+    @pytest.mark.usefixtures("airflow_home")
+    def test_no_connection(self) -> None:
+        event = event_of(PartitionLockTrigger(**LOCK | {"partition_registry_conn_id": "nowhere"}))
+        assert event.payload["status"] == "failed"
+        assert "AIRFLOW_CONN_NOWHERE" in event.payload["message"]
