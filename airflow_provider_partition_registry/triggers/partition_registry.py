@@ -9,7 +9,6 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
@@ -18,14 +17,11 @@ from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
-from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runs.waiting import OnFailed, OnMissingSource, Requirement, Wait
-from airflow_provider_partition_registry.store.watch import News, Watcher, shared_watcher
-
-# A watcher asks in one thread and listens in another.
-WATCHER_CONNECTIONS = 2
+from airflow_provider_partition_registry.store.watch import News, Watcher
+from airflow_provider_partition_registry.triggers.sharing import watcher_of
 
 
 class PartitionReadinessTrigger(BaseTrigger):
@@ -90,7 +86,7 @@ class PartitionReadinessTrigger(BaseTrigger):
         """Wait, and yield one event: how the wait ended."""
         try:
             wait = Wait.of_run(self._context, self)
-            watcher = await _watcher_of(self.partition_registry_conn_id)
+            watcher = await watcher_of(self.partition_registry_conn_id)
             result = await self._until_ready(wait, watcher)
         except (RegistryError, AirflowNotFoundException) as error:
             self.log.error("%s", error)
@@ -179,7 +175,7 @@ class PartitionLockTrigger(BaseTrigger):
         interval = Interval(self.start, self.end)
         await asyncio.sleep(RESUME_NOT_BEFORE)
         try:
-            watcher = await _watcher_of(self.partition_registry_conn_id)
+            watcher = await watcher_of(self.partition_registry_conn_id)
             async with asyncio.timeout(_seconds_until(_to_datetime(self.deadline))):
                 await self._until_free(interval, watcher)
         except TimeoutError:
@@ -206,16 +202,6 @@ class PartitionLockTrigger(BaseTrigger):
             return True
         found = conflicts(answer.blockers, self.provider_name, interval, Holder(self.holder), self.exclusive)
         return all(blocker.state is PartitionState.EXPIRED for blocker in found)
-
-
-async def _watcher_of(conn_id: str) -> Watcher:
-    """The watcher that all triggers of this triggerer on the same registry share."""
-    try:
-        connection = await get_async_connection(conn_id)
-    except AirflowNotFoundException as error:
-        raise missing_connection(conn_id) from error
-    settings = settings_of(connection)
-    return shared_watcher(settings.url, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
 
 
 def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:

@@ -324,7 +324,7 @@ def test_waiting_that_fails_in_the_triggerer(
     async def missing(_: str) -> None:
         raise RegistryConnectionNotFoundError("not in the triggerer's environment")
 
-    monkeypatch.setattr(triggers, "_watcher_of", missing)
+    monkeypatch.setattr(triggers, "watcher_of", missing)
     monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 0.0)
     registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
     with new_dag() as dag:
