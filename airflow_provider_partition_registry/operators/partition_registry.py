@@ -141,6 +141,8 @@ class PartitionRegisterOperator(_PartitionOperator):
 class PartitionLockOperator(_PartitionOperator):
     """Take the lock on a partition before writing it: from now on nobody is told that it may be read (R3).
 
+    This Airflow needs a name of its own for that: see Instance in its connection.
+
     Its result (XCom) names the partition, the ``holder``, the ``generation`` and ``expires_at``. A retried or cleared
     task takes its own lock again.
 
@@ -187,16 +189,9 @@ class PartitionLockOperator(_PartitionOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Take the lock, or wait for it."""
-        from airflow_provider_partition_registry.runs.identity import default_instance, is_ambiguous
+        from airflow_provider_partition_registry.runs.identity import require_name
 
-        instance = self.hook.settings.instance or default_instance()
-        if is_ambiguous(instance):
-            self.log.warning(
-                "This Airflow's locks carry the name %r, which another Airflow may have as well: runs of the same DAG "
-                "there would take these locks for their own. Set Instance in the connection %r.",
-                instance,
-                self.partition_registry_conn_id,
-            )
+        require_name(self.hook.settings.instance, self.partition_registry_conn_id)
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
     def try_again(self, context: Context, event: Any) -> dict[str, Any]:

@@ -27,10 +27,12 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionUnlockOperator,
 )
 from airflow_provider_partition_registry.runs.endings import WaitFailedError
+from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError
+from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
-from tests.airflow.registries import DAY, THE_DAY
+from tests.airflow.registries import DAY, THE_DAY, publish
 from tests.airflow.runs import Run, a_context
 
 NewDag = Callable[..., Any]
@@ -94,7 +96,7 @@ def test_templates(
     registry: RegistryStore, registry_url: str, new_dag: NewDag, run_dag: RunDag, connect: Callable[..., None]
 ) -> None:
     connect("sqlite:////nowhere/registry.db")
-    connect(registry_url, conn_id="eu_registry")
+    connect(registry_url, conn_id="eu_registry", extra={"instance": "eu"})
     with new_dag(params={"source": "sales", "who": "other", "day": "2026-11-01", "region": "eu"}) as dag:
         lock_write_unlock(
             source_name="{{ params.source }}",
@@ -135,7 +137,7 @@ def test_ways_to_say_when(
 def test_the_dag_is_the_provider_by_default(
     registry: RegistryStore, registry_url: str, new_dag: NewDag, run_dag: RunDag, connect: Callable[..., None]
 ) -> None:
-    connect(registry_url)
+    connect(registry_url, extra={"instance": "here"})
     with new_dag(dag_id="other") as dag:
         lock_write_unlock(**DAY)
     check_published(run_dag(dag), registry, "other")
@@ -332,6 +334,50 @@ def test_waiting_that_fails_in_the_triggerer(
     error = run_dag(dag).error("lock")
     assert isinstance(error, WaitFailedError)
     assert str(error) == "not in the triggerer's environment"
+
+
+class TestAnAirflowWithoutAName:
+    """Another one like it would take its locks for its own."""
+
+    @pytest.fixture(autouse=True)
+    def unnamed(self, registry: RegistryStore, registry_url: str, connect: Callable[..., None]) -> None:
+        connect(registry_url, extra={"provider": "loader"})
+
+    @pytest.fixture
+    def web_address(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        def define(url: str) -> None:
+            for section in ("API", "WEBSERVER"):
+                monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", url)
+
+        return define
+
+    @pytest.mark.parametrize(
+        "url", ["", "http://localhost:8080", "http://LOCALHOST/a", "http://127.0.0.1:80/", "http://[::1]"]
+    )
+    def test_cannot_lock(self, url: str, registry: RegistryStore, web_address: Callable[[str], None]) -> None:
+        web_address(url)
+        with pytest.raises(AmbiguousInstanceError) as raised:
+            PartitionLockOperator(task_id="lock", **DAY).execute(a_context())
+        for part in ("'partition_registry_default'", "field Instance", '"extra": {"instance": '):
+            assert part in str(raised.value)
+        assert not registry.list_partitions("sales").items
+
+    def test_can_lock_with_a_web_address_of_its_own(
+        self, registry: RegistryStore, web_address: Callable[[str], None]
+    ) -> None:
+        web_address("https://airflow.example.com/eu")
+        PartitionLockOperator(task_id="lock", **DAY).execute(a_context())
+        assert the_partition(registry).lock.holder.identity == "airflow.example.com/a_dag/a_run/a_task"
+
+    def test_can_register_and_read(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, web_address: Callable[[str], None]
+    ) -> None:
+        web_address("http://localhost:8080")
+        publish(registry)
+        with new_dag() as dag:
+            PartitionRegisterOperator(task_id="register", **DAY)
+            PartitionReadinessSensor(task_id="wait", **DAY)
+        assert run_dag(dag).state == "success"
 
 
 def test_a_retry_takes_up_its_own_lock(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
