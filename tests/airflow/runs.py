@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,11 @@ class Run:
     def error(self, task: str) -> BaseException:
         """The last one of the task."""
         return self.errors[task][-1]
+
+
+NewDag = Callable[..., Any]
+RunDag = Callable[..., Run]
+Rerun = Callable[..., Run]
 
 
 def task_label(ti: Any) -> str:

@@ -26,6 +26,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
 from airflow_provider_partition_registry.runs.waiting import Wait
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from tests.airflow.registries import DAY
+from tests.airflow.runs import NewDag
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 OPERATORS = (
@@ -129,7 +130,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("kind", OPERATORS)
-def test_constructors_touch_nothing(kind: type, new_dag: Callable[..., Any]) -> None:
+def test_constructors_touch_nothing(kind: type, new_dag: NewDag) -> None:
     with new_dag():
         kind(task_id="plain", **DAY)
         kind(task_id="templated", source_name="{{ params.source }}", start="{{ ds }}", grain="day")
@@ -166,7 +167,7 @@ def what_is_asked(trigger: Any) -> Any:
 class TestStartingInTheTriggerer:
     def test_what_the_scheduler_gets(
         self,
-        new_dag: Callable[..., Any],
+        new_dag: NewDag,
         through_the_database: Callable[[Any], Any],
         starts_from_trigger: bool,
     ) -> None:
@@ -203,7 +204,7 @@ class TestStartingInTheTriggerer:
         assert not sensor.start_from_trigger
         assert sensor.start_trigger_args is None
 
-    def test_not_with_an_xcom_argument(self, new_dag: Callable[..., Any]) -> None:
+    def test_not_with_an_xcom_argument(self, new_dag: NewDag) -> None:
         @task
         def first() -> str:
             return "2026-11-01"
@@ -221,9 +222,7 @@ class TestStartingInTheTriggerer:
         assert not sensor.start_from_trigger
         assert not nested.start_from_trigger
 
-    def test_not_when_mapped(
-        self, new_dag: Callable[..., Any], through_the_database: Callable[[Any], Any]
-    ) -> None:
+    def test_not_when_mapped(self, new_dag: NewDag, through_the_database: Callable[[Any], Any]) -> None:
         with new_dag() as dag:
             PartitionReadinessSensor.partial(
                 task_id="wait", source_name="sales", grain="day", deferrable=True
@@ -234,7 +233,7 @@ class TestStartingInTheTriggerer:
         assert not PartitionReadinessSensor(task_id="wait", **DAY).start_from_trigger
         assert PartitionReadinessSensor.start_from_trigger is False
 
-    def test_not_with_macros_of_the_dag(self, new_dag: Callable[..., Any]) -> None:
+    def test_not_with_macros_of_the_dag(self, new_dag: NewDag) -> None:
         with new_dag(user_defined_macros={"a_day": lambda: "2026-11-01"}):
             macro = PartitionReadinessSensor(
                 task_id="macro", source_name="sales", start="{{ a_day() }}", grain="day", deferrable=True
@@ -251,7 +250,7 @@ class TestStartingInTheTriggerer:
         assert not filtered.start_from_trigger
 
     def test_templates_are_rendered_there(
-        self, new_dag: Callable[..., Any], start_in_triggerer: Callable[..., Any]
+        self, new_dag: NewDag, start_in_triggerer: Callable[..., Any]
     ) -> None:
         with new_dag(params={"day": "2026-11-01"}) as dag:
             PartitionReadinessSensor(
@@ -280,7 +279,7 @@ class TestStartingInTheTriggerer:
         self,
         run: dict[str, Any],
         grain: str | None,
-        new_dag: Callable[..., Any],
+        new_dag: NewDag,
         start_in_triggerer: Callable[..., Any],
     ) -> None:
         with new_dag() as dag:

@@ -15,10 +15,9 @@ from airflow_provider_partition_registry.hooks.partition_registry import Partiti
 from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.base import RegistryStore
-from tests.airflow.registries import DAY, THE_DAY, fail, publish
-from tests.airflow.runs import Run, a_context
+from tests.airflow.registries import DAY, THE_DAY, Later, fail, publish
+from tests.airflow.runs import NewDag, Run, RunDag, a_context
 
-Later = Callable[..., None]
 Wait = Callable[..., Run]
 
 MODES: dict[str, dict[str, Any]] = {
@@ -40,7 +39,7 @@ def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def wait(new_dag: Callable[..., Any], run_dag: Callable[..., Run], mode: dict[str, Any]) -> Wait:
+def wait(new_dag: NewDag, run_dag: RunDag, mode: dict[str, Any]) -> Wait:
     """Runs a DAG with one sensor."""
 
     def run(**arguments: Any) -> Run:
@@ -162,7 +161,7 @@ def test_published_after(registry: RegistryStore, wait: Wait) -> None:
 
 
 def test_parameters_from_another_task(
-    registry: RegistryStore, new_dag: Callable[..., Any], run_dag: Callable[..., Run], mode: dict[str, Any]
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, mode: dict[str, Any]
 ) -> None:
     publish(registry)
 

@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.triggers.partition_registry import (
     PartitionLockTrigger,
     PartitionReadinessTrigger,
 )
-from tests.airflow.registries import DAY, PROVIDERS, THE_DAY, fail, publish
+from tests.airflow.registries import DAY, PROVIDERS, THE_DAY, Connect, fail, publish
 
 CONN = {"partition_registry_conn_id": "partition_registry_default"}
 WAIT = CONN | DAY | {"poll_interval": 0.1}
@@ -144,7 +144,7 @@ class TestReadiness:
         assert (event.payload["status"], event.payload["code"]) == ("failed", "invalid_interval")
 
     def test_a_registry_that_is_down(
-        self, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
         connect("127.0.0.1", port=1, schema="registry", password="geheim", login="me")
@@ -198,7 +198,7 @@ class TestLock:
 
     def test_a_registry_that_is_down(
         self,
-        connect: Callable[..., None],
+        connect: Connect,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
