@@ -158,8 +158,8 @@ class PartitionLockOperator(_PartitionOperator):
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
     :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
         waits for others also waits for a registry that does not answer.
-    :param poke_interval: seconds between two looks while waiting.
-    :param timeout: seconds after which waiting ends with a failure.
+    :param poke_interval: time between two looks while waiting, as a timedelta or in seconds.
+    :param timeout: after which waiting ends with a failure, as a timedelta or in seconds.
     :param deferrable: wait in the triggerer, without a worker.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
@@ -171,8 +171,8 @@ class PartitionLockOperator(_PartitionOperator):
         lease: timedelta | float | None = None,
         exclusive: bool = False,
         on_conflict: OnConflict = "fail",
-        poke_interval: float = 60.0,
-        timeout: float = 7 * 24 * 3600.0,
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float = 7 * 24 * 3600.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -181,8 +181,8 @@ class PartitionLockOperator(_PartitionOperator):
         self.lease = timedelta(seconds=lease) if isinstance(lease, (int, float)) else lease
         self.exclusive = exclusive
         self.on_conflict = on_conflict
-        self.poke_interval = poke_interval
-        self.timeout = timeout
+        self.poke_interval = _in_seconds(poke_interval)
+        self.timeout = _in_seconds(timeout)
         self.deferrable = deferrable
         if on_conflict not in ("fail", "wait"):
             raise InvalidInputError(f"on_conflict is 'fail' or 'wait', not {on_conflict!r}.")
@@ -343,6 +343,10 @@ def _require_lock(context: Context, lock_task: Any) -> None:
         raise AirflowFailException(
             f"Nothing to publish: {lock_task.task_id} did not take the lock ({state})."
         )
+
+
+def _in_seconds(duration: timedelta | float) -> float:
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration
 
 
 def _seconds_until(deadline: datetime) -> float:

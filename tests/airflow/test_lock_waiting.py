@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -73,7 +74,7 @@ class TestConflict:
         assert the_partition(registry).lock.holder.identity == "somebody"
 
     def test_waiting_does_not_outlast_its_timeout(self, run_lock: RunLock) -> None:
-        run = run_lock(on_conflict="wait", poke_interval=3600, timeout=0.5)
+        run = run_lock(on_conflict="wait", poke_interval=timedelta(hours=1), timeout=timedelta(seconds=0.5))
         assert isinstance(run.error("lock"), PartitionLockedError)
 
     def test_waiting_that_fails_in_the_triggerer(
