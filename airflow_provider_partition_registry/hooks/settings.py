@@ -61,6 +61,11 @@ class RegistrySettings:
         )
 
     @property
+    def is_on_one_host(self) -> bool:
+        """Whether only processes of one host can share the registry."""
+        return self.url.startswith("sqlite:")
+
+    @property
     def secrets(self) -> list[str]:
         """What must not appear in a log: the password, as it is and as the URL has it."""
         password = urlsplit(self.url).password or ""

@@ -60,6 +60,11 @@ class Wait:
         """
         if bool(task.source_name) == bool(task.requires):
             raise InvalidInputError("Give either source_name or requires, and not both.")
+        if isinstance(task.requires, (str, Mapping)):
+            raise InvalidInputError(
+                f"requires is a list of requirements, not {task.requires!r}. A template renders to text unless its DAG "
+                f"has render_template_as_native_obj=True."
+            )
         shared = {"start": task.start, "end": task.end, "published_after": task.published_after}
         questions = []
         for requirement in task.requires or [{"source_name": task.source_name}]:
@@ -68,7 +73,7 @@ class Wait:
                 context, start=wanted["start"], end=wanted["end"], grain=task.grain, timezone=task.timezone
             )
             questions.append(Question(wanted["source_name"], interval, wanted["published_after"] or None))
-        return cls(tuple(questions), task.requires is None, task.on_failed, task.on_missing_source)
+        return cls(tuple(questions), not task.requires, task.on_failed, task.on_missing_source)
 
     def result(self, answers: Sequence[Answer]) -> Any:
         """What the task answers when everything is ready, or None while it is not.

@@ -69,8 +69,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
     :param on_missing_source: what a source that does not exist means: "fail" at once, also with ``soft_fail``, or
         "wait" until somebody registers it.
     :param deferrable: wait in the triggerer, without a worker. On Airflow 3.3 and later the task also starts there,
-        unless it is mapped, a template needs results of other tasks, or its DAG brings own macros or filters; and it
-        ends there, unless it has outlets or a callback on success.
+        unless it is mapped, a template needs results of other tasks, its DAG brings own macros or filters, or it has
+        an ``execution_timeout`` or something to call before it starts; and it ends there, unless it has outlets,
+        multiple outputs, or something to call on success.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
@@ -204,11 +205,21 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return Wait.of_run(context, self)
 
     def _needs_worker(self) -> bool:
-        """Whether the parameters can be rendered on a worker only: a triggerer has neither results nor DAG files."""
+        """Whether something of this task happens on a worker only.
+
+        A triggerer has neither results of other tasks nor DAG files to render templates with. It calls nothing before
+        it starts, and would take a limit on the execution for one on the wait.
+        """
         own_jinja = self.has_dag() and (self.dag.user_defined_macros or self.dag.user_defined_filters)
-        return bool(own_jinja) or any(
+        is_called_first = self.on_execute_callback or self._pre_execute_hook
+        return bool(own_jinja or is_called_first or self.execution_timeout) or any(
             _is_of_other_tasks(getattr(self, name)) for name in self.template_fields
         )
+
+    def _ends_on_worker(self) -> bool:
+        """Whether something happens after success on a worker only: marking assets, calling back, splitting results."""
+        is_called_last = self.on_success_callback or self._post_execute_hook
+        return bool(self.outlets or is_called_last or self.multiple_outputs)
 
     def _resolved(self, wait: Wait) -> dict[str, Any]:
         """The wait as a trigger's arguments, with nothing left that only a run can tell."""
@@ -235,8 +246,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
             "on_failed": self.on_failed,
             "on_missing_source": self.on_missing_source,
             "poll_interval": self.poke_interval,
-            # Only a worker marks assets as updated and calls back on success.
-            "ends_task": IS_AIRFLOW_3 and not self.outlets and not self.on_success_callback,
+            "ends_task": IS_AIRFLOW_3 and not self._ends_on_worker(),
             "pushes_result": self.do_xcom_push,
         }
 

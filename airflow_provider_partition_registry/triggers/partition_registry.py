@@ -72,18 +72,29 @@ class PartitionReadinessTrigger(BaseTrigger):
         self.pushes_result = pushes_result
         self._context: Mapping[str, Any] = {}
         self._missing = ""
+        self._render_error: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where to find the class, and what to call it with."""
         return _serialized(self)
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Called by Airflow 3.3 when the task starts in the triggerer: the one chance to see the run."""
-        super().render_template_fields(context, jinja_env)
+        """Called by Airflow 3.3 when the task starts in the triggerer: the one chance to see the run.
+
+        What goes wrong is told by :meth:`run`: to Airflow a trigger that breaks is a deferral that failed, for which
+        ``soft_fail`` would skip the task.
+        """
         self._context = context
+        try:
+            super().render_template_fields(context, jinja_env)
+        except Exception as error:
+            self._render_error = f"A template cannot be rendered: {error!r}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: how the wait ended."""
+        if self._render_error is not None:
+            yield TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
+            return
         try:
             wait = Wait.of_run(self._context, self)
             watcher = await watcher_of(self.partition_registry_conn_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -11,6 +12,8 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
 from airflow_provider_partition_registry.hooks.settings import RegistrySettings
 from airflow_provider_partition_registry.store.watch import Watcher, shared_watcher
+
+log = logging.getLogger(__name__)
 
 # A watcher asks in one thread and listens in another.
 WATCHER_CONNECTIONS = 2
@@ -26,6 +29,12 @@ async def watcher_of(conn_id: str) -> Watcher:
     :raises InvalidInputError: it does not say where the registry is.
     """
     settings = await shared_settings(conn_id)
+    if settings.is_on_one_host:
+        log.warning(
+            "The registry of connection %r is a SQLite file, which the processes of one host share: this wait ends "
+            "only if the triggerer runs on the host where the data's writers do.",
+            conn_id,
+        )
     return shared_watcher(settings.url, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import task
+from airflow.providers.common.compat.sdk import Asset, task
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.operators.partition_registry import (
@@ -26,7 +26,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
 from airflow_provider_partition_registry.runs.waiting import Wait
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from tests.airflow.registries import DAY
-from tests.airflow.runs import NewDag
+from tests.airflow.runs import NewDag, event_of
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 OPERATORS = (
@@ -232,6 +232,49 @@ class TestStartingInTheTriggerer:
     def test_not_unless_deferrable(self) -> None:
         assert not PartitionReadinessSensor(task_id="wait", **DAY).start_from_trigger
         assert PartitionReadinessSensor.start_from_trigger is False
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"on_execute_callback": print},
+            {"pre_execute": print},
+            # Airflow would take it for a limit on the wait, and we the limit for one with our margin.
+            {"execution_timeout": timedelta(seconds=30)},
+        ],
+    )
+    def test_not_with_what_happens_on_a_worker(self, arguments: dict[str, Any]) -> None:
+        sensor = PartitionReadinessSensor(task_id="wait", deferrable=True, **DAY, **arguments)
+        assert not sensor.start_from_trigger
+
+    @pytest.mark.parametrize(
+        ("arguments", "ends_there"),
+        [
+            ({}, True),
+            ({"on_failure_callback": print}, True),
+            ({"on_success_callback": print}, False),
+            ({"post_execute": print}, False),
+            ({"multiple_outputs": True}, False),
+            ({"outlets": [Asset("x-test://sales/today")]}, False),
+        ],
+    )
+    def test_ending_there(
+        self, arguments: dict[str, Any], ends_there: bool, starts_from_trigger: bool
+    ) -> None:
+        sensor = PartitionReadinessSensor(task_id="wait", deferrable=True, **DAY, **arguments)
+        if starts_from_trigger:
+            assert sensor.start_trigger_args.trigger_kwargs["ends_task"] is ends_there
+
+    def test_a_template_that_cannot_be_rendered(
+        self, new_dag: NewDag, start_in_triggerer: Callable[..., Any]
+    ) -> None:
+        """Were it to break the trigger, ``soft_fail`` would skip the task."""
+        with new_dag() as dag:
+            PartitionReadinessSensor(
+                task_id="wait", source_name="sales", start="{{ 1 // 0 }}", grain="day", deferrable=True
+            )
+        event = event_of(start_in_triggerer(dag, "wait"))
+        assert event.payload["status"] == "failed"
+        assert "ZeroDivisionError" in event.payload["message"]
 
     def test_not_with_macros_of_the_dag(self, new_dag: NewDag) -> None:
         with new_dag(user_defined_macros={"a_day": lambda: "2026-11-01"}):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from airflow_provider_partition_registry.triggers.partition_registry import (
     PartitionReadinessTrigger,
 )
 from tests.airflow.registries import DAY, PROVIDERS, THE_DAY, Connect, fail, publish
+from tests.airflow.runs import event_of
 
 CONN = {"partition_registry_conn_id": "partition_registry_default"}
 WAIT = CONN | DAY | {"poll_interval": 0.1}
@@ -28,24 +29,6 @@ LOCK = WAIT | {"provider_name": "loader", "holder": "me"}
 
 def soon(seconds: float = 0.5) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
-
-
-def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:
-    """The one event of the trigger; ``meanwhile`` is called while it waits."""
-
-    async def run() -> Any:
-        events = asyncio.create_task(collect())
-        if meanwhile is not None:
-            await asyncio.sleep(0.5)
-            assert not events.done()
-            await asyncio.to_thread(meanwhile)
-        return await asyncio.wait_for(events, 60)
-
-    async def collect() -> Any:
-        (event,) = [event async for event in trigger.run()]
-        return event
-
-    return asyncio.run(run())
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -112,6 +95,23 @@ class TestReadiness:
         publish(registry)
         assert isinstance(event_of(PartitionReadinessTrigger(**WAIT, ends_task=True)), TaskSuccessEvent)
 
+    @pytest.mark.parametrize("pushes_result", [True, False])
+    def test_ending_the_task_with_its_result(
+        self, pushes_result: bool, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pushed: list[Any] = []
+
+        async def push(_: Any, result: Any) -> None:
+            pushed.append(result)
+
+        monkeypatch.setattr(triggers, "push_result", push)
+        publish(registry)
+        trigger = PartitionReadinessTrigger(**WAIT, ends_task=True, pushes_result=pushes_result)
+        trigger.task_instance = SimpleNamespace()
+        assert isinstance(event_of(trigger), TaskSuccessEvent)
+        as_elsewhere = event_of(PartitionReadinessTrigger(**WAIT)).payload["result"]
+        assert pushed == ([as_elsewhere] if pushes_result else [])
+
     def test_time_is_over(self, registry: RegistryStore) -> None:
         registry.lock("sales", "loader", THE_DAY, register=True, holder="the-night-job")
         event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon()))
@@ -138,6 +138,21 @@ class TestReadiness:
         event = event_of(PartitionReadinessTrigger(**WAIT | {"partition_registry_conn_id": "nowhere"}))
         assert (event.payload["status"], event.payload["code"]) == ("failed", "no_connection")
         assert "AIRFLOW_CONN_NOWHERE" in event.payload["message"]
+
+    def test_a_file_is_no_registry_for_several_hosts(
+        self, registry: RegistryStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        publish(registry)
+        assert event_of(PartitionReadinessTrigger(**WAIT)).payload["status"] == "ready"
+        assert "SQLite file, which the processes of one host share" in caplog.text
+
+    @pytest.mark.postgres
+    def test_a_server_is_one(
+        self, postgres_registry: RegistryStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        publish(postgres_registry)
+        assert event_of(PartitionReadinessTrigger(**WAIT)).payload["status"] == "ready"
+        assert "SQLite" not in caplog.text
 
     def test_nothing_to_wait_for(self, registry: RegistryStore) -> None:
         event = event_of(PartitionReadinessTrigger(**CONN, source_name="sales"))
