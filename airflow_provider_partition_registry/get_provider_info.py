@@ -28,7 +28,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
     "instance": {
         "label": "Instance",
-        "description": "Tells this Airflow's locks from those of other instances. Empty: the host of its web address.",
+        "description": "Tells this Airflow's locks from those of others. Empty: its web address, unless that is local.",
         "schema": {"type": ["string", "null"]},
     },
     "timeout": {

@@ -7,6 +7,7 @@ import datetime
 import http.client
 import urllib.parse
 import uuid
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from testbed.http_json import ApiError, Json, request_json
@@ -23,7 +24,7 @@ LOG_FIELDS_NEVER_SHOWN = frozenset(
 )
 
 
-class AirflowApi:
+class AirflowApi(ABC):
     """What tests ask of a running instance; subclasses know where the versions differ."""
 
     path = ""
@@ -228,11 +229,13 @@ class AirflowApi:
     def _credentials(self) -> dict[str, str]:
         return {}
 
+    @abstractmethod
     def _logical_date(self, logical_date: datetime.datetime | None) -> dict[str, Json]:
-        raise NotImplementedError
+        """What the body of a request that starts a run says of its date."""
 
+    @abstractmethod
     def _log_text(self, content: Json) -> str:
-        raise NotImplementedError
+        """One try's log as plain text, from the content of the API's answer."""
 
 
 class Airflow2Api(AirflowApi):

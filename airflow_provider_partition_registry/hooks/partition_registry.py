@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_partition_registry.store.base import Answer, RegistryStore
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class RegistryConnectionNotFoundError(AirflowNotFoundException):
@@ -112,9 +115,9 @@ class PartitionRegistryHook(BaseHook):
         """May ``[start, end)`` of the source be read, and if not, why?"""
         return self.store.check_readiness(source_name, Interval(start, end), published_after)
 
-    def check_readiness_many(self, questions: Sequence[Question]) -> list[Answer]:
+    def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
         """Many questions at once."""
-        return self.store.check_readiness_many(questions)
+        return self.store.check_readiness_many(questions, explain=explain)
 
     def changed_since(self, source_name: str, start: Instant, end: Instant, as_of: int) -> bool:
         """Was anything in ``[start, end)`` rewritten after an earlier answer?"""
@@ -243,9 +246,40 @@ class PartitionRegistryHook(BaseHook):
         """Look up one source."""
         return self.store.get_source(source_name)
 
+    def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
+        """Sources in the order of their names."""
+        return self.store.list_sources(after, limit)
+
+    def get_provider(self, provider_name: str) -> Provider:
+        """Look up one provider."""
+        return self.store.get_provider(provider_name)
+
+    def list_providers(
+        self, source_name: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[Provider]:
+        """Providers in the order of their names, all or those with a grant on a source."""
+        return self.store.list_providers(source_name, after, limit)
+
     def get_partition(self, source_name: str, provider_name: str, start: Instant, end: Instant) -> Partition:
         """Look up one partition."""
         return self.store.get_partition(source_name, provider_name, Interval(start, end))
+
+    def list_partitions(
+        self,
+        source_name: str,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        after: int | None = None,
+        limit: int = 100,
+    ) -> Page[Partition]:
+        """Partitions of a source in the order of their start: all, or those that overlap ``[start, end)``.
+
+        With one side alone, those that overlap everything from or up to there.
+        """
+        if start is None and end is None:
+            return self.store.list_partitions(source_name, None, after, limit)
+        interval = Interval(EARLIEST if start is None else start, LATEST if end is None else end)
+        return self.store.list_partitions(source_name, interval, after, limit)
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         """The history after a position."""

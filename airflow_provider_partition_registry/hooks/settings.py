@@ -21,8 +21,10 @@ DEFAULT_CONN_ID = "partition_registry_default"
 HOW_TO_CONFIGURE = """\
 Create it in the Airflow UI (Admin > Connections, type "Partition Registry"), or set an environment variable for \
 every Airflow process:
-  {variable}='{{"conn_type": "partition_registry", "host": "postgresql://user:password@db.example.com:5432/registry"}}'
-A registry on one host only: "host": "sqlite:////var/lib/airflow/registry.db"."""
+  {variable}='{{"conn_type": "partition_registry", "host": "db.example.com", "schema": "registry", \
+"login": "user", "password": "password", "extra": {{"instance": "my-airflow"}}}}'
+A registry on one host only: "host": "sqlite:////var/lib/airflow/registry.db" in place of host, schema, login \
+and password."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class RegistrySettings:
             instance=extra.get("instance"),
             timeout=_timeout(connection, extra),
         )
+
+    @property
+    def is_on_one_host(self) -> bool:
+        """Whether only processes of one host can share the registry."""
+        return self.url.startswith("sqlite:")
 
     @property
     def secrets(self) -> list[str]:

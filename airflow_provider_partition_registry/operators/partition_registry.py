@@ -1,4 +1,7 @@
-"""The operators around a writing task: register, lock, unlock."""
+"""The operators around a writing task: register, lock, unlock.
+
+DAG files that use them are parsed again and again: what only a running task needs is imported when it runs.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,22 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionAlreadyRegisteredError,
     PartitionLockedError,
+    StoreUnavailableError,
 )
-from airflow_provider_partition_registry.domain.grains import Grain
-from airflow_provider_partition_registry.domain.intervals import Instant, Interval, format_instant
-from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
-from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runs.identity import default_instance, holder_of_task, is_ambiguous
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.runs.work import nearest_upstream, reason_not_to_publish, state_of
-from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_partition_registry.domain.grains import Grain
+    from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+    from airflow_provider_partition_registry.domain.models import Holder, Partition
+    from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 
 OnConflict = Literal["fail", "wait"]
 
@@ -70,7 +76,7 @@ class _PartitionOperator(BaseOperator):
         end: Instant | None = None,
         grain: Grain | None = None,
         timezone: str = "UTC",
-        partition_registry_conn_id: str = PartitionRegistryHook.default_conn_name,
+        partition_registry_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -87,6 +93,8 @@ class _PartitionOperator(BaseOperator):
     @cached_property
     def hook(self) -> PartitionRegistryHook:
         """The registry."""
+        from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+
         return PartitionRegistryHook(self.partition_registry_conn_id)
 
     def _interval(self, context: Context) -> Interval:
@@ -96,6 +104,13 @@ class _PartitionOperator(BaseOperator):
 
     def _provider(self) -> str:
         return self.provider_name or self.hook.settings.provider or self.dag_id
+
+    def _holder(self, context: Context, task_id: str | None = None, map_index: int | None = None) -> Holder:
+        """This task as a lock holder, or another one of its run."""
+        from airflow_provider_partition_registry.runs.identity import holder_of_task
+
+        instance = self.hook.settings.instance
+        return holder_of_task(context, instance=instance, task_id=task_id, map_index=map_index)
 
 
 class PartitionRegisterOperator(_PartitionOperator):
@@ -126,6 +141,8 @@ class PartitionRegisterOperator(_PartitionOperator):
 class PartitionLockOperator(_PartitionOperator):
     """Take the lock on a partition before writing it: from now on nobody is told that it may be read (R3).
 
+    This Airflow needs a name of its own for that: see Instance in its connection.
+
     Its result (XCom) names the partition, the ``holder``, the ``generation`` and ``expires_at``. A retried or cleared
     task takes its own lock again.
 
@@ -139,9 +156,10 @@ class PartitionLockOperator(_PartitionOperator):
     :param lease: after which anybody with a grant may take the lock over, as a timedelta or in seconds; by default the
         lock lasts. Nothing renews it between the tasks: make it longer than the work can take, retries included.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
-    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released.
-    :param poke_interval: seconds between two looks while waiting.
-    :param timeout: seconds after which waiting ends with a failure.
+    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
+        waits for others also waits for a registry that does not answer.
+    :param poke_interval: time between two looks while waiting, as a timedelta or in seconds.
+    :param timeout: after which waiting ends with a failure, as a timedelta or in seconds.
     :param deferrable: wait in the triggerer, without a worker.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
@@ -153,8 +171,8 @@ class PartitionLockOperator(_PartitionOperator):
         lease: timedelta | float | None = None,
         exclusive: bool = False,
         on_conflict: OnConflict = "fail",
-        poke_interval: float = 60.0,
-        timeout: float = 7 * 24 * 3600.0,
+        poke_interval: timedelta | float = 60.0,
+        timeout: timedelta | float = 7 * 24 * 3600.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -163,39 +181,39 @@ class PartitionLockOperator(_PartitionOperator):
         self.lease = timedelta(seconds=lease) if isinstance(lease, (int, float)) else lease
         self.exclusive = exclusive
         self.on_conflict = on_conflict
-        self.poke_interval = poke_interval
-        self.timeout = timeout
+        self.poke_interval = _in_seconds(poke_interval)
+        self.timeout = _in_seconds(timeout)
         self.deferrable = deferrable
         if on_conflict not in ("fail", "wait"):
             raise InvalidInputError(f"on_conflict is 'fail' or 'wait', not {on_conflict!r}.")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Take the lock, or wait for it."""
-        instance = self.hook.settings.instance or default_instance()
-        if is_ambiguous(instance):
-            self.log.warning(
-                "This Airflow's locks carry the name %r, which another Airflow may have as well: runs of the same DAG "
-                "there would take these locks for their own. Set Instance in the connection %r.",
-                instance,
-                self.partition_registry_conn_id,
-            )
+        from airflow_provider_partition_registry.runs.identity import require_name
+
+        require_name(self.hook.settings.instance, self.partition_registry_conn_id)
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
     def try_again(self, context: Context, event: Any) -> dict[str, Any]:
-        """Called when the trigger found nobody in the way any more, or the time over."""
+        """Called when the trigger found nobody in the way any more, or the time over, or that it cannot wait."""
+        if event["status"] == "failed":
+            raise WaitFailedError(event["message"])
         return self._lock_by(context, datetime.fromisoformat(event["deadline"]))
 
     def _lock_by(self, context: Context, deadline: datetime) -> dict[str, Any]:
+        told = ""
         while True:
             try:
                 return self._lock(context)
-            except PartitionLockedError as error:
+            except (PartitionLockedError, StoreUnavailableError) as error:
                 if self.on_conflict == "fail" or datetime.now(UTC) >= deadline:
                     raise
-                self.log.info("%s Waiting.", error)
+                if str(error) != told:
+                    told = str(error)
+                    self.log.info("%s Waiting goes on.", told)
             if self.deferrable:
                 self._defer(context, deadline)
-            time.sleep(min(self.poke_interval, max(0.0, (deadline - datetime.now(UTC)).total_seconds())))
+            time.sleep(min(self.poke_interval, _seconds_until(deadline)))
 
     def _lock(self, context: Context) -> dict[str, Any]:
         partition = self.hook.store.lock(
@@ -216,6 +234,8 @@ class PartitionLockOperator(_PartitionOperator):
         return _as_result(partition)
 
     def _defer(self, context: Context, deadline: datetime) -> None:
+        from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
+
         interval = self._interval(context)
         self.defer(
             trigger=PartitionLockTrigger(
@@ -230,10 +250,8 @@ class PartitionLockOperator(_PartitionOperator):
                 deadline=deadline.isoformat(),
             ),
             method_name="try_again",
+            timeout=timedelta(seconds=_seconds_until(deadline) + TIMEOUT_MARGIN),
         )
-
-    def _holder(self, context: Context) -> Holder:
-        return holder_of_task(context, instance=self.hook.settings.instance)
 
 
 class PartitionUnlockOperator(_PartitionOperator):
@@ -306,11 +324,10 @@ class PartitionUnlockOperator(_PartitionOperator):
         return _is_lock(task) and all(common[name] == mine[name] for name in WRITTEN if name in common)
 
     def _holder_of(self, lock_task: Any | None, context: Context) -> Holder:
-        instance = self.hook.settings.instance
         if lock_task is None:
-            return holder_of_task(context, instance=instance)
+            return self._holder(context)
         index = context["ti"].map_index if _is_mapped(lock_task) else -1
-        return holder_of_task(context, instance=instance, task_id=lock_task.task_id, map_index=index)
+        return self._holder(context, lock_task.task_id, index)
 
 
 def _require_lock(context: Context, lock_task: Any) -> None:
@@ -326,6 +343,14 @@ def _require_lock(context: Context, lock_task: Any) -> None:
         raise AirflowFailException(
             f"Nothing to publish: {lock_task.task_id} did not take the lock ({state})."
         )
+
+
+def _in_seconds(duration: timedelta | float) -> float:
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration
+
+
+def _seconds_until(deadline: datetime) -> float:
+    return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
 
 
 def _is_lock(task: Any) -> bool:

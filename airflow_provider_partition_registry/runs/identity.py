@@ -9,8 +9,26 @@ from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.explanation import LOG_URL
 from airflow_provider_partition_registry.domain.models import Holder
+
+# What the web address of an Airflow that nobody told its own says.
+SHARED_HOSTS = ("airflow", "localhost", "127.0.0.1", "0.0.0.0", "::1")  # noqa: S104 - names, nothing is bound
+
+
+class AmbiguousInstanceError(RegistryError):
+    """This Airflow has no name that tells it from others, so its locks could not be told from theirs."""
+
+    code = "ambiguous_instance"
+
+    def __init__(self, instance: str, conn_id: str) -> None:
+        super().__init__(
+            f"Locks of this Airflow would carry the name {instance!r}, which another Airflow may have as well: a run "
+            f"of the same DAG there would take them for its own and could publish half-written data. Give this "
+            f"Airflow a name of its own in the connection {conn_id!r}: in the UI the field Instance, as JSON "
+            f'"extra": {{"instance": "my-airflow"}}, as a URI ?instance=my-airflow.'
+        )
 
 
 def holder_of_task(
@@ -44,10 +62,19 @@ def holder_of_task(
     )
 
 
+def require_name(instance: str | None, conn_id: str) -> None:
+    """Make sure that this Airflow can be told from others.
+
+    :param instance: what its connection calls it.
+    :raises AmbiguousInstanceError: nothing, and others may have the same web address.
+    """
+    if not instance and is_ambiguous(default_instance()):
+        raise AmbiguousInstanceError(default_instance(), conn_id)
+
+
 def is_ambiguous(instance: str) -> bool:
-    """Whether several Airflows may well be called so: their tasks could then take each other's locks for their own."""
-    host = instance.rpartition(":")[0] or instance
-    return host in ("airflow", "localhost", "127.0.0.1", "0.0.0.0", "[::1]")  # noqa: S104 - a name, nothing is bound
+    """Whether several Airflows may well be called so."""
+    return urlsplit(f"//{instance}").hostname in SHARED_HOSTS
 
 
 def default_instance() -> str:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from airflow_provider_partition_registry.domain.errors import (
-    InvalidInputError,
-    RegistryError,
-    UnknownSourceError,
-)
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, format_instant
 from airflow_provider_partition_registry.domain.models import PartitionState, Question, Readiness
+from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.store.base import Answer
 
@@ -26,10 +23,21 @@ OnFailed = Literal["wait", "fail"]
 OnMissingSource = Literal["wait", "fail"]
 
 
-class UpstreamFailedError(RegistryError):
-    """A write that this reader depends on failed, and the reader was told not to wait for its repair."""
+class WaitParameters(Protocol):
+    """What a reading task says of its wait: the attributes that the sensor and its trigger have in common.
 
-    code = "upstream_failed"
+    The sensor documents them.
+    """
+
+    source_name: str | None
+    requires: Sequence[Requirement] | None
+    start: Instant | None
+    end: Instant | None
+    published_after: Instant | None
+    grain: Grain | None
+    timezone: str
+    on_failed: OnFailed
+    on_missing_source: OnMissingSource
 
 
 @dataclass(frozen=True)
@@ -45,35 +53,27 @@ class Wait:
     on_missing_source: OnMissingSource = "fail"
 
     @classmethod
-    def of_run(
-        cls,
-        context: Mapping[str, Any],
-        *,
-        source_name: str | None = None,
-        requires: Sequence[Requirement] | None = None,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        published_after: Instant | None = None,
-        grain: Grain | None = None,
-        timezone: str = "UTC",
-        on_failed: OnFailed = "wait",
-        on_missing_source: OnMissingSource = "fail",
-    ) -> Wait:
+    def of_run(cls, context: Mapping[str, Any], task: WaitParameters) -> Wait:
         """Read what a task's parameters and its run say.
 
         :raises InvalidInputError: they do not say what to wait for.
         """
-        if bool(source_name) == bool(requires):
+        if bool(task.source_name) == bool(task.requires):
             raise InvalidInputError("Give either source_name or requires, and not both.")
-        shared = {"start": start, "end": end, "published_after": published_after}
+        if isinstance(task.requires, (str, Mapping)):
+            raise InvalidInputError(
+                f"requires is a list of requirements, not {task.requires!r}. A template renders to text unless its DAG "
+                f"has render_template_as_native_obj=True."
+            )
+        shared = {"start": task.start, "end": task.end, "published_after": task.published_after}
         questions = []
-        for requirement in requires or [{"source_name": source_name}]:
+        for requirement in task.requires or [{"source_name": task.source_name}]:
             wanted = {**shared, **_named(requirement)}
             interval = interval_of_run(
-                context, start=wanted["start"], end=wanted["end"], grain=grain, timezone=timezone
+                context, start=wanted["start"], end=wanted["end"], grain=task.grain, timezone=task.timezone
             )
             questions.append(Question(wanted["source_name"], interval, wanted["published_after"] or None))
-        return cls(tuple(questions), requires is None, on_failed, on_missing_source)
+        return cls(tuple(questions), not task.requires, task.on_failed, task.on_missing_source)
 
     def result(self, answers: Sequence[Answer]) -> Any:
         """What the task answers when everything is ready, or None while it is not.

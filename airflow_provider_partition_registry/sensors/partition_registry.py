@@ -1,4 +1,7 @@
-"""The sensor: wait until data may be read."""
+"""The sensor: wait until data may be read.
+
+DAG files that use it are parsed again and again: what only a running task needs is imported when it runs.
+"""
 
 from __future__ import annotations
 
@@ -17,40 +20,34 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_partition_registry.domain.errors import (
-    InvalidInputError,
-    RegistryError,
-    StoreUnavailableError,
-)
-from airflow_provider_partition_registry.domain.grains import Grain
-from airflow_provider_partition_registry.domain.intervals import Instant, format_instant, to_instant
-from airflow_provider_partition_registry.domain.models import Question
-from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.runs.compat import CAN_START_FROM_TRIGGER, IS_AIRFLOW_3
-from airflow_provider_partition_registry.runs.waiting import (
-    OnFailed,
-    OnMissingSource,
-    Requirement,
-    UpstreamFailedError,
-    Wait,
-)
-from airflow_provider_partition_registry.triggers.partition_registry import (
+from airflow_provider_partition_registry.runs.endings import (
     TIMEOUT_MARGIN,
-    PartitionReadinessTrigger,
+    UpstreamFailedError,
+    WaitFailedError,
 )
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_partition_registry.domain.grains import Grain
+    from airflow_provider_partition_registry.domain.intervals import Instant
+    from airflow_provider_partition_registry.domain.models import Question
+    from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+    from airflow_provider_partition_registry.runs.waiting import (
+        OnFailed,
+        OnMissingSource,
+        Requirement,
+        Wait,
+    )
+
+TRIGGER = "airflow_provider_partition_registry.triggers.partition_registry.PartitionReadinessTrigger"
 
 # In a template: what reaches for the task instance or for results of other tasks.
 _OTHER_TASKS = re.compile(r"\{[{%].*\b(ti|task_instance|xcom\w*)\b", re.DOTALL)
-
-
-class WaitFailedError(RegistryError):
-    """A wait in the triggerer cannot go on; the message says why."""
-
-    code = "wait_failed"
 
 
 class PartitionReadinessSensor(BaseSensorOperator):
@@ -72,8 +69,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
     :param on_missing_source: what a source that does not exist means: "fail" at once, also with ``soft_fail``, or
         "wait" until somebody registers it.
     :param deferrable: wait in the triggerer, without a worker. On Airflow 3.3 and later the task also starts there,
-        unless it is mapped, a template needs results of other tasks, or its DAG brings own macros or filters; and it
-        ends there, unless it has outlets or a callback on success.
+        unless it is mapped, a template needs results of other tasks, its DAG brings own macros or filters, or it has
+        an ``execution_timeout`` or something to call before it starts; and it ends there, unless it has outlets,
+        multiple outputs, or something to call on success.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
@@ -101,7 +99,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         on_failed: OnFailed = "wait",
         on_missing_source: OnMissingSource = "fail",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        partition_registry_conn_id: str = PartitionRegistryHook.default_conn_name,
+        partition_registry_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -128,10 +126,14 @@ class PartitionReadinessSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> PartitionRegistryHook:
         """The registry."""
+        from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+
         return PartitionRegistryHook(self.partition_registry_conn_id)
 
     def execute(self, context: Context) -> Any:
         """Ask once; then wait in the triggerer, or go on asking here."""
+        from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
+
         if not self.deferrable:
             return self._poke_until_ready(context)
         wait = self._what_to_wait_for(context)
@@ -198,25 +200,26 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)
 
     def _what_to_wait_for(self, context: Context) -> Wait:
-        return Wait.of_run(
-            context,
-            source_name=self.source_name,
-            requires=self.requires,
-            start=self.start,
-            end=self.end,
-            published_after=self.published_after,
-            grain=self.grain,
-            timezone=self.timezone,
-            on_failed=self.on_failed,
-            on_missing_source=self.on_missing_source,
-        )
+        from airflow_provider_partition_registry.runs.waiting import Wait
+
+        return Wait.of_run(context, self)
 
     def _needs_worker(self) -> bool:
-        """Whether the parameters can be rendered on a worker only: a triggerer has neither results nor DAG files."""
+        """Whether something of this task happens on a worker only.
+
+        A triggerer has neither results of other tasks nor DAG files to render templates with. It calls nothing before
+        it starts, and would take a limit on the execution for one on the wait.
+        """
         own_jinja = self.has_dag() and (self.dag.user_defined_macros or self.dag.user_defined_filters)
-        return bool(own_jinja) or any(
+        is_called_first = self.on_execute_callback or self._pre_execute_hook
+        return bool(own_jinja or is_called_first or self.execution_timeout) or any(
             _is_of_other_tasks(getattr(self, name)) for name in self.template_fields
         )
+
+    def _ends_on_worker(self) -> bool:
+        """Whether something happens after success on a worker only: marking assets, calling back, splitting results."""
+        is_called_last = self.on_success_callback or self._post_execute_hook
+        return bool(self.outlets or is_called_last or self.multiple_outputs)
 
     def _resolved(self, wait: Wait) -> dict[str, Any]:
         """The wait as a trigger's arguments, with nothing left that only a run can tell."""
@@ -225,9 +228,8 @@ class PartitionReadinessSensor(BaseSensorOperator):
 
     def _start_trigger_args(self) -> StartTriggerArgs:
         """The same wait, for a scheduler that starts it without a worker; templates are rendered in the triggerer."""
-        path, _ = PartitionReadinessTrigger(partition_registry_conn_id="").serialize()
         return StartTriggerArgs(
-            trigger_cls=path,
+            trigger_cls=TRIGGER,
             trigger_kwargs={
                 **{name: _as_json(getattr(self, name)) for name in self.template_fields},
                 "grain": self.grain.total_seconds() if isinstance(self.grain, timedelta) else self.grain,
@@ -244,8 +246,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
             "on_failed": self.on_failed,
             "on_missing_source": self.on_missing_source,
             "poll_interval": self.poke_interval,
-            # Only a worker marks assets as updated and calls back on success.
-            "ends_task": IS_AIRFLOW_3 and not self.outlets and not self.on_success_callback,
+            "ends_task": IS_AIRFLOW_3 and not self._ends_on_worker(),
             "pushes_result": self.do_xcom_push,
         }
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.store.base import RegistryStore
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.base import RegistryStore
 
 DEFAULT_TIMEOUT = 10.0
 SQL_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "sqlite")

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.connection import get_async_connection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
-from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
+from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runs.waiting import OnFailed, OnMissingSource, Requirement, Wait
-from airflow_provider_partition_registry.store.watch import News, Watcher, shared_watcher
-
-TIMEOUT_MARGIN = 60.0
-"""Seconds by which Airflow's own time-out of a deferral lies behind ours, which can say what was missing."""
-
-# A watcher asks in one thread and listens in another.
-WATCHER_CONNECTIONS = 2
+from airflow_provider_partition_registry.store.watch import News, Watcher
+from airflow_provider_partition_registry.triggers.sharing import watcher_of
 
 
 class PartitionReadinessTrigger(BaseTrigger):
@@ -34,6 +30,7 @@ class PartitionReadinessTrigger(BaseTrigger):
     The parameters are those of
     :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`, and further:
 
+    :param grain: here a timedelta is given by its seconds.
     :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
     :param deadline: ISO 8601; when to give up. Without it, shortly before Airflow's own time-out.
     :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3).
@@ -65,7 +62,7 @@ class PartitionReadinessTrigger(BaseTrigger):
         self.start = start
         self.end = end
         self.published_after = published_after
-        self.grain = grain
+        self.grain: Grain | None = timedelta(seconds=grain) if isinstance(grain, (int, float)) else grain
         self.timezone = timezone
         self.on_failed = on_failed
         self.on_missing_source = on_missing_source
@@ -75,37 +72,32 @@ class PartitionReadinessTrigger(BaseTrigger):
         self.pushes_result = pushes_result
         self._context: Mapping[str, Any] = {}
         self._missing = ""
+        self._render_error: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where to find the class, and what to call it with."""
-        return _serialized(
-            self,
-            "partition_registry_conn_id",
-            "source_name",
-            "requires",
-            "start",
-            "end",
-            "published_after",
-            "grain",
-            "timezone",
-            "on_failed",
-            "on_missing_source",
-            "poll_interval",
-            "deadline",
-            "ends_task",
-            "pushes_result",
-        )
+        return _serialized(self)
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Called by Airflow 3.3 when the task starts in the triggerer: the one chance to see the run."""
-        super().render_template_fields(context, jinja_env)
+        """Called by Airflow 3.3 when the task starts in the triggerer: the one chance to see the run.
+
+        What goes wrong is told by :meth:`run`: to Airflow a trigger that breaks is a deferral that failed, for which
+        ``soft_fail`` would skip the task.
+        """
         self._context = context
+        try:
+            super().render_template_fields(context, jinja_env)
+        except Exception as error:
+            self._render_error = f"A template cannot be rendered: {error!r}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: how the wait ended."""
+        if self._render_error is not None:
+            yield TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
+            return
         try:
-            wait = self._what_to_wait_for()
-            watcher = await _watcher_of(self.partition_registry_conn_id)
+            wait = Wait.of_run(self._context, self)
+            watcher = await watcher_of(self.partition_registry_conn_id)
             result = await self._until_ready(wait, watcher)
         except (RegistryError, AirflowNotFoundException) as error:
             self.log.error("%s", error)
@@ -120,21 +112,6 @@ class PartitionReadinessTrigger(BaseTrigger):
             yield TaskSuccessEvent()
         else:
             yield TriggerEvent({"status": "ready", "result": result})
-
-    def _what_to_wait_for(self) -> Wait:
-        grain = self.grain
-        return Wait.of_run(
-            self._context,
-            source_name=self.source_name,
-            requires=self.requires,
-            start=self.start,
-            end=self.end,
-            published_after=self.published_after,
-            grain=timedelta(seconds=grain) if isinstance(grain, (int, float)) else grain,
-            timezone=self.timezone,
-            on_failed=self.on_failed,
-            on_missing_source=self.on_missing_source,
-        )
 
     async def _until_ready(self, wait: Wait, watcher: Watcher) -> Any:
         """The result, or None when the time is over; ``_missing`` then says what was missing."""
@@ -202,31 +179,22 @@ class PartitionLockTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where to find the class, and what to call it with."""
-        return _serialized(
-            self,
-            "partition_registry_conn_id",
-            "source_name",
-            "provider_name",
-            "start",
-            "end",
-            "holder",
-            "exclusive",
-            "poll_interval",
-            "deadline",
-        )
+        return _serialized(self)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield one event, also when the time is over or the registry refuses: the operator finds out."""
+        """Wait, and yield one event; when the time is over, the operator tries once more and says why not."""
         interval = Interval(self.start, self.end)
         await asyncio.sleep(RESUME_NOT_BEFORE)
         try:
-            watcher = await _watcher_of(self.partition_registry_conn_id)
+            watcher = await watcher_of(self.partition_registry_conn_id)
             async with asyncio.timeout(_seconds_until(_to_datetime(self.deadline))):
                 await self._until_free(interval, watcher)
         except TimeoutError:
             self.log.info("Time is over.")
         except (RegistryError, AirflowNotFoundException) as error:
             self.log.error("%s", error)
+            yield TriggerEvent({"status": "failed", "message": str(error)})
+            return
         # Not in the arguments of the deferral: dag.test() drops these.
         yield TriggerEvent({"status": "try_again", "deadline": self.deadline})
 
@@ -247,19 +215,14 @@ class PartitionLockTrigger(BaseTrigger):
         return all(blocker.state is PartitionState.EXPIRED for blocker in found)
 
 
-async def _watcher_of(conn_id: str) -> Watcher:
-    """The watcher that all triggers of this triggerer on the same registry share."""
-    try:
-        connection = await get_async_connection(conn_id)
-    except AirflowNotFoundException as error:
-        raise missing_connection(conn_id) from error
-    settings = settings_of(connection)
-    return shared_watcher(settings.url, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
-
-
-def _serialized(trigger: BaseTrigger, *names: str) -> tuple[str, dict[str, Any]]:
+def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
+    """The trigger's class and its constructor's arguments, which it keeps under their own names, fit for JSON."""
     kind = type(trigger)
-    return f"{kind.__module__}.{kind.__qualname__}", {name: getattr(trigger, name) for name in names}
+    arguments = {name: getattr(trigger, name) for name in inspect.signature(kind).parameters}
+    return f"{kind.__module__}.{kind.__qualname__}", {
+        name: value.total_seconds() if isinstance(value, timedelta) else value
+        for name, value in arguments.items()
+    }
 
 
 def _to_datetime(text: str | None) -> datetime | None:

@@ -55,6 +55,7 @@ from tests.airflow.registries import (  # noqa: E402, F401 - fixtures
     registry_url,
 )
 from tests.airflow.runs import Run, task_label  # noqa: E402
+from tests.airflow.tasks import lock_write_unlock, run_lock  # noqa: E402, F401 - fixtures
 
 VERSION = tuple(int(part) for part in airflow.__version__.split(".")[:2])
 IS_AIRFLOW_3 = VERSION >= (3, 0)

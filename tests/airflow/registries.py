@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Partition
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 
@@ -23,6 +24,7 @@ THE_DAY = Interval("2026-11-01", "2026-11-02")
 IN_CONNECTION = {"provider": "loader", "instance": "here"}
 
 Connect = Callable[..., None]
+Later = Callable[..., None]
 
 
 def with_providers(store: RegistryStore) -> RegistryStore:
@@ -46,6 +48,11 @@ def fail(
 ) -> None:
     store.lock(source, provider, interval, register=True)
     store.fail(source, provider, interval, reason="disk full")
+
+
+def the_partition(store: RegistryStore, source: str = "sales", provider: str = "loader") -> Partition:
+    """Of the one day that most tests are about."""
+    return store.get_partition(source, provider, THE_DAY)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +97,7 @@ def postgres_registry(postgres_url: str, connect: Connect) -> Iterator[RegistryS
 
 
 @pytest.fixture
-def later() -> Iterator[Callable[..., None]]:
+def later() -> Iterator[Later]:
     """Does something while the test waits for its effect."""
     timers: list[threading.Timer] = []
 

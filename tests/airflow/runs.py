@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +25,11 @@ class Run:
         return self.errors[task][-1]
 
 
+NewDag = Callable[..., Any]
+RunDag = Callable[..., Run]
+Rerun = Callable[..., Run]
+
+
 def task_label(ti: Any) -> str:
     return ti.task_id if ti.map_index is None or ti.map_index < 0 else f"{ti.task_id}[{ti.map_index}]"
 
@@ -33,3 +40,21 @@ def a_context(**run: Any) -> dict[str, Any]:
         dag_id="a_dag", run_id="a_run", task_id="a_task", map_index=-1, try_number=1, max_tries=0, log_url=""
     )
     return {"ti": ti, "dag_run": SimpleNamespace(**run)}
+
+
+def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:
+    """The one event of the trigger; ``meanwhile`` is called while it waits."""
+
+    async def run() -> Any:
+        events = asyncio.create_task(collect())
+        if meanwhile is not None:
+            await asyncio.sleep(0.5)
+            assert not events.done()
+            await asyncio.to_thread(meanwhile)
+        return await asyncio.wait_for(events, 60)
+
+    async def collect() -> Any:
+        (event,) = [event async for event in trigger.run()]
+        return event
+
+    return asyncio.run(run())

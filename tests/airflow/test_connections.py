@@ -11,8 +11,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.hooks.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.engine import normalise_url
 from testbed.postgres import PostgresServer
@@ -196,10 +198,14 @@ def test_the_advice_of_a_missing_connection_works(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(
         "AIRFLOW_CONN_NOWHERE", message.partition("AIRFLOW_CONN_NOWHERE='")[2].partition("'")[0]
     )
-    assert (
-        PartitionRegistryHook("nowhere").settings.url
-        == "postgresql://user:password@db.example.com:5432/registry"
-    )
+    settings = PartitionRegistryHook("nowhere").settings
+    assert settings.url == "postgresql://user:password@db.example.com/registry"
+    assert settings.instance == "my-airflow"
+
+
+def test_the_advice_keeps_the_password_where_airflow_hides_it() -> None:
+    advised = json.loads(how_to_configure("nowhere").partition("NOWHERE='")[2].partition("'")[0])
+    assert advised["password"] not in advised["host"]
 
 
 def test_the_hook_asks_the_registry(registry: RegistryStore) -> None:
@@ -208,6 +214,45 @@ def test_the_hook_asks_the_registry(registry: RegistryStore) -> None:
     assert hook.check_readiness(**DAY).is_ready
     assert hook.get_partition("sales", "loader", THE_DAY.start, THE_DAY.end).generation == 1
     assert hook.get_conn() is hook.store
+
+
+def test_the_hook_has_every_verb_of_the_store() -> None:
+    kinds_of_home = {"open_listener", "close"}
+    verbs = {name for name in dir(RegistryStore) if not name.startswith("_")} - kinds_of_home
+    assert {verb for verb in verbs if not hasattr(PartitionRegistryHook, verb)} == set()
+
+
+def test_the_hook_lists(registry: RegistryStore) -> None:
+    publish(registry)
+    publish(registry, interval=Interval("2026-12-01", "2026-12-02"))
+    hook = PartitionRegistryHook()
+    assert [source.name for source in hook.list_sources(after="clicks").items] == ["sales"]
+    assert [provider.name for provider in hook.list_providers("sales", limit=1).items] == ["loader"]
+    assert hook.get_provider("loader").source_names == ("clicks", "sales")
+
+
+@pytest.mark.parametrize(
+    ("limits", "months"),
+    [
+        ({}, [11, 12]),
+        ({"start": "2026-11-01", "end": "2026-11-30"}, [11]),
+        ({"start": "2026-11-02"}, [12]),
+        ({"end": "2026-12-01"}, [11]),
+        ({"limit": 1}, [11]),
+    ],
+)
+def test_the_hook_lists_partitions(
+    limits: dict[str, Any], months: list[int], registry: RegistryStore
+) -> None:
+    publish(registry)
+    publish(registry, interval=Interval("2026-12-01", "2026-12-02"))
+    found = PartitionRegistryHook().list_partitions("sales", **limits).items
+    assert [partition.start.month for partition in found] == months
+
+
+def test_the_hook_asks_without_reasons(registry: RegistryStore) -> None:
+    (answer,) = PartitionRegistryHook().check_readiness_many([Question("sales", THE_DAY)], explain=False)
+    assert not answer.is_ready
 
 
 def test_the_test_button_with_sqlite(connect: Connect, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +14,7 @@ from airflow_provider_partition_registry.operators.partition_registry import Par
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.airflow.registries import THE_DAY
-from tests.airflow.runs import Run, a_context
+from tests.airflow.runs import NewDag, RunDag, a_context
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 DATA_INTERVAL = {"data_interval_start": THE_DAY.start, "data_interval_end": THE_DAY.end}
@@ -79,8 +78,8 @@ def test_days_on_which_the_clock_changes(day: str, grain: str, zone: str, start:
 def test_of_a_real_run(
     partition: dict[str, str],
     registry: RegistryStore,
-    new_dag: Callable[..., Any],
-    run_dag: Callable[..., Run],
+    new_dag: NewDag,
+    run_dag: RunDag,
     daily_timetable: Any,
 ) -> None:
     with new_dag(schedule=daily_timetable) as dag:
@@ -90,9 +89,7 @@ def test_of_a_real_run(
     assert registry.get_partition("sales", "loader", THE_DAY).generation == 1
 
 
-def test_of_a_run_without_one(
-    registry: RegistryStore, new_dag: Callable[..., Any], run_dag: Callable[..., Run]
-) -> None:
+def test_of_a_run_without_one(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
     """Without a schedule the interval of a manual run is empty, in both versions."""
     with new_dag() as dag:
         PartitionLockOperator(task_id="lock", source_name="sales")
@@ -105,8 +102,8 @@ def test_of_a_run_without_one(
 
 def test_of_a_run_without_a_date(
     registry: RegistryStore,
-    new_dag: Callable[..., Any],
-    run_dag: Callable[..., Run],
+    new_dag: NewDag,
+    run_dag: RunDag,
     no_logical_date: dict[str, Any],
 ) -> None:
     with new_dag() as dag:

@@ -23,44 +23,26 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator,
     PartitionUnlockOperator,
 )
+from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError
+from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.base import RegistryStore
-from airflow_provider_partition_registry.triggers import partition_registry as triggers
-from tests.airflow.registries import DAY, THE_DAY
-from tests.airflow.runs import Run
+from tests.airflow.registries import DAY, THE_DAY, Connect, publish, the_partition
+from tests.airflow.runs import NewDag, Run, RunDag, a_context
+from tests.airflow.tasks import a_pair, write
 
-NewDag = Callable[..., Any]
-RunDag = Callable[..., Run]
-Later = Callable[..., None]
-
-WAIT = {"on_conflict": "wait", "poke_interval": 0.1}
-
-
-@task
-def write() -> None:
-    """The work."""
-
-
-def lock_write_unlock(**partition: Any) -> None:
-    lock = PartitionLockOperator(task_id="lock", **partition)
-    lock >> write() >> PartitionUnlockOperator(task_id="unlock", **partition)
-
-
-def the_partition(registry: RegistryStore, provider: str = "loader") -> Any:
-    return registry.get_partition("sales", provider, THE_DAY)
+LockWriteUnlock = Callable[..., Run]
 
 
 def check_published(run: Run, registry: RegistryStore, provider: str = "loader") -> None:
     assert run.state == "success", run.errors
     assert set(run.states.values()) == {"success"}
-    partition = the_partition(registry, provider)
+    partition = the_partition(registry, provider=provider)
     assert partition.state is PartitionState.READY
     assert partition.lock.holder.identity.endswith(f"/{run.dag.dag_id}/{run.run_id}/lock")
 
 
-def test_lock_write_unlock(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
-    with new_dag() as dag:
-        lock_write_unlock(**DAY)
-    run = run_dag(dag)
+def test_lock_write_unlock(registry: RegistryStore, lock_write_unlock: LockWriteUnlock) -> None:
+    run = lock_write_unlock()
     check_published(run, registry)
     partition = the_partition(registry)
     address = {
@@ -79,34 +61,32 @@ def test_lock_write_unlock(registry: RegistryStore, new_dag: NewDag, run_dag: Ru
 
 
 @pytest.mark.postgres
-def test_on_postgresql(postgres_registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
-    with new_dag() as dag:
-        lock_write_unlock(**DAY)
-    check_published(run_dag(dag), postgres_registry)
+def test_on_postgresql(postgres_registry: RegistryStore, lock_write_unlock: LockWriteUnlock) -> None:
+    check_published(lock_write_unlock(), postgres_registry)
 
 
 def test_templates(
-    registry: RegistryStore, registry_url: str, new_dag: NewDag, run_dag: RunDag, connect: Callable[..., None]
+    registry: RegistryStore, registry_url: str, lock_write_unlock: LockWriteUnlock, connect: Connect
 ) -> None:
     connect("sqlite:////nowhere/registry.db")
-    connect(registry_url, conn_id="eu_registry")
-    with new_dag(params={"source": "sales", "who": "other", "day": "2026-11-01", "region": "eu"}) as dag:
-        lock_write_unlock(
-            source_name="{{ params.source }}",
-            provider_name="{{ params.who }}",
-            start="{{ params.day }}",
-            end="{{ macros.ds_add(params.day, 1) }}",
-            partition_registry_conn_id="{{ params.region }}_registry",
-        )
-    check_published(run_dag(dag), registry, "other")
+    connect(registry_url, conn_id="eu_registry", extra={"instance": "eu"})
+    partition = {
+        "source_name": "{{ params.source }}",
+        "provider_name": "{{ params.who }}",
+        "start": "{{ params.day }}",
+        "end": "{{ macros.ds_add(params.day, 1) }}",
+        "partition_registry_conn_id": "{{ params.region }}_registry",
+    }
+    params = {"source": "sales", "who": "other", "day": "2026-11-01", "region": "eu"}
+    check_published(lock_write_unlock(partition, params=params), registry, "other")
 
 
 def test_templates_see_the_configuration_of_the_run(
-    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    registry: RegistryStore, lock_write_unlock: LockWriteUnlock
 ) -> None:
-    with new_dag(params={"day": "2026-01-01"}) as dag:
-        lock_write_unlock(source_name="sales", start="{{ params.day }}", grain="day")
-    check_published(run_dag(dag, run_conf={"day": "2026-11-01"}), registry)
+    partition = {"source_name": "sales", "start": "{{ params.day }}", "grain": "day"}
+    run = lock_write_unlock(partition, params={"day": "2026-01-01"}, run_conf={"day": "2026-11-01"})
+    check_published(run, registry)
 
 
 @pytest.mark.parametrize(
@@ -120,20 +100,16 @@ def test_templates_see_the_configuration_of_the_run(
     ids=["naive datetimes", "naive text", "a day's instant", "a timedelta"],
 )
 def test_ways_to_say_when(
-    partition: dict[str, Any], registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    partition: dict[str, Any], registry: RegistryStore, lock_write_unlock: LockWriteUnlock
 ) -> None:
-    with new_dag() as dag:
-        lock_write_unlock(source_name="sales", **partition)
-    check_published(run_dag(dag), registry)
+    check_published(lock_write_unlock({"source_name": "sales"} | partition), registry)
 
 
 def test_the_dag_is_the_provider_by_default(
-    registry: RegistryStore, registry_url: str, new_dag: NewDag, run_dag: RunDag, connect: Callable[..., None]
+    registry: RegistryStore, registry_url: str, lock_write_unlock: LockWriteUnlock, connect: Connect
 ) -> None:
-    connect(registry_url)
-    with new_dag(dag_id="other") as dag:
-        lock_write_unlock(**DAY)
-    check_published(run_dag(dag), registry, "other")
+    connect(registry_url, extra={"instance": "here"})
+    check_published(lock_write_unlock(dag_id="other"), registry, "other")
 
 
 def test_register(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
@@ -149,101 +125,76 @@ def test_register(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> 
 
 @pytest.mark.parametrize("is_registered", [True, False])
 def test_lock_only_what_is_registered(
-    is_registered: bool, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    is_registered: bool, registry: RegistryStore, run_lock: Callable[..., Run]
 ) -> None:
     if is_registered:
         registry.register_partition("sales", "loader", THE_DAY)
-    with new_dag() as dag:
-        PartitionLockOperator(task_id="lock", register=False, **DAY)
-    run = run_dag(dag)
+    run = run_lock(register=False)
     assert run.state == ("success" if is_registered else "failed")
     if not is_registered:
         assert isinstance(run.error("lock"), UnknownPartitionError)
 
 
 @pytest.mark.parametrize("lease", [timedelta(hours=2), 7200, 7200.0])
-def test_lease(lease: Any, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
-    with new_dag() as dag:
-        PartitionLockOperator(task_id="lock", lease=lease, **DAY)
-    run = run_dag(dag)
+def test_lease(lease: Any, registry: RegistryStore, run_lock: Callable[..., Run]) -> None:
+    run = run_lock(lease=lease)
     lock = the_partition(registry).lock
     assert lock.expires_at - lock.locked_at == timedelta(hours=2)
     assert run.results["lock"]["expires_at"] == format_instant(lock.expires_at)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
-def test_exclusive(exclusive: bool, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+def test_exclusive(exclusive: bool, registry: RegistryStore, run_lock: Callable[..., Run]) -> None:
     noon = Interval("2026-11-01T12:00", "2026-11-01T13:00")
     registry.lock("sales", "other", noon, register=True, holder="somebody")
-    with new_dag() as dag:
-        PartitionLockOperator(task_id="lock", exclusive=exclusive, **DAY)
-    run = run_dag(dag)
+    run = run_lock(exclusive=exclusive)
     assert run.state == ("failed" if exclusive else "success")
     if exclusive:
         assert isinstance(run.error("lock"), PartitionLockedError)
 
 
-class TestConflict:
-    @pytest.fixture(autouse=True)
-    def locked_by_somebody(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+class TestAnAirflowWithoutAName:
+    """Another one like it would take its locks for its own."""
 
     @pytest.fixture(autouse=True)
-    def quick_triggers(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 0.2)
+    def unnamed(self, registry: RegistryStore, registry_url: str, connect: Connect) -> None:
+        connect(registry_url, extra={"provider": "loader"})
 
-    def test_refused(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
-        with new_dag() as dag:
-            lock_write_unlock(**DAY)
-        run = run_dag(dag)
-        assert run.state == "failed"
-        assert run.states == {"lock": "failed", "write": "upstream_failed", "unlock": "failed"}
-        assert isinstance(run.error("lock"), PartitionLockedError)
-        assert "somebody" in str(run.error("lock"))
-        assert "lock did not take the lock (failed)" in str(run.error("unlock"))
-        partition = the_partition(registry)
-        assert (partition.state, partition.lock.holder.identity) == (PartitionState.LOCKED, "somebody")
+    @pytest.fixture
+    def web_address(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+        def define(url: str) -> None:
+            for section in ("API", "WEBSERVER"):
+                monkeypatch.setenv(f"AIRFLOW__{section}__BASE_URL", url)
 
-    def test_refused_as_setup(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
-        with new_dag() as dag:
-            lock, unlock = (
-                PartitionLockOperator(task_id="lock", **DAY),
-                PartitionUnlockOperator(task_id="unlock", **DAY),
-            )
-            with unlock.as_teardown(setups=lock.as_setup()):
-                write()
-        run = run_dag(dag)
-        assert run.state == "failed"
-        assert run.states == {"lock": "failed", "write": "upstream_failed", "unlock": "upstream_failed"}
-        assert the_partition(registry).lock.holder.identity == "somebody"
+        return define
 
-    @pytest.mark.parametrize("deferrable", [False, True])
-    def test_waited_for(
-        self, deferrable: bool, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, later: Later
+    @pytest.mark.parametrize(
+        "url", ["", "http://localhost:8080", "http://LOCALHOST/a", "http://127.0.0.1:80/", "http://[::1]"]
+    )
+    def test_cannot_lock(self, url: str, registry: RegistryStore, web_address: Callable[[str], None]) -> None:
+        web_address(url)
+        with pytest.raises(AmbiguousInstanceError) as raised:
+            PartitionLockOperator(task_id="lock", **DAY).execute(a_context())
+        for part in ("'partition_registry_default'", "field Instance", '"extra": {"instance": '):
+            assert part in str(raised.value)
+        assert not registry.list_partitions("sales").items
+
+    def test_can_lock_with_a_web_address_of_its_own(
+        self, registry: RegistryStore, web_address: Callable[[str], None]
     ) -> None:
-        with new_dag() as dag:
-            PartitionLockOperator(task_id="lock", deferrable=deferrable, timeout=60, **WAIT, **DAY)
-        later(1.0, lambda: registry.unlock("sales", "loader", THE_DAY, holder="somebody"))
-        run = run_dag(dag)
-        assert run.state == "success"
-        assert run.results["lock"]["generation"] == 2
-        assert the_partition(registry).lock.holder.identity.endswith("/lock")
+        web_address("https://airflow.example.com/eu")
+        PartitionLockOperator(task_id="lock", **DAY).execute(a_context())
+        assert the_partition(registry).lock.holder.identity == "airflow.example.com/a_dag/a_run/a_task"
 
-    @pytest.mark.parametrize("deferrable", [False, True])
-    def test_waited_for_too_long(
-        self, deferrable: bool, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    def test_can_register_and_read(
+        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, web_address: Callable[[str], None]
     ) -> None:
+        web_address("http://localhost:8080")
+        publish(registry)
         with new_dag() as dag:
-            PartitionLockOperator(task_id="lock", deferrable=deferrable, timeout=0.5, **WAIT, **DAY)
-        run = run_dag(dag)
-        assert run.state == "failed"
-        assert isinstance(run.error("lock"), PartitionLockedError)
-        assert the_partition(registry).lock.holder.identity == "somebody"
-
-    def test_waiting_does_not_outlast_its_timeout(self, new_dag: NewDag, run_dag: RunDag) -> None:
-        with new_dag() as dag:
-            PartitionLockOperator(task_id="lock", on_conflict="wait", poke_interval=3600, timeout=0.5, **DAY)
-        assert isinstance(run_dag(dag).error("lock"), PartitionLockedError)
+            PartitionRegisterOperator(task_id="register", **DAY)
+            PartitionReadinessSensor(task_id="wait", **DAY)
+        assert run_dag(dag).state == "success"
 
 
 def test_a_retry_takes_up_its_own_lock(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
@@ -273,8 +224,8 @@ def test_a_lock_that_was_taken_over(registry: RegistryStore, new_dag: NewDag, ru
         registry.lock("sales", "loader", THE_DAY, holder="somebody")
 
     with new_dag() as dag:
-        lock = PartitionLockOperator(task_id="lock", **DAY)
-        lock >> lose() >> PartitionUnlockOperator(task_id="unlock", **DAY)
+        lock, unlock = a_pair()
+        lock >> lose() >> unlock
     run = run_dag(dag)
     assert run.state == "failed"
     assert isinstance(run.error("unlock"), NotLockHolderError)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import task
+from airflow.providers.common.compat.sdk import Asset, task
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.operators.partition_registry import (
@@ -23,8 +23,10 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator,
     PartitionUnlockOperator,
 )
+from airflow_provider_partition_registry.runs.waiting import Wait
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from tests.airflow.registries import DAY
+from tests.airflow.runs import NewDag, event_of
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 OPERATORS = (
@@ -37,13 +39,12 @@ OPERATORS = (
 IMPORT_OURS = """
 import json, sys, warnings
 warnings.filterwarnings("error", module="airflow_provider_partition_registry")
-import airflow.providers.common.compat.connection
 import airflow.triggers.base
-from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, conf, mask_secret
+from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, conf
 before = set(sys.modules)
 import airflow_provider_partition_registry.operators.partition_registry
 import airflow_provider_partition_registry.sensors.partition_registry
-print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
@@ -76,11 +77,45 @@ def test_examples_can_be_stored(
     assert set(through_the_database(dag).task_ids) == set(dag.task_ids)
 
 
-def test_importing_operators_imports_no_database() -> None:
+@pytest.fixture(scope="module")
+def newly_imported() -> list[str]:
     answer = subprocess.run([sys.executable, "-c", IMPORT_OURS], capture_output=True, text=True, check=True)
-    new = set(json.loads(answer.stdout.splitlines()[-1]))
-    assert "airflow_provider_partition_registry" in new
-    assert not new & {"sqlalchemy", "psycopg2", "httpx", "alembic", "wtforms", "flask_appbuilder"}
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def test_importing_operators_imports_no_database(newly_imported: list[str]) -> None:
+    packages = {name.partition(".")[0] for name in newly_imported}
+    assert "airflow_provider_partition_registry" in packages
+    assert not packages & {"sqlalchemy", "psycopg2", "httpx", "alembic", "wtforms", "flask_appbuilder"}
+
+
+def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -> None:
+    """What only a running task needs would be paid for at every parsing of a DAG file."""
+    ours = {
+        name.partition(".")[2]
+        for name in newly_imported
+        if name.startswith("airflow_provider_partition_registry.")
+    }
+    assert ours == {
+        "domain",
+        "domain.errors",
+        "domain.grains",
+        "domain.intervals",
+        "domain.names",
+        "hooks",
+        "hooks.settings",
+        "operators",
+        "operators.partition_registry",
+        "runs",
+        "runs.compat",
+        "runs.endings",
+        "runs.interval",
+        "runs.work",
+        "sensors",
+        "sensors.partition_registry",
+        "store",
+        "store.factory",
+    }
 
 
 @pytest.fixture
@@ -95,7 +130,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("kind", OPERATORS)
-def test_constructors_touch_nothing(kind: type, new_dag: Callable[..., Any]) -> None:
+def test_constructors_touch_nothing(kind: type, new_dag: NewDag) -> None:
     with new_dag():
         kind(task_id="plain", **DAY)
         kind(task_id="templated", source_name="{{ params.source }}", start="{{ ds }}", grain="day")
@@ -125,10 +160,14 @@ def test_a_wrong_choice_is_an_import_error(kind: type, arguments: dict[str, str]
         kind(task_id="a_task", **DAY, **arguments)
 
 
+def what_is_asked(trigger: Any) -> Any:
+    return Wait.of_run(trigger._context, trigger).questions
+
+
 class TestStartingInTheTriggerer:
     def test_what_the_scheduler_gets(
         self,
-        new_dag: Callable[..., Any],
+        new_dag: NewDag,
         through_the_database: Callable[[Any], Any],
         starts_from_trigger: bool,
     ) -> None:
@@ -165,7 +204,7 @@ class TestStartingInTheTriggerer:
         assert not sensor.start_from_trigger
         assert sensor.start_trigger_args is None
 
-    def test_not_with_an_xcom_argument(self, new_dag: Callable[..., Any]) -> None:
+    def test_not_with_an_xcom_argument(self, new_dag: NewDag) -> None:
         @task
         def first() -> str:
             return "2026-11-01"
@@ -183,9 +222,7 @@ class TestStartingInTheTriggerer:
         assert not sensor.start_from_trigger
         assert not nested.start_from_trigger
 
-    def test_not_when_mapped(
-        self, new_dag: Callable[..., Any], through_the_database: Callable[[Any], Any]
-    ) -> None:
+    def test_not_when_mapped(self, new_dag: NewDag, through_the_database: Callable[[Any], Any]) -> None:
         with new_dag() as dag:
             PartitionReadinessSensor.partial(
                 task_id="wait", source_name="sales", grain="day", deferrable=True
@@ -196,7 +233,50 @@ class TestStartingInTheTriggerer:
         assert not PartitionReadinessSensor(task_id="wait", **DAY).start_from_trigger
         assert PartitionReadinessSensor.start_from_trigger is False
 
-    def test_not_with_macros_of_the_dag(self, new_dag: Callable[..., Any]) -> None:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            {"on_execute_callback": print},
+            {"pre_execute": print},
+            # Airflow would take it for a limit on the wait, and we the limit for one with our margin.
+            {"execution_timeout": timedelta(seconds=30)},
+        ],
+    )
+    def test_not_with_what_happens_on_a_worker(self, arguments: dict[str, Any]) -> None:
+        sensor = PartitionReadinessSensor(task_id="wait", deferrable=True, **DAY, **arguments)
+        assert not sensor.start_from_trigger
+
+    @pytest.mark.parametrize(
+        ("arguments", "ends_there"),
+        [
+            ({}, True),
+            ({"on_failure_callback": print}, True),
+            ({"on_success_callback": print}, False),
+            ({"post_execute": print}, False),
+            ({"multiple_outputs": True}, False),
+            ({"outlets": [Asset("x-test://sales/today")]}, False),
+        ],
+    )
+    def test_ending_there(
+        self, arguments: dict[str, Any], ends_there: bool, starts_from_trigger: bool
+    ) -> None:
+        sensor = PartitionReadinessSensor(task_id="wait", deferrable=True, **DAY, **arguments)
+        if starts_from_trigger:
+            assert sensor.start_trigger_args.trigger_kwargs["ends_task"] is ends_there
+
+    def test_a_template_that_cannot_be_rendered(
+        self, new_dag: NewDag, start_in_triggerer: Callable[..., Any]
+    ) -> None:
+        """Were it to break the trigger, ``soft_fail`` would skip the task."""
+        with new_dag() as dag:
+            PartitionReadinessSensor(
+                task_id="wait", source_name="sales", start="{{ 1 // 0 }}", grain="day", deferrable=True
+            )
+        event = event_of(start_in_triggerer(dag, "wait"))
+        assert event.payload["status"] == "failed"
+        assert "ZeroDivisionError" in event.payload["message"]
+
+    def test_not_with_macros_of_the_dag(self, new_dag: NewDag) -> None:
         with new_dag(user_defined_macros={"a_day": lambda: "2026-11-01"}):
             macro = PartitionReadinessSensor(
                 task_id="macro", source_name="sales", start="{{ a_day() }}", grain="day", deferrable=True
@@ -213,7 +293,7 @@ class TestStartingInTheTriggerer:
         assert not filtered.start_from_trigger
 
     def test_templates_are_rendered_there(
-        self, new_dag: Callable[..., Any], start_in_triggerer: Callable[..., Any]
+        self, new_dag: NewDag, start_in_triggerer: Callable[..., Any]
     ) -> None:
         with new_dag(params={"day": "2026-11-01"}) as dag:
             PartitionReadinessSensor(
@@ -225,7 +305,7 @@ class TestStartingInTheTriggerer:
                 deferrable=True,
             )
         trigger = start_in_triggerer(dag, "wait", conf={"source": "sales"})
-        (question,) = trigger._what_to_wait_for().questions
+        (question,) = what_is_asked(trigger)
         assert str(question) == "[2026-11-01T00:00:00Z, 2026-11-03T00:00:00Z) of source 'sales'"
 
     @pytest.mark.parametrize(
@@ -242,10 +322,10 @@ class TestStartingInTheTriggerer:
         self,
         run: dict[str, Any],
         grain: str | None,
-        new_dag: Callable[..., Any],
+        new_dag: NewDag,
         start_in_triggerer: Callable[..., Any],
     ) -> None:
         with new_dag() as dag:
             PartitionReadinessSensor(task_id="wait", source_name="sales", grain=grain, deferrable=True)
-        (question,) = start_in_triggerer(dag, "wait", **run)._what_to_wait_for().questions
+        (question,) = what_is_asked(start_in_triggerer(dag, "wait", **run))
         assert str(question) == "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z) of source 'sales'"

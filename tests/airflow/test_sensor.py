@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,13 +13,12 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, task
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError, UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runs.waiting import UpstreamFailedError
+from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.base import RegistryStore
-from tests.airflow.registries import DAY, THE_DAY, fail, publish
-from tests.airflow.runs import Run, a_context
+from tests.airflow.registries import DAY, THE_DAY, Connect, Later, fail, publish
+from tests.airflow.runs import NewDag, Rerun, Run, RunDag, a_context
 
-Later = Callable[..., None]
 Wait = Callable[..., Run]
 
 MODES: dict[str, dict[str, Any]] = {
@@ -40,7 +40,7 @@ def mode(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
-def wait(new_dag: Callable[..., Any], run_dag: Callable[..., Run], mode: dict[str, Any]) -> Wait:
+def wait(new_dag: NewDag, run_dag: RunDag, mode: dict[str, Any]) -> Wait:
     """Runs a DAG with one sensor."""
 
     def run(**arguments: Any) -> Run:
@@ -130,6 +130,31 @@ class TestUnknownSource:
         assert run.state == "success", run.errors
 
 
+class TestMisconfiguration:
+    """Fails at once, also with ``soft_fail``."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            ({"partition_registry_conn_id": "nowhere"}, "AIRFLOW_CONN_NOWHERE"),
+            ({"partition_registry_conn_id": "empty"}, "its host is empty"),
+            ({"start": "2026-11-02", "end": "2026-11-01"}, "is empty"),
+            ({"end": None}, "set end as well"),
+            ({"requires": ["sales"]}, "not both"),
+            ({"source_name": None, "requires": "['sales']"}, "render_template_as_native_obj"),
+            ({"source_name": None, "requires": [{"source": "sales"}]}, "A requirement is"),
+        ],
+    )
+    def test_is_told(
+        self, arguments: dict[str, Any], told: str, registry: RegistryStore, connect: Connect, wait: Wait
+    ) -> None:
+        publish(registry)
+        connect("", conn_id="empty")
+        run = wait(soft_fail=True, **DAY | arguments)
+        assert run.states == {"wait": "failed"}
+        assert told in str(run.error("wait"))
+
+
 class TestFailedUpstream:
     def test_fails(self, registry: RegistryStore, wait: Wait) -> None:
         fail(registry)
@@ -154,6 +179,40 @@ class TestFailedUpstream:
         assert wait(**DAY).state == "success"
 
 
+def test_a_retry_asks_again(registry: RegistryStore, wait: Wait) -> None:
+    fail(registry)
+
+    def repair(_: Any) -> None:
+        publish(registry)
+
+    run = wait(on_failed="fail", retries=1, retry_delay=timedelta(0), on_retry_callback=repair, **DAY)
+    assert run.state == "success", run.errors
+    assert run.results["wait"]["is_ready"]
+
+
+def test_a_clear_asks_again(registry: RegistryStore, wait: Wait, rerun: Rerun) -> None:
+    publish(registry)
+    run = wait(**DAY)
+    publish(registry)
+    again = rerun(run, "wait")
+    assert again.state == "success", again.errors
+    assert again.results["wait"]["as_of"] > run.results["wait"]["as_of"]
+
+
+def test_mapped(
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, mode: dict[str, Any], later: Later
+) -> None:
+    publish(registry)
+    later(1.0, publish, registry, "sales", Interval("2026-11-02", "2026-11-03"))
+    with new_dag() as dag:
+        PartitionReadinessSensor.partial(
+            task_id="wait", source_name="sales", grain="day", poke_interval=0.1, timeout=60, **mode
+        ).expand(start=["2026-11-01", "2026-11-02"])
+    run = run_dag(dag)
+    assert run.state == "success", run.errors
+    assert [run.results[f"wait[{index}]"]["start"][:10] for index in (0, 1)] == ["2026-11-01", "2026-11-02"]
+
+
 def test_published_after(registry: RegistryStore, wait: Wait) -> None:
     publish(registry)
     assert wait(published_after="2020-01-01", **DAY).state == "success"
@@ -162,7 +221,7 @@ def test_published_after(registry: RegistryStore, wait: Wait) -> None:
 
 
 def test_parameters_from_another_task(
-    registry: RegistryStore, new_dag: Callable[..., Any], run_dag: Callable[..., Run], mode: dict[str, Any]
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, mode: dict[str, Any]
 ) -> None:
     publish(registry)
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
+from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
 from airflow_provider_partition_registry.triggers.partition_registry import (
     PartitionLockTrigger,
     PartitionReadinessTrigger,
 )
-from tests.airflow.registries import DAY, PROVIDERS, THE_DAY, fail, publish
+from tests.airflow.registries import DAY, PROVIDERS, THE_DAY, Connect, fail, publish
+from tests.airflow.runs import event_of
 
 CONN = {"partition_registry_conn_id": "partition_registry_default"}
 WAIT = CONN | DAY | {"poll_interval": 0.1}
@@ -29,22 +31,10 @@ def soon(seconds: float = 0.5) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:
-    """The one event of the trigger; ``meanwhile`` is called while it waits."""
-
-    async def run() -> Any:
-        events = asyncio.create_task(collect())
-        if meanwhile is not None:
-            await asyncio.sleep(0.5)
-            assert not events.done()
-            await asyncio.to_thread(meanwhile)
-        return await asyncio.wait_for(events, 60)
-
-    async def collect() -> Any:
-        (event,) = [event async for event in trigger.run()]
-        return event
-
-    return asyncio.run(run())
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        each.getMessage() for each in caplog.records if (each.name, each.levelname) == ("trigger", "WARNING")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +95,23 @@ class TestReadiness:
         publish(registry)
         assert isinstance(event_of(PartitionReadinessTrigger(**WAIT, ends_task=True)), TaskSuccessEvent)
 
+    @pytest.mark.parametrize("pushes_result", [True, False])
+    def test_ending_the_task_with_its_result(
+        self, pushes_result: bool, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pushed: list[Any] = []
+
+        async def push(_: Any, result: Any) -> None:
+            pushed.append(result)
+
+        monkeypatch.setattr(triggers, "push_result", push)
+        publish(registry)
+        trigger = PartitionReadinessTrigger(**WAIT, ends_task=True, pushes_result=pushes_result)
+        trigger.task_instance = SimpleNamespace()
+        assert isinstance(event_of(trigger), TaskSuccessEvent)
+        as_elsewhere = event_of(PartitionReadinessTrigger(**WAIT)).payload["result"]
+        assert pushed == ([as_elsewhere] if pushes_result else [])
+
     def test_time_is_over(self, registry: RegistryStore) -> None:
         registry.lock("sales", "loader", THE_DAY, register=True, holder="the-night-job")
         event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon()))
@@ -113,7 +120,7 @@ class TestReadiness:
 
     def test_time_is_over_as_airflow_says(self, registry: RegistryStore) -> None:
         trigger = PartitionReadinessTrigger(**WAIT)
-        trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=triggers.TIMEOUT_MARGIN + 0.5)
+        trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=TIMEOUT_MARGIN + 0.5)
         assert event_of(trigger).payload["status"] == "timeout"
 
     def test_unknown_source(self, registry: RegistryStore) -> None:
@@ -132,12 +139,27 @@ class TestReadiness:
         assert (event.payload["status"], event.payload["code"]) == ("failed", "no_connection")
         assert "AIRFLOW_CONN_NOWHERE" in event.payload["message"]
 
+    def test_a_file_is_no_registry_for_several_hosts(
+        self, registry: RegistryStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        publish(registry)
+        assert event_of(PartitionReadinessTrigger(**WAIT)).payload["status"] == "ready"
+        assert "SQLite file, which the processes of one host share" in caplog.text
+
+    @pytest.mark.postgres
+    def test_a_server_is_one(
+        self, postgres_registry: RegistryStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        publish(postgres_registry)
+        assert event_of(PartitionReadinessTrigger(**WAIT)).payload["status"] == "ready"
+        assert "SQLite" not in caplog.text
+
     def test_nothing_to_wait_for(self, registry: RegistryStore) -> None:
         event = event_of(PartitionReadinessTrigger(**CONN, source_name="sales"))
         assert (event.payload["status"], event.payload["code"]) == ("failed", "invalid_interval")
 
     def test_a_registry_that_is_down(
-        self, connect: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, connect: Connect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
         connect("127.0.0.1", port=1, schema="registry", password="geheim", login="me")
@@ -145,10 +167,7 @@ class TestReadiness:
         assert event.payload["status"] == "timeout"
         assert "does not answer" in event.payload["message"]
         assert "geheim" not in event.payload["message"] + caplog.text
-        assert (
-            len([each for each in caplog.records if (each.name, each.levelname) == ("trigger", "WARNING")])
-            == 1
-        )
+        assert len(warnings(caplog)) == 1
 
 
 class TestLock:
@@ -191,3 +210,21 @@ class TestLock:
         registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
         deadline = soon()
         assert event_of(PartitionLockTrigger(**LOCK, deadline=deadline)).payload["deadline"] == deadline
+
+    def test_a_registry_that_is_down(
+        self,
+        connect: Connect,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(PartitionLockTrigger, "log", logging.getLogger("trigger"))
+        connect("127.0.0.1", port=1, schema="registry")
+        event = event_of(PartitionLockTrigger(**LOCK, deadline=soon(3)))
+        assert event.payload["status"] == "try_again"
+        assert len(warnings(caplog)) == 1
+
+    @pytest.mark.usefixtures("airflow_home")
+    def test_no_connection(self) -> None:
+        event = event_of(PartitionLockTrigger(**LOCK | {"partition_registry_conn_id": "nowhere"}))
+        assert event.payload["status"] == "failed"
+        assert "AIRFLOW_CONN_NOWHERE" in event.payload["message"]

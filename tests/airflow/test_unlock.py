@@ -16,24 +16,17 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionUnlockOperator,
 )
 from airflow_provider_partition_registry.store.base import RegistryStore
-from tests.airflow.registries import DAY, THE_DAY
-from tests.airflow.runs import Run
+from tests.airflow.registries import DAY, THE_DAY, the_partition
+from tests.airflow.runs import NewDag, Rerun, Run, RunDag
+from tests.airflow.tasks import a_pair
 
-NewDag = Callable[..., Any]
-RunDag = Callable[..., Run]
+RunBetween = Callable[..., Run]
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
 CLICKS = DAY | {"source_name": "clicks"}
 
 
-def a_pair(partition: dict[str, Any] = DAY, name: str = "", **unlock: Any) -> tuple[Any, Any]:
-    return (
-        PartitionLockOperator(task_id=f"lock{name}", **partition),
-        PartitionUnlockOperator(task_id=f"unlock{name}", **partition | unlock),
-    )
-
-
-def a_mapped_pair(source: str, name: str = "") -> tuple[Any, Any]:
+def a_mapped_pair(source: str = "sales", name: str = "") -> tuple[Any, Any]:
     partition = {"source_name": source, "grain": "day"}
     return (
         PartitionLockOperator.partial(task_id=f"lock{name}", **partition).expand(start=DAYS),
@@ -46,16 +39,12 @@ def states(registry: RegistryStore, source: str = "sales") -> dict[str, str]:
     return {partition.start.date().isoformat(): partition.state.value for partition in found}
 
 
-def the_partition(registry: RegistryStore, source: str = "sales") -> Any:
-    return registry.get_partition(source, "loader", THE_DAY)
-
-
 @pytest.fixture
 def work() -> Callable[..., Any]:
     """Makes work that does as it is told when it runs: its name is looked up in ``work.does``."""
 
-    def make(name: str = "write", **arguments: Any) -> Any:
-        @task(task_id=name, **arguments)
+    def make(name: str = "write") -> Any:
+        @task(task_id=name)
         def run() -> None:
             behaviour = make.does.get(name)
             if behaviour == "fail":
@@ -69,15 +58,47 @@ def work() -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture
+def run_between(new_dag: NewDag, run_dag: RunDag, work: Any) -> RunBetween:
+    """Runs a DAG with steps between a lock and its unlock.
+
+    A step is the name of some work, a list of such names, or a function that makes a task.
+    """
+
+    def made(step: Any) -> Any:
+        if isinstance(step, list):
+            return [work(name) for name in step]
+        return work(step) if isinstance(step, str) else step()
+
+    def run(*steps: Any, pair: Callable[[], tuple[Any, Any]] = a_pair, as_teardown: bool = False) -> Run:
+        with new_dag() as dag:
+            lock, unlock = pair()
+            if as_teardown:
+                with unlock.as_teardown(setups=lock.as_setup()):
+                    chain(*[made(step) for step in steps])
+            else:
+                chain(lock, *[made(step) for step in steps], unlock)
+        return run_dag(dag)
+
+    return run
+
+
+@task
+def write_part(part: int) -> None:
+    if part == 7:
+        raise RuntimeError("disk full")
+
+
+def twelve_parts() -> Any:
+    return write_part.expand(part=list(range(12)))
+
+
 class TestFailingWork:
     def test_is_named_in_the_reason(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+        self, registry: RegistryStore, run_between: RunBetween, work: Any
     ) -> None:
         work.does["load"] = "fail"
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            lock >> work("extract") >> work("load") >> work("check") >> unlock
-        run = run_dag(dag)
+        run = run_between("extract", "load", "check")
         assert run.state == "failed"
         assert run.states["unlock"] == "failed"
         partition = the_partition(registry)
@@ -86,104 +107,66 @@ class TestFailingWork:
         assert partition.reason in str(run.error("unlock"))
 
     def test_between_setup_and_teardown(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+        self, registry: RegistryStore, run_between: RunBetween, work: Any
     ) -> None:
         work.does["write"] = "fail"
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            with unlock.as_teardown(setups=lock.as_setup()):
-                work("write")
-        run = run_dag(dag)
+        run = run_between("write", as_teardown=True)
         assert (run.state, run.states["write"], run.states["unlock"]) == ("failed", "failed", "failed")
         assert the_partition(registry).reason == "Work did not succeed: write (failed)"
 
-    def test_repaired_by_clearing_it(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun: Callable[..., Run], work: Any
+    @pytest.mark.parametrize(("as_teardown", "cleared"), [(True, "write"), (False, "lock")])
+    def test_repaired_by_clearing(
+        self,
+        as_teardown: bool,
+        cleared: str,
+        registry: RegistryStore,
+        run_between: RunBetween,
+        rerun: Rerun,
+        work: Any,
     ) -> None:
+        """Of a setup and its teardown the work alone need be cleared: Airflow clears them with it."""
         work.does["write"] = "fail"
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            with unlock.as_teardown(setups=lock.as_setup()):
-                work("write")
-        run = run_dag(dag)
+        run = run_between("write", as_teardown=as_teardown)
         work.does.clear()
-        again = rerun(run, "write")
+        again = rerun(run, cleared)
         assert again.state == "success"
         assert set(again.states.values()) == {"success"}
-        assert (the_partition(registry).state, the_partition(registry).generation) == (
-            PartitionState.READY,
-            2,
-        )
+        partition = the_partition(registry)
+        assert (partition.state, partition.generation) == (PartitionState.READY, 2)
 
-    def test_repaired_by_clearing_the_lock(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun: Callable[..., Run], work: Any
-    ) -> None:
-        work.does["write"] = "fail"
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            lock >> work("write") >> unlock
-        run = run_dag(dag)
-        work.does.clear()
-        assert rerun(run, "lock").state == "success"
-        assert (the_partition(registry).state, the_partition(registry).generation) == (
-            PartitionState.READY,
-            2,
-        )
-
-    def test_a_long_reason_is_cut(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
-    ) -> None:
+    def test_a_long_reason_is_cut(self, registry: RegistryStore, run_between: RunBetween, work: Any) -> None:
         names = [f"{'write' * 40}_{number}" for number in range(30)]
         work.does |= dict.fromkeys(names, "fail")
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            lock >> [work(name) for name in names] >> unlock
-        assert run_dag(dag).state == "failed"
+        assert run_between(names).state == "failed"
         assert the_partition(registry).reason.startswith("Work did not succeed: writewrite")
 
 
-def test_an_unpublished_teardown_is_no_success(
-    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
-) -> None:
+def test_an_unpublished_teardown_is_no_success(registry: RegistryStore, run_between: RunBetween) -> None:
     """Airflow forgives a teardown that fails; a run that published nothing must not look well."""
 
     @task
     def lose() -> None:
         registry.force_release("sales", "loader", THE_DAY, reason="it hangs", by="an operator")
 
-    with new_dag() as dag:
-        lock, unlock = a_pair()
-        with unlock.as_teardown(setups=lock.as_setup()):
-            lose()
-    run = run_dag(dag)
+    run = run_between(lose, as_teardown=True)
     assert run.states["unlock"] == "failed"
     assert run.state == "failed"
 
 
 class TestSkippedWork:
-    def test_of_another_branch(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
-    ) -> None:
+    def test_of_another_branch(self, registry: RegistryStore, run_between: RunBetween) -> None:
         @task.branch
         def choose() -> str:
             return "full"
 
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            branch = choose()
-            lock >> branch >> [work("full"), work("delta")] >> unlock
-        run = run_dag(dag)
+        run = run_between(choose, ["full", "delta"])
         assert run.states["delta"] == "skipped"
         assert run.state == "success"
         assert the_partition(registry).state is PartitionState.READY
 
-    def test_all_of_it(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any) -> None:
+    def test_all_of_it(self, registry: RegistryStore, run_between: RunBetween, work: Any) -> None:
         work.does |= {"one": "skip", "two": "skip"}
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            lock >> [work("one"), work("two")] >> unlock
-        run = run_dag(dag)
-        assert run.state == "failed"
+        assert run_between(["one", "two"]).state == "failed"
         assert the_partition(registry).reason == "No work was done: one, two skipped"
 
     def test_together_with_its_lock(
@@ -212,28 +195,28 @@ class TestSeveralPairs:
         assert the_partition(registry, "clicks").reason == "Work did not succeed: write_clicks (failed)"
 
     @pytest.mark.parametrize("names", [("", "_clicks"), ("_zzz", "_aaa")])
+    @pytest.mark.parametrize("is_mapped", [False, True])
     def test_around_the_same_work(
-        self, names: tuple[str, str], registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
+        self,
+        names: tuple[str, str],
+        is_mapped: bool,
+        registry: RegistryStore,
+        new_dag: NewDag,
+        run_dag: RunDag,
+        work: Any,
     ) -> None:
         with new_dag() as dag:
-            lock, unlock = a_pair(DAY, names[0])
-            lock_clicks, unlock_clicks = a_pair(CLICKS, names[1])
-            [lock, lock_clicks] >> work("write") >> [unlock, unlock_clicks]
-        assert run_dag(dag).state == "success"
-        for source in ("sales", "clicks"):
-            assert the_partition(registry, source).state is PartitionState.READY
-
-    @pytest.mark.parametrize("names", [("", "_clicks"), ("_zzz", "_aaa")])
-    def test_mapped_around_the_same_work(
-        self, names: tuple[str, str], registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
-    ) -> None:
-        with new_dag() as dag:
-            lock, unlock = a_mapped_pair("sales", names[0])
-            lock_clicks, unlock_clicks = a_mapped_pair("clicks", names[1])
+            if is_mapped:
+                lock, unlock = a_mapped_pair("sales", names[0])
+                lock_clicks, unlock_clicks = a_mapped_pair("clicks", names[1])
+            else:
+                lock, unlock = a_pair(DAY, names[0])
+                lock_clicks, unlock_clicks = a_pair(CLICKS, names[1])
             [lock, lock_clicks] >> work("write") >> [unlock, unlock_clicks]
         run = run_dag(dag)
         assert run.state == "success", run.errors
-        assert states(registry) == states(registry, "clicks") == dict.fromkeys(DAYS, "ready")
+        published = dict.fromkeys(DAYS if is_mapped else DAYS[:1], "ready")
+        assert states(registry) == states(registry, "clicks") == published
 
     def test_the_lock_named_by_its_task(
         self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
@@ -282,32 +265,35 @@ def test_unlock_of_what_is_not_registered(
     assert isinstance(run_dag(dag).error("unlock"), UnknownPartitionError)
 
 
-class TestMapped:
-    @pytest.mark.parametrize("bad", [None, "2026-11-02"])
-    def test_tasks(self, bad: str | None, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+@pytest.mark.parametrize("bad", [None, "2026-11-02"])
+class TestMappedPartitions:
+    @pytest.fixture
+    def write(self, bad: str | None) -> Any:
         @task
         def write(day: str) -> None:
             if day == bad:
                 raise RuntimeError("disk full")
 
-        with new_dag() as dag:
-            lock, unlock = a_mapped_pair("sales")
-            lock >> write.expand(day=DAYS) >> unlock
-        run = run_dag(dag)
-        assert run.state == ("failed" if bad else "success")
+        return write
+
+    @staticmethod
+    def check(run: Run, bad: str | None, registry: RegistryStore) -> None:
+        assert run.state == ("failed" if bad else "success"), run.errors
         assert states(registry) == dict.fromkeys(DAYS, "ready") | ({bad: "failed"} if bad else {})
+
+    def test_by_mapped_tasks(
+        self, bad: str | None, write: Any, registry: RegistryStore, run_between: RunBetween
+    ) -> None:
+        run = run_between(lambda: write.expand(day=DAYS), pair=a_mapped_pair)
+        self.check(run, bad, registry)
         if bad:
             failed = registry.get_partition("sales", "loader", Interval("2026-11-02", "2026-11-03"))
             assert failed.reason == "Work did not succeed: write[1] (failed)"
             assert failed.lock.holder.identity.endswith("/lock/1")
 
-    @pytest.mark.parametrize("bad", [None, "2026-11-02"])
-    def test_groups(self, bad: str | None, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
-        @task
-        def write(day: str) -> None:
-            if day == bad:
-                raise RuntimeError("disk full")
-
+    def test_by_a_mapped_group(
+        self, bad: str | None, write: Any, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+    ) -> None:
         @task_group
         def publish(day: str) -> None:
             lock, unlock = a_pair({"source_name": "sales", "start": day, "grain": "day"})
@@ -315,75 +301,39 @@ class TestMapped:
 
         with new_dag() as dag:
             publish.expand(day=DAYS)
-        run = run_dag(dag)
-        assert run.state == ("failed" if bad else "success"), run.errors
-        assert states(registry) == dict.fromkeys(DAYS, "ready") | ({bad: "failed"} if bad else {})
+        self.check(run_dag(dag), bad, registry)
 
-    def test_work_inside_one_partition(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
-    ) -> None:
-        @task
-        def write(part: int) -> None:
-            if part == 7:
-                raise RuntimeError("disk full")
 
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            lock >> write.expand(part=list(range(12))) >> unlock
-        assert run_dag(dag).state == "failed"
-        assert the_partition(registry).reason == "Work did not succeed: write[7] (failed)"
+class TestMappedWork:
+    def test_inside_one_partition(self, registry: RegistryStore, run_between: RunBetween) -> None:
+        assert run_between(twelve_parts).state == "failed"
+        assert the_partition(registry).reason == "Work did not succeed: write_part[7] (failed)"
 
-    def test_work_that_is_mapped_otherwise(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
-    ) -> None:
+    def test_mapped_otherwise_than_the_lock(self, registry: RegistryStore, run_between: RunBetween) -> None:
         """Nobody knows which of the twelve parts belong to which day: all days are in doubt."""
-
-        @task
-        def write(part: int) -> None:
-            if part == 7:
-                raise RuntimeError("disk full")
-
-        with new_dag() as dag:
-            lock, unlock = a_mapped_pair("sales")
-            lock >> write.expand(part=list(range(12))) >> unlock
-        assert run_dag(dag).state == "failed"
+        assert run_between(twelve_parts, pair=a_mapped_pair).state == "failed"
         assert states(registry) == dict.fromkeys(DAYS, "failed")
 
-    def test_nothing_to_map_over(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+    def test_nothing_to_map_over(self, registry: RegistryStore, run_between: RunBetween) -> None:
         @task
         def parts() -> list[int]:
             return []
 
-        @task
-        def write(part: int) -> None:
-            """Never called."""
-
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            lock >> write.expand(part=parts()) >> unlock
-        assert run_dag(dag).states["unlock"] == "failed"
-        assert the_partition(registry).reason == "No work was done: write skipped"
+        assert run_between(lambda: write_part.expand(part=parts())).states["unlock"] == "failed"
+        assert the_partition(registry).reason == "No work was done: write_part skipped"
 
     def test_fewer_parts_after_a_clear(
-        self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun: Callable[..., Run]
+        self, registry: RegistryStore, run_between: RunBetween, rerun: Rerun
     ) -> None:
-        wanted = [1, 2, 3]
+        wanted = [1, 2, 7]
 
         @task
         def parts() -> list[int]:
             return list(wanted)
 
-        @task
-        def write(part: int) -> None:
-            if part == 3:
-                raise RuntimeError("no such part")
-
-        with new_dag() as dag:
-            lock, unlock = a_pair()
-            lock >> write.expand(part=parts()) >> unlock
-        run = run_dag(dag)
+        run = run_between(lambda: write_part.expand(part=parts()))
         assert run.state == "failed"
-        wanted.remove(3)
+        wanted.remove(7)
         again = rerun(run, "lock", "parts")
         assert again.state == "success", (again.states, again.errors)
         assert the_partition(registry).state is PartitionState.READY

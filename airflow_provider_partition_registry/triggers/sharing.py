@@ -1,0 +1,67 @@
+"""What the triggers of one event loop share: a connection's look-up while it runs, and a registry's watcher."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from weakref import WeakKeyDictionary
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
+from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.store.watch import Watcher, shared_watcher
+
+log = logging.getLogger(__name__)
+
+# A watcher asks in one thread and listens in another.
+WATCHER_CONNECTIONS = 2
+
+LookUps = dict[str, asyncio.Task[RegistrySettings]]
+_look_ups: WeakKeyDictionary[asyncio.AbstractEventLoop, LookUps] = WeakKeyDictionary()
+
+
+async def watcher_of(conn_id: str) -> Watcher:
+    """The watcher that all triggers of this triggerer on the same registry share.
+
+    :raises RegistryConnectionNotFoundError: there is no such connection.
+    :raises InvalidInputError: it does not say where the registry is.
+    """
+    settings = await shared_settings(conn_id)
+    if settings.is_on_one_host:
+        log.warning(
+            "The registry of connection %r is a SQLite file, which the processes of one host share: this wait ends "
+            "only if the triggerer runs on the host where the data's writers do.",
+            conn_id,
+        )
+    return shared_watcher(settings.url, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
+
+
+async def shared_settings(conn_id: str) -> RegistrySettings:
+    """What the connection says. Whoever asks while somebody else does gets the same answer.
+
+    A triggerer starts all its triggers at once, and each look-up goes through Airflow's supervisor. Nothing is kept
+    once it is answered, so that a connection may be edited.
+    """
+    running = _look_ups.setdefault(asyncio.get_running_loop(), {})
+
+    def forget(look_up: asyncio.Task[RegistrySettings]) -> None:
+        del running[conn_id]
+        if not look_up.cancelled():
+            look_up.exception()  # Has been seen, even if nobody waits any more: asyncio complains otherwise.
+
+    if conn_id not in running:
+        running[conn_id] = asyncio.create_task(_look_up(conn_id))
+        running[conn_id].add_done_callback(forget)
+    # A trigger that is cancelled must not take the answer away from the others.
+    return await asyncio.shield(running[conn_id])
+
+
+async def _look_up(conn_id: str) -> RegistrySettings:
+    try:
+        connection = await get_async_connection(conn_id)
+    except AirflowNotFoundException as error:
+        raise missing_connection(conn_id) from error
+    # In a thread: what is secret in it is reported to Airflow's supervisor, whose answer must not be waited for here.
+    return await asyncio.to_thread(settings_of, connection)

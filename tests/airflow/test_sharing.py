@@ -1,0 +1,125 @@
+"""Triggers that start together look up their connection together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+
+from airflow_provider_partition_registry.hooks.partition_registry import RegistryConnectionNotFoundError
+from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.triggers import sharing
+from airflow_provider_partition_registry.triggers.sharing import shared_settings
+
+# pytest takes what nobody handles for an error, such as a task's exception that was never looked at.
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+class SlowAirflow:
+    """Answers look-ups when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.host: str | None = "db"
+        self.may_answer = asyncio.Event()
+
+    async def get(self, conn_id: str) -> Connection:
+        self.asked.append(conn_id)
+        await self.may_answer.wait()
+        if self.host is None:
+            raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+        return Connection(conn_id=conn_id, conn_type="partition_registry", host=self.host)
+
+
+Scenario = Callable[[SlowAirflow], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
+    def run(scenario: Scenario) -> None:
+        async def with_airflow() -> None:
+            airflow = SlowAirflow()
+            monkeypatch.setattr(sharing, "get_async_connection", airflow.get)
+            await asyncio.wait_for(scenario(airflow), 30)
+            assert not sharing._look_ups[asyncio.get_running_loop()]
+
+        asyncio.run(with_airflow())
+
+    return run
+
+
+async def started(*conn_ids: str) -> list[asyncio.Task[RegistrySettings]]:
+    tasks = [asyncio.create_task(shared_settings(conn_id)) for conn_id in conn_ids]
+    await asyncio.sleep(0.01)
+    return tasks
+
+
+def test_who_asks_at_the_same_time_shares_the_answer(play: Callable[[Scenario], None]) -> None:
+    async def scenario(airflow: SlowAirflow) -> None:
+        waiting = await started("here", "here", "there", "here")
+        airflow.may_answer.set()
+        assert {settings.url for settings in await asyncio.gather(*waiting)} == {"postgresql://db/"}
+        assert airflow.asked == ["here", "there"]
+
+    play(scenario)
+
+
+def test_who_asks_later_sees_what_was_edited(play: Callable[[Scenario], None]) -> None:
+    async def scenario(airflow: SlowAirflow) -> None:
+        airflow.may_answer.set()
+        await shared_settings("here")
+        airflow.host = "moved"
+        assert (await shared_settings("here")).url == "postgresql://moved/"
+        assert airflow.asked == ["here", "here"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+def test_one_that_is_cancelled_leaves_the_others_their_answer(
+    cancelled: int, play: Callable[[Scenario], None]
+) -> None:
+    async def scenario(airflow: SlowAirflow) -> None:
+        waiting = await started("here", "here")
+        waiting[cancelled].cancel()
+        await asyncio.sleep(0.01)
+        airflow.may_answer.set()
+        gone, answer = await asyncio.gather(
+            waiting[cancelled], waiting[1 - cancelled], return_exceptions=True
+        )
+        assert isinstance(gone, asyncio.CancelledError)
+        assert answer.url == "postgresql://db/"
+        assert airflow.asked == ["here"]
+
+    play(scenario)
+
+
+def test_an_error_is_told_to_all(play: Callable[[Scenario], None]) -> None:
+    async def scenario(airflow: SlowAirflow) -> None:
+        airflow.host = None
+        waiting = await started("nowhere", "nowhere")
+        airflow.may_answer.set()
+        for error in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(error, RegistryConnectionNotFoundError)
+            assert "AIRFLOW_CONN_NOWHERE" in str(error)
+        assert airflow.asked == ["nowhere"]
+
+    play(scenario)
+
+
+def test_an_error_that_nobody_waits_for_any_more_is_dropped(
+    play: Callable[[Scenario], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(airflow: SlowAirflow) -> None:
+        airflow.host = None
+        (waiting,) = await started("nowhere")
+        waiting.cancel()
+        await asyncio.sleep(0.01)
+        airflow.may_answer.set()
+        await asyncio.sleep(0.01)
+
+    play(scenario)
+    assert "never retrieved" not in caplog.text
