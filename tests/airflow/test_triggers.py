@@ -107,7 +107,7 @@ class TestReadiness:
         monkeypatch.setattr(triggers, "push_result", push)
         publish(registry)
         trigger = PartitionReadinessTrigger(**WAIT, ends_task=True, pushes_result=pushes_result)
-        trigger.task_instance = SimpleNamespace()
+        trigger.task_instance = SimpleNamespace(task_id="wait")
         assert isinstance(event_of(trigger), TaskSuccessEvent)
         as_elsewhere = event_of(PartitionReadinessTrigger(**WAIT)).payload["result"]
         assert pushed == ([as_elsewhere] if pushes_result else [])
