@@ -5,7 +5,7 @@ It shares nothing with what maintains the ready intervals, and runs inside the d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,7 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from airflow_provider_partition_registry.store.sql.overlaps import READY_STATES, STORED_BLOCKING_STATES
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.store.sql.overlaps import READY_STATES
 from airflow_provider_partition_registry.store.sql.tables import partition, ready_interval
 from airflow_provider_partition_registry.store.sql.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
@@ -36,6 +37,7 @@ from airflow_provider_partition_registry.store.sql.verification.discrepancies im
     show_instant,
 )
 
+HARMLESS_STATES = (*READY_STATES, PartitionState.REGISTERED.value)
 EARLIEST = to_microseconds(datetime.min.replace(tzinfo=UTC))
 LATEST = to_microseconds(datetime.max.replace(tzinfo=UTC))
 
@@ -57,12 +59,12 @@ def _sound_rows_of_the_source(rows: FromClause, *conditions: Column) -> Column:
     return and_(rows.c.source_id == bindparam("of_source"), is_sound(rows), *conditions)
 
 
-def _union(states: Sequence[str]) -> FromClause:
-    """What the partitions in one of the states cover together: a few stretches, however many they are.
+def _union(name: str, condition: Column) -> FromClause:
+    """What the partitions for which the condition holds cover together: a few stretches, however many they are.
 
     A stretch begins where no earlier partition reaches; the one before ended where they had reached.
     """
-    chosen = _sound_rows_of_the_source(partition, partition.c.state.in_(states))
+    chosen = _sound_rows_of_the_source(partition, condition)
     start, end = raw(partition.c.interval_start), raw(partition.c.interval_end)
     reached = func.max(end).over(order_by=(start, end), rows=(None, -1))
     each = select(start.label("interval_start"), reached.label("reached")).where(chosen).subquery()
@@ -72,7 +74,7 @@ def _union(states: Sequence[str]) -> FromClause:
     return (
         select(each.c.interval_start, func.coalesce(next_reached, last_end).label("interval_end"))
         .where(begins)
-        .cte("_and_".join(states))
+        .cte(name)
     )
 
 
@@ -118,9 +120,12 @@ def _is_ready(level: Any) -> Column:
 
 
 def _partition_edges() -> list[Select]:
+    covering = _union("covering", partition.c.state.in_(READY_STATES))
+    # A state that nobody knows blocks as well: whatever it means, it is not known to be harmless.
+    blocking = _union("blocking", partition.c.state.not_in(HARMLESS_STATES))
     return [
-        *_edges(_union(READY_STATES), true(), covering=1, blocking=0, claiming=0),
-        *_edges(_union(STORED_BLOCKING_STATES), true(), covering=0, blocking=1, claiming=0),
+        *_edges(covering, true(), covering=1, blocking=0, claiming=0),
+        *_edges(blocking, true(), covering=0, blocking=1, claiming=0),
     ]
 
 

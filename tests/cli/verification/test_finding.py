@@ -1,20 +1,14 @@
-"""``db verify``: it finds whatever is wrong and nothing else, and ``--repair`` heals what it can."""
+"""``verify`` finds whatever is wrong and nothing else, and ``repair`` heals what it can."""
 
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 
-from airflow_provider_partition_registry.domain.errors import SchemaMissingError
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
-from airflow_provider_partition_registry.domain.models import PartitionState
-from airflow_provider_partition_registry.store.sql import verification
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.tables import (
@@ -26,63 +20,8 @@ from airflow_provider_partition_registry.store.sql.tables import (
     ready_interval,
     source,
 )
-from airflow_provider_partition_registry.store.sql.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.verification import DiscrepancyKind, repair, verify
-from tests.cli.conftest import Command
-
-START = datetime(2026, 11, 1, tzinfo=UTC)
-HOUR = 3_600_000_000
-FIRST = to_microseconds(START)
-
-
-def hours(start: int, end: int) -> Interval:
-    return Interval(START + timedelta(hours=start), START + timedelta(hours=end))
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    database = Database(database_url, pool_size=4, timeout=30)
-    with closing(database):
-        yield database
-
-
-@pytest.fixture
-def store(database: Database) -> SqlRegistryStore:
-    """Hours [0, 10), [20, 30) and [40, 50) of a source are ready, [30, 31) is locked, [50, 51) failed."""
-    store = SqlRegistryStore(database)
-    token = store.register_source("sales", "data-team").access_token
-    store.register_provider("nightly", token)
-    for start, end in ((0, 10), (20, 25), (25, 30), (40, 50)):
-        store.lock("sales", "nightly", hours(start, end), register=True)
-        store.unlock("sales", "nightly", hours(start, end))
-    store.lock("sales", "nightly", hours(30, 31), register=True)
-    store.lock("sales", "nightly", hours(50, 51), register=True)
-    store.fail("sales", "nightly", hours(50, 51), reason="disk full")
-    store.register_partition("sales", "nightly", hours(60, 61))
-    return store
-
-
-def tamper(database: Database, *statements: str) -> None:
-    """Change rows behind the store's back, foreign keys or not."""
-
-    def work(connection):
-        if database.is_sqlite:
-            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
-        else:
-            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
-        for statement in statements:
-            connection.execute(text(statement.replace("{", "partition_registry_").replace("}", "")))
-
-    database.write(work)
-
-
-def kinds(database: Database) -> set[str]:
-    return {each.kind.value for each in verify(database)}
-
-
-def at(hour: int) -> int:
-    return FIRST + hour * HOUR
-
+from tests.cli.verification.damage import START, at, hours, kinds, tamper
 
 REPAIRABLE = {
     "a ready interval gone": (
@@ -261,6 +200,17 @@ def test_what_is_wrong_at_once_is_told_and_healed_at_once(store: SqlRegistryStor
     store.lock("stock", "hourly", hours(0, 1))
 
 
+def test_a_state_that_nobody_knows_goes_on_blocking(store: SqlRegistryStore):
+    store.lock("sales", "nightly", hours(2, 3), register=True)
+    tamper(
+        store.database,
+        f"UPDATE partition_registry_partition SET state = 'Locked' WHERE interval_start = {at(2)}",
+    )
+    repair(store.database)
+    assert kinds(store.database) == {DiscrepancyKind.PARTITION_STATE}
+    assert not store.check_readiness("sales", hours(0, 10))
+
+
 def test_the_counter_is_never_lowered(store: SqlRegistryStore):
     """Who has seen the events that are gone would miss those that got their numbers again."""
     last = store.events().items[-1].position
@@ -368,126 +318,3 @@ def test_sql_computes_the_classes_of_lengths_that_the_store_gives(store: SqlRegi
     for end in ends:
         store.register_partition("sales", "nightly", Interval(START, end))
     assert verify(store.database) == []
-
-
-class TestBesideWriters:
-    def test_verifying_sees_one_moment(self, store: SqlRegistryStore):
-        with writers(store):
-            for _ in range(10):
-                assert verify(store.database) == []
-
-    def test_repairing_takes_its_turn(self, store: SqlRegistryStore):
-        with writers(store):
-            for _ in range(5):
-                tamper(store.database, "DELETE FROM {length_class}")
-                repair(store.database)
-        assert verify(store.database) == []
-
-    def test_writers_do_not_wait_for_a_verification(
-        self, store: SqlRegistryStore, monkeypatch: pytest.MonkeyPatch
-    ):
-        original = verification.check_history
-
-        def in_the_midst(connection):
-            found = original(connection)
-            store.lock("sales", "nightly", hours(0, 10))
-            return found
-
-        monkeypatch.setattr(verification, "check_history", in_the_midst)
-        assert verify(store.database) == []
-        partition_now = store.get_partition("sales", "nightly", hours(0, 10))
-        assert partition_now.state is PartitionState.LOCKED
-
-    def test_a_verification_that_fails_leaves_no_transaction_behind(
-        self, store: SqlRegistryStore, monkeypatch: pytest.MonkeyPatch
-    ):
-        def broken(connection):
-            raise RuntimeError("unforeseen")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(verification, "check_history", broken)
-            with pytest.raises(RuntimeError):
-                verify(store.database)
-        store.lock("sales", "nightly", hours(0, 10))
-        assert verify(store.database) == []
-
-
-class writers:
-    """Writers of two providers that keep locking and publishing while the block runs."""
-
-    def __init__(self, store: SqlRegistryStore) -> None:
-        self._store = store
-        self._stop = threading.Event()
-        self._errors: list[Exception] = []
-        self._threads = [threading.Thread(target=self._write, args=(each,)) for each in (100, 120)]
-
-    def __enter__(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        assert self._errors == []
-
-    def _write(self, start: int) -> None:
-        chance = random.Random(start)
-        try:
-            while not self._stop.is_set():
-                begin = start + chance.randrange(8)
-                interval = hours(begin, begin + chance.choice((1, 2, 5)))
-                self._store.lock("sales", "nightly", interval, holder="me", register=True)
-                self._store.unlock("sales", "nightly", interval, holder="me")
-        except Exception as error:  # to be seen in the test's own thread
-            self._errors.append(error)
-
-
-@pytest.mark.parametrize("call", [verify, repair])
-@pytest.mark.parametrize("home", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_a_database_without_a_registry(
-    request: pytest.FixtureRequest, home: str, call: Callable[[Database], object]
-):
-    is_postgres = home == "postgres"
-    url = (
-        request.getfixturevalue("new_postgres_url")(None)
-        if is_postgres
-        else request.getfixturevalue("sqlite_url")
-    )
-    with closing(Database(url, pool_size=1, timeout=10)) as database, pytest.raises(SchemaMissingError):
-        call(database)
-
-
-class TestCommand:
-    def test_verify_and_repair(self, store: SqlRegistryStore, run: Command, database_url: str):
-        assert run("db", "verify", url=database_url).code == 0
-        tamper(store.database, "DELETE FROM {ready_interval}")
-        told = run("db", "verify", url=database_url)
-        assert (told.code, told.stderr) == (1, "")
-        wrong, advice = told.stdout.splitlines()
-        assert wrong.startswith(
-            "Wrong: Source 'sales': ready by the partitions, but not kept as ready: [2026-11-01"
-        )
-        assert advice.endswith("partition-registry db verify --repair")
-        healed = run("db", "verify", "--repair", url=database_url)
-        assert healed.code == 0
-        assert healed.stdout.splitlines()[0] == wrong.replace("Wrong", "Repaired")
-        assert healed.stdout.endswith(" is sound.\n")
-
-    def test_as_json(self, store: SqlRegistryStore, run: Command, database_url: str):
-        tamper(store.database, "DELETE FROM {ready_interval}", "DELETE FROM {event} WHERE position = 4")
-        told = run("db", "verify", "--json", url=database_url)
-        assert told.code == 1
-        assert {each["kind"] for each in told.json["discrepancies"]} == {
-            "ready_interval_missing",
-            "history_gap",
-        }
-        healed = run("db", "verify", "--repair", "--json", url=database_url)
-        assert healed.code == 1, "what is lost stays reported"
-        assert [each["kind"] for each in healed.json["repaired"]] == ["ready_interval_missing"]
-        assert [each["kind"] for each in healed.json["discrepancies"]] == ["history_gap"]
-
-    def test_what_needs_a_person(self, store: SqlRegistryStore, run: Command, database_url: str):
-        tamper(store.database, "DELETE FROM {event} WHERE position = 4")
-        told = run("db", "verify", url=database_url)
-        assert told.stdout.splitlines()[-1] == "What cannot be computed anew needs a person, or a backup."

@@ -1,0 +1,106 @@
+"""Verifying and repairing a registry in use, and one that is none."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import SchemaMissingError
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.store.sql import verification
+from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from airflow_provider_partition_registry.store.sql.verification import repair, verify
+from tests.cli.verification.damage import hours, tamper
+
+
+class TestBesideWriters:
+    def test_verifying_sees_one_moment(self, store: SqlRegistryStore):
+        with writers(store):
+            for _ in range(10):
+                assert verify(store.database) == []
+
+    def test_repairing_takes_its_turn(self, store: SqlRegistryStore):
+        with writers(store):
+            for _ in range(5):
+                tamper(store.database, "DELETE FROM {length_class}")
+                repair(store.database)
+        assert verify(store.database) == []
+
+    def test_writers_do_not_wait_for_a_verification(
+        self, store: SqlRegistryStore, monkeypatch: pytest.MonkeyPatch
+    ):
+        original = verification.check_history
+
+        def in_the_midst(connection):
+            found = original(connection)
+            store.lock("sales", "nightly", hours(0, 10))
+            return found
+
+        monkeypatch.setattr(verification, "check_history", in_the_midst)
+        assert verify(store.database) == []
+        partition_now = store.get_partition("sales", "nightly", hours(0, 10))
+        assert partition_now.state is PartitionState.LOCKED
+
+    def test_a_verification_that_fails_leaves_no_transaction_behind(
+        self, store: SqlRegistryStore, monkeypatch: pytest.MonkeyPatch
+    ):
+        def broken(connection):
+            raise RuntimeError("unforeseen")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(verification, "check_history", broken)
+            with pytest.raises(RuntimeError):
+                verify(store.database)
+        store.lock("sales", "nightly", hours(0, 10))
+        assert verify(store.database) == []
+
+
+class writers:
+    """Writers of two providers that keep locking and publishing while the block runs."""
+
+    def __init__(self, store: SqlRegistryStore) -> None:
+        self._store = store
+        self._stop = threading.Event()
+        self._errors: list[Exception] = []
+        self._threads = [threading.Thread(target=self._write, args=(each,)) for each in (100, 120)]
+
+    def __enter__(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        assert self._errors == []
+
+    def _write(self, start: int) -> None:
+        chance = random.Random(start)
+        try:
+            while not self._stop.is_set():
+                begin = start + chance.randrange(8)
+                interval = hours(begin, begin + chance.choice((1, 2, 5)))
+                self._store.lock("sales", "nightly", interval, holder="me", register=True)
+                self._store.unlock("sales", "nightly", interval, holder="me")
+        except Exception as error:  # to be seen in the test's own thread
+            self._errors.append(error)
+
+
+@pytest.mark.parametrize("call", [verify, repair])
+@pytest.mark.parametrize("home", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_database_without_a_registry(
+    request: pytest.FixtureRequest, home: str, call: Callable[[Database], object]
+):
+    is_postgres = home == "postgres"
+    url = (
+        request.getfixturevalue("new_postgres_url")(None)
+        if is_postgres
+        else request.getfixturevalue("sqlite_url")
+    )
+    with closing(Database(url, pool_size=1, timeout=10)) as database, pytest.raises(SchemaMissingError):
+        call(database)

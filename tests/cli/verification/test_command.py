@@ -1,0 +1,42 @@
+"""``db verify`` as a command."""
+
+from __future__ import annotations
+
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from tests.cli.conftest import Command
+from tests.cli.verification.damage import tamper
+
+
+class TestCommand:
+    def test_verify_and_repair(self, store: SqlRegistryStore, run: Command, database_url: str):
+        assert run("db", "verify", url=database_url).code == 0
+        tamper(store.database, "DELETE FROM {ready_interval}")
+        told = run("db", "verify", url=database_url)
+        assert (told.code, told.stderr) == (1, "")
+        wrong, advice = told.stdout.splitlines()
+        assert wrong.startswith(
+            "Wrong: Source 'sales': ready by the partitions, but not kept as ready: [2026-11-01"
+        )
+        assert advice.endswith("partition-registry db verify --repair")
+        healed = run("db", "verify", "--repair", url=database_url)
+        assert healed.code == 0
+        assert healed.stdout.splitlines()[0] == wrong.replace("Wrong", "Repaired")
+        assert healed.stdout.endswith(" is sound.\n")
+
+    def test_as_json(self, store: SqlRegistryStore, run: Command, database_url: str):
+        tamper(store.database, "DELETE FROM {ready_interval}", "DELETE FROM {event} WHERE position = 4")
+        told = run("db", "verify", "--json", url=database_url)
+        assert told.code == 1
+        assert {each["kind"] for each in told.json["discrepancies"]} == {
+            "ready_interval_missing",
+            "history_gap",
+        }
+        healed = run("db", "verify", "--repair", "--json", url=database_url)
+        assert healed.code == 1, "what is lost stays reported"
+        assert [each["kind"] for each in healed.json["repaired"]] == ["ready_interval_missing"]
+        assert [each["kind"] for each in healed.json["discrepancies"]] == ["history_gap"]
+
+    def test_what_needs_a_person(self, store: SqlRegistryStore, run: Command, database_url: str):
+        tamper(store.database, "DELETE FROM {event} WHERE position = 4")
+        told = run("db", "verify", url=database_url)
+        assert told.stdout.splitlines()[-1] == "What cannot be computed anew needs a person, or a backup."
