@@ -18,6 +18,7 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionStateError,
     RegistryError,
     SchemaError,
+    StoreRefusedError,
     StoreUnavailableError,
     UnknownError,
 )
@@ -48,7 +49,7 @@ EXIT_CODES = {
     ExitCode.UNKNOWN: "no such source, provider or partition",
     ExitCode.CONFLICT: "locked by somebody else, not yours, wrong state, or registered already",
     ExitCode.ACCESS_DENIED: "wrong access token, or no grant on the source",
-    ExitCode.UNAVAILABLE: "the registry does not answer, or its schema does not fit",
+    ExitCode.UNAVAILABLE: "the registry does not answer, refuses, or its schema does not fit",
     ExitCode.BUG: "a bug in this program",
     ExitCode.INTERRUPTED: "interrupted",
 }
@@ -61,6 +62,7 @@ _OF_ERRORS: tuple[tuple[type[RegistryError], ExitCode], ...] = (
     (PartitionStateError, ExitCode.CONFLICT),
     (AccessDeniedError, ExitCode.ACCESS_DENIED),
     (SchemaError, ExitCode.UNAVAILABLE),
+    (StoreRefusedError, ExitCode.UNAVAILABLE),
     (StoreUnavailableError, ExitCode.UNAVAILABLE),
 )
 

@@ -24,6 +24,7 @@
     │   ├── SchemaMissingError
     │   ├── SchemaOutdatedError
     │   └── SchemaNewerError
+    ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
     └── StoreUnavailableError                   the only one worth retrying
 
 A message says what happened, to what, and what to do next. ``code`` is stable: logs, the command line and the
@@ -268,11 +269,20 @@ class SchemaNewerError(SchemaError):
         )
 
 
+class StoreRefusedError(RegistryError):
+    """The store answers, but refuses what the registry needs: rights are missing, it is read-only, or damaged.
+
+    Repeating the call does not help; the message says what does.
+    """
+
+    code = "store_refused"
+
+
 class StoreUnavailableError(RegistryError):
     """The store is down, unreachable or too slow. The call may be repeated.
 
-    Every write is safe to repeat by the same holder: a lock is re-entrant (R3), a finished unlock or fail is
-    answered again without a change (R4).
+    What a holder does is safe to repeat: a lock is re-entrant (R3), a finished unlock or fail is answered again without
+    a change (R4). Registering, and what people decide by hand (R6), is refused the second time if it took effect.
     """
 
     code = "store_unavailable"

@@ -20,9 +20,13 @@ def open_store(url: str, *, pool_size: int = 1, timeout: float = DEFAULT_TIMEOUT
         ``sqlite:///relative/path`` or ``sqlite:////absolute/path``. A SQLite registry is for one host.
     :param pool_size: how many connections it may keep; 1 is right for a task, a few for a service.
     :param timeout: seconds after which a call gives up.
-    :raises InvalidInputError: the URL names no home that this version knows.
+    :raises InvalidInputError: the URL names no home that this version knows, or a number makes no sense.
     """
-    scheme = url.partition(":")[0].lower() if isinstance(url, str) else ""
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0.1 <= timeout <= 3600:
+        raise InvalidInputError(f"The timeout is a number of seconds from 0.1 to 3600, not {timeout!r}.")
+    if not isinstance(pool_size, int) or pool_size < 1:
+        raise InvalidInputError(f"A pool holds at least one connection, not {pool_size!r}.")
+    scheme = url.strip().partition(":")[0].lower() if isinstance(url, str) else ""
     if scheme in SQL_SCHEMES:
         from airflow_provider_partition_registry.store.sql.store import open_sql_store
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
-from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,7 +17,6 @@ from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, metadata
-from tests.contract.homes import hours
 
 PROCESSES = 8
 
@@ -194,23 +191,3 @@ def test_a_password_is_never_shown() -> None:
         with pytest.raises(errors.StoreUnavailableError) as caught:
             store.list_sources()
         assert "s3cret" not in f"{caught.value} {store!r} {store.database!r} {store.database.name}"
-
-
-def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    (tmp_path / "registry.db").write_text("This is a letter, not a database. " * 100)
-    with open_store(f"sqlite:///{tmp_path / 'registry.db'}") as store, pytest.raises(errors.RegistryError):
-        store.get_source("s")
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on
-def test_a_child_process_uses_a_connection_of_its_own(empty_url: str, database: Database) -> None:
-    schema.upgrade(database)
-    with open_store(empty_url) as store:
-        store.register_provider("p", store.register_source("s", "ann").access_token)
-        child = multiprocessing.get_context("fork").Process(
-            target=lambda: store.lock("s", "p", hours(0, 1), register=True)
-        )
-        child.start()
-        child.join(30)
-        assert child.exitcode == 0
-        assert store.unlock("s", "p", hours(0, 1), generation=1).generation == 1

@@ -10,31 +10,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import create_engine, event
 from sqlalchemy import exc as sqlalchemy_errors
-from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
-from airflow_provider_partition_registry.domain.errors import (
-    InvalidInputError,
-    RegistryError,
-    SchemaMissingError,
-    StoreUnavailableError,
-)
-from airflow_provider_partition_registry.store.sql.values import PREPARED_IS_LOST
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.store.sql.failures import is_worth_repeating, reason_of, translate
+from airflow_provider_partition_registry.store.sql.url import normalise_url
 from airflow_provider_partition_registry.store.sql.watchdog import Watchdog
 
 T = TypeVar("T")
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 5
-# PostgreSQL: serialization failure, deadlock. The transaction is undone; doing it again is what they ask for.
-RETRYABLE_SQLSTATES = {"40001", "40P01"} | PREPARED_IS_LOST
-UNDEFINED_TABLE = "42P01"
+
+_databases: WeakSet[Database] = WeakSet()
 
 
 class Database:
@@ -50,9 +45,9 @@ class Database:
         self._pool_size = pool_size
         self._timeout = timeout
         self._engine: Engine | None = None
-        self._engine_process: int | None = None
         self._watchdog: Watchdog | None = None
         self._guard = Lock()
+        _databases.add(self)
 
     @property
     def is_sqlite(self) -> bool:
@@ -69,12 +64,11 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process. A connection inherited through a fork is never touched."""
+        """The engine of this process. None is inherited through a fork, see below."""
         with self._guard:
-            if self._engine is None or self._engine_process != os.getpid():
-                self._engine = self._create_engine()
+            if self._engine is None:
                 self._watchdog = None if self.is_sqlite else Watchdog(self._timeout, self.name)
-                self._engine_process = os.getpid()
+                self._engine = self._create_engine()
             return self._engine
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -100,10 +94,15 @@ class Database:
         """
         return nullcontext() if self._watchdog is None else self._watchdog.watch(connection)
 
+    def forget(self) -> None:
+        """In a forked child: leave everything to the parent and start anew."""
+        self._guard = Lock()
+        self._engine = None
+
     def close(self) -> None:
         """Close all connections of this process; they are opened again when needed."""
         with self._guard:
-            if self._engine is not None and self._engine_process == os.getpid():
+            if self._engine is not None:
                 self._engine.dispose()
             self._engine = None
 
@@ -142,7 +141,7 @@ class Database:
                 _roll_back(connection)
                 raise StoreUnavailableError(
                     f"The connection to {self.name} failed while the change was being committed; it may or may not "
-                    f"have taken effect. Repeat the call: {_reason(error)}"
+                    f"have taken effect. Look whether it has, or repeat the call: {reason_of(error)}"
                 ) from error
             return result
 
@@ -151,19 +150,14 @@ class Database:
             try:
                 return run()
             except sqlalchemy_errors.DBAPIError as error:
-                if attempt == ATTEMPTS or not _is_worth_repeating(error):
-                    raise self._translate(error) from error
+                if attempt == ATTEMPTS or not is_worth_repeating(error):
+                    raise translate(error, self.name) from error
             except sqlalchemy_errors.TimeoutError as error:
                 raise StoreUnavailableError(
                     f"All {self._pool_size} connections to {self.name} were busy for {self._timeout:g} s. "
                     f"Try again, or allow more."
                 ) from error
         raise AssertionError("unreachable")  # pragma: no cover
-
-    def _translate(self, error: sqlalchemy_errors.DBAPIError) -> RegistryError:
-        if getattr(error.orig, "pgcode", None) == UNDEFINED_TABLE or "no such table" in str(error.orig):
-            return SchemaMissingError(self.name)
-        return StoreUnavailableError(f"The registry in {self.name} does not answer: {_reason(error)}")
 
     @property
     def _begin(self) -> str:
@@ -196,7 +190,10 @@ class Database:
     def _postgres_arguments(self) -> dict[str, Any]:
         defaults = {
             "application_name": "partition-registry",
-            "connect_timeout": CONNECT_TIMEOUT,
+            "connect_timeout": max(1, min(CONNECT_TIMEOUT, round(self._timeout))),
+            "client_encoding": "utf8",
+            # A standby lags behind: it would call ready what is locked on the primary.
+            "target_session_attrs": "read-write",
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,
@@ -206,7 +203,12 @@ class Database:
 
     def _set_up_postgres(self, connection: Any, _record: Any) -> None:
         milliseconds = int(self._timeout * 1000)
-        with connection.cursor() as cursor:
+        with self.watch(connection), connection.cursor() as cursor:
+            # What was acknowledged survives a crash, also where the server is told not to care.
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) "
+                "WHERE current_setting('synchronous_commit') = 'off'"
+            )
             # A writer that hangs inside its transaction must not hold up everybody else for longer than this.
             cursor.execute(
                 f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; "
@@ -224,29 +226,6 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
 
 
-def normalise_url(url: str) -> URL:
-    """Parse a database URL and name the driver, which SQLAlchemy's versions choose differently.
-
-    :raises InvalidInputError: it cannot be parsed, or names a SQLite database without a file.
-    """
-    try:
-        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except (sqlalchemy_errors.ArgumentError, ValueError):
-        raise InvalidInputError(
-            "The registry's database URL cannot be parsed; it looks like postgresql://user:password@host:5432/name."
-        ) from None
-    if parsed.get_backend_name() == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg2")
-    if not parsed.database or parsed.database == ":memory:":
-        raise InvalidInputError(
-            "A SQLite registry needs a file: sqlite:///registry.db, or sqlite:////absolute/path/registry.db."
-        )
-    folder = Path(parsed.database).expanduser().resolve().parent
-    if not folder.is_dir():
-        raise InvalidInputError(f"There is no folder {folder} for the SQLite registry; create it first.")
-    return parsed.set(drivername="sqlite+pysqlite")
-
-
 def _roll_back(connection: Connection) -> None:
     """Undo the transaction; a connection on which that fails is not used again."""
     try:
@@ -255,9 +234,19 @@ def _roll_back(connection: Connection) -> None:
         connection.invalidate()
 
 
-def _is_worth_repeating(error: sqlalchemy_errors.DBAPIError) -> bool:
-    return error.connection_invalidated or getattr(error.orig, "pgcode", None) in RETRYABLE_SQLSTATES
+def _let_go() -> None:
+    """Before a fork: close what is idle.
+
+    SQLite's locks belong to a process, and what it remembers of them would be wrong in a child; a connection to
+    PostgreSQL cannot be shared.
+    """
+    for database in tuple(_databases):
+        database.close()
 
 
-def _reason(error: sqlalchemy_errors.DBAPIError) -> str:
-    return " ".join(str(error.orig).split()) or type(error.orig).__name__
+def _start_anew() -> None:
+    for database in tuple(_databases):
+        database.forget()
+
+
+os.register_at_fork(before=_let_go, after_in_child=_start_anew)

@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import Insert, Update
 
-from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.errors import StoreRefusedError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType
 from airflow_provider_partition_registry.store.sql.tables import event, history
@@ -98,7 +98,7 @@ def write_event(
         addressee = {"source_name": source_name} if wakes else {}
         result = connection.execute(_insert_next(statement, wakes), {**parameters, **values, **addressee})
     if result.rowcount != 1:
-        raise RegistryError(
+        raise StoreRefusedError(
             "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "
             "partition-registry db verify --repair"
         )

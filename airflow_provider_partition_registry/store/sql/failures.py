@@ -1,0 +1,63 @@
+"""What drivers raise, in the registry's own words: one place decides what may pass, and what waiting does not cure."""
+
+from __future__ import annotations
+
+from sqlalchemy import exc
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    RegistryError,
+    SchemaMissingError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from airflow_provider_partition_registry.store.sql.values import PREPARED_IS_LOST
+
+# PostgreSQL: serialization failure, deadlock. The transaction is undone; doing it again is what they ask for.
+_RETRYABLE = {"40001", "40P01"} | PREPARED_IS_LOST
+_READ_ONLY = "25006"
+_UNDEFINED_TABLE = "42P01"
+_UNTRANSLATABLE_CHARACTER = "22P05"
+
+# To PostgreSQL the end of a transaction that was idle for too long is an internal error.
+_PASSING = (exc.OperationalError, exc.InterfaceError, exc.InternalError)
+# Of these drivers tell in words only.
+_LASTING_WORDS = ("readonly database", "session is read-only")
+
+
+def is_worth_repeating(error: exc.DBAPIError) -> bool:
+    """Whether the same work should be done again at once."""
+    return error.connection_invalidated or _code(error) in _RETRYABLE
+
+
+def translate(error: exc.DBAPIError, database: str) -> RegistryError:
+    """The registry's own error for a driver's.
+
+    :param database: what to call the database in the message.
+    """
+    reason, code = reason_of(error), _code(error)
+    if code == _UNDEFINED_TABLE or "no such table" in reason:
+        return SchemaMissingError(database)
+    if code == _UNTRANSLATABLE_CHARACTER:
+        return InvalidInputError(
+            f"The database {database} cannot store these characters: {reason}. Create it with the encoding UTF8."
+        )
+    if (
+        isinstance(error, _PASSING)
+        and code != _READ_ONLY
+        and not any(each in reason for each in _LASTING_WORDS)
+    ):
+        return StoreUnavailableError(f"The registry in {database} does not answer: {reason}")
+    return StoreRefusedError(
+        f"The registry in {database} refuses: {reason}. It has to be a writable primary database that is sound, and "
+        f"the account needs SELECT, INSERT, UPDATE and DELETE on its tables. Waiting does not cure this."
+    )
+
+
+def reason_of(error: exc.DBAPIError) -> str:
+    """The driver's words, in one line."""
+    return " ".join(str(error.orig).split()) or type(error.orig).__name__
+
+
+def _code(error: exc.DBAPIError) -> str | None:
+    return getattr(error.orig, "pgcode", None)
