@@ -40,6 +40,7 @@ class Record:
     expires: datetime | None = None
     exclusive: bool = False
     published: datetime | None = None
+    was_withdrawn: bool = False
 
     @property
     def key(self) -> Key:
@@ -56,7 +57,7 @@ class Record:
         return self.holder == holder if generation is None else self.generation == generation
 
     def was_never_locked(self, generation: int | None) -> bool:
-        return self.generation == 0 and generation in (None, 0)
+        return self.generation == 0 and generation in (None, 0) and not self.was_withdrawn
 
     def become(self, state: str, now: datetime) -> None:
         self.state = state
@@ -190,6 +191,7 @@ class Oracle:
 
     def withdraw(self, key: Key, now: datetime) -> None:
         self._decide(key, now, "WITHDRAW", ("locked", "failed", "ready"), "registered")
+        self._require(key).was_withdrawn = True
 
     # Reading (R1, R2, R7, R8)
 

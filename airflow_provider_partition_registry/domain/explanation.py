@@ -29,7 +29,7 @@ def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[st
     if readiness.stale and readiness.question.published_after:
         since = format_instant(readiness.question.published_after)
         lines += _listed(f"not published again since {since}:", readiness.stale, shown_at_most)
-    lines += [_blocker(blocker) for blocker in readiness.blockers[:shown_at_most]]
+    lines += [_in_one_line(_blocker(blocker)) for blocker in readiness.blockers[:shown_at_most]]
     if len(readiness.blockers) > shown_at_most:
         lines.append(f"and {len(readiness.blockers) - shown_at_most} more partitions that block it")
     return lines
@@ -43,6 +43,11 @@ def _listed(prefix: str, intervals: Sequence[Interval], shown_at_most: int) -> l
     return [f"{prefix} {shown}" + (f" and {more} more" if more > 0 else "")]
 
 
+def _in_one_line(text: str) -> str:
+    """Reasons and log URLs are other people's text; they must not pass for further lines of ours."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
 def _blocker(partition: Partition) -> str:
     what = f"{partition.interval} of provider {partition.provider_name!r}"
     since = format_instant(partition.changed_at)
@@ -54,5 +59,4 @@ def _blocker(partition: Partition) -> str:
         case PartitionState.EXPIRED if lock:
             return f"{what} was left locked by {describe_lock(lock)}{log}"
         case _:
-            # A reason may hold anything; it must not pass for further lines of ours.
-            return f"{what} failed at {since}: {' '.join((partition.reason or '').split())}{log}"
+            return f"{what} failed at {since}: {partition.reason or 'no reason given'}{log}"

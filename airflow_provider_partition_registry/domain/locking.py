@@ -27,6 +27,9 @@ from airflow_provider_partition_registry.domain.models import (
     PartitionState,
 )
 
+LOCK_DETAILS = ("exclusive", "expires_at", "took_over_from")
+"""What the event of a lock says besides its holder's details; no holder says it of itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -66,7 +69,7 @@ def acquire(
 
     expires_at = None if lease is None else _lease_end(now, lease)
     lock = Lock(holder, partition.generation + 1, now, expires_at, exclusive)
-    details = dict(holder.details)
+    details = {key: value for key, value in holder.details.items() if key not in LOCK_DETAILS}
     if exclusive:
         details["exclusive"] = "true"
     if lock.expires_at:
@@ -117,7 +120,9 @@ def publish(partition: Partition, holder: Holder, generation: int | None, *, now
         return Change(ready, EventType.UNLOCK, _lock_of(partition).holder)
     if partition.state is PartitionState.READY and _finished_by(partition, holder, generation):
         return None
-    if partition.state is PartitionState.REGISTERED and _was_never_locked(partition, generation):
+    # One that was withdrawn has a reason: whoever published it before must lock it to publish it again (R6).
+    is_new = partition.reason is None and _was_never_locked(partition, generation)
+    if partition.state is PartitionState.REGISTERED and is_new:
         return Change(_finished(partition, PartitionState.READY, None, now), EventType.UNLOCK, holder)
     raise NotLockHolderError(_not_theirs("publish", partition, holder, generation), partition)
 

@@ -110,6 +110,8 @@ class Holder:
         for key, value in self.details.items():
             check_name("key of a holder's details", key)
             check_text(f"holder detail {key!r}", value)
+        # The caller's mapping may change after it was checked.
+        object.__setattr__(self, "details", dict(self.details))
 
     def __str__(self) -> str:
         return self.identity
@@ -210,6 +212,8 @@ class Readiness:
     :param blockers: every locked, expired or failed partition that overlaps the question.
     :param stale: where everything published is older than ``published_after`` (R8).
     :param as_of: position in the source's history that the answer belongs to (R7).
+
+    In a condition it is as true as the data is ready.
     """
 
     question: Question
@@ -218,6 +222,9 @@ class Readiness:
     gaps: tuple[Interval, ...] = ()
     blockers: tuple[Partition, ...] = ()
     stale: tuple[Interval, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.is_ready
 
 
 @dataclass(frozen=True, slots=True)

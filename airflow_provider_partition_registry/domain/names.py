@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidNameError
 
@@ -18,7 +19,7 @@ def check_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
 
     :param what: what it names, for the message.
     :raises InvalidNameError: it is not text, is empty, too long (250 characters unless told), or holds white
-        space or characters that cannot be printed.
+        space, characters that cannot be printed, or characters in Unicode's decomposed form.
     """
     if not isinstance(name, str):
         raise InvalidNameError(f"A {what} must be text, not {type(name).__name__}.")
@@ -30,6 +31,10 @@ def check_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
         )
     if not name.isprintable() or _WHITE_SPACE.search(name):
         raise InvalidNameError(f"A {what} must not hold white space or control characters: {name!r}.")
+    if not unicodedata.is_normalized("NFC", name):
+        raise InvalidNameError(
+            f"A {what} must be in Unicode's composed form (NFC), so that what looks the same is the same: {name!r}."
+        )
     return name
 
 
@@ -60,6 +65,16 @@ def check_number(what: str, number: int) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not -(2**63) <= number < 2**63:
         raise InvalidInputError(f"The {what} must be an integer of at most 64 bits.")
     return number
+
+
+def check_flag(what: str, flag: bool) -> bool:
+    """Return ``flag`` if it is one; text such as "false" would count as true.
+
+    :raises InvalidInputError: it is neither True nor False.
+    """
+    if not isinstance(flag, bool):
+        raise InvalidInputError(f"{what} is True or False, not {flag!r}.")
+    return flag
 
 
 def _is_encodable(text: str) -> bool:

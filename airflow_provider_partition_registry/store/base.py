@@ -79,7 +79,8 @@ class RegistryReader(ABC):
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         """Say whether anything in the interval was locked, failed or republished after ``as_of`` (R7).
 
-        :param as_of: from an earlier :class:`Readiness` of the same source.
+        :param as_of: from an earlier :class:`Readiness` of the same source. One that the history has not reached, as
+            after restoring a backup, is answered with yes.
         :raises UnknownSourceError: no such source.
         """
 
@@ -138,6 +139,7 @@ class RegistryReader(ABC):
         """The history after a position (R9). Whoever goes on from the last position seen misses nothing.
 
         :param after: a position; 0 for the beginning.
+        :raises InvalidInputError: the history has never reached that position: a backup was restored.
         :raises UnknownSourceError: no such source.
         """
 

@@ -154,7 +154,21 @@ class Watcher:
                 pause = _back_off(failures)
                 for waiter in self._waiters:
                     waiter.tell(News(trouble=error))
+            except Exception:
+                await self._find_the_guilty(reader, threads)
+                pause = SHORTEST_PAUSE
             await self._pause(asked_at, pause)
+
+    async def _find_the_guilty(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
+        """Ask waiter by waiter, so that what cannot be answered ends the wait of those alone who ask it."""
+        for waiter in tuple(self._waiters):
+            try:
+                await _in_thread(threads, partial(reader.check_readiness_many, waiter.questions))
+            except StoreUnavailableError:
+                return
+            except Exception as error:
+                self._waiters.discard(waiter)
+                waiter.news.put_nowait(error)
 
     async def _ask(self, reader: RegistryReader, threads: ThreadPoolExecutor, explain: bool) -> None:
         waiters = tuple(self._waiters)

@@ -261,6 +261,34 @@ class LockingContract(ContractBase):
         assert (newest(store).type, newest(store).details) == ("INVALIDATE", WHY)
         _assert_dead(store, generation=1, holder="p")
 
+    @pytest.mark.parametrize("generation", [None, 0])
+    def test_what_was_withdrawn_is_not_published_by_a_call_come_late(self, store, generation) -> None:
+        store.register_partition("s", "p", WHOLE)
+        store.unlock("s", "p", WHOLE)
+        store.withdraw("s", "p", WHOLE, **WHY)
+        with refused(store, errors.NotLockHolderError):
+            store.unlock("s", "p", WHOLE, generation=generation)
+        store.lock("s", "p", WHOLE)
+        assert store.unlock("s", "p", WHOLE).state == "ready"
+
+    def test_nobody_forges_a_take_over(self, store) -> None:
+        forger = Holder("me", {"took_over_from": "you", "host": "h"})
+        store.lock("s", "p", WHOLE, holder=forger, register=True)
+        assert newest(store).details == {"host": "h"}
+
+    def test_details_do_not_change_after_they_were_checked(self, store) -> None:
+        details = {"host": "h"}
+        holder = Holder("me", details)
+        details["host"] = 7
+        store.lock("s", "p", WHOLE, holder=holder, register=True)
+        (blocker,) = store.check_readiness("s", WHOLE).blockers
+        assert blocker.lock.holder.details == {"host": "h"}
+
+    @pytest.mark.parametrize("flag", ["exclusive", "register"])
+    def test_a_flag_in_words(self, store, flag: str) -> None:
+        with refused(store, errors.InvalidInputError):
+            store.lock("s", "p", WHOLE, **{flag: "false"})
+
     @pytest.mark.parametrize("state", ["locked", "expired", "failed", "ready"])
     def test_what_is_withdrawn_is_registered_only(self, store, clock, state: str) -> None:
         lock(store, lease=HOUR if state == "expired" else None)

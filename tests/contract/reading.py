@@ -123,6 +123,21 @@ class ReadingContract(ContractBase):
         ]
         assert verdicts[0] == verdicts[1]
 
+    def test_an_answer_is_as_true_as_the_data_is_ready(self, store: RegistryStore) -> None:
+        assert not store.check_readiness("s", hours(0, 1))
+        publish(store, hours(0, 1))
+        assert store.check_readiness("s", hours(0, 1))
+
+    @pytest.mark.parametrize("wrong", [None, "s", Question("s", hours(0, 1)), ["s"], 7])
+    def test_what_is_no_sequence_of_questions(self, store: RegistryStore, wrong: Any) -> None:
+        with refused(store, errors.InvalidInputError):
+            store.check_readiness_many(wrong)
+
+    def test_questions_that_can_be_read_only_once_are_not_lost(self, store: RegistryStore) -> None:
+        once = (Question("s", hours(n, n + 1)) for n in range(3))
+        with refused(store, errors.InvalidInputError):
+            store.check_readiness_many(once)  # type: ignore[arg-type]
+
     def test_fresh_enough(self, store: RegistryStore, clock: ManualClock) -> None:
         publish(store, hours(0, 2), hours(2, 4))
         later = clock.advance(HOUR)
@@ -151,6 +166,15 @@ class ReadingContract(ContractBase):
         publish(store, hours(0, 1))
         assert store.changed_since("s", hours(0, 1), read)
         assert not store.changed_since("other", hours(0, 1), read)
+
+    def test_a_position_from_before_a_restored_backup(self, store: RegistryStore) -> None:
+        last = all_events(store)[-1].position
+        assert not store.changed_since("s", hours(0, 1), last)
+        assert store.changed_since("s", hours(0, 1), last + 1)
+        assert store.events(last).items == ()
+        with refused(store, errors.InvalidInputError) as caught:
+            store.events(last + 1)
+        assert "restored from a backup" in str(caught.value)
 
     def test_an_answer_belongs_to_the_newest_event_of_its_source(self, store: RegistryStore) -> None:
         publish(store, hours(0, 1))

@@ -138,7 +138,7 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     ),
     "events": lambda r: r.store.events(r.last_position - 50, limit=20),
     "events of a source": lambda r: r.store.events(r.middle, "s", limit=20),
-    "no more events": lambda r: r.store.events(r.last_position + 1_000, "s"),
+    "no more events": lambda r: r.store.events(r.last_position, "s"),
     "rewrite": lambda r: (r.store.lock("s", "p", r.hour(2)), r.store.unlock("s", "p", r.hour(2))),
     "failure": lambda r: (r.store.lock("s", "p", r.hour(3)), r.store.fail("s", "p", r.hour(3), reason="x")),
     "withdrawal": lambda r: r.store.withdraw("s", "p", r.hour(4), reason="x", by="ann"),

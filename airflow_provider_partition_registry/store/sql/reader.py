@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, exists, literal, select, tuple_, union_all
+from sqlalchemy import BigInteger, exists, literal, or_, select, tuple_, union_all
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 
@@ -48,6 +48,7 @@ from airflow_provider_partition_registry.store.sql.statements import ARE_READY, 
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
     grant,
+    history,
     partition,
     provider,
     source,
@@ -73,7 +74,7 @@ class SqlRegistryReader(RegistryReader):
         self._schema_is_checked = False
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        if not all(isinstance(asked, Question) for asked in questions):
+        if not isinstance(questions, Sequence) or not all(isinstance(each, Question) for each in questions):
             raise InvalidInputError("Give a sequence of Questions.")
         # The probe knows nothing of publishing times (R8); those questions are always looked at closely.
         answers = self._probe(
@@ -85,7 +86,7 @@ class SqlRegistryReader(RegistryReader):
             if n not in answers or (explain and not answers[n].is_ready)
         ]
         answers.update(self._explain(unsettled))
-        return [answers.get(n) or UnknownSourceError(asked.source_name) for n, asked in enumerate(questions)]
+        return [answers.get(n, UnknownSourceError(asked.source_name)) for n, asked in enumerate(questions)]
 
     def _probe(self, numbered: list[NumberedQuestion]) -> dict[int, Readiness]:
         if not numbered:
@@ -121,6 +122,8 @@ class SqlRegistryReader(RegistryReader):
         check_interval(interval)
         check_number("position", as_of)
         source_id = self.get_source(source_name).id
+        # A position that the history never reached is from before a restored backup: nobody knows what changed since.
+        is_unheard_of = exists().where(history.c.last_position < as_of)
         changed = exists().where(
             event.c.source_id == source_id,
             event.c.position > as_of,
@@ -128,7 +131,9 @@ class SqlRegistryReader(RegistryReader):
             event.c.interval_start < interval.end,
             event.c.interval_end > interval.start,
         )
-        return bool(self._read(lambda connection: connection.execute(select(changed)).scalar()))
+        return bool(
+            self._read(lambda connection: connection.execute(select(or_(is_unheard_of, changed))).scalar())
+        )
 
     def get_source(self, source_name: str) -> Source:
         row = self._first(select(source).where(source.c.name == check_name("source name", source_name)))
@@ -202,7 +207,19 @@ class SqlRegistryReader(RegistryReader):
         )
         if source_name is not None:
             statement = statement.where(event.c.source_id == self.get_source(source_name).id)
-        return self._page(statement, limit, to_event, lambda found: found.position)
+        page = self._page(statement, limit, to_event, lambda found: found.position)
+        if not page.items:
+            self._require_position(after)
+        return page
+
+    def _require_position(self, position: int) -> None:
+        """Refuse to follow from where the history has never been: whoever does would wait for ever."""
+        last = self._read(lambda connection: connection.execute(select(history.c.last_position)).scalar())
+        if last is not None and position > last:
+            raise InvalidInputError(
+                f"Position {position} lies after the end of the history, which is at {last}: the registry was "
+                f"restored from a backup, or the position is another registry's. Follow again from {last} or earlier."
+            )
 
     def open_listener(self) -> Listener | None:
         return None if self.database.is_sqlite else PostgresListener(self.database)

@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     SourceRegistration,
 )
-from airflow_provider_partition_registry.domain.names import check_name, check_number, check_text
+from airflow_provider_partition_registry.domain.names import check_flag, check_name, check_number, check_text
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql import tokens
 from airflow_provider_partition_registry.store.sql.claim import Claim, lock_source
@@ -132,6 +132,8 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         register: bool = False,
     ) -> Partition:
         taker = _holder(holder, provider_name)
+        check_flag("exclusive", exclusive)
+        check_flag("register", register)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
             return locking.acquire(
