@@ -16,8 +16,6 @@ from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     SchemaMissingError,
-    SchemaNewerError,
-    SchemaOutdatedError,
 )
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, SQL_SCHEMES
 
@@ -119,13 +117,7 @@ def _fitting_revision(database: Database) -> str:
 
     if database.is_sqlite and not Path(str(database.url.database)).exists():
         raise SchemaMissingError(database.name)  # Connecting would leave an empty file behind.
-    found = schema.current(database)
-    if found is None:
-        raise SchemaMissingError(database.name)
-    if found == schema.HEAD:
-        return found
-    error = SchemaOutdatedError if found in schema.REVISIONS else SchemaNewerError
-    raise error(database.name, found, schema.HEAD)
+    return schema.require(database)
 
 
 def _verification_text(found: Verification, repairs: bool) -> str:

@@ -39,7 +39,7 @@ def register(settings: Settings, name: str, access_token: str | None, as_json: b
     terminal. A provider may be registered for many sources, one after the other.
     """
     settings.require_url()
-    token = _read_token() if access_token is None else access_token.strip()
+    token = (access_token or "").strip() or _read_token()
     with settings.open_store() as store:
         registered = store.register_provider(name, token)
     show(registered, lambda: _registered_text(registered), as_json=as_json)
@@ -57,6 +57,8 @@ def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
 
 
 def _read_token() -> str:
+    if sys.stdin is None:  # closed, as with <&-
+        raise click.UsageError(NO_TOKEN)
     is_asked = sys.stdin.isatty()
     token = str(click.prompt("Access token", hide_input=True, err=True)) if is_asked else sys.stdin.readline()
     if not token.strip():

@@ -148,3 +148,17 @@ def test_a_terminal_that_does_not_know_all_letters(sqlite_url: str):
     )
     assert done.returncode == 0
     assert b"\\u043f" in done.stdout
+
+
+def test_closed_standard_input_is_no_token(sqlite_url: str) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m airflow_provider_partition_registry.cli provider register p <&-",
+        shell=True,
+        check=False,
+        env={**os.environ, "PARTITION_REGISTRY_URL": sqlite_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "No access token given" in done.stderr

@@ -42,11 +42,21 @@ def check(database: Database) -> None:
     :raises SchemaOutdatedError: an older version's schema.
     :raises SchemaNewerError: a newer version's schema.
     """
+    if database.is_sqlite and current(database) in (None, *REVISIONS[:-1]):
+        upgrade(database)
+    require(database)
+
+
+def require(database: Database) -> str:
+    """The schema's revision, if it is the one this version needs. Creates and upgrades nothing.
+
+    :raises SchemaMissingError: the database holds no registry.
+    :raises SchemaOutdatedError: an older version's schema.
+    :raises SchemaNewerError: a newer version's schema.
+    """
     found = current(database)
-    if database.is_sqlite and (found is None or found in REVISIONS[:-1]):
-        found = upgrade(database)
     if found == HEAD:
-        return
+        return found
     if found is None:
         raise SchemaMissingError(database.name)
     if found in REVISIONS:

@@ -12,7 +12,6 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from airflow_provider_partition_registry.domain.errors import SchemaMissingError
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.tables import source
@@ -37,7 +36,7 @@ def verify(database: Database) -> list[Discrepancy]:
     :return: what is wrong; empty when all is well.
     :raises SchemaError: the database holds no registry, or one of another version.
     """
-    _require_registry(database)
+    schema.require(database)  # schema.check() would create a SQLite registry and call the empty one sound
     return database.snapshot(_verify)
 
 
@@ -54,13 +53,6 @@ def repair(database: Database) -> list[Discrepancy]:
     if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
         database.write(repair_history, is_patient=True)
     return wrong
-
-
-def _require_registry(database: Database) -> None:
-    # schema.check() would create a SQLite registry where there is none, and call the empty one sound.
-    if schema.current(database) is None:
-        raise SchemaMissingError(database.name)
-    schema.check(database)
 
 
 def _verify(connection: Connection) -> list[Discrepancy]:
