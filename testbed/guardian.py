@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 SECONDS_TO_END_POLITELY = 5.0
 
@@ -47,7 +47,11 @@ def family_of(*leaders: int) -> set[int]:
 
 
 def signal_family(leader: int, signum: signal.Signals) -> None:
-    for pid in family_of(leader):
+    _signal_all(family_of(leader), signum)
+
+
+def _signal_all(pids: Iterable[int], signum: signal.Signals) -> None:
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signum)
 
@@ -62,21 +66,24 @@ def end_families(stop_signals: Mapping[int, signal.Signals], grace: float) -> bo
     for leader, stop_signal in stop_signals.items():
         signal_family(leader, signal.SIGCONT)
         signal_group(leader, stop_signal)
-    polite = _wait_until_gone(stop_signals, grace)
+    polite = _wait_until(lambda: not family_of(*stop_signals), grace)
     if not polite:
         kill_families(stop_signals)
     return polite
 
 
 def kill_families(leaders: Collection[int]) -> None:
-    for leader in leaders:
-        signal_family(leader, signal.SIGKILL)
-    _wait_until_gone(leaders, SECONDS_TO_END_POLITELY)
+    # Remembered: orphans no longer show whose they were, and still hold what a successor needs.
+    family = family_of(*leaders)
+    _signal_all(family, signal.SIGKILL)
+    _wait_until(
+        lambda: family.isdisjoint(process.pid for process in _living_processes()), SECONDS_TO_END_POLITELY
+    )
 
 
-def _wait_until_gone(leaders: Collection[int], timeout: float) -> bool:
+def _wait_until(condition: Callable[[], bool], timeout: float) -> bool:
     deadline = time.monotonic() + timeout
-    while family_of(*leaders):
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

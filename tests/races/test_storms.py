@@ -35,9 +35,13 @@ def read_until(stop: threading.Event, store: Any, answers: list[Readiness]) -> N
 
 @pytest.mark.parametrize("lease", [None, timedelta(seconds=0.01)], ids=["lasting", "expiring"])
 def test_readers_are_told_what_the_history_says(store, database_url: str, lease) -> None:
+    store.register_partition("s", "p0", PLACES[0])
+    store.unlock("s", "p0", PLACES[0])
     writers = [Writer(open_store(database_url, timeout=30), f"w{n}", lease=lease) for n in range(6)]
     stop, answers = threading.Event(), []
     readers, leaked = started([lambda: read_until(stop, open_store(database_url, timeout=30), answers)] * 2)
+    while not any(answers):  # the calm before the storm
+        time.sleep(0.01)
     writing, also_leaked = started(list(writers))
     for thread in writing:
         thread.join()

@@ -204,13 +204,11 @@ class Database:
     def _set_up_postgres(self, connection: Any, _record: Any) -> None:
         milliseconds = int(self._timeout * 1000)
         with self.watch(connection), connection.cursor() as cursor:
-            # What was acknowledged survives a crash, also where the server is told not to care.
             cursor.execute(
+                # What was acknowledged survives a crash, also where the server is told not to care.
                 "SELECT set_config('synchronous_commit', 'on', false) "
-                "WHERE current_setting('synchronous_commit') = 'off'"
-            )
-            # A writer that hangs inside its transaction must not hold up everybody else for longer than this.
-            cursor.execute(
+                "WHERE current_setting('synchronous_commit') = 'off'; "
+                # A writer that hangs inside its transaction must not hold up everybody else for longer than this.
                 f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; "
                 f"SET idle_in_transaction_session_timeout = {milliseconds}; SET jit = off; "
                 # Joins are written in the order that goes from index to index. Trying all others takes the planner
