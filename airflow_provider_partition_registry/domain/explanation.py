@@ -52,11 +52,14 @@ def _blocker(partition: Partition) -> str:
     what = f"{partition.interval} of provider {partition.provider_name!r}"
     since = format_instant(partition.changed_at)
     lock = partition.lock
-    log = f" (log: {lock.holder.details[LOG_URL]})" if lock and lock.holder.details.get(LOG_URL) else ""
+    url = lock.holder.details.get(LOG_URL) if lock else None
+    log = f" (log: {url})" if url else ""
     match partition.state:
         case PartitionState.LOCKED if lock:
             return f"{what} is being written by {describe_lock(lock)}{log}"
         case PartitionState.EXPIRED if lock:
             return f"{what} was left locked by {describe_lock(lock)}{log}"
         case _:
+            # Which of the tasks behind the lock failed says the reason; the log is that of the one that took the lock.
+            log = f" (it was locked by: {url})" if url else ""
             return f"{what} failed at {since}: {partition.reason or 'no reason given'}{log}"
