@@ -86,7 +86,10 @@ class SqlRegistryReader(RegistryReader):
             if n not in answers or (explain and not answers[n].is_ready)
         ]
         answers.update(self._explain(unsettled))
-        return [answers.get(n, UnknownSourceError(asked.source_name)) for n, asked in enumerate(questions)]
+        return [
+            answers[n] if n in answers else UnknownSourceError(asked.source_name)
+            for n, asked in enumerate(questions)
+        ]
 
     def _probe(self, numbered: list[NumberedQuestion]) -> dict[int, Readiness]:
         if not numbered:

@@ -65,6 +65,8 @@ class ValuesStatement:
         else:
             result = connection.exec_driver_sql(sql, parameters)
         decoders = self._compile(connection.dialect).decoders
+        if not decoders:
+            return list(map(self._row._make, result.fetchall()))
         return [self._decode(row, decoders) for row in result.fetchall()]
 
     def sql(self, dialect: Dialect, row_count: int = 1) -> str:
