@@ -1,0 +1,67 @@
+"""What PostgreSQL gives beyond the contract: news of changes, and one clock for all hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+
+import pytest
+
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql import reader
+from tests.contract.homes import hours
+
+pytestmark = pytest.mark.postgres
+
+HOUR = ("s", "p", hours(0, 1))
+WHY = {"reason": "wrong numbers", "by": "ann"}
+
+
+@pytest.fixture
+def store(postgres_url: str) -> Iterator[RegistryStore]:
+    with open_store(postgres_url, timeout=30) as opened:
+        opened.register_provider("p", opened.register_source("s", "ann").access_token)
+        opened.register_partition(*HOUR)
+        yield opened
+
+
+WAKING: dict[str, tuple[bool, Callable[[RegistryStore], object]]] = {
+    "unlock": (True, lambda store: store.unlock(*HOUR)),
+    "fail": (True, lambda store: store.fail(*HOUR, reason="disk full")),
+    "force_release": (True, lambda store: store.force_release(*HOUR, **WHY)),
+    "withdraw": (True, lambda store: store.withdraw(*HOUR, **WHY)),
+    "invalidate": (False, lambda store: store.invalidate(*HOUR, **WHY)),
+}
+
+
+@pytest.mark.parametrize("name", WAKING)
+def test_whatever_may_end_a_wait_is_heard_of(store: RegistryStore, name: str) -> None:
+    is_locked, change = WAKING[name]
+    store.lock(*HOUR)
+    if not is_locked:
+        store.unlock(*HOUR)
+    with closing(store.open_listener()) as listener:
+        change(store)
+        assert listener.wait(10) == {"s"}
+
+
+def test_what_ends_nobodys_wait_is_not_told(store: RegistryStore) -> None:
+    with closing(store.open_listener()) as listener:
+        generation = store.lock(*HOUR, lease=timedelta(hours=1)).generation
+        store.renew(*HOUR, generation=generation, lease=timedelta(hours=2))
+        assert listener.wait(0.3) == frozenset()
+
+
+def test_the_clock_of_this_host_has_no_say(store: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoClock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:
+            raise AssertionError("the host's clock was read")
+
+    monkeypatch.setattr(reader, "datetime", NoClock)
+    locked = store.lock(*HOUR, lease=timedelta(hours=1))
+    assert locked.lock is not None
+    assert not store.check_readiness("s", hours(0, 1))
+    assert store.unlock(*HOUR, generation=locked.generation).published_at is not None
