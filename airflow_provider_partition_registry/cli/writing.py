@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from functools import update_wrapper
+from typing import Any, TypeVar
 
 import click
 
@@ -30,7 +31,14 @@ Examples:
 
 
 def _lock_options(function: Function) -> Function:
-    """Add the options that say whose lock it is."""
+    """Add the options that say whose lock it is, of which a call takes one."""
+
+    def with_one(*args: Any, holder: str | None, generation: int | None, **values: Any) -> Any:
+        if holder is not None and generation is not None:
+            raise click.UsageError("Give --holder or --generation, not both")
+        return function(*args, holder=holder, generation=generation, **values)
+
+    command = update_wrapper(with_one, function)
     holder = click.option(
         "--holder", metavar="IDENTITY", help="Who locked it; the provider itself unless told."
     )
@@ -40,7 +48,7 @@ def _lock_options(function: Function) -> Function:
         metavar="N",
         help="Of the lock, as it was granted; instead of a holder.",
     )
-    return generation(holder(function))
+    return generation(holder(command))  # type: ignore[return-value]
 
 
 @click.command(epilog=EXAMPLE_LOCK)
@@ -50,7 +58,7 @@ def _lock_options(function: Function) -> Function:
     "--lease",
     type=DurationType(),
     metavar="DURATION",
-    help="After it others may take over: 90s, 15m, 2h, 1d, 1h30m.",
+    help="After so long others may take the lock over: 90s, 15m, 2h, 1d, 1h30m.",
 )
 @click.option("--exclusive", is_flag=True, help="Keep all providers of the source out of the interval.")
 @click.option(

@@ -38,6 +38,7 @@ def test_every_error_of_the_registry_has_a_code_of_its_own_in_the_table(kind: ty
     ("arguments", "code", "name"),
     [
         (("ready", "nope", *NOVEMBER), 4, "unknown_source"),
+        ((*UNLOCK, "--holder", "me", "--generation", "1"), 2, "invalid_input"),
         (("status", "nope", *NOVEMBER), 4, "unknown_source"),
         (("provider", "list", "--source", "nope"), 4, "unknown_source"),
         (("lock", "sales", "nope", *day(1)), 4, "unknown_provider"),
