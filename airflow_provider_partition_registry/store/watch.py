@@ -156,7 +156,8 @@ class Watcher:
                     waiter.tell(News(trouble=error))
             except Exception:
                 await self._find_the_guilty(reader, threads)
-                pause = SHORTEST_PAUSE
+                failures += 1
+                pause = _back_off(failures)  # if nobody was guilty, the batch fails again
             await self._pause(asked_at, pause)
 
     async def _find_the_guilty(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
