@@ -151,7 +151,7 @@ def test_usage_errors_without_a_context_are_told_as_well():
 
 
 def test_no_token_is_ever_printed_but_by_source_register(nightly: Command, token: str):
-    secret = token.rsplit("_", 1)[1]
+    secret = token.split("_", 2)[2]
     wrong = f"{token}x"
     calls = [
         ("provider", "register", "nightly", "--access-token", token),
