@@ -58,3 +58,44 @@ def states_of_tasks(
         for key, state in found.items():
             states[task_id, int(key.removeprefix(f"{task_id}_")) if key != task_id else -1] = state
     return states
+
+
+_NOTE = "partition_registry_waits"
+
+
+def keep_note(context: Mapping[str, Any], text: str) -> None:
+    """Keep a text for the next process of the same try of a task that is rescheduled, which loses its XComs.
+
+    On Airflow 2 it is an entry in the audit log, on Airflow 3.3 an entry of the task's state store. In between there
+    is nothing to keep it in.
+    """
+    ti = context["ti"]
+    if "task_state_store" in context:
+        context["task_state_store"].set(_NOTE, {"try_number": ti.try_number, "text": text})
+    elif not IS_AIRFLOW_3:
+        from airflow.models import Log
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.add(Log(_NOTE, task_instance=ti, extra=text))
+
+
+def read_note(context: Mapping[str, Any]) -> str:
+    """The text kept last by an earlier process of the same try, or an empty one."""
+    ti = context["ti"]
+    if "task_state_store" in context:
+        note = context["task_state_store"].get(_NOTE) or {}
+        return note["text"] if note.get("try_number") == ti.try_number else ""
+    return "" if IS_AIRFLOW_3 else _last_in_audit_log(ti)
+
+
+def _last_in_audit_log(ti: Any) -> str:
+    from airflow.models import Log
+    from airflow.utils.session import create_session
+
+    of_this_try = {
+        name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index", "try_number")
+    }
+    with create_session() as session:
+        entries = session.query(Log.extra).filter_by(event=_NOTE, **of_this_try)
+        return entries.order_by(Log.id.desc()).limit(1).scalar() or ""

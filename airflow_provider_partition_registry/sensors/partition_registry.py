@@ -23,7 +23,12 @@ from airflow.triggers.base import StartTriggerArgs
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
-from airflow_provider_partition_registry.runs.compat import CAN_START_FROM_TRIGGER, IS_AIRFLOW_3
+from airflow_provider_partition_registry.runs.compat import (
+    CAN_START_FROM_TRIGGER,
+    IS_AIRFLOW_3,
+    keep_note,
+    read_note,
+)
 from airflow_provider_partition_registry.runs.endings import (
     TIMEOUT_MARGIN,
     UpstreamFailedError,
@@ -114,7 +119,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         self.on_missing_source = on_missing_source
         self.deferrable = deferrable
         self.partition_registry_conn_id = partition_registry_conn_id
-        self._logged = ""
+        self._said = ""
         for name, value in (("on_failed", on_failed), ("on_missing_source", on_missing_source)):
             if value not in ("wait", "fail"):
                 raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
@@ -137,7 +142,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         if not self.deferrable:
             return self._poke_until_ready(context)
         wait = self._what_to_wait_for(context)
-        if (result := self._ask(wait)) is not None:
+        if (result := self._ask(wait, context)) is not None:
             return result
         give_up_after = timedelta(seconds=self.timeout)
         return self.defer(
@@ -153,14 +158,14 @@ class PartitionReadinessSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask the registry."""
-        result = self._ask(self._what_to_wait_for(context))
+        result = self._ask(self._what_to_wait_for(context), context)
         return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     def execute_complete(self, context: Context, event: Any) -> Any:
         """End the task as the trigger says."""
         if not isinstance(event, dict):
             # Where triggers run inline (dag.test) Airflow passes on that the trigger ended the task, and no more.
-            return self._ask(self._what_to_wait_for(context))
+            return self._ask(self._what_to_wait_for(context), context)
         match event["status"]:
             case "ready":
                 return event["result"]
@@ -175,26 +180,30 @@ class PartitionReadinessSensor(BaseSensorOperator):
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            raise AirflowSensorTimeout(f"{error} {self._logged}") from None
+            raise AirflowSensorTimeout(f"{error} {self._said}") from None
 
-    def _ask(self, wait: Wait) -> Any:
+    def _ask(self, wait: Wait, context: Context) -> Any:
         """The result if everything is ready, else None, with the reasons in the log when they change."""
         try:
             answers = self.hook.check_readiness_many(wait.questions)
             result = wait.result(answers)
         except StoreUnavailableError as error:
-            self._log_once("The registry does not answer; waiting goes on. %s", error)
+            self._say(f"The registry does not answer; waiting goes on. {error}", context)
             return None
         except UpstreamFailedError as error:
             raise self._upstream_failed(str(error)) from None
         if result is None:
-            self._log_once("%s", wait.explanation(answers))
+            self._say(wait.explanation(answers), context)
         return result
 
-    def _log_once(self, message: str, what: Any) -> None:
-        if str(what) != self._logged:
-            self._logged = str(what)
-            self.log.info(message, what)
+    def _say(self, text: str, context: Context) -> None:
+        """Log it unless it was said last; in reschedule mode every question is asked by another process."""
+        said_last = self._said or (read_note(context) if self.reschedule else "")
+        self._said = text
+        if text != said_last:
+            self.log.info("%s", text)
+            if self.reschedule:
+                keep_note(context, text)
 
     def _upstream_failed(self, message: str) -> Exception:
         return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)

@@ -156,7 +156,7 @@ def _run_to_the_end(dag: DAG, dag_run: Any, session: Any) -> None:
     while dag_run.state == "running":
         session.expire_all()
         for ti in dag_run.update_state(session=session)[0]:
-            ti.try_number += 1
+            ti.try_number += ti.state != "up_for_reschedule"
             ti.state = "scheduled"
         session.commit()
         for ti in [each for each in dag_run.get_task_instances(session=session) if each.state == "scheduled"]:

@@ -31,6 +31,7 @@ PROVIDERS = {
     "shop.clicks": ("click-loader",),
     "system.failing": ("failing-loader",),
     "system.hundred": ("hundred-loader",),
+    "system.rescheduled": ("night-loader",),
 }
 
 SETTINGS: dict[int, Mapping[str, str | None]] = {
