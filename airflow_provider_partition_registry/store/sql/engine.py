@@ -177,11 +177,12 @@ class Database:
             max_overflow=0,
             pool_timeout=self._timeout,
             connect_args=self._sqlite_arguments() if self.is_sqlite else self._postgres_arguments(),
+            # Of no use here, and a query on every new connection that nothing would time out.
+            **({} if self.is_sqlite else {"use_native_hstore": False}),
         )
-        if self.is_sqlite:
-            event.listen(engine, "connect", self._set_up_sqlite)
-        else:
-            event.listen(engine, "connect", self._set_up_postgres)
+        # Before SQLAlchemy's own first queries: the time-outs are for those as well.
+        set_up = self._set_up_sqlite if self.is_sqlite else self._set_up_postgres
+        event.listen(engine, "connect", set_up, insert=True)
         return engine
 
     def _sqlite_arguments(self) -> dict[str, Any]:
@@ -203,6 +204,7 @@ class Database:
 
     def _set_up_postgres(self, connection: Any, _record: Any) -> None:
         milliseconds = int(self._timeout * 1000)
+        connection.autocommit = True  # what is set inside a transaction would be gone with it
         with self.watch(connection), connection.cursor() as cursor:
             cursor.execute(
                 # What was acknowledged survives a crash, also where the server is told not to care.
