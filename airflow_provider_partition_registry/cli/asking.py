@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import islice
 
 import click
 
@@ -18,9 +20,8 @@ from airflow_provider_partition_registry.cli.output import show, table, to_the_s
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition, Readiness
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.paging import all_items
 
-PAGE = 1000
 DEFAULT_LIMIT = 100
 HEADINGS = ("FROM", "TO", "PROVIDER", "STATE", "SINCE", "GENERATION", "HOLDER", "LEASE UNTIL", "REASON")
 
@@ -75,7 +76,8 @@ def ready(
 def status(settings: Settings, source_name: str, interval: Interval, limit: int, as_json: bool) -> None:
     """Show an interval's partitions: state, holder, lease, reason."""
     with settings.open_store() as store:
-        partitions = _partitions(store, source_name, interval, limit + 1)
+        # One more than is shown tells whether more follow.
+        partitions = list(islice(all_items(partial(store.list_partitions, source_name, interval)), limit + 1))
         readiness = store.check_readiness(source_name, interval)
     found = Status(readiness, tuple(partitions[:limit]), len(partitions) <= limit)
     show(found, lambda: _status_text(found), as_json=as_json)
@@ -83,18 +85,6 @@ def status(settings: Settings, source_name: str, interval: Interval, limit: int,
 
 def _settings(context: click.Context) -> Settings:
     return context.ensure_object(Settings)
-
-
-def _partitions(store: RegistryReader, source_name: str, interval: Interval, limit: int) -> list[Partition]:
-    found: list[Partition] = []
-    after: int | None = None
-    while len(found) < limit:
-        page = store.list_partitions(source_name, interval, after, min(PAGE, limit - len(found)))
-        found += page.items
-        if page.next is None:
-            break
-        after = int(page.next)
-    return found
 
 
 def _status_text(found: Status) -> str:

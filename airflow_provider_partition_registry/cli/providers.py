@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
 from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show, table, to_the_second
 from airflow_provider_partition_registry.domain.models import Provider
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.paging import all_items
 
-PAGE = 1000
 TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 NO_TOKEN = f"No access token given. Set {TOKEN_VARIABLE}, pass --access-token, or write it to standard input"
 
@@ -52,7 +52,7 @@ def register(settings: Settings, name: str, access_token: str | None, as_json: b
 def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
     """List providers, and the sources they may write to."""
     with settings.open_store() as store:
-        providers = _all(store, source_name)
+        providers = list(all_items(partial(store.list_providers, source_name)))
     show(providers, lambda: _list_text(providers), as_json=as_json)
 
 
@@ -64,15 +64,6 @@ def _read_token() -> str:
     if not token.strip():
         raise click.UsageError(NO_TOKEN)
     return token.strip()
-
-
-def _all(store: RegistryReader, source_name: str | None) -> list[Provider]:
-    page = store.list_providers(source_name, limit=PAGE)
-    found = list(page.items)
-    while page.next is not None:
-        page = store.list_providers(source_name, after=str(page.next), limit=PAGE)
-        found += page.items
-    return found
 
 
 def _registered_text(registered: Provider) -> str:

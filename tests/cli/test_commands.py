@@ -8,6 +8,7 @@ import json
 import pytest
 
 from airflow_provider_partition_registry.cli import options, providers
+from airflow_provider_partition_registry.store import paging
 from tests.cli.conftest import NOVEMBER, Command, day
 
 FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
@@ -52,7 +53,7 @@ class TestSource:
         assert [each["name"] for each in run("source", "list", "--json").json] == ["a-longer-name", "b"]
 
     def test_list_goes_through_all_pages(self, run: Command, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("airflow_provider_partition_registry.cli.sources.PAGE", 2)
+        monkeypatch.setattr(paging, "PAGE_SIZE", 2)
         for name in "abcde":
             run("source", "register", name, "--owner", "someone")
         assert [each["name"] for each in run("source", "list", "--json").json] == list("abcde")
@@ -99,7 +100,7 @@ class TestProvider:
         assert done.json["source_names"] == ["sales", "stock"]
 
     def test_list(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(providers, "PAGE", 1)
+        monkeypatch.setattr(paging, "PAGE_SIZE", 1)
         other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
         nightly("provider", "register", "hourly", "--access-token", other)
         heading, *rows = nightly("provider", "list").stdout.splitlines()
@@ -282,7 +283,7 @@ class TestAsking:
     def test_status_shows_some_of_many(
         self, nightly: Command, monkeypatch: pytest.MonkeyPatch, limit: int, is_complete: bool
     ):
-        monkeypatch.setattr("airflow_provider_partition_registry.cli.asking.PAGE", 1)
+        monkeypatch.setattr(paging, "PAGE_SIZE", 1)
         publish(nightly, 1, 2, 3)
         shown = nightly("status", "sales", *NOVEMBER, "--limit", str(limit), "--json").json
         assert (len(shown["partitions"]), shown["is_complete"]) == (min(limit, 3), is_complete)
