@@ -67,6 +67,28 @@ class TestPostgres:
             postgres.drop_database("latin")
 
 
+@pytest.mark.parametrize("table", ["source", "provider"])
+def test_only_a_name_that_is_taken_is_called_taken(database_url: str, table: str) -> None:
+    with open_store(database_url) as store:
+        token = store.register_source("s", "ann").access_token
+        store.register_provider("p", token)
+        make_ids_collide(database_url, f"partition_registry_{table}")
+        with pytest.raises(StoreRefusedError, match="partition_registry_"):
+            store.register_source("t", "ann") if table == "source" else store.register_provider("q", token)
+
+
+def make_ids_collide(url: str, table: str) -> None:
+    """As after a restored backup whose sequences were left behind."""
+    if url.startswith("sqlite"):
+        execute(
+            url,
+            f"CREATE TRIGGER collide BEFORE INSERT ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: {table}.id'); END",
+        )
+    else:
+        execute(url, f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)")
+
+
 def setting(store: SqlRegistryStore, name: str) -> str:
     return store.database.read(lambda connection: connection.exec_driver_sql(f"SHOW {name}").scalar())
 
