@@ -22,6 +22,7 @@
     │   └── NoGrantError
     ├── SchemaError                             the store's tables do not fit this version
     │   ├── SchemaMissingError
+    │   │   └── RegistryFileMissingError
     │   ├── SchemaOutdatedError
     │   └── SchemaNewerError
     ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
@@ -242,6 +243,19 @@ class SchemaMissingError(SchemaError):
     def __init__(self, database: str) -> None:
         super().__init__(
             f"No partition registry in {database}. Create its tables with: partition-registry db upgrade"
+        )
+
+
+class RegistryFileMissingError(SchemaMissingError):
+    """There is no file yet where a SQLite registry should be."""
+
+    code = "registry_file_missing"
+
+    def __init__(self, file: str) -> None:
+        RegistryError.__init__(
+            self,
+            f"There is no file {file} on this host. Check the path; if it is right, the first use of the registry "
+            f"creates the file.",
         )
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreRefusedError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    RegistryFileMissingError,
+    SchemaMissingError,
+    StoreRefusedError,
+)
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
@@ -91,6 +97,18 @@ def make_ids_collide(url: str, table: str) -> None:
 
 def setting(store: SqlRegistryStore, name: str) -> str:
     return store.database.read(lambda connection: connection.exec_driver_sql(f"SHOW {name}").scalar())
+
+
+def test_a_ping_creates_no_file(sqlite_url: str) -> None:
+    with open_store(sqlite_url) as store, pytest.raises(RegistryFileMissingError):
+        store.ping()
+    assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
+
+
+@pytest.mark.postgres
+def test_a_ping_creates_no_tables(new_postgres_url: Callable[..., str]) -> None:
+    with open_store(new_postgres_url(None)) as store, pytest.raises(SchemaMissingError):
+        store.ping()
 
 
 def test_a_sqlite_file_that_is_no_database(sqlite_url: str) -> None:
