@@ -111,5 +111,5 @@ def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     if context is None:
         return message
-    message = message.removesuffix(".")
-    return f"{message}{'' if message.endswith('?') else '.'} See: {context.command_path} --help"
+    is_sentence = message.endswith((".", "?", "?)"))
+    return f"{message}{'' if is_sentence else '.'} See: {context.command_path} --help"
