@@ -8,7 +8,8 @@ from functools import partial
 import click
 
 from airflow_provider_partition_registry.cli.options import Settings, common_options
-from airflow_provider_partition_registry.cli.output import show, table, to_the_second
+from airflow_provider_partition_registry.cli.output import show, table
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Provider
 from airflow_provider_partition_registry.store.paging import all_items
 
@@ -28,15 +29,16 @@ def provider() -> None:
     envvar=TOKEN_VARIABLE,
     show_envvar=True,
     metavar="TOKEN",
-    help="Of the source it writes to. Everybody on the host sees it here; see above for other ways.",
+    help="The token of the source it writes to. Everybody on the host can see what is written here: better set the "
+    "variable, or leave it out.",
 )
 @common_options
 @click.pass_obj
 def register(settings: Settings, name: str, access_token: str | None, as_json: bool) -> None:
     """Register a provider for a source, whose access token says which.
 
-    Without --access-token, and without the variable, the token is read from standard input, or asked for on a
-    terminal. A provider may be registered for many sources, one after the other.
+    The token comes from --access-token, else from the variable, else from standard input; on a terminal it is asked
+    for. A provider may be registered for many sources, one after the other.
     """
     settings.require_url()
     token = (access_token or "").strip() or _read_token()
@@ -72,6 +74,7 @@ def _registered_text(registered: Provider) -> str:
 
 def _list_text(providers: list[Provider]) -> str:
     rows = [
-        (each.name, ", ".join(each.source_names), to_the_second(each.registered_at)) for each in providers
+        (each.name, ", ".join(each.source_names), format_to_the_second(each.registered_at))
+        for each in providers
     ]
     return table(("PROVIDER", "SOURCES", "REGISTERED"), rows, empty="No providers.")
