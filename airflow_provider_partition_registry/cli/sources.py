@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import Settings, common_options
-from airflow_provider_partition_registry.cli.output import show, table, to_the_second
+from airflow_provider_partition_registry.cli.output import show, table
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Source, SourceRegistration
 from airflow_provider_partition_registry.store.paging import all_items
 
@@ -51,5 +52,5 @@ def _registration_text(registration: SourceRegistration) -> str:
 
 
 def _list_text(sources: list[Source]) -> str:
-    rows = [(each.name, each.owner, to_the_second(each.registered_at)) for each in sources]
+    rows = [(each.name, each.owner, format_to_the_second(each.registered_at)) for each in sources]
     return table(("SOURCE", "OWNER", "REGISTERED"), rows, empty="No sources.")

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from airflow_provider_partition_registry.cli import options, providers
+from airflow_provider_partition_registry.cli import asking, options, output, providers
+from airflow_provider_partition_registry.domain.intervals import to_instant
 from airflow_provider_partition_registry.store import paging
 from tests.cli.conftest import NOVEMBER, Command, day
 
@@ -119,7 +120,7 @@ class TestWriting:
         locked = nightly("lock", "sales", "nightly", *day(1))
         assert locked.stdout == (
             f"Locked partition {FIRST} of source 'sales' (provider 'nightly'): "
-            "holder nightly, generation 1, no lease.\n"
+            "holder nightly, generation 1, without a lease.\n"
         )
         published = nightly("unlock", "sales", "nightly", *day(1))
         assert published.stdout == f"Published partition {FIRST} of source 'sales' (provider 'nightly').\n"
@@ -258,12 +259,45 @@ class TestAsking:
         shown = nightly("status", "sales", *NOVEMBER)
         assert shown.code == 0
         heading, first, second, third, empty, sentence, *_ = shown.stdout.splitlines()
-        columns = {name: heading.index(name) for name in ("PROVIDER", "STATE", "HOLDER", "LEASE", "REASON")}
-        assert first[columns["STATE"] :].startswith("ready ")
-        assert second[columns["HOLDER"] :].startswith("me ")
-        assert second[columns["LEASE"] :].startswith("20")
-        assert third[columns["REASON"] :] == "disk full"
+        assert heading.split() == ["FROM", "TO", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS"]
+        state, details = heading.index("STATE"), heading.index("DETAILS")
+        assert first.startswith("2026-11-01  2026-11-02  nightly ")
+        assert [row[state:].split()[0] for row in (first, second, third)] == ["ready", "locked", "failed"]
+        assert first[details:] == "by nightly"
+        assert second[details:].startswith("by me; lease until 20")
+        assert third[details:] == "disk full; by nightly"
         assert (empty, sentence[:10]) == ("", "Not ready:")
+
+    def test_status_is_whole_but_on_a_terminal(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+        holder = "sales-airflow/nightly/manual__2026-11-02T00:00:00+00:00/lock"
+        lock(nightly, 1, "--holder", holder, "--lease", "2h")
+        assert f"by {holder}; lease until 20" in nightly("status", "sales", *day(1)).stdout.splitlines()[1]
+        for width, room in ((100, 40), (20, len("DETAILS"))):
+            monkeypatch.setattr(asking, "terminal_width", lambda width=width: width)
+            heading, row, *_ = nightly("status", "sales", *day(1)).stdout.splitlines()
+            details = row[heading.index("DETAILS") :]
+            assert len(details) <= room
+            assert f"by {holder}".startswith(details.removesuffix("…"))
+            assert details.endswith("…")
+
+    def test_a_pipe_has_no_width(self):
+        assert output.terminal_width() is None
+
+    @pytest.mark.parametrize(
+        ("instants", "written"),
+        [
+            (["2026-11-01", "2026-11-02"], ["2026-11-01", "2026-11-02"]),
+            (["2026-11-01", "2026-11-01T12:30"], ["2026-11-01T00:00Z", "2026-11-01T12:30Z"]),
+            (
+                ["2026-11-01", "2026-11-01T00:00:00.5"],
+                ["2026-11-01T00:00:00Z", "2026-11-01T00:00:00.500000Z"],
+            ),
+            ([], []),
+        ],
+    )
+    def test_instants_are_written_without_needless_zeros(self, instants: list[str], written: list[str]):
+        assert output.without_zeros(map(to_instant, instants)) == written
+        assert list(map(to_instant, written)) == list(map(to_instant, instants))
 
     def test_status_of_nothing(self, nightly: Command):
         shown = nightly("status", "sales", *NOVEMBER)
