@@ -110,7 +110,7 @@ class ReadingContract(ContractBase):
         assert [each.as_of for each in answers] == [position[each.source_name] for each in questions]
 
     def test_names_with_marks_in_them_among_many_questions(self, store: RegistryStore) -> None:
-        names = ["NULL", 'say"a"', "back\\slash", "{a,b}", "it's", "100%s", "naïve ✓"]
+        names = ["NULL", 'say"a"', "back\\slash", "{a,b}", "it's", "100%s", "naïve✓"]
         for name in names:
             store.register_source(name, "ann")
         answers = store.check_readiness_many([Question(name, hours(0, 1)) for name in names])
