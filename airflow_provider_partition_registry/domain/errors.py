@@ -23,7 +23,8 @@
     ├── SchemaError                             the store's tables do not fit this version
     │   ├── SchemaMissingError
     │   ├── SchemaOutdatedError
-    │   └── SchemaNewerError
+    │   ├── SchemaNewerError
+    │   └── SchemaDamagedError
     ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
     └── StoreUnavailableError                   the only one worth retrying
 
@@ -36,6 +37,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_partition_registry.domain.intervals import Interval
     from airflow_provider_partition_registry.domain.models import Partition
 
@@ -267,6 +270,19 @@ class SchemaNewerError(SchemaError):
             f"The partition registry in {database} has schema {found}, which is newer than the {expected} this "
             f"version knows. Upgrade airflow-provider-partition-registry here."
         )
+
+
+class SchemaDamagedError(SchemaError):
+    """Somebody dropped some of the registry's tables, of which the others are there."""
+
+    code = "schema_damaged"
+
+    def __init__(self, database: str, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"The partition registry in {database} is damaged. Missing tables: {', '.join(missing)}. An upgrade cannot "
+            f"bring back what they held; restore them from a backup."
+        )
+        self.missing = tuple(missing)
 
 
 class StoreRefusedError(RegistryError):
