@@ -84,7 +84,7 @@ def current(settings: Settings, as_json: bool) -> None:
 @common_options
 @click.pass_context
 def verify(context: click.Context, repairs: bool, as_json: bool) -> None:
-    """Check that everything derived follows from the partitions. May run beside readers and writers."""
+    """Check that all rows follow from each other and can be read. May run beside readers and writers."""
     from airflow_provider_partition_registry.store.sql import verification
 
     with _open(context.ensure_object(Settings)) as database:
