@@ -187,6 +187,24 @@ def test_the_counter_is_never_lowered(store: SqlRegistryStore):
     assert store.events().items[-1].position == last + 1
 
 
+@pytest.mark.parametrize(
+    ("gone", "numbers"),
+    [("position = 1", [1]), ("position > 18", [19, 20]), ("position IN (1, 3, 5)", [1, 3, 5])],
+)
+def test_lost_events_are_numbered(store: SqlRegistryStore, gone: str, numbers: list[int]):
+    tamper(store.database, f"DELETE FROM {{event}} WHERE {gone}")
+    (lost,) = [each for each in verify(store.database) if each.kind is DiscrepancyKind.HISTORY_GAP]
+    assert lost.examples == tuple(f"event number {each}" for each in numbers)
+
+
+def test_a_whole_history_lost(store: SqlRegistryStore):
+    tamper(store.database, "DELETE FROM {event}")
+    (lost,) = [each for each in verify(store.database) if each.kind is DiscrepancyKind.HISTORY_GAP]
+    assert (lost.count, len(lost.examples)) == (20, 5)
+    store.lock("sales", "nightly", hours(0, 10))
+    assert [each.position for each in store.events().items] == [21]
+
+
 def test_examples_are_few_however_much_is_wrong(store: SqlRegistryStore):
     for start in range(100, 120, 2):
         store.lock("sales", "nightly", hours(start, start + 1), register=True)
