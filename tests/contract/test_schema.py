@@ -20,6 +20,7 @@ from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, metadata
 
 PROCESSES = 8
+DERIVED = {f"partition_registry_{each}" for each in ("ready_interval", "length_class", "history")}
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -161,9 +162,11 @@ def test_a_dropped_table_is_named_by_whoever_looks(database: Database, empty_url
             lambda: schema.require(database),
             lambda: schema.upgrade(database),
         ):
-            with pytest.raises(errors.SchemaDamagedError, match="backup") as caught:
+            with pytest.raises(errors.SchemaDamagedError, match=name) as caught:
                 call()
             assert caught.value.missing == (name,)
+            remedy = "db verify --repair" if name in DERIVED else "from a backup"
+            assert remedy in caught.value.message
 
 
 def test_a_table_that_is_dropped_later_is_named_as_well(database: Database, empty_url: str) -> None:
