@@ -24,7 +24,8 @@
     │   ├── SchemaMissingError
     │   │   └── RegistryFileMissingError
     │   ├── SchemaOutdatedError
-    │   └── SchemaNewerError
+    │   ├── SchemaNewerError
+    │   └── SchemaDamagedError
     ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
     └── StoreUnavailableError                   the only one worth retrying
 
@@ -38,6 +39,8 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_partition_registry.domain.intervals import Interval
     from airflow_provider_partition_registry.domain.models import Partition
 
@@ -282,6 +285,24 @@ class SchemaNewerError(SchemaError):
             f"The partition registry in {database} has schema {found}, which is newer than the {expected} this "
             f"version knows. Upgrade airflow-provider-partition-registry here."
         )
+
+
+class SchemaDamagedError(SchemaError):
+    """Somebody dropped some of the registry's tables, of which the others are there."""
+
+    code = "schema_damaged"
+
+    def __init__(self, database: str, missing: Sequence[str], *, is_repairable: bool) -> None:
+        remedy = (
+            "They follow from the others. Make them anew with: partition-registry db verify --repair"
+            if is_repairable
+            else "An upgrade cannot bring back what they held; restore them from a backup."
+        )
+        super().__init__(
+            f"The partition registry in {database} is damaged. Missing tables: {', '.join(missing)}. {remedy}"
+        )
+        self.missing = tuple(missing)
+        self.is_repairable = is_repairable
 
 
 class StoreRefusedError(RegistryError):

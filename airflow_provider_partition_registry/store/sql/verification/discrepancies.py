@@ -24,9 +24,15 @@ class DiscrepancyKind(StrEnum):
     PARTITION_INTERVAL = "partition_interval"
     PARTITION_STATE = "partition_state"
     PARTITION_COLUMNS = "partition_columns"
+    PARTITION_DETAILS = "partition_details"
+    PARTITION_HISTORY = "partition_history"
+    INSTANT = "instant"
+    EVENT_MALFORMED = "event_malformed"
+    EVENT_WITHOUT_PARTITION = "event_without_partition"
     HISTORY_COUNTER = "history_counter"
     HISTORY_GAP = "history_gap"
     DANGLING_REFERENCE = "dangling_reference"
+    TABLE_MISSING = "table_missing"
 
 
 REPAIRABLE = frozenset(
@@ -39,6 +45,7 @@ REPAIRABLE = frozenset(
         DiscrepancyKind.LENGTH_CLASS_WRONG,
         DiscrepancyKind.PARTITION_LENGTH_CLASS,
         DiscrepancyKind.HISTORY_COUNTER,
+        DiscrepancyKind.TABLE_MISSING,
     }
 )
 """What follows from other rows and can be computed anew. The rest is lost; a person has to decide."""
@@ -84,5 +91,5 @@ def show_instant(microseconds: int) -> str:
     """An instant as it is stored, for people."""
     try:
         return format_instant(from_microseconds(microseconds))
-    except OverflowError:
+    except (OverflowError, TypeError):  # SQLite keeps texts in columns for numbers
         return f"{microseconds} µs after 1970"
