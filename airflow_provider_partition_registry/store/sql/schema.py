@@ -70,6 +70,9 @@ def upgrade(database: Database) -> str:
     :return: the revision it is at now.
     :raises SchemaNewerError: a newer version's schema.
     """
+    # Loaded before the transaction: on a busy machine it takes seconds, for which all others would wait.
+    import alembic.command  # noqa: F401
+
     database.write(lambda connection: _upgrade(connection, database), is_patient=True)
     return HEAD
 
