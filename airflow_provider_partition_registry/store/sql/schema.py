@@ -79,6 +79,9 @@ def upgrade(database: Database) -> str:
     :raises SchemaNewerError: a newer version's schema.
     :raises SchemaDamagedError: some of its tables are missing.
     """
+    # Loaded before the transaction: on a busy machine it takes seconds, for which all others would wait.
+    import alembic.command  # noqa: F401
+
     database.write(lambda connection: _upgrade(connection, database), is_patient=True)
     return HEAD
 
