@@ -26,6 +26,7 @@ class LosingProxy:
         self._server_port = server_port
         self._mark: bytes | None = None
         self._delivers = False
+        self._swallowed: bytes | None = None
         self._proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), self._pass_on)
         self._proxy.daemon_threads = True
         self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
@@ -54,6 +55,10 @@ class LosingProxy:
         """
         self._mark, self._delivers = mark, after_delivery
 
+    def swallow(self, mark: bytes) -> None:
+        """Pass on no message with these bytes in it, as a pooler does whose connections are all taken."""
+        self._swallowed = mark
+
     def _pass_on(self, client: socket.socket, *_: object) -> None:
         with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
             others = {client: server, server: client}
@@ -68,4 +73,5 @@ class LosingProxy:
                             server.sendall(message)
                             server.recv(AT_MOST)
                         return
-                    others[sender].sendall(message)
+                    if sender is server or self._swallowed is None or self._swallowed not in message:
+                        others[sender].sendall(message)

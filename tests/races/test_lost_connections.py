@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,3 +77,14 @@ def test_an_answer_lost_is_asked_for_again(far_store: Any, proxy: LosingProxy) -
     proxy.lose(b"SELECT", after_delivery=True)
     assert far_store.get_source("s").owner == "ann"
     assert not proxy.is_armed
+
+
+def test_a_new_connection_whose_first_query_waits_is_given_up_in_time(
+    postgres_url: str, postgres: PostgresServer, proxy: LosingProxy
+) -> None:
+    proxy.swallow(b"Q\0\0")  # how any query begins
+    with open_store(postgres_url.replace(f":{postgres.port}/", f":{proxy.port}/"), timeout=1) as far_store:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailableError, match="does not answer"):
+            far_store.get_source("s")
+        assert time.monotonic() - began < 30  # the pooler would let it wait for minutes
