@@ -34,7 +34,12 @@ class TestBesideWriters:
         with closing(Database(database_url, pool_size=1, timeout=30)) as other:
             event.listen(store.database.engine, "after_cursor_execute", do_damage)
             assert verify(store.database) == []
-        assert kinds(store.database) == {"ready_interval_missing", "length_class_missing", "history_counter"}
+        assert kinds(store.database) == {
+            "ready_interval_missing",
+            "length_class_missing",
+            "history_counter",
+            "partition_history",
+        }
 
     def test_repairing_takes_its_turn(self, store: SqlRegistryStore):
         with writers(store):
