@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import (
+    RegistryError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.conftest import upgrade
@@ -202,11 +206,20 @@ def test_no_server_at_all() -> None:
         assert_unavailable_in_time(store, EVERY_KIND_OF_CALL["probe"], 1.0)
 
 
-@pytest.mark.parametrize("database", ["missing"])
-def test_a_database_that_does_not_exist(server: Any, database: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://postgres@127.0.0.1:{port}/missing", 'database "missing" does not exist'),
+        ("postgresql://nobody@127.0.0.1:{port}/postgres", 'role "nobody" does not exist'),
+        ("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=requred", "invalid sslmode value"),
+        ("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=require", "does not support SSL"),
+        ("postgresql://postgres@127.0.0.1:{port}/postgres?connect_timeout=abc", "invalid integer value"),
+    ],
+)
+def test_what_waiting_does_not_cure_is_no_outage(server: Any, url: str, told: str) -> None:
     with (
-        open_store(server.url(database), timeout=TIMEOUT) as store,
-        pytest.raises(StoreUnavailableError, match=database),
+        open_store(url.format(port=server.port), timeout=TIMEOUT) as store,
+        pytest.raises(StoreRefusedError, match=told),
     ):
         store.get_source("s")
 

@@ -25,6 +25,11 @@ _UNTRANSLATABLE_CHARACTER = "22P05"
 _PASSING = (exc.OperationalError, exc.InterfaceError, exc.InternalError)
 # Of these drivers tell in words only.
 _LASTING_WORDS = ("readonly database", "session is read-only")
+_WRONG_SETTINGS = re.compile(
+    r"(database|role) .* does not exist|authentication failed|no password supplied|no pg_hba.conf entry"
+    r"|invalid \w+ value|invalid (integer|port)|does not support SSL|certificate|private key"
+)
+"""Of a connection that could not be made, for reasons that do not pass with time."""
 
 
 def is_worth_repeating(error: exc.DBAPIError) -> bool:
@@ -43,6 +48,11 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
     if code == _UNTRANSLATABLE_CHARACTER:
         return InvalidInputError(
             f"The database {database} cannot store these characters: {reason}. Create it with the encoding UTF8."
+        )
+    if code is None and isinstance(error, exc.OperationalError) and _WRONG_SETTINGS.search(reason):
+        return StoreRefusedError(
+            f"The registry in {database} cannot be reached as configured: {reason}. Check the host, database, user, "
+            f"password and TLS settings. Waiting does not cure this."
         )
     if (
         isinstance(error, _PASSING)
