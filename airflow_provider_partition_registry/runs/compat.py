@@ -15,13 +15,16 @@ IS_AIRFLOW_3 = AIRFLOW_VERSION >= (3, 0)
 # Before, a trigger started by the scheduler would see the text of templates instead of their values.
 CAN_START_FROM_TRIGGER = AIRFLOW_VERSION >= (3, 3)
 
+# Before, nothing in a triggerer could store the task's result.
+CAN_END_IN_TRIGGERER = AIRFLOW_VERSION >= (3, 3)
+
 # Airflow 3 may fail a task that is resumed while its worker is still being put to rest after the deferral, which
 # takes it up to `[workers] min_heartbeat_interval` (5 s).
 RESUME_NOT_BEFORE = 6.0 if IS_AIRFLOW_3 else 0.0  # seconds after a trigger starts
 
 
 async def push_result(task_instance: Any, value: Any) -> None:
-    """Store a task's result from inside a trigger that ends it, on Airflow 3.
+    """Store a task's result from inside a trigger that ends it, on Airflow 3.3.
 
     The XComs of an end event would arrive as JSON text instead of the value.
     """

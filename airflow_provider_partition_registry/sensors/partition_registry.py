@@ -21,11 +21,12 @@ from airflow.providers.common.compat.sdk import (
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.runs.compat import (
+    CAN_END_IN_TRIGGERER,
     CAN_START_FROM_TRIGGER,
-    IS_AIRFLOW_3,
     keep_note,
     read_note,
 )
@@ -38,7 +39,6 @@ from airflow_provider_partition_registry.runs.endings import (
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_partition_registry.domain.grains import Grain
     from airflow_provider_partition_registry.domain.intervals import Instant
     from airflow_provider_partition_registry.domain.models import Question
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
@@ -113,7 +113,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         self.start = start
         self.end = end
         self.published_after = published_after
-        self.grain = grain
+        self.grain = None if grain is None else check_grain(grain)
         self.timezone = timezone
         self.on_failed = on_failed
         self.on_missing_source = on_missing_source
@@ -255,7 +255,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
             "on_failed": self.on_failed,
             "on_missing_source": self.on_missing_source,
             "poll_interval": self.poke_interval,
-            "ends_task": IS_AIRFLOW_3 and not self._ends_on_worker(),
+            "ends_task": CAN_END_IN_TRIGGERER and not self._ends_on_worker(),
             "pushes_result": self.do_xcom_push,
         }
 

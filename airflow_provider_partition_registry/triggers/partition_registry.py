@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,7 @@ class PartitionReadinessTrigger(BaseTrigger):
     :param grain: here a timedelta is given by its seconds.
     :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
     :param deadline: ISO 8601; when to give up. Without it, shortly before Airflow's own time-out.
-    :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3).
+    :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3.3).
     :param pushes_result: then also store the answer as the task's result.
     """
 
@@ -92,9 +93,15 @@ class PartitionReadinessTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: how the wait ended."""
+        resumable_at = time.monotonic() + (RESUME_NOT_BEFORE if self._comes_from_worker() else 0)
+        event = await self._outcome()
+        if not isinstance(event, TaskSuccessEvent):
+            await asyncio.sleep(max(0.0, resumable_at - time.monotonic()))
+        yield event
+
+    async def _outcome(self) -> TriggerEvent:
         if self._render_error is not None:
-            yield TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
-            return
+            return TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
         try:
             wait = Wait.of_run(self._context, self)
             watcher = await watcher_of(self.partition_registry_conn_id)
@@ -102,26 +109,27 @@ class PartitionReadinessTrigger(BaseTrigger):
         except (RegistryError, AirflowNotFoundException) as error:
             self.log.error("%s", error)
             code = getattr(error, "code", "no_connection")
-            yield TriggerEvent({"status": "failed", "code": code, "message": str(error)})
-            return
+            return TriggerEvent({"status": "failed", "code": code, "message": str(error)})
         if result is None:
-            yield TriggerEvent({"status": "timeout", "message": self._missing})
-        elif self.ends_task:
-            if self.pushes_result and self.task_instance is not None:
-                await push_result(self.task_instance, result)
-            yield TaskSuccessEvent()
-        else:
-            yield TriggerEvent({"status": "ready", "result": result})
+            return TriggerEvent({"status": "timeout", "message": self._missing})
+        if not self.ends_task:
+            return TriggerEvent({"status": "ready", "result": result})
+        if self.pushes_result and self.task_instance is not None:
+            await push_result(self.task_instance, result)
+        return TaskSuccessEvent()
 
     async def _until_ready(self, wait: Wait, watcher: Watcher) -> Any:
-        """The result, or None when the time is over; ``_missing`` then says what was missing."""
-        self._missing = "The registry has not answered in time."
+        """The result, or None when the time is over; ``_missing`` then says what was missing.
+
+        The first question is always asked: a triggerer with much to do may come to it late.
+        """
         try:
-            async with asyncio.timeout(_seconds_until(self._deadline())):
+            async with asyncio.timeout(None) as limit:
                 async with aclosing(watcher.watch(wait.questions, self.poll_interval)) as updates:
                     async for news in updates:
                         if (result := self._take(news, wait)) is not None:
                             return result
+                        limit.reschedule(_loop_time(self._deadline()))
         except TimeoutError:
             self.log.info("Time is over.")
         return None
@@ -135,6 +143,9 @@ class PartitionReadinessTrigger(BaseTrigger):
         self._missing = wait.explanation(news.answers)
         self.log.info("%s", self._missing or "Ready.")
         return result
+
+    def _comes_from_worker(self) -> bool:
+        return self.deadline is not None
 
     def _deadline(self) -> datetime | None:
         timeout_after = getattr(self, "timeout_after", None)  # set by Airflow 3.3
@@ -227,6 +238,11 @@ def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
 
 def _to_datetime(text: str | None) -> datetime | None:
     return None if text is None else to_instant(text)
+
+
+def _loop_time(deadline: datetime | None) -> float | None:
+    seconds = _seconds_until(deadline)
+    return None if seconds is None else asyncio.get_running_loop().time() + seconds
 
 
 def _seconds_until(deadline: datetime | None) -> float | None:

@@ -91,6 +91,14 @@ def airflow_home() -> Iterator[Path]:
     shutil.rmtree(HOME, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def workers_rest_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker has to be waited for where triggers run inline."""
+    monkeypatch.setattr(
+        "airflow_provider_partition_registry.triggers.partition_registry.RESUME_NOT_BEFORE", 0.0
+    )
+
+
 @pytest.fixture
 def new_dag(request: pytest.FixtureRequest) -> Callable[..., DAG]:
     """Makes DAGs that remember how their tasks failed."""

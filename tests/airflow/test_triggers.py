@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -91,6 +92,34 @@ class TestReadiness:
         event = event_of(PartitionReadinessTrigger(**WAIT | requires), lambda: publish(registry, "clicks"))
         assert [each["source_name"] for each in event.payload["result"]] == ["sales", "clicks"]
 
+    def test_the_first_question_is_asked_however_late_it_is(self, registry: RegistryStore) -> None:
+        over = soon(-60)
+        misspelt = event_of(PartitionReadinessTrigger(**WAIT | {"source_name": "typo"}, deadline=over))
+        assert misspelt.payload["code"] == "unknown_source"
+        missing = event_of(PartitionReadinessTrigger(**WAIT, deadline=over))
+        assert (missing.payload["status"], "nobody has published" in missing.payload["message"]) == (
+            "timeout",
+            True,
+        )
+        publish(registry)
+        assert event_of(PartitionReadinessTrigger(**WAIT, deadline=over)).payload["status"] == "ready"
+
+    def test_a_worker_is_not_called_back_while_it_is_put_to_rest(
+        self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        publish(registry)
+
+        def seconds_until_event(**arguments: Any) -> float:
+            began = time.monotonic()
+            event_of(PartitionReadinessTrigger(**WAIT, **arguments))
+            return time.monotonic() - began
+
+        monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 60.0)
+        seconds_until_event()  # the task started in the triggerer
+        seconds_until_event(deadline=soon(600), ends_task=True)
+        monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 1.0)
+        assert seconds_until_event(deadline=soon(600)) >= 1.0
+
     def test_ending_the_task(self, registry: RegistryStore) -> None:
         publish(registry)
         assert isinstance(event_of(PartitionReadinessTrigger(**WAIT, ends_task=True)), TaskSuccessEvent)
@@ -171,10 +200,6 @@ class TestReadiness:
 
 
 class TestLock:
-    @pytest.fixture(autouse=True)
-    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(triggers, "RESUME_NOT_BEFORE", 0.0)
-
     def test_nobody_is_in_the_way(self, registry: RegistryStore) -> None:
         publish(registry)
         registry.lock("sales", PROVIDERS[1], THE_DAY, register=True, holder="somebody")
