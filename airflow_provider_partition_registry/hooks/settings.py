@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, open_store
@@ -52,8 +52,15 @@ class RegistrySettings:
         :raises InvalidInputError: it does not say where the registry is. The message leaves the connection's name to
             the caller: one that is being tested has none that people know.
         """
+        from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS
+
         # A saved form writes every field, the empty ones as null.
         extra = {key: value for key, value in connection.extra_dejson.items() if value not in (None, "")}
+        if unknown := extra.keys() - CONN_FIELDS.keys():
+            raise InvalidInputError(
+                f"The connection's extra has {', '.join(sorted(unknown))}, which nobody reads; it may hold "
+                f"{', '.join(CONN_FIELDS)}."
+            )
         return cls(
             url=_url(connection, extra),
             provider=extra.get("provider"),
@@ -87,7 +94,8 @@ def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
     if not host:
         raise InvalidInputError(
             "The registry's host is empty. Fill in the name of a PostgreSQL host, or a URL such as "
-            "postgresql://db.example.com:5432/registry or sqlite:////var/lib/airflow/registry.db."
+            "postgresql://db.example.com:5432/registry or sqlite:////var/lib/airflow/registry.db. (A connection that "
+            "is written as a URI begins with partition-registry://, with a hyphen.)"
         )
     if host.startswith("sqlite:"):
         return _sqlite_url(host)
@@ -120,10 +128,15 @@ def _split(url: str) -> SplitResult:
 
 def _authority(connection: Connection, given: SplitResult) -> str:
     """``user:password@host:port``, with what the URL leaves out taken from the connection's fields."""
+    if given.password is not None or "password" in parse_qs(given.query):
+        raise InvalidInputError(
+            "The password stands in the connection's host, which Airflow shows to everybody. Move it to the "
+            "connection's password."
+        )
     credentials, _, address = given.netloc.rpartition("@")
     if not given.username and connection.login:
         credentials = quote(connection.login, safe="")
-    if credentials and given.password is None and connection.password:
+    if credentials and connection.password:
         credentials += f":{quote(connection.password, safe='')}"
     # Port 0 is what Airflow's connection test sends for an empty field.
     if connection.port and ":" not in address.rpartition("]")[2]:

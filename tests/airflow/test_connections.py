@@ -51,10 +51,6 @@ def settings(**fields: Any) -> RegistrySettings:
         ({"host": "postgresql://db/registry"}, "postgresql://db/registry"),
         ({"host": "postgresql://db", "port": 5433, "schema": "registry"}, "postgresql://db:5433/registry"),
         ({"host": "postgresql://db/", "schema": "registry"}, "postgresql://db/registry"),
-        (
-            {"host": "postgresql://a:b@db/registry", "login": "me", "password": "pw"},
-            "postgresql://a:b@db/registry",
-        ),
         ({"host": "postgres://db/registry", "login": "me", "password": "pw"}, "postgres://me:pw@db/registry"),
         ({"host": "postgresql+psycopg2://db/registry"}, "postgresql+psycopg2://db/registry"),
         ({"host": "postgresql://db/r?connect_timeout=3"}, "postgresql://db/r?connect_timeout=3"),
@@ -97,6 +93,18 @@ def test_extra_fields() -> None:
 def test_a_saved_form_writes_empty_fields(empty: str | None) -> None:
     found = settings(host="db", extra=dict.fromkeys(("provider", "instance", "timeout", "sslmode"), empty))
     assert found == RegistrySettings("postgresql://db/")
+
+
+def test_what_nobody_reads_is_told() -> None:
+    with pytest.raises(InvalidInputError, match=r"has ssl_mode, which nobody reads; it may hold .*sslmode"):
+        settings(host="db", extra={"ssl_mode": "verify-full", "instance": "eu"})
+
+
+@pytest.mark.parametrize("host", ["postgresql://me:secret@db/r", "postgresql://me@db/r?password=secret"])
+def test_no_password_where_everybody_sees_it(host: str) -> None:
+    with pytest.raises(InvalidInputError, match="Move it to the connection's password") as refused:
+        settings(host=host)
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("timeout", ["soon", 0, -1, "nan", 3601, [], {}])
@@ -352,7 +360,7 @@ class TestSecrets:
         "fields",
         [
             {"host": "127.0.0.1", "port": 1, "login": "me", "password": "geheim&ss", "schema": "r"},
-            {"host": "postgresql://me:geheim%26ss@127.0.0.1:1/r"},
+            {"host": "postgresql://me@127.0.0.1:1/r", "password": "geheim&ss"},
         ],
     )
     def test_no_password_where_people_look(
