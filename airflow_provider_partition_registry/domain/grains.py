@@ -24,10 +24,7 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
     """
     moment = to_instant(instant)
     zone = _zone(timezone)
-    if not isinstance(grain, timedelta) and grain not in GRAINS:
-        raise InvalidInputError(f"A grain is one of {', '.join(GRAINS)} or a timedelta, not {grain!r}.")
-    if isinstance(grain, timedelta) and grain <= timedelta(0):
-        raise InvalidInputError(f"A grain must be longer than zero, not {grain}.")
+    check_grain(grain)
     try:
         return _counted(moment, grain) if isinstance(grain, timedelta) else _of_calendar(moment, grain, zone)
     except InvalidIntervalError:
@@ -36,6 +33,18 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
         raise InvalidIntervalError(
             f"The {grain} around {format_instant(moment)} reaches beyond the years 1 to 9999."
         ) from None
+
+
+def check_grain(grain: Grain) -> Grain:
+    """Return ``grain`` if it is one.
+
+    :raises InvalidInputError: an unknown name, or a timedelta that is not positive.
+    """
+    if not isinstance(grain, timedelta) and grain not in GRAINS:
+        raise InvalidInputError(f"A grain is one of {', '.join(GRAINS)} or a timedelta, not {grain!r}.")
+    if isinstance(grain, timedelta) and grain <= timedelta(0):
+        raise InvalidInputError(f"A grain must be longer than zero, not {grain}.")
+    return grain
 
 
 def _zone(name: str) -> tzinfo:

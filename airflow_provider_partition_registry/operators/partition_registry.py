@@ -24,6 +24,7 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionLockedError,
     StoreUnavailableError,
 )
+from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
@@ -34,7 +35,6 @@ from airflow_provider_partition_registry.runs.work import nearest_upstream, reas
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_partition_registry.domain.grains import Grain
     from airflow_provider_partition_registry.domain.intervals import Instant, Interval
     from airflow_provider_partition_registry.domain.models import Holder, Partition
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
@@ -84,7 +84,7 @@ class _PartitionOperator(BaseOperator):
         self.provider_name = provider_name
         self.start = start
         self.end = end
-        self.grain = grain
+        self.grain = None if grain is None else check_grain(grain)
         self.timezone = timezone
         self.partition_registry_conn_id = partition_registry_conn_id
         # As written in the DAG, before templates are rendered: what the lock and its unlock have in common.

@@ -21,14 +21,17 @@ def interval_of_run(
     """The interval that a task is about.
 
     In this order: ``start`` and ``end``; ``start`` alone with a ``grain``; the run's partition date with a ``grain``
-    (Airflow 3.2 and later); the run's data interval, if it is not empty.
+    (Airflow 3.2 and later); the run's data interval as it is, if it is not empty.
 
     :param context: of the running task.
     :param grain: "hour", "day", "week", "month", or a timedelta.
     :param timezone: in which a named grain begins.
     :raises InvalidIntervalError: nothing of this is there; says what to set.
     """
-    if start or end:
+    for name, value in (("start", start), ("end", end)):
+        if value == "":
+            raise InvalidIntervalError(f"{name} is empty: its template rendered to nothing.")
+    if start is not None or end is not None:
         return _explicit(start, end, grain, timezone)
     partition_date = _of_run(context, "partition_date")
     if partition_date is not None:
@@ -42,30 +45,31 @@ def interval_of_run(
 
 
 def _explicit(start: Instant | None, end: Instant | None, grain: Grain | None, timezone: str) -> Interval:
-    if start and end:
+    if start is not None and end is not None:
         return Interval(start, end)
-    if start and grain:
+    if start is not None and grain is not None:
         return interval_at(start, grain, timezone)
-    missing = "end" if start else "start"
+    missing = "start" if start is None else "end"
     raise InvalidIntervalError(
-        f"Of the interval only one side is given: set {missing} as well" + (", or a grain." if start else ".")
+        f"Of the interval only one side is given: set {missing} as well"
+        + ("." if start is None else ", or a grain.")
     )
 
 
 def _data_interval(context: Mapping[str, Any]) -> Interval:
     start, end = _of_run(context, "data_interval_start"), _of_run(context, "data_interval_end")
-    remedy = (
-        'Set start and end, for example start="{{ macros.ds_add(ds, -1) }}", end="{{ ds }}", or schedule the DAG with '
-        "a timetable that has data intervals, such as CronDataIntervalTimetable."
-    )
     if start is None or end is None:
         raise InvalidIntervalError(
-            f"This run has no data interval (it was triggered by an asset, or by hand without a date). {remedy}"
+            "This run has no data interval: it was triggered by an asset, or by hand without a date. Say what it is "
+            'about, for example start="{{ dag_run.run_after }}", grain="day" for the day in which it was due, or '
+            'start="{{ dag_run.conf[\'day\'] }}", grain="day" for one that is given with the run.'
         )
     if start == end:
         raise InvalidIntervalError(
             f"The data interval of this run is empty: it starts and ends at {start}. That is how Airflow 3 runs plain "
-            f"cron schedules. {remedy}"
+            f'cron schedules. Say what it is about, for example start="{{{{ macros.ds_add(ds, -1) }}}}", grain="day" '
+            f"for the day before, or schedule the DAG with a timetable that has data intervals, such as "
+            f"CronDataIntervalTimetable."
         )
     return Interval(start, end)
 

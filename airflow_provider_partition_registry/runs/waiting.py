@@ -72,7 +72,9 @@ class Wait:
             interval = interval_of_run(
                 context, start=wanted["start"], end=wanted["end"], grain=task.grain, timezone=task.timezone
             )
-            questions.append(Question(wanted["source_name"], interval, wanted["published_after"] or None))
+            if wanted["published_after"] == "":
+                raise InvalidInputError("published_after is empty: its template rendered to nothing.")
+            questions.append(Question(wanted["source_name"], interval, wanted["published_after"]))
         return cls(tuple(questions), not task.requires, task.on_failed, task.on_missing_source)
 
     def result(self, answers: Sequence[Answer]) -> Any:

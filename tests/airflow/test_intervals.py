@@ -42,12 +42,14 @@ def test_where_it_comes_from(run: dict[str, Any], said: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("run", "said", "remedy"),
     [
-        ({}, {}, "no data interval.*Set start and end.*CronDataIntervalTimetable"),
+        ({}, {}, "no data interval.*by hand without a date.*dag_run.run_after"),
         (
             {"data_interval_start": NOON, "data_interval_end": NOON},
             {},
-            "is empty.*Airflow 3.*Set start and end",
+            "is empty.*Airflow 3.*ds_add.*CronDataIntervalTimetable",
         ),
+        (DATA_INTERVAL, {"start": "", "grain": "day"}, "start is empty: its template rendered to nothing"),
+        (DATA_INTERVAL, {"start": NOON, "end": ""}, "end is empty"),
         ({"partition_date": NOON}, {}, 'set grain, for example grain="day"'),
         ({}, {"start": NOON}, "set end as well, or a grain"),
         ({}, {"end": NOON}, "set start as well"),
@@ -96,7 +98,7 @@ def test_of_a_run_without_one(registry: RegistryStore, new_dag: NewDag, run_dag:
     run = run_dag(dag, logical_date=NOON)
     assert run.state == "failed"
     assert isinstance(run.error("lock"), InvalidIntervalError)
-    assert "Set start and end" in str(run.error("lock"))
+    assert "Say what it is about" in str(run.error("lock"))
     assert not registry.list_partitions("sales").items
 
 

@@ -141,6 +141,7 @@ class TestMisconfiguration:
             ({"start": "2026-11-02", "end": "2026-11-01"}, "is empty"),
             ({"end": None}, "set end as well"),
             ({"requires": ["sales"]}, "not both"),
+            ({"published_after": "{{ '' }}"}, "published_after is empty"),
             ({"source_name": None, "requires": "['sales']"}, "render_template_as_native_obj"),
             ({"source_name": None, "requires": [{"source": "sales"}]}, "A requirement is"),
         ],
