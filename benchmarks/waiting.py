@@ -1,23 +1,27 @@
-"""What waiting costs: from an unlock to the waiter's event, and a thousand waiters in one event loop."""
+"""What waiting costs: from an unlock to a trigger's event, and a thousand triggers in one event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
+import os
 import random
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
+from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
 from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, RegistrySettings
 from airflow_provider_partition_registry.store.base import Answer
-from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
-from airflow_provider_partition_registry.store.watch import Watcher
+from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from benchmarks.data import PROVIDER, Series
 from benchmarks.report import Figure
 
@@ -32,7 +36,7 @@ BEAT = 0.002
 def figures(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]:
     """All figures about waiting, in a registry with the source."""
     delays = sorted(_delay(store, url, number) for number in range(-2, repeats))
-    what = "unlock committed to the event of a waiter in another process"
+    what = "unlock committed to the event of a trigger in another process"
     yield Figure(what, max(0.0, median(delays)), repeats, at_most=25)
     yield from asyncio.run(_crowd(store, url, first=repeats + 10))
 
@@ -60,15 +64,37 @@ def _waiter(url: str, number: int) -> Iterator[Iterator[str]]:
         yield iter(process.stdout)
 
 
-async def _wait_and_tell(url: str, number: int) -> None:
-    watcher = Watcher(lambda: open_store(url, pool_size=2))
-    question = Question(WAITED_FOR.source_name, WAITED_FOR.interval(number))
-    async with aclosing(watcher.watch([question], poll_interval=60)) as all_news:
-        async for news in all_news:
-            if news.is_ready:
-                print(time.time(), flush=True)
-                return
+class _Teller(logging.Handler):
+    """Says when the trigger has asked: it then logs what is missing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "Not ready" in record.getMessage():
             print("waiting", flush=True)
+
+
+async def _wait_and_tell(url: str, number: int) -> None:
+    _connect(url)
+    trigger = _trigger(WAITED_FOR.interval(number), poll_interval=60)
+    trigger.log.setLevel(logging.INFO)
+    trigger.log.addHandler(_Teller())
+    async for _event in trigger.run():
+        print(time.time(), flush=True)
+
+
+def _connect(url: str) -> None:
+    """What Airflow's connection would say."""
+    connection = json.dumps({"conn_type": "partition_registry", "host": url})
+    os.environ[f"AIRFLOW_CONN_{DEFAULT_CONN_ID.upper()}"] = connection
+
+
+def _trigger(interval: Interval, poll_interval: float) -> PartitionReadinessTrigger:
+    return PartitionReadinessTrigger(
+        partition_registry_conn_id=DEFAULT_CONN_ID,
+        source_name=WAITED_FOR.source_name,
+        start=format_instant(interval.start),
+        end=format_instant(interval.end),
+        poll_interval=poll_interval,
+    )
 
 
 # --- A crowd in one event loop ---
@@ -110,8 +136,8 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
     locks = [store.lock(WAITED_FOR.source_name, PROVIDER, each, register=True) for each in intervals]
     asked: list[tuple[float, int]] = []
 
-    def open_reader() -> SqlRegistryStore:
-        reader = _CountingStore(open_sql_store(url, pool_size=2, timeout=10).database)
+    def open_counting(_settings: RegistrySettings, *, pool_size: int) -> SqlRegistryStore:
+        reader = _CountingStore(open_sql_store(url, pool_size=pool_size, timeout=10).database)
         reader.asked = asked
         return reader
 
@@ -119,10 +145,9 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
         for each in locks:
             store.unlock(WAITED_FOR.source_name, PROVIDER, each.interval, generation=each.generation)
 
-    watcher = Watcher(open_reader)
-    waiting = [
-        asyncio.create_task(_wait(watcher, Question(WAITED_FOR.source_name, each))) for each in intervals
-    ]
+    _connect(url)
+    RegistrySettings.open = open_counting  # type: ignore[method-assign, assignment]
+    waiting = [asyncio.create_task(_wait(_trigger(each, POLL_INTERVAL))) for each in intervals]
     while not any(size == CROWD for _, size in asked):  # noqa: ASYNC110 - another thread asks
         await asyncio.sleep(0.01)
     before = len(asked)
@@ -130,11 +155,11 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
     calls = len(asked) - before
     while_waking = await _heart_during(_all_of(unlock_all, waiting))
     ticks = round(seconds / POLL_INTERVAL)
-    what = f"{CROWD:,} waiters: calls to the store in {ticks} ticks"
+    what = f"{CROWD:,} triggers: calls to the store in {ticks} ticks"
     return [
         Figure(what, calls, 1, at_most=ticks + 1, unit=""),
-        *_held(f"{CROWD:,} waiters: longest hold of the event loop", while_waiting, idle),
-        *_held(f"{CROWD:,} waiters, unlocked one by one: longest hold", while_waking, idle),
+        *_held(f"{CROWD:,} triggers: longest hold of the event loop", while_waiting, idle),
+        *_held(f"{CROWD:,} triggers, unlocked one by one: longest hold", while_waking, idle),
     ]
 
 
@@ -146,11 +171,9 @@ def _held(what: str, heart: _Heart, idle: _Heart) -> list[Figure]:
     ]
 
 
-async def _wait(watcher: Watcher, question: Question) -> None:
-    async with aclosing(watcher.watch([question], POLL_INTERVAL)) as all_news:
-        async for news in all_news:
-            if news.is_ready:
-                return
+async def _wait(trigger: PartitionReadinessTrigger) -> None:
+    async for _event in trigger.run():
+        pass
 
 
 async def _all_of(work: Callable[[], None], waiting: list[asyncio.Task[None]]) -> None:

@@ -30,6 +30,7 @@ PROVIDERS = {
     "shop.visits": ("morning-loader", "afternoon-loader"),
     "shop.clicks": ("click-loader",),
     "system.failing": ("failing-loader",),
+    "system.deferred": ("night-loader",),
     "system.hundred": ("hundred-loader",),
     "system.rescheduled": ("night-loader",),
 }
