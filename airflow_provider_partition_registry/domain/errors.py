@@ -33,9 +33,11 @@ web service carry it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_partition_registry.domain.intervals import Interval
     from airflow_provider_partition_registry.domain.models import Partition
 
@@ -49,15 +51,16 @@ class RegistryError(Exception):
         super().__init__(message)
         self.message = message
 
+    @classmethod
+    def restored(cls, message: str, fields: Mapping[str, Any]) -> Self:
+        """An error again from its message and attributes, wherever it was raised."""
+        error = cls.__new__(cls, message)
+        error.__dict__.update({"message": message, **fields})
+        return error
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are unpickled by calling the class with its message; most of ours take other arguments.
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(kind: type[RegistryError], args: tuple[Any, ...], fields: dict[str, Any]) -> RegistryError:
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(fields)
-    return error
+        return type(self).restored, (self.message, self.__dict__)
 
 
 class InvalidInputError(RegistryError, ValueError):
