@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import islice
 
 import click
 
@@ -14,15 +17,14 @@ from airflow_provider_partition_registry.cli.options import (
     common_options,
     interval_options,
 )
-from airflow_provider_partition_registry.cli.output import show, table, to_the_second
+from airflow_provider_partition_registry.cli.output import show, table, terminal_width, without_zeros
 from airflow_provider_partition_registry.domain.explanation import explain
-from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
+from airflow_provider_partition_registry.domain.intervals import Interval, format_to_the_second
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition, Readiness
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.paging import all_items
 
-PAGE = 1000
 DEFAULT_LIMIT = 100
-HEADINGS = ("FROM", "TO", "PROVIDER", "STATE", "SINCE", "GENERATION", "HOLDER", "LEASE UNTIL", "REASON")
+HEADINGS = ("FROM", "TO", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,14 @@ def ready(
 @common_options
 @click.pass_obj
 def status(settings: Settings, source_name: str, interval: Interval, limit: int, as_json: bool) -> None:
-    """Show an interval's partitions: state, holder, lease, reason."""
+    """Show an interval's partitions: state, holder, lease, reason.
+
+    Times are UTC, GEN is the generation. On a terminal long details are shortened; elsewhere, and with --json, they
+    are whole.
+    """
     with settings.open_store() as store:
-        partitions = _partitions(store, source_name, interval, limit + 1)
+        # One more than is shown tells whether more follow.
+        partitions = list(islice(all_items(partial(store.list_partitions, source_name, interval)), limit + 1))
         readiness = store.check_readiness(source_name, interval)
     found = Status(readiness, tuple(partitions[:limit]), len(partitions) <= limit)
     show(found, lambda: _status_text(found), as_json=as_json)
@@ -85,38 +92,41 @@ def _settings(context: click.Context) -> Settings:
     return context.ensure_object(Settings)
 
 
-def _partitions(store: RegistryReader, source_name: str, interval: Interval, limit: int) -> list[Partition]:
-    found: list[Partition] = []
-    after: int | None = None
-    while len(found) < limit:
-        page = store.list_partitions(source_name, interval, after, min(PAGE, limit - len(found)))
-        found += page.items
-        if page.next is None:
-            break
-        after = int(page.next)
-    return found
-
-
 def _status_text(found: Status) -> str:
+    rows = _rows(found.partitions)
+    empty = f"No partitions in {found.readiness.question}."
     lines = [
-        table(HEADINGS, map(_row, found.partitions), empty=f"No partitions in {found.readiness.question}."),
+        table(HEADINGS, rows, empty=empty, width=terminal_width()),
         "" if found.is_complete else "... and more: raise --limit to see them.\n",
         explain(found.readiness),
     ]
     return "\n".join(lines)
 
 
-def _row(partition: Partition) -> tuple[str | None, ...]:
+def _rows(partitions: Sequence[Partition]) -> list[tuple[str | None, ...]]:
+    starts_and_ends = [each.start for each in partitions] + [each.end for each in partitions]
+    texts = without_zeros(starts_and_ends)
+    starts, ends = texts[: len(partitions)], texts[len(partitions) :]
+    return [
+        (
+            start,
+            end,
+            each.provider_name,
+            each.state.value,
+            format_to_the_second(each.changed_at),
+            str(each.generation),
+            _details(each),
+        )
+        for each, start, end in zip(partitions, starts, ends, strict=True)
+    ]
+
+
+def _details(partition: Partition) -> str:
+    """Why it failed, and who locked it until when."""
+    details = [partition.reason] if partition.reason else []
     lock = partition.lock
-    lease = to_the_second(lock.expires_at) if lock and partition.state in LOCKED_STATES else None
-    return (
-        format_instant(partition.start),
-        format_instant(partition.end),
-        partition.provider_name,
-        partition.state.value,
-        to_the_second(partition.changed_at),
-        str(partition.generation),
-        lock.holder.identity if lock else None,
-        lease,
-        partition.reason,
-    )
+    if lock:
+        details.append(f"by {lock.holder}")
+    if lock and lock.expires_at and partition.state in LOCKED_STATES:
+        details.append(f"lease until {format_to_the_second(lock.expires_at)}")
+    return "; ".join(details)

@@ -31,7 +31,6 @@ class ExitCode(IntEnum):
     DONE = 0
     NO = 1
     BAD_INPUT = 2
-    TIMED_OUT = 3
     UNKNOWN = 4
     CONFLICT = 5
     ACCESS_DENIED = 6
@@ -45,7 +44,6 @@ EXIT_CODES = {
     ExitCode.DONE: "done; ready",
     ExitCode.NO: "no: not ready; verify found something wrong",
     ExitCode.BAD_INPUT: "the call itself is wrong",
-    ExitCode.TIMED_OUT: "a wait that timed out",
     ExitCode.UNKNOWN: "no such source, provider or partition",
     ExitCode.CONFLICT: "locked by somebody else, not yours, wrong state, or registered already",
     ExitCode.ACCESS_DENIED: "wrong access token, or no grant on the source",
@@ -113,5 +111,5 @@ def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     if context is None:
         return message
-    message = message.removesuffix(".")
-    return f"{message}{'' if message.endswith('?') else '.'} See: {context.command_path} --help"
+    is_sentence = message.endswith((".", "?", "?)"))
+    return f"{message}{'' if is_sentence else '.'} See: {context.command_path} --help"

@@ -103,7 +103,7 @@ def interval_options(function: Function) -> Function:
             type=InstantType(),
             metavar="INSTANT",
             required=True,
-            help="First instant after it.",
+            help="First instant after the interval.",
         ),
         click.option(
             "--from",
@@ -111,7 +111,7 @@ def interval_options(function: Function) -> Function:
             type=InstantType(),
             metavar="INSTANT",
             required=True,
-            help="First instant of the interval: ISO 8601, UTC unless it says otherwise.",
+            help="First instant of the interval: 2026-11-01, or 2026-11-01T06:00+02:00; UTC unless it says otherwise.",
         ),
     ):
         command = option(command)
@@ -141,16 +141,20 @@ def partition_arguments(function: Function) -> Function:
 
 def common_options(function: Function) -> Function:
     """Add what every command takes: ``--json``, and ``--url`` for those who write it behind the command."""
-    with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+    with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors too.")(function)
     return click.option(
-        "--url", metavar="URL", expose_value=False, callback=_remember_url, help=f"As {URL_VARIABLE}."
+        "--url",
+        metavar="URL",
+        expose_value=False,
+        callback=_remember_url,
+        help=f"In place of {URL_VARIABLE}.",
     )(with_json)
 
 
 def decision_options(function: Function) -> Function:
     """Add what is asked of a person who overrides others: ``--reason`` and ``--by``."""
     by = click.option(
-        "--by", metavar="NAME", default=current_user, show_default="who you are here", help="Who decides it."
+        "--by", metavar="NAME", default=current_user, show_default="your user name", help="Who decides it."
     )(function)
     return click.option("--reason", metavar="TEXT", required=True, help="Why; kept in the history.")(by)
 

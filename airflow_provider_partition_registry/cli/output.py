@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,6 +15,10 @@ from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 
 NOTHING = "-"
+GAP = "  "
+
+_ZEROS = (("T00:00:00Z", ""), (":00Z", "Z"))
+"""How instants may end, and what is left of it where all of them do."""
 
 
 def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
@@ -31,21 +37,41 @@ def printable(line: str) -> str:
     return "".join(each if each.isprintable() else " " for each in line)
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str | None]], *, empty: str) -> str:
+def terminal_width() -> int | None:
+    """How wide the terminal is; None for a file or a pipe, which get everything whole."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if is_terminal else None
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[str | None]], *, empty: str, width: int | None = None
+) -> str:
     """Rows in aligned columns.
 
     :param empty: what to say when there are no rows.
+    :param width: of the lines, to which the last column is shortened if need be.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         return empty
     widths = [max(len(cell) for cell in column) for column in zip(headings, *cells, strict=True)]
+    if width is not None:
+        room = width - sum(each + len(GAP) for each in widths[:-1])
+        cells = [[*row[:-1], _shortened(row[-1], max(room, len(headings[-1])))] for row in cells]
     return "\n".join(_line(row, widths) for row in (list(headings), *cells))
 
 
-def to_the_second(instant: datetime | None) -> str | None:
-    """An instant of bookkeeping, for which people need no fractions."""
-    return None if instant is None else format_instant(instant.replace(microsecond=0))
+def without_zeros(instants: Iterable[datetime]) -> list[str]:
+    """Instants without the zeros that all of them end in; what is left is ISO 8601, and means the same to a call."""
+    texts = [format_instant(each) for each in instants]
+    for zeros, rest in _ZEROS:
+        if all(text.endswith(zeros) for text in texts):
+            return [text.removesuffix(zeros) + rest for text in texts]
+    return texts
+
+
+def _shortened(cell: str, length: int) -> str:
+    return cell if len(cell) <= length else f"{cell[: length - 1]}…"
 
 
 def _cell(value: str | None) -> str:
@@ -53,4 +79,4 @@ def _cell(value: str | None) -> str:
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    return GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

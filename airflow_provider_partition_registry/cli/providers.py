@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
 from airflow_provider_partition_registry.cli.options import Settings, common_options
-from airflow_provider_partition_registry.cli.output import show, table, to_the_second
+from airflow_provider_partition_registry.cli.output import show, table
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Provider
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.paging import all_items
 
-PAGE = 1000
 TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 NO_TOKEN = f"No access token given. Set {TOKEN_VARIABLE}, pass --access-token, or write it to standard input"
 
@@ -28,15 +29,16 @@ def provider() -> None:
     envvar=TOKEN_VARIABLE,
     show_envvar=True,
     metavar="TOKEN",
-    help="Of the source it writes to. Everybody on the host sees it here; see above for other ways.",
+    help="The token of the source it writes to. Everybody on the host can see what is written here: better set the "
+    "variable, or leave it out.",
 )
 @common_options
 @click.pass_obj
 def register(settings: Settings, name: str, access_token: str | None, as_json: bool) -> None:
     """Register a provider for a source, whose access token says which.
 
-    Without --access-token, and without the variable, the token is read from standard input, or asked for on a
-    terminal. A provider may be registered for many sources, one after the other.
+    The token comes from --access-token, else from the variable, else from standard input; on a terminal it is asked
+    for. A provider may be registered for many sources, one after the other.
     """
     settings.require_url()
     token = (access_token or "").strip() or _read_token()
@@ -52,7 +54,7 @@ def register(settings: Settings, name: str, access_token: str | None, as_json: b
 def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
     """List providers, and the sources they may write to."""
     with settings.open_store() as store:
-        providers = _all(store, source_name)
+        providers = list(all_items(partial(store.list_providers, source_name)))
     show(providers, lambda: _list_text(providers), as_json=as_json)
 
 
@@ -66,21 +68,13 @@ def _read_token() -> str:
     return token.strip()
 
 
-def _all(store: RegistryReader, source_name: str | None) -> list[Provider]:
-    page = store.list_providers(source_name, limit=PAGE)
-    found = list(page.items)
-    while page.next is not None:
-        page = store.list_providers(source_name, after=str(page.next), limit=PAGE)
-        found += page.items
-    return found
-
-
 def _registered_text(registered: Provider) -> str:
     return f"Provider {registered.name!r} may write to {', '.join(map(repr, registered.source_names))}."
 
 
 def _list_text(providers: list[Provider]) -> str:
     rows = [
-        (each.name, ", ".join(each.source_names), to_the_second(each.registered_at)) for each in providers
+        (each.name, ", ".join(each.source_names), format_to_the_second(each.registered_at))
+        for each in providers
     ]
     return table(("PROVIDER", "SOURCES", "REGISTERED"), rows, empty="No providers.")

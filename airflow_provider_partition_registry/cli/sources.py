@@ -5,11 +5,10 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import Settings, common_options
-from airflow_provider_partition_registry.cli.output import show, table, to_the_second
+from airflow_provider_partition_registry.cli.output import show, table
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Source, SourceRegistration
-from airflow_provider_partition_registry.store.base import RegistryReader
-
-PAGE = 1000
+from airflow_provider_partition_registry.store.paging import all_items
 
 
 @click.group(no_args_is_help=False)
@@ -39,17 +38,8 @@ def register(settings: Settings, name: str, owner: str, as_json: bool) -> None:
 def list_(settings: Settings, as_json: bool) -> None:
     """List all sources."""
     with settings.open_store() as store:
-        sources = _all(store)
+        sources = list(all_items(store.list_sources))
     show(sources, lambda: _list_text(sources), as_json=as_json)
-
-
-def _all(store: RegistryReader) -> list[Source]:
-    page = store.list_sources(limit=PAGE)
-    found = list(page.items)
-    while page.next is not None:
-        page = store.list_sources(after=str(page.next), limit=PAGE)
-        found += page.items
-    return found
 
 
 def _registration_text(registration: SourceRegistration) -> str:
@@ -62,5 +52,5 @@ def _registration_text(registration: SourceRegistration) -> str:
 
 
 def _list_text(sources: list[Source]) -> str:
-    rows = [(each.name, each.owner, to_the_second(each.registered_at)) for each in sources]
+    rows = [(each.name, each.owner, format_to_the_second(each.registered_at)) for each in sources]
     return table(("SOURCE", "OWNER", "REGISTERED"), rows, empty="No sources.")

@@ -18,7 +18,8 @@ from airflow_provider_partition_registry.cli.options import (
     current_user,
     partition_arguments,
 )
-from airflow_provider_partition_registry.cli.output import printable, show, to_the_second
+from airflow_provider_partition_registry.cli.output import printable, show
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Holder, Partition
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -40,13 +41,15 @@ def _lock_options(function: Function) -> Function:
 
     command = update_wrapper(with_one, function)
     holder = click.option(
-        "--holder", metavar="IDENTITY", help="Who locked it; the provider itself unless told."
+        "--holder",
+        metavar="IDENTITY",
+        help="As given to lock; the provider itself unless told.",
     )
     generation = click.option(
         "--generation",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Of the lock, as it was granted; instead of a holder.",
+        help="The number that lock printed; instead of a holder.",
     )
     return generation(holder(command))  # type: ignore[return-value]
 
@@ -141,8 +144,8 @@ def describe(partition: Partition) -> str:
 def _locked_text(partition: Partition) -> str:
     if partition.lock is None:  # pragma: no cover - a lock that was granted is there
         return f"Locked {describe(partition)}."
-    until = to_the_second(partition.lock.expires_at)
-    lease = f"lease until {until}" if until else "no lease"
+    expires_at = partition.lock.expires_at
+    lease = f"lease until {format_to_the_second(expires_at)}" if expires_at else "without a lease"
     lock = f"holder {partition.lock.holder}, generation {partition.generation}, {lease}"
     return f"Locked {describe(partition)}: {lock}."
 

@@ -22,6 +22,7 @@
     │   └── NoGrantError
     ├── SchemaError                             the store's tables do not fit this version
     │   ├── SchemaMissingError
+    │   │   └── RegistryFileMissingError
     │   ├── SchemaOutdatedError
     │   └── SchemaNewerError
     ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
@@ -33,6 +34,7 @@ web service carry it.
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class UnknownSourceError(UnknownError):
     def __init__(self, source_name: str) -> None:
         super().__init__(
             f"Source {source_name!r} is not registered. Check the name, or register it "
-            f"(partition-registry source register {source_name} --owner ...)."
+            f"(partition-registry source register {shlex.quote(source_name)} --owner ...)."
         )
         self.source_name = source_name
 
@@ -108,7 +110,7 @@ class UnknownProviderError(UnknownError):
     def __init__(self, provider_name: str) -> None:
         super().__init__(
             f"Provider {provider_name!r} is not registered. Register it with the access token of the source "
-            f"it writes to (partition-registry provider register {provider_name})."
+            f"it writes to (partition-registry provider register {shlex.quote(provider_name)})."
         )
         self.provider_name = provider_name
 
@@ -121,7 +123,7 @@ class UnknownPartitionError(UnknownError):
     def __init__(self, source_name: str, provider_name: str, interval: Interval) -> None:
         super().__init__(
             f"Partition {interval} of source {source_name!r} is not registered by provider {provider_name!r}. "
-            f"Register it first, or lock it with register=True."
+            f"Check its start and end, or register it first; a lock can do that as well."
         )
         self.source_name = source_name
         self.provider_name = provider_name
@@ -245,6 +247,19 @@ class SchemaMissingError(SchemaError):
     def __init__(self, database: str) -> None:
         super().__init__(
             f"No partition registry in {database}. Create its tables with: partition-registry db upgrade"
+        )
+
+
+class RegistryFileMissingError(SchemaMissingError):
+    """There is no file yet where a SQLite registry should be."""
+
+    code = "registry_file_missing"
+
+    def __init__(self, file: str) -> None:
+        RegistryError.__init__(
+            self,
+            f"There is no file {file} on this host. Check the path; if it is right, the first use of the registry "
+            f"creates the file.",
         )
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_partition_registry.domain.intervals import Interval, difference, format_instant
+from airflow_provider_partition_registry.domain.intervals import (
+    Interval,
+    difference,
+    format_instant,
+    format_to_the_second,
+)
 from airflow_provider_partition_registry.domain.locking import describe_lock
 from airflow_provider_partition_registry.domain.models import Partition, PartitionState, Readiness
 
@@ -50,7 +55,7 @@ def _in_one_line(text: str) -> str:
 
 def _blocker(partition: Partition) -> str:
     what = f"{partition.interval} of provider {partition.provider_name!r}"
-    since = format_instant(partition.changed_at)
+    since = format_to_the_second(partition.changed_at)
     lock = partition.lock
     url = lock.holder.details.get(LOG_URL) if lock else None
     log = f" (log: {url})" if url else ""

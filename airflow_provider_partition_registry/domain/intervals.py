@@ -49,6 +49,11 @@ def format_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def format_to_the_second(instant: datetime) -> str:
+    """As :func:`format_instant`, of bookkeeping, for which people need no fractions."""
+    return format_instant(instant.replace(microsecond=0))
+
+
 @dataclass(init=False, frozen=True, order=True, slots=True)
 class Interval:
     """``[start, end)``: the instants from ``start`` on and before ``end``, in UTC to the microsecond.

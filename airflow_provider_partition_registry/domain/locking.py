@@ -17,7 +17,11 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionLockedError,
     PartitionStateError,
 )
-from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
+from airflow_provider_partition_registry.domain.intervals import (
+    Interval,
+    format_instant,
+    format_to_the_second,
+)
 from airflow_provider_partition_registry.domain.models import (
     LOCKED_STATES,
     EventType,
@@ -149,7 +153,7 @@ def renew(partition: Partition, generation: int, lease: timedelta, *, now: datet
     :raises NotLockHolderError: the generation is not that of the present lock.
     """
     if partition.state not in LOCKED_STATES or generation != partition.generation:
-        raise NotLockHolderError(_not_theirs("renew the lease of", partition, None, generation), partition)
+        raise NotLockHolderError(_not_theirs("renew the lease", partition, None, generation), partition)
     expires_at = _lease_end(now, lease)
     lock = replace(_lock_of(partition), expires_at=expires_at)
     renewed = replace(partition, state=PartitionState.LOCKED, lock=lock)
@@ -163,7 +167,7 @@ def force_release(partition: Partition, to: PartitionState, reason: str, by: str
     :raises PartitionStateError: the partition is not locked.
     """
     if to not in (PartitionState.FAILED, PartitionState.READY):
-        raise InvalidInputError(f"A lock is released by force to 'failed' or 'ready', not to {to!r}.")
+        raise InvalidInputError(f"A lock is released by force to 'failed' or 'ready', not to '{to}'.")
     if partition.state not in LOCKED_STATES:
         raise PartitionStateError(f"There is no lock to release: {_standing(partition)}.", partition)
     to = PartitionState(to)
@@ -228,7 +232,9 @@ def _was_never_locked(partition: Partition, generation: int | None) -> bool:
 
 def _lease_end(now: datetime, lease: timedelta) -> datetime:
     if not isinstance(lease, timedelta) or lease <= timedelta(0):
-        raise InvalidInputError(f"A lease must be a timedelta longer than zero, not {lease!r}.")
+        raise InvalidInputError(
+            f"A lease must be a length of time greater than zero (a timedelta), not {lease!r}."
+        )
     try:
         return now + lease
     except OverflowError:
@@ -252,33 +258,32 @@ def _by(reason: str, by: str) -> str:
 
 
 def _standing(partition: Partition) -> str:
-    return (
-        f"partition {partition.interval} of source {partition.source_name!r} (provider "
-        f"{partition.provider_name!r}) is {partition.state.value} since {format_instant(partition.changed_at)}"
-    )
+    what = f"partition {partition.interval} of source {partition.source_name!r} (provider {partition.provider_name!r})"
+    if partition.lock and partition.state in LOCKED_STATES:
+        how = f", held by {describe_lock(partition.lock)} (generation {partition.generation})"
+    else:
+        how = f" since {format_to_the_second(partition.changed_at)}"
+    return f"{what} is {partition.state.value}{how}"
 
 
 def describe_lock(lock: Lock) -> str:
     """Who holds a lock, since when and until when, for people."""
-    until = f", lease until {format_instant(lock.expires_at)}" if lock.expires_at else ", without a lease"
-    return f"{lock.holder} since {format_instant(lock.locked_at)}{until}"
+    until = f"lease until {format_to_the_second(lock.expires_at)}" if lock.expires_at else "without a lease"
+    return f"{lock.holder} since {format_to_the_second(lock.locked_at)}, {until}"
 
 
 def _refusal(wanted: Partition, held: Partition) -> str:
     what = f"Partition {held.interval} of source {held.source_name!r} (provider {held.provider_name!r})"
     why = "" if held.interval == wanted.interval else f", which overlaps {wanted.interval},"
     return (
-        f"{what}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released, or have it "
-        f"released by force if its holder is gone."
+        f"{what}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released; if its "
+        f"holder is gone, take it away by force (partition-registry force-release)."
     )
 
 
 def _not_theirs(verb: str, partition: Partition, holder: Holder | None, generation: int | None) -> str:
-    caller = f"generation {generation}" if generation is not None else f"holder {holder}"
-    present = ""
-    if partition.lock and partition.state in LOCKED_STATES:
-        present = f", held by {describe_lock(partition.lock)} (generation {partition.generation})"
+    caller = f"generation {generation}" if generation is not None else f"holder {str(holder)!r}"
     return (
-        f"Cannot {verb} with {caller}: {_standing(partition)}{present}. The lock is not, or no longer, the "
-        f"caller's; lock again before writing."
+        f"Cannot {verb} with {caller}: {_standing(partition)}. The lock is not, or no longer, the caller's; lock "
+        f"again before writing."
     )

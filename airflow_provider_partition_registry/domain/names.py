@@ -73,7 +73,7 @@ def check_flag(what: str, flag: bool) -> bool:
     :raises InvalidInputError: it is neither True nor False.
     """
     if not isinstance(flag, bool):
-        raise InvalidInputError(f"{what} is True or False, not {flag!r}.")
+        raise InvalidInputError(f"{what} is either true or false, not {flag!r}.")
     return flag
 
 

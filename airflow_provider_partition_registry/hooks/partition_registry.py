@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
-from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
@@ -102,12 +102,15 @@ class PartitionRegistryHook(BaseHook):
         return self.store
 
     def test_connection(self) -> tuple[bool, str]:
-        """Say whether the registry answers, for the Test button."""
+        """Say whether the registry answers, for the Test button. Creates nothing."""
         try:
-            sources = self.store.list_sources(limit=1)
+            # Not as self.settings, whose errors name the connection: Airflow tests a form under a random name.
+            with _read(self._find_connection()).open() as store:
+                store.ping()
+                has_sources = bool(store.list_sources(limit=1).items)
         except (RegistryError, AirflowNotFoundException) as error:
             return False, str(error)
-        return True, f"The registry answers{'' if sources.items else '; it has no sources yet'}."
+        return True, f"The registry answers{'' if has_sources else '; it has no sources yet'}."
 
     def check_readiness(
         self, source_name: str, start: Instant, end: Instant, *, published_after: datetime | None = None
@@ -300,7 +303,19 @@ def missing_connection(conn_id: str) -> RegistryConnectionNotFoundError:
 
 
 def settings_of(connection: Connection) -> RegistrySettings:
-    """Read a connection, and keep what is secret in it out of the logs."""
+    """Read a connection, and keep what is secret in it out of the logs.
+
+    :raises InvalidInputError: it does not say where the registry is.
+    """
+    try:
+        return _read(connection)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"The Airflow connection {connection.conn_id!r} is of no use. {error}"
+        ) from error
+
+
+def _read(connection: Connection) -> RegistrySettings:
     settings = RegistrySettings.of_connection(connection)
     for secret in settings.secrets:
         mask_secret(secret)

@@ -49,7 +49,8 @@ class RegistrySettings:
         Its host is either a URL (``postgresql://...``, ``sqlite:////...``), whose missing parts are filled from the
         other fields, or the name of a PostgreSQL host.
 
-        :raises InvalidInputError: it does not say where the registry is.
+        :raises InvalidInputError: it does not say where the registry is. The message leaves the connection's name to
+            the caller: one that is being tested has none that people know.
         """
         # A saved form writes every field, the empty ones as null.
         extra = {key: value for key, value in connection.extra_dejson.items() if value not in (None, "")}
@@ -57,7 +58,7 @@ class RegistrySettings:
             url=_url(connection, extra),
             provider=extra.get("provider"),
             instance=extra.get("instance"),
-            timeout=_timeout(connection, extra),
+            timeout=_timeout(extra),
         )
 
     @property
@@ -85,17 +86,26 @@ def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
     host = (connection.host or "").strip()
     if not host:
         raise InvalidInputError(
-            f"Connection {connection.conn_id!r} does not say where the registry is: its host is empty. "
-            f"{how_to_configure(connection.conn_id or DEFAULT_CONN_ID)}"
+            "It does not say where the registry is: its host is empty. Fill in the name of a PostgreSQL host, or a URL "
+            "such as postgresql://db.example.com:5432/registry or sqlite:////var/lib/airflow/registry.db."
         )
     if host.startswith("sqlite:"):
-        return host
+        return _sqlite_url(host)
     given = _split(host if "://" in host else f"postgresql://{host}")
     path = given.path if given.path.strip("/") else f"/{connection.schema or ''}"
     is_missing = "sslmode" in extra and "sslmode=" not in given.query
     sslmode = urlencode({"sslmode": extra["sslmode"]}) if is_missing else ""
     query = "&".join(part for part in (given.query, sslmode) if part)
     return urlunsplit((given.scheme, _authority(connection, given), path, query, ""))
+
+
+def _sqlite_url(url: str) -> str:
+    if not url.startswith(("sqlite:////", "sqlite:///~/")):
+        raise InvalidInputError(
+            "A SQLite registry needs an absolute path, with four slashes: sqlite:////var/lib/airflow/registry.db. "
+            "Airflow's processes do not all start in the same folder."
+        )
+    return url
 
 
 def _split(url: str) -> SplitResult:
@@ -121,14 +131,12 @@ def _authority(connection: Connection, given: SplitResult) -> str:
     return f"{credentials}@{address}" if credentials else address
 
 
-def _timeout(connection: Connection, extra: Mapping[str, Any]) -> float:
+def _timeout(extra: Mapping[str, Any]) -> float:
     value = extra.get("timeout", DEFAULT_TIMEOUT)
     try:
         seconds = float(value)
     except (TypeError, ValueError):
         seconds = 0.0
     if not 0 < seconds <= 3600:
-        raise InvalidInputError(
-            f"Connection {connection.conn_id!r}: timeout must be a number of seconds up to 3600, not {value!r}."
-        )
+        raise InvalidInputError(f"Its timeout must be a number of seconds up to 3600, not {value!r}.")
     return seconds

@@ -144,6 +144,15 @@ class RegistryReader(ABC):
         """
 
     @abstractmethod
+    def ping(self) -> None:
+        """See whether the registry is there and answers.
+
+        The one call that leaves everything as it is where there is none: others create a SQLite registry.
+
+        :raises SchemaMissingError: there is none.
+        """
+
+    @abstractmethod
     def open_listener(self) -> Listener | None:
         """Listen for changes, or None where this home cannot tell of them; then polling is all there is."""
 

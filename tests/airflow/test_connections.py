@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.models.connection import Connection as FormConnection
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+from airflow.utils.strings import get_random_string
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import Interval
@@ -103,11 +105,18 @@ def test_an_impossible_timeout(timeout: Any) -> None:
         settings(host="db", extra={"timeout": timeout})
 
 
-def test_an_empty_connection_tells_how_to_fill_it() -> None:
+def test_an_empty_connection_tells_how_to_fill_it(connect: Connect) -> None:
+    connect("")
     with pytest.raises(
-        InvalidInputError, match=r"its host is empty(.|\n)*AIRFLOW_CONN_PARTITION_REGISTRY_DEFAULT"
+        InvalidInputError, match=f"'{CONN_ID}'.* its host is empty.*postgresql://.*sqlite:////"
     ):
-        settings()
+        PartitionRegistryHook().get_conn()
+
+
+@pytest.mark.parametrize("path", ["registry.db", "./registry.db", ":memory:", ""])
+def test_a_relative_path_would_be_another_file_in_every_process(path: str) -> None:
+    with pytest.raises(InvalidInputError, match="absolute path"):
+        settings(host=f"sqlite:///{path}")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_the_hook_asks_the_registry(registry: RegistryStore) -> None:
 
 
 def test_the_hook_has_every_verb_of_the_store() -> None:
-    kinds_of_home = {"open_listener", "close"}
+    kinds_of_home = {"open_listener", "ping", "close"}
     verbs = {name for name in dir(RegistryStore) if not name.startswith("_")} - kinds_of_home
     assert {verb for verb in verbs if not hasattr(PartitionRegistryHook, verb)} == set()
 
@@ -255,20 +264,60 @@ def test_the_hook_asks_without_reasons(registry: RegistryStore) -> None:
     assert not answer.is_ready
 
 
-def test_the_test_button_with_sqlite(connect: Connect, tmp_path: Path) -> None:
-    connect(f"sqlite:///{tmp_path}/new.db")
-    assert PartitionRegistryHook().test_connection() == (True, "The registry answers; it has no sources yet.")
+def press_test_button(**fields: Any) -> tuple[bool, str]:
+    """As Airflow does it for a form: under a name that it makes up."""
+    made_up = get_random_string()
+    extra = fields.pop("extra", {})
+    form = FormConnection(
+        conn_id=made_up, conn_type="partition_registry", extra=json.dumps(extra), **{"port": 0} | fields
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(f"AIRFLOW_CONN_{made_up.upper()}", form.get_uri())
+        is_well, message = form.test_connection()
+    assert made_up.upper() not in message.upper()
+    assert "AIRFLOW_CONN" not in message
+    return is_well, message
+
+
+@pytest.mark.usefixtures("airflow_home")
+class TestForm:
+    def test_of_a_new_registry(self, migrated_sqlite_url: str) -> None:
+        assert press_test_button(host=migrated_sqlite_url) == (
+            True,
+            "The registry answers; it has no sources yet.",
+        )
+
+    def test_of_a_path_that_may_be_mistyped(self, tmp_path: Path) -> None:
+        is_well, message = press_test_button(host=f"sqlite:///{tmp_path}/new.db")
+        assert not is_well
+        assert message.startswith(f"There is no file {tmp_path}/new.db on this host.")
+        assert "the first use of the registry creates the file" in message
+        assert list(tmp_path.iterdir()) == []
+
+    def test_of_another_file(self, tmp_path: Path) -> None:
+        (tmp_path / "empty.db").touch()
+        is_well, message = press_test_button(host=f"sqlite:///{tmp_path}/empty.db")
+        assert not is_well
+        assert "No partition registry in" in message
+
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [
+            ({"host": ""}, "its host is empty"),
+            ({"host": "sqlite:///new.db"}, "absolute path"),
+            ({"host": "sqlite:////no/such/folder/new.db"}, "There is no folder /no/such/folder"),
+            ({"host": "db", "extra": {"timeout": "soon"}}, "timeout must be a number of seconds"),
+            ({"host": "127.0.0.1", "port": 1, "extra": {"timeout": "2"}}, "does not answer"),
+        ],
+    )
+    def test_of_what_cannot_be(self, fields: dict[str, Any], told: str) -> None:
+        is_well, message = press_test_button(**fields)
+        assert not is_well
+        assert told in message
 
 
 def test_the_test_button_with_a_registry(registry: RegistryStore) -> None:
     assert PartitionRegistryHook().test_connection() == (True, "The registry answers.")
-
-
-def test_the_test_button_without_a_folder(connect: Connect, tmp_path: Path) -> None:
-    connect(f"sqlite:///{tmp_path}/no/such/folder/new.db")
-    is_well, message = PartitionRegistryHook().test_connection()
-    assert not is_well
-    assert "no folder" in message
 
 
 @pytest.mark.postgres

@@ -7,7 +7,9 @@ import json
 
 import pytest
 
-from airflow_provider_partition_registry.cli import options, providers
+from airflow_provider_partition_registry.cli import asking, options, output, providers
+from airflow_provider_partition_registry.domain.intervals import to_instant
+from airflow_provider_partition_registry.store import paging
 from tests.cli.conftest import NOVEMBER, Command, day
 
 FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
@@ -52,7 +54,7 @@ class TestSource:
         assert [each["name"] for each in run("source", "list", "--json").json] == ["a-longer-name", "b"]
 
     def test_list_goes_through_all_pages(self, run: Command, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("airflow_provider_partition_registry.cli.sources.PAGE", 2)
+        monkeypatch.setattr(paging, "PAGE_SIZE", 2)
         for name in "abcde":
             run("source", "register", name, "--owner", "someone")
         assert [each["name"] for each in run("source", "list", "--json").json] == list("abcde")
@@ -99,7 +101,7 @@ class TestProvider:
         assert done.json["source_names"] == ["sales", "stock"]
 
     def test_list(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr(providers, "PAGE", 1)
+        monkeypatch.setattr(paging, "PAGE_SIZE", 1)
         other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
         nightly("provider", "register", "hourly", "--access-token", other)
         heading, *rows = nightly("provider", "list").stdout.splitlines()
@@ -118,7 +120,7 @@ class TestWriting:
         locked = nightly("lock", "sales", "nightly", *day(1))
         assert locked.stdout == (
             f"Locked partition {FIRST} of source 'sales' (provider 'nightly'): "
-            "holder nightly, generation 1, no lease.\n"
+            "holder nightly, generation 1, without a lease.\n"
         )
         published = nightly("unlock", "sales", "nightly", *day(1))
         assert published.stdout == f"Published partition {FIRST} of source 'sales' (provider 'nightly').\n"
@@ -257,12 +259,45 @@ class TestAsking:
         shown = nightly("status", "sales", *NOVEMBER)
         assert shown.code == 0
         heading, first, second, third, empty, sentence, *_ = shown.stdout.splitlines()
-        columns = {name: heading.index(name) for name in ("PROVIDER", "STATE", "HOLDER", "LEASE", "REASON")}
-        assert first[columns["STATE"] :].startswith("ready ")
-        assert second[columns["HOLDER"] :].startswith("me ")
-        assert second[columns["LEASE"] :].startswith("20")
-        assert third[columns["REASON"] :] == "disk full"
+        assert heading.split() == ["FROM", "TO", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS"]
+        state, details = heading.index("STATE"), heading.index("DETAILS")
+        assert first.startswith("2026-11-01  2026-11-02  nightly ")
+        assert [row[state:].split()[0] for row in (first, second, third)] == ["ready", "locked", "failed"]
+        assert first[details:] == "by nightly"
+        assert second[details:].startswith("by me; lease until 20")
+        assert third[details:] == "disk full; by nightly"
         assert (empty, sentence[:10]) == ("", "Not ready:")
+
+    def test_status_is_whole_but_on_a_terminal(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+        holder = "sales-airflow/nightly/manual__2026-11-02T00:00:00+00:00/lock"
+        lock(nightly, 1, "--holder", holder, "--lease", "2h")
+        assert f"by {holder}; lease until 20" in nightly("status", "sales", *day(1)).stdout.splitlines()[1]
+        for width, room in ((100, 40), (20, len("DETAILS"))):
+            monkeypatch.setattr(asking, "terminal_width", lambda width=width: width)
+            heading, row, *_ = nightly("status", "sales", *day(1)).stdout.splitlines()
+            details = row[heading.index("DETAILS") :]
+            assert len(details) <= room
+            assert f"by {holder}".startswith(details.removesuffix("…"))
+            assert details.endswith("…")
+
+    def test_a_pipe_has_no_width(self):
+        assert output.terminal_width() is None
+
+    @pytest.mark.parametrize(
+        ("instants", "written"),
+        [
+            (["2026-11-01", "2026-11-02"], ["2026-11-01", "2026-11-02"]),
+            (["2026-11-01", "2026-11-01T12:30"], ["2026-11-01T00:00Z", "2026-11-01T12:30Z"]),
+            (
+                ["2026-11-01", "2026-11-01T00:00:00.5"],
+                ["2026-11-01T00:00:00Z", "2026-11-01T00:00:00.500000Z"],
+            ),
+            ([], []),
+        ],
+    )
+    def test_instants_are_written_without_needless_zeros(self, instants: list[str], written: list[str]):
+        assert output.without_zeros(map(to_instant, instants)) == written
+        assert list(map(to_instant, written)) == list(map(to_instant, instants))
 
     def test_status_of_nothing(self, nightly: Command):
         shown = nightly("status", "sales", *NOVEMBER)
@@ -282,7 +317,7 @@ class TestAsking:
     def test_status_shows_some_of_many(
         self, nightly: Command, monkeypatch: pytest.MonkeyPatch, limit: int, is_complete: bool
     ):
-        monkeypatch.setattr("airflow_provider_partition_registry.cli.asking.PAGE", 1)
+        monkeypatch.setattr(paging, "PAGE_SIZE", 1)
         publish(nightly, 1, 2, 3)
         shown = nightly("status", "sales", *NOVEMBER, "--limit", str(limit), "--json").json
         assert (len(shown["partitions"]), shown["is_complete"]) == (min(limit, 3), is_complete)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import click
 import pytest
@@ -94,6 +95,28 @@ def test_not_the_holder(nightly: Command):
 def test_registered_twice(nightly: Command, token: str):
     refused = nightly("provider", "register", "nightly", "--json", stdin=token)
     assert (refused.code, refused.error["code"]) == (5, "provider_already_registered")
+
+
+def test_what_click_says_ends_like_a_sentence(nightly: Command):
+    assert re.search(
+        r"\?\)? See: partition-registry status --help\n$", nightly("status", "s", "--frm", "x").stderr
+    )
+    assert re.search(r"\?\)? See: partition-registry --help\n$", nightly("redy").stderr)
+    assert nightly("source").stderr == "Error: Missing command. See: partition-registry source --help\n"
+
+
+def test_no_error_speaks_python(nightly: Command):
+    for arguments in (UNLOCK, (*LOCK, "--no-register"), ("withdraw", *UNLOCK[1:], "--reason", "x")):
+        assert "register it first; a lock can do that as well" in nightly(*arguments).stderr
+    nightly(*LOCK, "--holder", "somebody")
+    refused = nightly(*UNLOCK)
+    assert "Cannot publish with holder 'nightly'" in refused.stderr
+    assert "of source 'sales' (provider 'nightly') is locked, held by somebody since 20" in refused.stderr
+
+
+def test_a_proposed_command_can_be_pasted(nightly: Command):
+    assert "source register 'a;b' --owner" in nightly("ready", "a;b", *NOVEMBER).stderr
+    assert "provider register 'a;b')" in nightly("lock", "sales", "a;b", *day(1)).stderr
 
 
 def test_without_a_grant(nightly: Command):

@@ -207,6 +207,9 @@ class ReadingContract(ContractBase):
         store.close()
         assert store.get_source("s").name == "s"
 
+    def test_a_registry_that_is_there_answers(self, store: RegistryStore) -> None:
+        store.ping()
+
     def test_threads_may_share_a_store(self, store: RegistryStore) -> None:
         def work(number: int) -> int:
             publish(store, hours(number, number + 1), provider="pq"[number % 2])
@@ -219,7 +222,7 @@ class ReadingContract(ContractBase):
 
 class RefusalContract(ContractBase):
     def test_every_method_is_listed(self) -> None:
-        elsewhere = {"open_listener", "close"}
+        elsewhere = {"open_listener", "ping", "close"}
         methods = {
             name for kind in (RegistryReader, RegistryStore) for name in kind.__dict__ if name[0] != "_"
         }

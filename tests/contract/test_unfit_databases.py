@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreRefusedError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    RegistryFileMissingError,
+    SchemaMissingError,
+    StoreRefusedError,
+)
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
@@ -67,8 +73,42 @@ class TestPostgres:
             postgres.drop_database("latin")
 
 
+@pytest.mark.parametrize("table", ["source", "provider"])
+def test_only_a_name_that_is_taken_is_called_taken(database_url: str, table: str) -> None:
+    with open_store(database_url) as store:
+        token = store.register_source("s", "ann").access_token
+        store.register_provider("p", token)
+        make_ids_collide(database_url, f"partition_registry_{table}")
+        with pytest.raises(StoreRefusedError, match="partition_registry_"):
+            store.register_source("t", "ann") if table == "source" else store.register_provider("q", token)
+
+
+def make_ids_collide(url: str, table: str) -> None:
+    """As after a restored backup whose sequences were left behind."""
+    if url.startswith("sqlite"):
+        execute(
+            url,
+            f"CREATE TRIGGER collide BEFORE INSERT ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, 'UNIQUE constraint failed: {table}.id'); END",
+        )
+    else:
+        execute(url, f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1, false)")
+
+
 def setting(store: SqlRegistryStore, name: str) -> str:
     return store.database.read(lambda connection: connection.exec_driver_sql(f"SHOW {name}").scalar())
+
+
+def test_a_ping_creates_no_file(sqlite_url: str) -> None:
+    with open_store(sqlite_url) as store, pytest.raises(RegistryFileMissingError):
+        store.ping()
+    assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
+
+
+@pytest.mark.postgres
+def test_a_ping_creates_no_tables(new_postgres_url: Callable[..., str]) -> None:
+    with open_store(new_postgres_url(None)) as store, pytest.raises(SchemaMissingError):
+        store.ping()
 
 
 def test_a_sqlite_file_that_is_no_database(sqlite_url: str) -> None:

@@ -42,6 +42,8 @@ def test_a_file_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         "sqlite://host/x.db",
         "sqlite:////tmp/x.db?mode=ro",
         "sqlite:////no/such/folder/x.db",
+        "sqlite:////tmp",
+        "sqlite:/x.db",
         None,
         7,
     ],

@@ -31,6 +31,7 @@ EXAMPLES = [
     errors.InvalidTokenError(),
     errors.NoGrantError("p", "s"),
     errors.SchemaMissingError("sqlite:///x"),
+    errors.RegistryFileMissingError("/x"),
     errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
     errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
     errors.StoreRefusedError("read-only"),

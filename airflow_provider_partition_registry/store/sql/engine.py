@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -53,6 +54,11 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether this is SQLite; else it is PostgreSQL."""
         return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """Where the SQLite database is; None if this is PostgreSQL."""
+        return Path(str(self.url.database)) if self.is_sqlite else None
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy import exc
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -54,9 +56,16 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
     )
 
 
-def reason_of(error: exc.DBAPIError) -> str:
-    """The driver's words, in one line."""
-    return " ".join(str(error.orig).split()) or type(error.orig).__name__
+def reason_of(error: Exception) -> str:
+    """The driver's words in one line, without the hints and the pieces of our SQL that may follow them."""
+    driver_error = getattr(error, "orig", error)
+    diagnostics = getattr(driver_error, "diag", None)
+    told_by_server = getattr(diagnostics, "message_primary", None)
+    # Of a failed connection there is one line per address that was tried; the indented ones are guesses.
+    lines = (
+        [told_by_server] if told_by_server else re.findall(r"^\S.*", str(driver_error), flags=re.MULTILINE)
+    )
+    return "; ".join(" ".join(line.split()) for line in lines) or type(driver_error).__name__
 
 
 def _code(error: exc.DBAPIError) -> str | None:

@@ -11,6 +11,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.store.base import Listener
 from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.failures import reason_of
 from airflow_provider_partition_registry.store.sql.history import CHANNEL
 
 
@@ -51,6 +52,4 @@ class PostgresListener(Listener):
         self._connection.close()
 
     def _lost(self, error: Exception) -> StoreUnavailableError:
-        return StoreUnavailableError(
-            f"Cannot listen to {self._database.name}: {' '.join(str(error).split())}"
-        )
+        return StoreUnavailableError(f"Cannot listen to {self._database.name}: {reason_of(error)}")

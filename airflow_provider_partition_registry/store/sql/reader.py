@@ -13,6 +13,7 @@ from sqlalchemy.sql import Select
 
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
+    RegistryFileMissingError,
     UnknownPartitionError,
     UnknownProviderError,
     UnknownSourceError,
@@ -223,6 +224,12 @@ class SqlRegistryReader(RegistryReader):
                 f"Position {position} lies after the end of the history, which is at {last}: the registry was "
                 f"restored from a backup, or the position is another registry's. Follow again from {last} or earlier."
             )
+
+    def ping(self) -> None:
+        file = self.database.file
+        if file is not None and not file.exists():  # Connecting would create it.
+            raise RegistryFileMissingError(str(file))
+        schema.require(self.database)
 
     def open_listener(self) -> Listener | None:
         return None if self.database.is_sqlite else PostgresListener(self.database)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import exc, insert, select
+from sqlalchemy import Table, exc, insert, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql import Executable
 
 from airflow_provider_partition_registry.domain import locking
 from airflow_provider_partition_registry.domain.errors import (
@@ -63,9 +63,8 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
 
         def register(connection: Connection) -> Source:
             now = self._time_of(connection)
-            added = insert(source).values(name=source_name, owner=owner, registered_at=now)
-            source_id = _insert(connection, added)
-            if source_id is None:
+            source_id, is_new = _insert_named(connection, source, source_name, owner=owner, registered_at=now)
+            if not is_new:
                 raise SourceAlreadyRegisteredError(source_name)
             connection.execute(
                 insert(access_token).values(
@@ -91,8 +90,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
             source_id, source_name = _source_of_token(connection, access_token)
             lock_source(connection, source_name)
             now = self._time_of(connection)
-            new_id = _insert(connection, insert(provider).values(name=provider_name, registered_at=now))
-            provider_id = new_id or _id_of_provider(connection, provider_name)
+            provider_id, is_new = _insert_named(connection, provider, provider_name, registered_at=now)
             if _is_granted(connection, source_id, provider_id):
                 raise ProviderAlreadyRegisteredError(provider_name, source_name)
             connection.execute(
@@ -100,7 +98,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
             )
             write_event(
                 connection,
-                EventType.PROVIDER_REGISTERED if new_id else EventType.GRANTED,
+                EventType.PROVIDER_REGISTERED if is_new else EventType.GRANTED,
                 at=now,
                 source_id=source_id,
                 source_name=source_name,
@@ -203,30 +201,35 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         by: str,
         to: PartitionState = PartitionState.FAILED,
     ) -> Partition:
-        _check_decision(reason, by)
-
-        def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
-            return [locking.force_release(partition, to, reason, by, now=claim.now)]
-
-        return self._change(source_name, provider_name, interval, decide, needs_grant=False)
+        verdict = partial(locking.force_release, to=to)
+        return self._overrule(source_name, provider_name, interval, verdict, reason=reason, by=by)
 
     def invalidate(
         self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
     ) -> Partition:
-        _check_decision(reason, by)
-
-        def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
-            return [locking.invalidate(partition, reason, by, now=claim.now)]
-
-        return self._change(source_name, provider_name, interval, decide, needs_grant=False)
+        return self._overrule(source_name, provider_name, interval, locking.invalidate, reason=reason, by=by)
 
     def withdraw(
         self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
     ) -> Partition:
-        _check_decision(reason, by)
+        return self._overrule(source_name, provider_name, interval, locking.withdraw, reason=reason, by=by)
+
+    def _overrule(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        verdict: Callable[..., Change],
+        *,
+        reason: str,
+        by: str,
+    ) -> Partition:
+        """Do what a person decides for the provider, whose grant does not matter (R6)."""
+        check_text("reason", reason)
+        check_text("name of who decides", by)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
-            return [locking.withdraw(partition, reason, by, now=claim.now)]
+            return [verdict(partition, reason=reason, by=by, now=claim.now)]
 
         return self._change(source_name, provider_name, interval, decide, needs_grant=False)
 
@@ -269,14 +272,20 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         return self._now(connection.execute(select(DatabaseNow())).scalar())
 
 
-def _insert(connection: Connection, statement: Executable) -> int | None:
-    """Insert a row whose name must be new; None if somebody else has it, however narrow the race."""
+def _insert_named(connection: Connection, table: Table, name: str, **values: Any) -> tuple[int, bool]:
+    """Insert a row unless its name is taken, however narrow the race.
+
+    :return: the id of the row with this name, and whether it is new.
+    """
     try:
         with connection.begin_nested():
-            key: Any = connection.execute(statement).inserted_primary_key
-            return int(key[0])
+            key: Any = connection.execute(insert(table).values(name=name, **values)).inserted_primary_key
+            return int(key[0]), True
     except exc.IntegrityError:
-        return None
+        taken_by = connection.execute(select(table.c.id).where(table.c.name == name)).scalar()
+        if taken_by is None:
+            raise  # It was not the name: a sequence that was left behind gave out an id again, for instance.
+        return int(taken_by), False
 
 
 def _source_of_token(connection: Connection, text: str) -> tuple[int, str]:
@@ -289,10 +298,6 @@ def _source_of_token(connection: Connection, text: str) -> tuple[int, str]:
     if not tokens.is_secret(secret, row.secret_hash if row else "") or row is None:
         raise InvalidTokenError
     return row.id, row.name
-
-
-def _id_of_provider(connection: Connection, provider_name: str) -> int:
-    return int(connection.execute(select(provider.c.id).where(provider.c.name == provider_name)).scalar_one())
 
 
 def _is_granted(connection: Connection, source_id: int, provider_id: int) -> bool:
@@ -312,8 +317,3 @@ def _holder(holder: Holder | str | None, provider_name: str) -> Holder:
 def _check_generation(generation: int | None) -> None:
     if generation is not None:
         check_number("generation", generation)
-
-
-def _check_decision(reason: str, by: str) -> None:
-    check_text("reason", reason)
-    check_text("name of who decides", by)

@@ -22,7 +22,8 @@ def normalise_url(url: str) -> URL:
         parsed = make_url(f"{scheme.lower()}:{rest}".replace("postgres:", "postgresql:", 1))
     except (exc.ArgumentError, ValueError):
         raise InvalidInputError(
-            "The registry's database URL cannot be parsed; it looks like postgresql://user:password@host:5432/name."
+            "The registry's URL cannot be parsed; it looks like postgresql://user:password@host:5432/database, or "
+            "sqlite:////path/registry.db."
         ) from None
     return _postgres_url(parsed) if parsed.get_backend_name() == "postgresql" else _sqlite_url(parsed)
 
@@ -43,6 +44,10 @@ def _sqlite_url(parsed: URL) -> URL:
     if parsed.query:
         raise InvalidInputError(f"The URL of a SQLite registry has no parameters: {', '.join(parsed.query)}.")
     file = Path(parsed.database).expanduser()
+    if file.is_dir():
+        raise InvalidInputError(
+            f"{file} is a folder; a SQLite registry needs a file, such as {file}/registry.db."
+        )
     if not file.resolve().parent.is_dir():
         raise InvalidInputError(
             f"There is no folder {file.resolve().parent} for the SQLite registry; create it first."

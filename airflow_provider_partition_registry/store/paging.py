@@ -1,0 +1,27 @@
+"""Lists that are longer than a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from airflow_provider_partition_registry.domain.models import Page
+
+T = TypeVar("T")
+
+PAGE_SIZE = 1000
+
+
+def all_items(list_page: Callable[..., Page[T]]) -> Iterator[T]:
+    """Everything that a listing method of a store has, fetched page by page as it is taken.
+
+    :param list_page: such as ``store.list_sources``, its further arguments bound with ``functools.partial``; it is
+        called with ``after`` and ``limit``.
+    """
+    after: str | int | None = None
+    while True:
+        page = list_page(after=after, limit=PAGE_SIZE)
+        yield from page.items
+        if page.next is None:
+            return
+        after = page.next
