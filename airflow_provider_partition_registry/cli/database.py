@@ -34,10 +34,11 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What ``db verify --json`` prints."""
+    """What ``db verify --json`` prints. ``known`` is what the caller knew of, so it does not count as wrong."""
 
     database: str
     repaired: tuple[Discrepancy, ...]
+    known: tuple[Discrepancy, ...]
     discrepancies: tuple[Discrepancy, ...]
 
 
@@ -81,16 +82,26 @@ def current(settings: Settings, as_json: bool) -> None:
     is_flag=True,
     help="Set right what follows from other rows. Writers of a source wait while it is their turn.",
 )
+@click.option(
+    "--known-lost",
+    metavar="EVENTS",
+    type=click.IntRange(min=0),
+    default=0,
+    help="So many events are known to be lost from the history: they are told, but are wrong only if there are more.",
+)
 @common_options
 @click.pass_context
-def verify(context: click.Context, repairs: bool, as_json: bool) -> None:
-    """Check that everything derived follows from the partitions. May run beside readers and writers."""
+def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool) -> None:
+    """Check that all rows follow from each other and can be read. May run beside readers and writers."""
     from airflow_provider_partition_registry.store.sql import verification
 
     with _open(context.ensure_object(Settings)) as database:
         _fitting_revision(database)
         repaired = verification.repair(database) if repairs else []
-        found = Verification(database.name, tuple(repaired), tuple(verification.verify(database)))
+        discrepancies = verification.verify(database)
+    known = tuple(each for each in discrepancies if _is_gap(each) and each.count <= known_lost)
+    wrong = tuple(each for each in discrepancies if each not in known)
+    found = Verification(database.name, tuple(repaired), known, wrong)
     show(found, lambda: _verification_text(found, repairs), as_json=as_json)
     context.exit(ExitCode.NO if found.discrepancies else ExitCode.DONE)
 
@@ -120,13 +131,27 @@ def _fitting_revision(database: Database) -> str:
     return schema.require(database)
 
 
+def _is_gap(discrepancy: Discrepancy) -> bool:
+    from airflow_provider_partition_registry.store.sql.verification import DiscrepancyKind
+
+    return discrepancy.kind is DiscrepancyKind.HISTORY_GAP
+
+
 def _verification_text(found: Verification, repairs: bool) -> str:
     lines = [f"Repaired: {each.description}" for each in found.repaired]
+    lines += [f"Known: {each.description}" for each in found.known]
     lines += [f"Wrong: {each.description}" for each in found.discrepancies]
     if not found.discrepancies:
-        lines.append(f"The registry in {found.database} is sound.")
+        apart = "Apart from that, the" if found.known else "The"
+        lines.append(f"{apart} registry in {found.database} is sound.")
     elif not repairs and any(each.is_repairable for each in found.discrepancies):
         lines.append("Set right what can be computed anew with: partition-registry db verify --repair")
-    if not all(each.is_repairable for each in found.discrepancies):
+    for each in filter(_is_gap, found.discrepancies):
+        lines.append(
+            "Lost events come back with a backup only. Whoever follows the history or asks what changed since has "
+            "missed them and must read anew. After that, accept the loss with: "
+            f"partition-registry db verify --known-lost {each.count}"
+        )
+    if not all(each.is_repairable or _is_gap(each) for each in found.discrepancies):
         lines.append("What cannot be computed anew needs a person, or a backup.")
     return "\n".join(lines)

@@ -24,7 +24,8 @@
     │   ├── SchemaMissingError
     │   │   └── RegistryFileMissingError
     │   ├── SchemaOutdatedError
-    │   └── SchemaNewerError
+    │   ├── SchemaNewerError
+    │   └── SchemaDamagedError
     ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
     └── StoreUnavailableError                   the only one worth retrying
 
@@ -38,7 +39,7 @@ import shlex
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_partition_registry.domain.intervals import Interval
     from airflow_provider_partition_registry.domain.models import Partition
@@ -285,6 +286,19 @@ class SchemaNewerError(SchemaError):
             f"The partition registry in {database} has schema {found}, which is newer than the {expected} this "
             f"version knows. Upgrade airflow-provider-partition-registry here."
         )
+
+
+class SchemaDamagedError(SchemaError):
+    """Somebody dropped some of the registry's tables, of which the others are there."""
+
+    code = "schema_damaged"
+
+    def __init__(self, database: str, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"The partition registry in {database} is damaged. Missing tables: {', '.join(missing)}. An upgrade cannot "
+            f"bring back what they held; restore them from a backup."
+        )
+        self.missing = tuple(missing)
 
 
 class StoreRefusedError(RegistryError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -350,6 +352,14 @@ class TestDatabase:
         refused = run("db", command, "--json")
         assert (refused.code, refused.error["code"]) == (7, "schema_missing")
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("command", ["current", "verify", "upgrade"])
+    def test_a_dropped_table_does_not_send_people_in_circles(self, nightly: Command, tmp_path, command: str):
+        with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
+            connection.execute("DROP TABLE partition_registry_ready_interval")
+        refused = nightly("db", command, "--json")
+        assert (refused.code, refused.error["code"]) == (7, "schema_damaged")
+        assert "Missing tables: partition_registry_ready_interval." in refused.error["message"]
 
     def test_verify(self, nightly: Command):
         publish(nightly, 1, 2)

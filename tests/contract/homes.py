@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Event
@@ -34,11 +35,13 @@ class Home:
     """A registry, and the clock it goes by.
 
     :param stored_ready_spans: reads the ready intervals as stored, where the tests can look at them.
+    :param verify: answers what is wrong with what is stored, where that can be told.
     """
 
     store: RegistryStore
     clock: ManualClock = field(default_factory=ManualClock)
     stored_ready_spans: Callable[[str], list[Span]] | None = None
+    verify: Callable[[], list[Any]] | None = None
 
 
 def hours(start: float, end: float) -> Interval:

@@ -161,6 +161,12 @@ class RegistryMachine(RuleBasedStateMachine):
         answer = self.store.check_readiness(self.name(source), interval)
         self.readings.append((self.name(source), interval, answer.as_of, len(self.oracle.lines)))
 
+    @rule()
+    def verify(self) -> None:
+        """Not after every step: it looks at the histories of all runs before this one as well."""
+        if self.home.verify:
+            assert self.home.verify() == []
+
     @invariant()
     def readiness_agrees(self) -> None:
         an_hour_ago = self.clock.now - timedelta(hours=1)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.store.sql.tables import ready_interval, source
+from airflow_provider_partition_registry.store.sql.verification import verify
 from tests.contract.homes import Home, ManualClock, Span
 
 
@@ -27,4 +28,9 @@ def stored_ready_spans(store: SqlRegistryStore, source_name: str) -> list[Span]:
 def sql_home(url: str) -> Iterator[Home]:
     clock = ManualClock()
     with open_sql_store(url, pool_size=2, timeout=10, clock=clock) as store:
-        yield Home(store, clock, lambda source_name: stored_ready_spans(store, source_name))
+        yield Home(
+            store,
+            clock,
+            stored_ready_spans=lambda source_name: stored_ready_spans(store, source_name),
+            verify=lambda: verify(store.database),
+        )

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.store.factory import open_store
@@ -138,12 +139,49 @@ def test_a_failed_upgrade_leaves_nothing(database: Database, monkeypatch: pytest
     assert schema.upgrade(database) == schema.HEAD
 
 
-def test_dropped_tables_are_called_missing(database: Database, empty_url: str) -> None:
+def drop(database: Database, *names: str) -> None:
+    def work(connection: Connection) -> None:
+        if database.is_sqlite:
+            connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        for name in names:
+            connection.exec_driver_sql(f"DROP TABLE {name} {'' if database.is_sqlite else 'CASCADE'}")
+
+    database.write(work)
+
+
+@pytest.mark.parametrize("name", sorted(schema.TABLES))
+def test_a_dropped_table_is_named_by_whoever_looks(database: Database, empty_url: str, name: str) -> None:
+    schema.upgrade(database)
+    drop(database, name)
+    with open_store(empty_url) as store:
+        for call in (
+            store.list_sources,
+            lambda: store.register_source("s", "ann"),
+            lambda: schema.current(database),
+            lambda: schema.require(database),
+            lambda: schema.upgrade(database),
+        ):
+            with pytest.raises(errors.SchemaDamagedError, match="backup") as caught:
+                call()
+            assert caught.value.missing == (name,)
+
+
+def test_a_table_that_is_dropped_later_is_named_as_well(database: Database, empty_url: str) -> None:
     schema.upgrade(database)
     with open_store(empty_url) as store:
         store.list_sources()
-        drop = text("DROP TABLE partition_registry_event")
-        database.write(lambda connection: connection.execute(drop))
+        drop(database, "partition_registry_event", "partition_registry_history")
+        for call in (store.events, lambda: store.register_source("s", "ann")):
+            with pytest.raises(errors.SchemaDamagedError, match="partition_registry_event") as caught:
+                call()
+            assert caught.value.missing == ("partition_registry_event", "partition_registry_history")
+
+
+def test_a_registry_that_is_dropped_is_missing(database: Database, empty_url: str) -> None:
+    schema.upgrade(database)
+    with open_store(empty_url) as store:
+        store.list_sources()
+        drop(database, *[each.name for each in reversed(metadata.sorted_tables)], VERSION_TABLE)
         with pytest.raises(errors.SchemaMissingError):
             store.events()
 

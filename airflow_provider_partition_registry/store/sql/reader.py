@@ -14,6 +14,7 @@ from sqlalchemy.sql import Select
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     RegistryFileMissingError,
+    SchemaMissingError,
     UnknownPartitionError,
     UnknownProviderError,
     UnknownSourceError,
@@ -238,13 +239,18 @@ class SqlRegistryReader(RegistryReader):
         self.database.close()
 
     def _read(self, work: Callable[[Connection], T]) -> T:
-        self._check_schema()
-        return self.database.read(work)
+        return self._run(self.database.read, work)
 
-    def _check_schema(self) -> None:
+    def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Connection], T]) -> T:
+        """Let the database run ``work`` if its schema fits, which is looked at once."""
         if not self._schema_is_checked:
             schema.check(self.database)
             self._schema_is_checked = True
+        try:
+            return run(work)
+        except SchemaMissingError:
+            schema.require(self.database)  # Tables were dropped since: say which, if it was not all of them.
+            raise
 
     def _now(self, of_database: datetime | None) -> datetime:
         if self._clock is not None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import column, inspect, select, table, text
+from sqlalchemy import Text, column, func, inspect, select, table, text
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import (
+    SchemaDamagedError,
     SchemaMissingError,
     SchemaNewerError,
     SchemaOutdatedError,
 )
-from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE
+from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -25,14 +26,19 @@ REVISIONS = ("0001",)
 
 HEAD = REVISIONS[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"
+TABLES = frozenset({VERSION_TABLE, *metadata.tables})
+"""All tables of a registry at :data:`HEAD`."""
 
 # Held while migrating: of several replicas that start at once one upgrades and the others find it done.
 _UPGRADE_LOCK = 7_305_144_839_215_771
 
 
 def current(database: Database) -> str | None:
-    """The revision of the database's schema, or None if it holds no registry."""
-    return database.read(_current)
+    """The revision of the database's schema, or None if it holds no registry.
+
+    :raises SchemaDamagedError: some of its tables are missing.
+    """
+    return database.read(lambda connection: _current(connection, database))
 
 
 def check(database: Database) -> None:
@@ -41,6 +47,7 @@ def check(database: Database) -> None:
     :raises SchemaMissingError: the database holds no registry.
     :raises SchemaOutdatedError: an older version's schema.
     :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaDamagedError: some of its tables are missing.
     """
     if database.is_sqlite and current(database) in (None, *REVISIONS[:-1]):
         upgrade(database)
@@ -53,6 +60,7 @@ def require(database: Database) -> str:
     :raises SchemaMissingError: the database holds no registry.
     :raises SchemaOutdatedError: an older version's schema.
     :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaDamagedError: some of its tables are missing.
     """
     found = current(database)
     if found == HEAD:
@@ -69,6 +77,7 @@ def upgrade(database: Database) -> str:
 
     :return: the revision it is at now.
     :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaDamagedError: some of its tables are missing.
     """
     database.write(lambda connection: _upgrade(connection, database), is_patient=True)
     return HEAD
@@ -90,14 +99,35 @@ def _upgrade(connection: Connection, database: Database) -> None:
     if not database.is_sqlite:
         connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
-    found = _current(connection)
+    found = _current(connection, database)
     if found is not None and found not in REVISIONS:
         raise SchemaNewerError(database.name, found, HEAD)
     if found != HEAD:
         command.upgrade(alembic_config(connection), "head")
 
 
-def _current(connection: Connection) -> str | None:
+def _current(connection: Connection, database: Database) -> str | None:
+    found = _revision(connection)
+    if found in (None, HEAD):
+        # Looked for after the revision: an upgrade in between can only have added tables.
+        missing = TABLES - _present_tables(connection)
+        if missing and (found == HEAD or missing != TABLES):
+            raise SchemaDamagedError(database.name, sorted(missing))
+    return found
+
+
+def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
+
+
+def _present_tables(connection: Connection) -> set[str]:
+    if connection.dialect.name == "sqlite":
+        catalogue, name, is_seen = table("sqlite_master"), column("name", Text), column("type") == "table"
+    else:
+        # Like every statement of ours, it goes by the search path.
+        catalogue, name = table("pg_class"), column("relname", Text)
+        is_seen = func.pg_table_is_visible(column("oid"))
+    found = select(name).select_from(catalogue).where(name.in_(TABLES), is_seen)
+    return set(connection.execute(found).scalars())

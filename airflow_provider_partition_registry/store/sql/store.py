@@ -265,8 +265,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         return Claim(connection, source_name, provider_name, interval, self._now)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        self._check_schema()
-        return self.database.write(work)
+        return self._run(self.database.write, work)
 
     def _time_of(self, connection: Connection) -> datetime:
         return self._now(connection.execute(select(DatabaseNow())).scalar())

@@ -21,6 +21,18 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def store(database: Database) -> SqlRegistryStore:
+    """A registry as :func:`fill` makes it."""
+    return fill(database)
+
+
+@pytest.fixture
+def sqlite_store(migrated_sqlite_url: str) -> Iterator[SqlRegistryStore]:
+    """The same in SQLite only."""
+    with closing(Database(migrated_sqlite_url, pool_size=4, timeout=30)) as database:
+        yield fill(database)
+
+
+def fill(database: Database) -> SqlRegistryStore:
     """Hours [0, 10), [20, 30) and [40, 50) of a source are ready, [30, 31) is locked, [50, 51) failed."""
     store = SqlRegistryStore(database)
     token = store.register_source("sales", "data-team").access_token

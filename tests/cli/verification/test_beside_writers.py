@@ -11,10 +11,9 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import SchemaMissingError
 from airflow_provider_partition_registry.domain.models import PartitionState
-from airflow_provider_partition_registry.store.sql import verification
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from airflow_provider_partition_registry.store.sql.verification import repair, verify
+from airflow_provider_partition_registry.store.sql.verification import past, repair, verify
 from tests.cli.verification.damage import hours, tamper
 
 
@@ -34,14 +33,14 @@ class TestBesideWriters:
     def test_writers_do_not_wait_for_a_verification(
         self, store: SqlRegistryStore, monkeypatch: pytest.MonkeyPatch
     ):
-        original = verification.check_history
+        original = past.check_history
 
         def in_the_midst(connection):
             found = original(connection)
             store.lock("sales", "nightly", hours(0, 10))
             return found
 
-        monkeypatch.setattr(verification, "check_history", in_the_midst)
+        monkeypatch.setattr(past, "check_history", in_the_midst)
         assert verify(store.database) == []
         partition_now = store.get_partition("sales", "nightly", hours(0, 10))
         assert partition_now.state is PartitionState.LOCKED
@@ -53,7 +52,7 @@ class TestBesideWriters:
             raise RuntimeError("unforeseen")
 
         with monkeypatch.context() as patch:
-            patch.setattr(verification, "check_history", broken)
+            patch.setattr(past, "check_history", broken)
             with pytest.raises(RuntimeError):
                 verify(store.database)
         store.lock("sales", "nightly", hours(0, 10))

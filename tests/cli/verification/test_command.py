@@ -36,7 +36,30 @@ class TestCommand:
         assert [each["kind"] for each in healed.json["repaired"]] == ["ready_interval_missing"]
         assert [each["kind"] for each in healed.json["discrepancies"]] == ["history_gap"]
 
+    def test_a_loss_is_told_until_it_is_known(self, store: SqlRegistryStore, run: Command, database_url: str):
+        tamper(store.database, "DELETE FROM {event} WHERE position IN (3, 4, 7)")
+        told = run("db", "verify", url=database_url)
+        wrong, advice = told.stdout.splitlines()
+        assert told.code == 1
+        assert wrong == (
+            "Wrong: Registry: events lost from the history, which is numbered from 1 without a gap: "
+            "event number 3, event number 4, event number 7."
+        )
+        assert advice.endswith(": partition-registry db verify --known-lost 3")
+        assert run("db", "verify", "--known-lost", "2", url=database_url).stdout == told.stdout
+        accepted = run("db", "verify", "--known-lost", "3", url=database_url)
+        known, rest = accepted.stdout.splitlines()
+        assert (accepted.code, known) == (0, wrong.replace("Wrong", "Known"))
+        assert rest.startswith("Apart from that, the registry in ")
+
+    def test_a_known_loss_hides_nothing_else(self, store: SqlRegistryStore, run: Command, database_url: str):
+        tamper(store.database, "DELETE FROM {event} WHERE position = 4", "DELETE FROM {ready_interval}")
+        told = run("db", "verify", "--known-lost", "1", "--json", url=database_url)
+        assert told.code == 1
+        assert [each["kind"] for each in told.json["known"]] == ["history_gap"]
+        assert [each["kind"] for each in told.json["discrepancies"]] == ["ready_interval_missing"]
+
     def test_what_needs_a_person(self, store: SqlRegistryStore, run: Command, database_url: str):
-        tamper(store.database, "DELETE FROM {event} WHERE position = 4")
+        tamper(store.database, "UPDATE {partition} SET generation = 5 WHERE state = 'locked'")
         told = run("db", "verify", url=database_url)
         assert told.stdout.splitlines()[-1] == "What cannot be computed anew needs a person, or a backup."

@@ -6,12 +6,14 @@ import random
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
+from airflow_provider_partition_registry.domain.models import EventType
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.tables import (
+    event,
     length_class,
     length_class_of,
     longest_of,
@@ -21,87 +23,13 @@ from airflow_provider_partition_registry.store.sql.tables import (
     source,
 )
 from airflow_provider_partition_registry.store.sql.verification import DiscrepancyKind, repair, verify
+from tests.cli.verification.cases import FOR_A_PERSON, REPAIRABLE
 from tests.cli.verification.damage import START, at, hours, kinds, tamper
-
-REPAIRABLE = {
-    "a ready interval gone": (
-        {"ready_interval_missing"},
-        "DELETE FROM {ready_interval}",
-    ),
-    "a ready interval too short": (
-        {"ready_interval_missing"},
-        f"UPDATE {{ready_interval}} SET interval_end = {at(5)} WHERE interval_start = {at(0)}",
-    ),
-    "a ready interval too long": (
-        {"ready_interval_wrong"},
-        f"UPDATE {{ready_interval}} SET interval_end = {at(15)} WHERE interval_start = {at(0)}",
-    ),
-    "a ready interval over a lock": (
-        {"ready_interval_wrong"},
-        f"UPDATE {{ready_interval}} SET interval_end = {at(31)} WHERE interval_start = {at(20)}",
-    ),
-    "a ready interval from nowhere": (
-        {"ready_interval_wrong"},
-        f"INSERT INTO {{ready_interval}} VALUES (1, {at(100)}, {at(101)})",
-    ),
-    "a ready interval moved": (
-        {"ready_interval_missing", "ready_interval_wrong"},
-        (
-            f"UPDATE {{ready_interval}} SET interval_start = {at(1)}, interval_end = {at(11)} "
-            f"WHERE interval_start = {at(0)}"
-        ),
-    ),
-    "a ready interval in two that touch": (
-        {"ready_interval_split"},
-        f"UPDATE {{ready_interval}} SET interval_end = {at(25)} WHERE interval_start = {at(20)}",
-        f"INSERT INTO {{ready_interval}} VALUES (1, {at(25)}, {at(30)})",
-    ),
-    "a ready interval inside another": (
-        {"ready_interval_split"},
-        f"INSERT INTO {{ready_interval}} VALUES (1, {at(21)}, {at(22)})",
-    ),
-    "a ready interval backwards": (
-        {"ready_interval_malformed"},
-        f"INSERT INTO {{ready_interval}} VALUES (1, {at(101)}, {at(100)})",
-    ),
-    "a ready interval beyond all calendars": (
-        {"ready_interval_malformed"},
-        f"INSERT INTO {{ready_interval}} VALUES (1, {at(101)}, {2**62})",
-    ),
-    "a class of lengths gone": (
-        {"length_class_missing"},
-        "DELETE FROM {length_class} WHERE length_class = 11",
-    ),
-    "a class of lengths too many": (
-        {"length_class_wrong"},
-        "INSERT INTO {length_class} VALUES (1, 3, 512)",
-    ),
-    "a class of lengths with a wrong length": (
-        {"length_class_wrong"},
-        "UPDATE {length_class} SET longest = longest - 1",
-    ),
-    "a partition in a wrong class": (
-        {"partition_length_class"},
-        "UPDATE {partition} SET length_class = 12 WHERE state = 'failed'",
-    ),
-    "a counter behind the history": (
-        {"history_counter"},
-        "UPDATE {history} SET last_position = 3",
-    ),
-    "no counter": (
-        {"history_counter"},
-        "DELETE FROM {history}",
-    ),
-    "two counters": (
-        {"history_counter"},
-        "INSERT INTO {history} VALUES (2, 1)",
-    ),
-}
+from tests.contract.homes import ManualClock
 
 
-@pytest.mark.parametrize("name", REPAIRABLE)
-def test_it_finds_and_heals(store: SqlRegistryStore, name: str):
-    expected, *statements = REPAIRABLE[name]
+@pytest.mark.parametrize(("expected", "statements"), REPAIRABLE.values(), ids=REPAIRABLE)
+def test_it_finds_and_heals(store: SqlRegistryStore, expected: set[str], statements: list[str]):
     database = store.database
     assert verify(database) == []
     before = everything_derived(database)
@@ -114,53 +42,8 @@ def test_it_finds_and_heals(store: SqlRegistryStore, name: str):
     assert everything_derived(database) == before
 
 
-FOR_A_PERSON = {
-    "a partition backwards": (
-        {"partition_interval"},
-        f"UPDATE {{partition}} SET interval_end = {at(59)} WHERE state = 'registered'",
-    ),
-    "a partition beyond all calendars": (
-        {"partition_interval"},
-        f"UPDATE {{partition}} SET interval_end = {2**62} WHERE state = 'registered'",
-    ),
-    "a state that is not stored": (
-        {"partition_state"},
-        "UPDATE {partition} SET state = 'expired' WHERE state = 'registered'",
-    ),
-    "published at no time": (
-        {"partition_columns"},
-        "UPDATE {partition} SET published_at = NULL WHERE state = 'ready'",
-    ),
-    "published though locked": (
-        {"partition_columns"},
-        "UPDATE {partition} SET published_at = 0 WHERE state = 'locked'",
-    ),
-    "locked by nobody": (
-        {"partition_columns"},
-        "UPDATE {partition} SET holder = NULL WHERE state = 'locked'",
-    ),
-    "failed without a reason": (
-        {"partition_columns"},
-        "UPDATE {partition} SET reason = NULL WHERE state = 'failed'",
-    ),
-    "a lock without a generation": (
-        {"partition_columns"},
-        "UPDATE {partition} SET generation = 0 WHERE state = 'locked'",
-    ),
-    "an event gone": (
-        {"history_gap"},
-        "DELETE FROM {event} WHERE position = 4",
-    ),
-    "the last event gone": (
-        {"history_gap"},
-        "DELETE FROM {event} WHERE position = (SELECT max(position) FROM {event})",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", FOR_A_PERSON)
-def test_what_is_lost_stays_reported(store: SqlRegistryStore, name: str):
-    expected, *statements = FOR_A_PERSON[name]
+@pytest.mark.parametrize(("expected", "statements"), FOR_A_PERSON.values(), ids=FOR_A_PERSON)
+def test_what_is_lost_stays_reported(store: SqlRegistryStore, expected: set[str], statements: list[str]):
     tamper(store.database, *statements)
     found = verify(store.database)
     assert {each.kind.value for each in found} == expected
@@ -177,6 +60,86 @@ def test_rows_that_refer_to_nothing(store: SqlRegistryStore):
     assert {each.kind for each in (found, *others)} == {DiscrepancyKind.DANGLING_REFERENCE}
     assert "provider_id" in found.description
     assert repair(store.database) == []
+
+
+def test_details_of_which_one_is_no_text(store: SqlRegistryStore):
+    store.database.write(
+        lambda connection: connection.execute(update(partition).values(holder_details={"try": 1}))
+    )
+    store.database.write(lambda connection: connection.execute(update(event).values(details={"try": 1})))
+    found = {each.kind: each.count for each in verify(store.database)}
+    assert found == {DiscrepancyKind.PARTITION_DETAILS: 7, DiscrepancyKind.EVENT_MALFORMED: 20}
+
+
+def test_the_words_of_a_lasting_difference(store: SqlRegistryStore):
+    tamper(store.database, "UPDATE {partition} SET generation = 5 WHERE state = 'locked'")
+    (found,) = verify(store.database)
+    assert found.description == (
+        "Source 'sales': partitions whose state or generation is not that of their last event in the history: "
+        "partition id 5."
+    )
+
+
+def test_every_kind_of_event_leads_where_it_left_its_partition(database: Database):
+    clock = ManualClock()
+    store = SqlRegistryStore(database, clock)
+    store.register_provider("nightly", store.register_source("sales", "data-team").access_token)
+    place, decision = ("sales", "nightly", hours(0, 1)), {"reason": "wrong", "by": "ann"}
+    steps = {
+        "register": lambda: store.register_partition(*place),
+        "publish unlocked": lambda: store.unlock(*place),
+        "invalidate": lambda: store.invalidate(*place, **decision),
+        "withdraw": lambda: store.withdraw(*place, **decision),
+        "lock": lambda: store.lock(*place, lease=timedelta(hours=1)),
+        "renew": lambda: store.renew(*place, generation=1, lease=timedelta(hours=2)),
+        "lease over": lambda: clock.advance(timedelta(hours=3)),
+        "renew when over": lambda: store.renew(*place, generation=1, lease=timedelta(hours=2)),
+        "fail": lambda: store.fail(*place, reason="disk full"),
+        "lock again": lambda: store.lock(*place),
+        "force": lambda: store.force_release(*place, **decision),
+        "lock a third time": lambda: store.lock(*place),
+        "force to ready": lambda: store.force_release(*place, **decision, to="ready"),
+        "lock for an hour": lambda: store.lock(*place, holder="first", lease=timedelta(hours=1)),
+        "lease over again": lambda: clock.advance(timedelta(hours=2)),
+        "take over around it": lambda: store.lock(*place[:2], hours(0, 2), holder="second", register=True),
+        "unlock": lambda: store.unlock(*place[:2], hours(0, 2), holder="second"),
+    }
+    for name, step in steps.items():
+        step()
+        assert verify(database) == [], name
+    assert {each.type for each in store.events().items} == set(EventType) - {EventType.GRANTED}
+
+
+def test_a_release_by_force_leads_where_it_says(store: SqlRegistryStore):
+    store.force_release("sales", "nightly", hours(30, 31), reason="gone", by="ann", to="ready")
+    assert verify(store.database) == []
+    tamper(store.database, "UPDATE {event} SET details = '[]' WHERE type = 'FORCE_RELEASE'")
+    assert kinds(store.database) == {DiscrepancyKind.EVENT_MALFORMED, DiscrepancyKind.PARTITION_HISTORY}
+
+
+def test_a_new_change_settles_what_the_history_does_not_lead_to(store: SqlRegistryStore):
+    tamper(store.database, "UPDATE {partition} SET generation = 5 WHERE state = 'locked'")
+    store.withdraw("sales", "nightly", hours(30, 31), reason="tampered with", by="ann")
+    assert verify(store.database) == []
+
+
+def test_texts_in_columns_for_other_things(sqlite_store: SqlRegistryStore):
+    """SQLite takes them; what cannot even be read must not keep the rest from being told."""
+    tamper(
+        sqlite_store.database,
+        "UPDATE {partition} SET published_at = 'yesterday', holder_details = 'nobody' WHERE state = 'ready'",
+        "UPDATE {partition} SET generation = 'x' WHERE state = 'registered'",
+        "UPDATE {event} SET details = 'none', at = 'now', type = 'FORCE_RELEASE' WHERE type = 'FAIL'",
+        f"UPDATE {{ready_interval}} SET interval_start = 'x' WHERE interval_start = {at(0)}",
+    )
+    assert kinds(sqlite_store.database) == {
+        "partition_details",
+        "partition_history",
+        "instant",
+        "event_malformed",
+        "ready_interval_malformed",
+        "ready_interval_missing",
+    }
 
 
 def test_what_is_wrong_at_once_is_told_and_healed_at_once(store: SqlRegistryStore):
@@ -207,7 +170,7 @@ def test_a_state_that_nobody_knows_goes_on_blocking(store: SqlRegistryStore):
         f"UPDATE partition_registry_partition SET state = 'Locked' WHERE interval_start = {at(2)}",
     )
     repair(store.database)
-    assert kinds(store.database) == {DiscrepancyKind.PARTITION_STATE}
+    assert kinds(store.database) == {DiscrepancyKind.PARTITION_STATE, DiscrepancyKind.PARTITION_HISTORY}
     assert not store.check_readiness("sales", hours(0, 10))
 
 
@@ -222,6 +185,24 @@ def test_the_counter_is_never_lowered(store: SqlRegistryStore):
     repair(store.database)
     store.lock("sales", "nightly", hours(0, 10))
     assert store.events().items[-1].position == last + 1
+
+
+@pytest.mark.parametrize(
+    ("gone", "numbers"),
+    [("position = 1", [1]), ("position > 18", [19, 20]), ("position IN (1, 3, 5)", [1, 3, 5])],
+)
+def test_lost_events_are_numbered(store: SqlRegistryStore, gone: str, numbers: list[int]):
+    tamper(store.database, f"DELETE FROM {{event}} WHERE {gone}")
+    (lost,) = [each for each in verify(store.database) if each.kind is DiscrepancyKind.HISTORY_GAP]
+    assert lost.examples == tuple(f"event number {each}" for each in numbers)
+
+
+def test_a_whole_history_lost(store: SqlRegistryStore):
+    tamper(store.database, "DELETE FROM {event}")
+    (lost,) = [each for each in verify(store.database) if each.kind is DiscrepancyKind.HISTORY_GAP]
+    assert (lost.count, len(lost.examples)) == (20, 5)
+    store.lock("sales", "nightly", hours(0, 10))
+    assert [each.position for each in store.events().items] == [21]
 
 
 def test_examples_are_few_however_much_is_wrong(store: SqlRegistryStore):
@@ -241,10 +222,10 @@ def test_examples_are_few_however_much_is_wrong(store: SqlRegistryStore):
 def test_it_agrees_with_the_algebra_of_intervals(store: SqlRegistryStore):
     """What a repair makes of random partitions, with nothing derived yet, is R1 said in other words."""
     expected = store.database.write(lambda connection: fill(connection, random.Random(7)))
-    found = verify(store.database)
-    assert {each.kind.value for each in found} == {"length_class_missing", "ready_interval_missing"}
+    no_events = {"partition_history"}
+    assert kinds(store.database) == {"length_class_missing", "ready_interval_missing"} | no_events
     repair(store.database)
-    assert verify(store.database) == []
+    assert kinds(store.database) == no_events
     kept = {name: rows for name, rows in everything_derived(store.database)[0].items() if name != "sales"}
     assert kept == {name: rows for name, rows in expected.items() if rows}
 

@@ -1,4 +1,4 @@
-"""Verification: that what is derived follows from the partitions, and that the rows keep the rules.
+"""Verification: that what is derived follows from the partitions, these from the history, and that rows keep the rules.
 
 The answer is computed from the partitions alone: in another way than the one that maintains the derived
 tables, and inside the database, so that a million partitions travel nowhere. Verifying sees one moment and
@@ -15,11 +15,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.tables import source
-from airflow_provider_partition_registry.store.sql.verification.checks import (
-    CHECKS,
-    check_history,
-    find_dangling_references,
-)
+from airflow_provider_partition_registry.store.sql.verification import checks, past
 from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
     Discrepancy,
     DiscrepancyKind,
@@ -57,9 +53,10 @@ def repair(database: Database) -> list[Discrepancy]:
 
 def _verify(connection: Connection) -> list[Discrepancy]:
     found = [
-        *find_dangling_references(connection),
-        *check_history(connection),
-        *(each for check in CHECKS for each in check.run(connection)),
+        *checks.find_dangling_references(connection),
+        *checks.find_impossible_instants(connection),
+        *past.check_history(connection),
+        *(each for check in (*checks.CHECKS, *past.CHECKS) for each in check.run(connection)),
     ]
     for row in connection.execute(select(source.c.id, source.c.name).order_by(source.c.name)).all():
         found += compare_ready_intervals(connection, row.id, row.name)

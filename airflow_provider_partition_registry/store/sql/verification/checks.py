@@ -1,19 +1,17 @@
-"""What can be seen row by row, and what belongs to the whole registry."""
+"""What can be seen row by row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import and_, case, func, or_, select, true
+from sqlalchemy import Table, and_, case, func, or_, select, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from airflow_provider_partition_registry.domain.models import PartitionState
 from airflow_provider_partition_registry.store.sql.overlaps import READY_STATES, STORED_BLOCKING_STATES
 from airflow_provider_partition_registry.store.sql.tables import (
-    event,
-    history,
     length_class,
     longest_of,
     metadata,
@@ -21,13 +19,15 @@ from airflow_provider_partition_registry.store.sql.tables import (
     ready_interval,
     source,
 )
+from airflow_provider_partition_registry.store.sql.types import UtcInstant
+from airflow_provider_partition_registry.store.sql.verification.details import MapsTexts
 from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
     Discrepancy,
     DiscrepancyKind,
     discrepancy,
     show_instant,
 )
-from airflow_provider_partition_registry.store.sql.verification.recomputation import is_sound, raw
+from airflow_provider_partition_registry.store.sql.verification.recomputation import is_instant, is_sound, raw
 
 LARGEST_LENGTH_CLASS = 20
 STORED_STATES = (*READY_STATES, *STORED_BLOCKING_STATES, PartitionState.REGISTERED.value)
@@ -51,7 +51,8 @@ class Check(NamedTuple):
         ]
 
 
-def _per_source(rows: FromClause, example: Column, condition: Column) -> Select:
+def per_source(rows: FromClause, example: Column, condition: Column) -> Select:
+    """What a :class:`Check` needs: how many of the rows, and the least example among them."""
     return (
         select(source.c.name, func.count().label("total"), func.min(example).label("example"))
         .select_from(rows.join(source, source.c.id == rows.c.source_id))
@@ -80,7 +81,7 @@ def _missing_classes() -> Select:
     missing = (
         select(used).select_from(used.outerjoin(length_class, kept)).where(length_class.c.source_id.is_(None))
     ).subquery()
-    return _per_source(missing, missing.c.length_class, true())
+    return per_source(missing, missing.c.length_class, true())
 
 
 def _wrong_classes() -> Select:
@@ -100,7 +101,7 @@ def _wrong_classes() -> Select:
         .select_from(length_class.outerjoin(used, in_use))
         .where(or_(used.c.source_id.is_(None), length_class.c.longest != right))
     ).subquery()
-    return _per_source(wrong, wrong.c.length_class, true())
+    return per_source(wrong, wrong.c.length_class, true())
 
 
 def _split_rows() -> Select:
@@ -112,7 +113,7 @@ def _split_rows() -> Select:
     each = (
         select(ready_interval.c.source_id, start, reached.label("reached")).where(is_sound(ready_interval))
     ).subquery()
-    return _per_source(each, each.c.interval_start, each.c.reached >= each.c.interval_start)
+    return per_source(each, each.c.interval_start, each.c.reached >= each.c.interval_start)
 
 
 def _columns_that_contradict_the_state() -> Column:
@@ -128,7 +129,8 @@ def _columns_that_contradict_the_state() -> Column:
     )
 
 
-def _partition(partition_id: int) -> str:
+def show_partition(partition_id: int) -> str:
+    """Which partition, for people."""
     return f"partition id {partition_id}"
 
 
@@ -141,7 +143,7 @@ def _row_at(microseconds: int) -> str:
 
 
 def _of_partitions(condition: Column) -> Select:
-    return _per_source(partition, partition.c.id, condition)
+    return per_source(partition, partition.c.id, condition)
 
 
 CHECKS = (
@@ -149,25 +151,31 @@ CHECKS = (
         DiscrepancyKind.PARTITION_INTERVAL,
         "partitions that end before they start, or outside the years 1 to 9999",
         _of_partitions(~is_sound(partition)),
-        _partition,
+        show_partition,
     ),
     Check(
         DiscrepancyKind.PARTITION_STATE,
         f"partitions whose state is none of {', '.join(sorted(STORED_STATES))}",
         _of_partitions(partition.c.state.not_in(STORED_STATES)),
-        _partition,
+        show_partition,
     ),
     Check(
         DiscrepancyKind.PARTITION_COLUMNS,
         "partitions whose holder, reason, generation or publishing time contradicts their state",
         _of_partitions(_columns_that_contradict_the_state()),
-        _partition,
+        show_partition,
+    ),
+    Check(
+        DiscrepancyKind.PARTITION_DETAILS,
+        "partitions whose holder's details are no texts",
+        _of_partitions(and_(partition.c.holder_details.is_not(None), ~MapsTexts(partition.c.holder_details))),
+        show_partition,
     ),
     Check(
         DiscrepancyKind.PARTITION_LENGTH_CLASS,
         "partitions in a class that their length does not belong to",
         _of_partitions(and_(is_sound(partition), partition.c.length_class != CLASS_OF_LENGTH)),
-        _partition,
+        show_partition,
     ),
     Check(
         DiscrepancyKind.LENGTH_CLASS_MISSING,
@@ -184,7 +192,7 @@ CHECKS = (
     Check(
         DiscrepancyKind.READY_INTERVAL_MALFORMED,
         "ready intervals that end before they start, or outside the years 1 to 9999",
-        _per_source(ready_interval, raw(ready_interval.c.interval_start), ~is_sound(ready_interval)),
+        per_source(ready_interval, raw(ready_interval.c.interval_start), ~is_sound(ready_interval)),
         _row_at,
     ),
     Check(
@@ -214,25 +222,20 @@ def find_dangling_references(connection: Connection) -> list[Discrepancy]:
     return found
 
 
-def check_history(connection: Connection) -> list[Discrepancy]:
-    """Whether the history is complete and its counter goes on from its end."""
-    state: Any = connection.execute(
-        select(
-            select(func.count()).select_from(history).scalar_subquery().label("counters"),
-            select(func.max(history.c.last_position)).scalar_subquery().label("counter"),
-            select(func.max(event.c.position)).scalar_subquery().label("last"),
-            select(func.count()).select_from(event).scalar_subquery().label("events"),
-        )
-    ).one()
-    counter, last = state.counter or 0, state.last or 0
+def find_impossible_instants(connection: Connection) -> list[Discrepancy]:
+    """Instants that no calendar has. Those of intervals belong to checks of their own."""
     found = []
-    if state.counters != 1 or counter < last:
-        what = (
-            f"the history's counter, {counter} in {state.counters} rows, against a last event number {last}"
-        )
-        found.append(discrepancy(DiscrepancyKind.HISTORY_COUNTER, None, what, 1))
-    lost = max(counter, last) - state.events
-    if lost > 0:
-        what = "events missing from the history, whose positions run from 1 without a gap"
-        found.append(discrepancy(DiscrepancyKind.HISTORY_GAP, None, what, lost))
+    for table in metadata.sorted_tables:
+        columns = _instants_of(table)
+        impossible = [func.count(case((~is_instant(each), 1))) for each in columns]
+        counts = connection.execute(select(*impossible)).one() if columns else ()
+        for each, count in zip(columns, counts, strict=True):
+            if count:
+                what = f"rows in {table.name} whose {each.name} lies outside the years 1 to 9999"
+                found.append(discrepancy(DiscrepancyKind.INSTANT, None, what, count))
     return found
+
+
+def _instants_of(table: Table) -> list[Column]:
+    of_interval = ("interval_start", "interval_end")
+    return [each for each in table.c if isinstance(each.type, UtcInstant) and each.name not in of_interval]

@@ -24,6 +24,11 @@ class DiscrepancyKind(StrEnum):
     PARTITION_INTERVAL = "partition_interval"
     PARTITION_STATE = "partition_state"
     PARTITION_COLUMNS = "partition_columns"
+    PARTITION_DETAILS = "partition_details"
+    PARTITION_HISTORY = "partition_history"
+    INSTANT = "instant"
+    EVENT_MALFORMED = "event_malformed"
+    EVENT_WITHOUT_PARTITION = "event_without_partition"
     HISTORY_COUNTER = "history_counter"
     HISTORY_GAP = "history_gap"
     DANGLING_REFERENCE = "dangling_reference"
@@ -84,5 +89,5 @@ def show_instant(microseconds: int) -> str:
     """An instant as it is stored, for people."""
     try:
         return format_instant(from_microseconds(microseconds))
-    except OverflowError:
+    except (OverflowError, TypeError):  # SQLite keeps texts in columns for numbers
         return f"{microseconds} µs after 1970"

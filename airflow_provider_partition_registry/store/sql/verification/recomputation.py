@@ -49,10 +49,15 @@ def raw(column: Column) -> Column:
     return type_coerce(column, BigInteger())
 
 
+def is_instant(column: Column) -> Column:
+    """Condition: the column holds an instant that Python knows."""
+    return raw(column).between(EARLIEST, LATEST)
+
+
 def is_sound(rows: FromClause) -> Column:
     """Condition: the row's interval is one."""
     start, end = raw(rows.c.interval_start), raw(rows.c.interval_end)
-    return and_(start < end, start >= EARLIEST, end <= LATEST)
+    return and_(start < end, is_instant(start), is_instant(end))
 
 
 def _sound_rows_of_the_source(rows: FromClause, *conditions: Column) -> Column:
