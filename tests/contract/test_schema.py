@@ -22,14 +22,6 @@ from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, 
 PROCESSES = 8
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def empty_url(request: pytest.FixtureRequest) -> str:
-    """A database without a registry."""
-    if request.param == "sqlite":
-        return request.getfixturevalue("sqlite_url")
-    return request.getfixturevalue("new_postgres_url")(template=None)
-
-
 @pytest.fixture
 def database(empty_url: str) -> Iterator[Database]:
     database = Database(empty_url, pool_size=PROCESSES, timeout=30)

@@ -11,14 +11,19 @@ import pytest
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
+    AccessToken,
     Event,
     EventType,
     Holder,
+    IssuedToken,
     Lock,
     Page,
     Partition,
     PartitionState,
+    Principal,
+    PrincipalKind,
     Provider,
+    ProviderRegistration,
     Question,
     Readiness,
     Source,
@@ -41,13 +46,22 @@ READINESS = Readiness(
     Question("sales", ALL_TIME, NOW), is_ready=False, as_of=2**62, gaps=(ALL_TIME,), blockers=(PARTITION,)
 )
 
+PROVIDER = Provider("loader", NOW, 2, ("sales", "clicks"))
+TOKEN = AccessToken("0123456789abcdef", Principal(PrincipalKind.PROVIDER, "loader"), NOW, expires_at=NOW)
+
 VALUES: list[tuple[Any, Any]] = [
     (Partition, PARTITION),
     (Readiness, READINESS),
     (SourceRegistration, SourceRegistration(SOURCE, "prs_x")),
     (Page[Source], Page((SOURCE,), next="s3://bucket/prefix")),
     (Page[Partition], Page((PARTITION,), next=7)),
-    (Provider, Provider("loader", NOW, 2, ("sales", "clicks"))),
+    (Provider, PROVIDER),
+    (ProviderRegistration, ProviderRegistration(PROVIDER, "prs_x")),
+    (ProviderRegistration, ProviderRegistration(PROVIDER)),
+    (Principal, TOKEN.principal),
+    (Page[AccessToken], Page((TOKEN,), next=TOKEN.id)),
+    (IssuedToken, IssuedToken(TOKEN, "prs_x")),
+    (Event, Event(3, EventType.TOKEN_REVOKED, NOW, None, "loader")),
     (
         Event,
         Event(
@@ -61,6 +75,7 @@ ERRORS = [
     errors.InvalidIntervalError("no interval"),
     errors.UnknownSourceError("sales"),
     errors.UnknownPartitionError("sales", "loader", ALL_TIME),
+    errors.UnknownTokenError("0123456789abcdef"),
     errors.ProviderAlreadyRegisteredError("loader", "sales"),
     errors.PartitionLockedError("it is locked", PARTITION),
     errors.NotLockHolderError("it is not yours", PARTITION),
