@@ -95,6 +95,7 @@ class Oracle:
     """All that is registered, and what happened."""
 
     sources: set[str] = field(default_factory=set)
+    providers: set[str] = field(default_factory=set)
     grants: set[tuple[str, str]] = field(default_factory=set)
     partitions: dict[Key, Record] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
@@ -110,9 +111,18 @@ class Oracle:
     def register_provider(self, provider: str, source: str) -> None:
         if (provider, source) in self.grants:
             raise Refused("provider_already_registered")
-        known = any(name == provider for name, _ in self.grants)
+        line = "GRANTED" if provider in self.providers else "PROVIDER_REGISTERED"
+        self.providers.add(provider)
         self.grants.add((provider, source))
-        self.lines.append(Line("GRANTED" if known else "PROVIDER_REGISTERED", source, provider))
+        self.lines.append(Line(line, source, provider))
+
+    def revoke_grant(self, provider: str, source: str) -> None:
+        self._require_grant(source, provider)
+        self.grants.remove((provider, source))
+        self.lines.append(Line("GRANT_REVOKED", source, provider))
+
+    def rotate_token(self, source: str) -> None:
+        self.lines.append(Line("TOKEN_ROTATED", source))
 
     def register_partition(self, source: str, provider: str, span: Span) -> Record:
         self._require_grant(source, provider)
@@ -237,7 +247,7 @@ class Oracle:
     def _require_grant(self, source: str, provider: str) -> None:
         if source not in self.sources:
             raise Refused("unknown_source")
-        if not any(name == provider for name, _ in self.grants):
+        if provider not in self.providers:
             raise Refused("unknown_provider")
         if (provider, source) not in self.grants:
             raise Refused("no_grant")
@@ -270,7 +280,7 @@ class Oracle:
         # A decision of a person needs no grant (R10 names registering, locking, unlocking and failing).
         if key[0] not in self.sources:
             raise Refused("unknown_source")
-        if not any(name == key[1] for name, _ in self.grants):
+        if key[1] not in self.providers:
             raise Refused("unknown_provider")
         if key not in self.partitions:
             raise Refused("unknown_partition")
