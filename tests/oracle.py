@@ -1,4 +1,4 @@
-"""An independent oracle of the rules R1 to R8: a dictionary of partitions, looked at by brute force.
+"""An independent oracle of the rules R1 to R9: a dictionary of partitions, looked at by brute force.
 
 It shares no code with the package; plain datetimes, numbers and texts go in and come out. Refusals carry the
 stable code of the documented error.
@@ -73,11 +73,13 @@ class Line:
     """One line of the history."""
 
     type: str
+    at: datetime
     source: str
     provider: str | None = None
     span: Span | None = None
     holder: str | None = None
     generation: int | None = None
+    details: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,33 +104,39 @@ class Oracle:
 
     # Registering (R10)
 
-    def register_source(self, source: str) -> None:
+    def register_source(self, source: str, now: datetime, owner: str, token_id: str) -> None:
         if source in self.sources:
             raise Refused("source_already_registered")
         self.sources.add(source)
-        self.lines.append(Line("SOURCE_REGISTERED", source))
+        self.lines.append(
+            Line("SOURCE_REGISTERED", now, source, details={"owner": owner, "token_id": token_id})
+        )
 
-    def register_provider(self, provider: str, source: str) -> None:
+    def register_provider(self, provider: str, source: str, now: datetime, token_id: str | None) -> None:
+        """A token is issued to a new provider only."""
         if (provider, source) in self.grants:
             raise Refused("provider_already_registered")
-        line = "GRANTED" if provider in self.providers else "PROVIDER_REGISTERED"
+        is_new = provider not in self.providers
+        assert (token_id is not None) is is_new
         self.providers.add(provider)
         self.grants.add((provider, source))
-        self.lines.append(Line(line, source, provider))
+        line, details = ("PROVIDER_REGISTERED", {"token_id": token_id}) if is_new else ("GRANTED", {})
+        self.lines.append(Line(line, now, source, provider, details=details))
 
-    def revoke_grant(self, provider: str, source: str) -> None:
+    def revoke_grant(self, provider: str, source: str, now: datetime, **why: str) -> None:
         self._require_grant(source, provider)
         self.grants.remove((provider, source))
-        self.lines.append(Line("GRANT_REVOKED", source, provider))
+        self.lines.append(Line("GRANT_REVOKED", now, source, provider, details=why))
 
-    def rotate_token(self, source: str) -> None:
-        self.lines.append(Line("TOKEN_ROTATED", source))
+    def rotate_token(self, source: str, now: datetime, token_id: str) -> None:
+        details = {"token_id": token_id, "others_expire_at": _text_of(now)}
+        self.lines.append(Line("TOKEN_ROTATED", now, source, details=details))
 
-    def register_partition(self, source: str, provider: str, span: Span) -> Record:
+    def register_partition(self, source: str, provider: str, span: Span, now: datetime) -> Record:
         self._require_grant(source, provider)
         if (source, provider, span) in self.partitions:
             raise Refused("partition_already_registered")
-        return self._add(source, provider, span)
+        return self._add(source, provider, span, now)
 
     # Locking (R3 to R6)
 
@@ -140,6 +148,7 @@ class Oracle:
         lease: timedelta | None = None,
         exclusive: bool = False,
         register: bool = False,
+        about_holder: dict[str, str] | None = None,
     ) -> None:
         source, provider, span = key
         self._require_grant(source, provider)
@@ -150,25 +159,34 @@ class Oracle:
         held = frozenset(rival.key for rival in rivals if rival.state_at(now) == "locked")
         if held:
             raise Refused("partition_locked", held)
-        record = self.partitions.get(key) or self._add(source, provider, span)
+        record = self.partitions.get(key) or self._add(source, provider, span, now)
+        loser = record.holder if record in rivals else None
         record.become("locked", now)
         record.generation += 1
         record.holder, record.exclusive = taker, exclusive
         record.expires = None if lease is None else now + lease
-        self._tell("LOCK", record, taker)
+        # What the registry says of the lock, no holder says of itself.
+        details = {
+            "exclusive": "true" if exclusive else None,
+            "expires_at": _text_of(record.expires),
+            "took_over_from": loser,
+        }
+        told = {**(about_holder or {}), **details}
+        self._tell("LOCK", now, record, taker, {key: text for key, text in told.items() if text})
         for rival in rivals:
             if rival is not record:
                 loser = rival.holder
                 rival.become("failed", now)
                 rival.forget_lock()
-                self._tell("FAIL", rival, loser)
+                reason = f"Its lease ran out and {taker} took over with an overlapping lock."
+                self._tell("FAIL", now, rival, loser, {"reason": reason})
 
     def renew(self, key: Key, now: datetime, generation: int, lease: timedelta) -> None:
         record = self._require(key)
         if record.state != "locked" or generation != record.generation:
             raise Refused("not_lock_holder")
         record.expires = now + lease
-        self._tell("RENEW", record, record.holder)
+        self._tell("RENEW", now, record, record.holder, {"expires_at": _text_of(record.expires)})
 
     def unlock(
         self, key: Key, now: datetime, holder: str | None = None, generation: int | None = None
@@ -183,24 +201,28 @@ class Oracle:
         elif not (record.state == "registered" and record.was_never_locked(generation)):
             raise Refused("not_lock_holder")
         record.become("ready", now)
-        self._tell("UNLOCK", record, caller)
+        self._tell("UNLOCK", now, record, caller)
 
-    def fail(self, key: Key, now: datetime, holder: str | None = None, generation: int | None = None) -> None:
+    def fail(
+        self, key: Key, now: datetime, reason: str, holder: str | None = None, generation: int | None = None
+    ) -> None:
         record, caller = self._require(key), key[1] if holder is None else holder
         if not record.is_of(caller, generation) or record.state not in ("locked", "failed"):
             raise Refused("not_lock_holder")
         if record.state == "locked":
             record.become("failed", now)
-            self._tell("FAIL", record, record.holder)
+            self._tell("FAIL", now, record, record.holder, {"reason": reason})
 
-    def force_release(self, key: Key, now: datetime, to: str = "failed") -> None:
-        self._decide(key, now, "FORCE_RELEASE", ("locked",), to)
+    def force_release(self, key: Key, now: datetime, reason: str, by: str, to: str = "failed") -> None:
+        details = {"reason": reason, "by": by, "to": to}
+        self._decide(key, now, "FORCE_RELEASE", ("locked",), to, details)
 
-    def invalidate(self, key: Key, now: datetime) -> None:
-        self._decide(key, now, "INVALIDATE", ("ready",), "failed")
+    def invalidate(self, key: Key, now: datetime, reason: str, by: str) -> None:
+        self._decide(key, now, "INVALIDATE", ("ready",), "failed", {"reason": reason, "by": by})
 
-    def withdraw(self, key: Key, now: datetime) -> None:
-        self._decide(key, now, "WITHDRAW", ("locked", "failed", "ready"), "registered")
+    def withdraw(self, key: Key, now: datetime, reason: str, by: str) -> None:
+        allowed = ("locked", "failed", "ready")
+        self._decide(key, now, "WITHDRAW", allowed, "registered", {"reason": reason, "by": by})
         self._require(key).was_withdrawn = True
 
     # Reading (R1, R2, R7, R8)
@@ -258,10 +280,10 @@ class Oracle:
             raise Refused("unknown_partition")
         return self.partitions[key]
 
-    def _add(self, source: str, provider: str, span: Span) -> Record:
+    def _add(self, source: str, provider: str, span: Span, now: datetime) -> Record:
         record = Record(source, provider, span)
         self.partitions[record.key] = record
-        self._tell("PARTITION_REGISTERED", record, None)
+        self._tell("PARTITION_REGISTERED", now, record, None)
         return record
 
     def _rivals(self, key: Key, taker: str, exclusive: bool) -> list[Record]:
@@ -276,7 +298,15 @@ class Oracle:
             and (each.key == key or each.provider == provider or exclusive or each.exclusive)
         ]
 
-    def _decide(self, key: Key, now: datetime, line: str, allowed: tuple[str, ...], to: str) -> None:
+    def _decide(
+        self,
+        key: Key,
+        now: datetime,
+        line: str,
+        allowed: tuple[str, ...],
+        to: str,
+        details: dict[str, str],
+    ) -> None:
         # A decision of a person needs no grant (R10 names registering, locking, unlocking and failing).
         if key[0] not in self.sources:
             raise Refused("unknown_source")
@@ -290,12 +320,22 @@ class Oracle:
         loser = record.holder if record.state == "locked" else None
         record.become(to, now)
         record.forget_lock()
-        self._tell(line, record, loser)
+        self._tell(line, now, record, loser, details)
 
-    def _tell(self, line: str, record: Record, holder: str | None) -> None:
-        self.lines.append(
-            Line(line, record.source, record.provider, record.span, holder, record.generation or None)
-        )
+    def _tell(
+        self,
+        line: str,
+        now: datetime,
+        record: Record,
+        holder: str | None,
+        details: dict[str, str] | None = None,
+    ) -> None:
+        place = record.source, record.provider, record.span
+        self.lines.append(Line(line, now, *place, holder, record.generation or None, details or {}))
+
+
+def _text_of(instant: datetime | None) -> str | None:
+    return instant and instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _overlap(one: Span, other: Span) -> bool:

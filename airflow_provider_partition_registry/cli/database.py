@@ -68,8 +68,11 @@ def upgrade(settings: Settings, as_json: bool) -> None:
 @click.pass_obj
 def current(settings: Settings, as_json: bool) -> None:
     """Print the schema's revision. Fails (7) unless it is the one this version needs; changes nothing."""
+    from airflow_provider_partition_registry.store.sql import schema
+
     with _open(settings) as database:
-        found = Schema(database.name, _fitting_revision(database))
+        _require_file(database)
+        found = Schema(database.name, schema.require(database))
     show(found, lambda: found.revision, as_json=as_json)
 
 
@@ -96,7 +99,7 @@ def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool
     from airflow_provider_partition_registry.store.sql import verification
 
     with _open(context.ensure_object(Settings)) as database:
-        _fitting_revision(database)
+        _require_file(database)
         repaired = verification.repair(database) if repairs else []
         discrepancies = verification.verify(database)
     known = tuple(each for each in discrepancies if _is_gap(each) and each.count <= known_lost)
@@ -122,13 +125,9 @@ def _open(settings: Settings) -> Iterator[Database]:
         database.close()
 
 
-def _fitting_revision(database: Database) -> str:
-    """The schema's revision, if it fits; unlike the store's own check this creates and upgrades nothing."""
-    from airflow_provider_partition_registry.store.sql import schema
-
+def _require_file(database: Database) -> None:
     if database.is_sqlite and not Path(str(database.url.database)).exists():
         raise SchemaMissingError(database.name)  # Connecting would leave an empty file behind.
-    return schema.require(database)
 
 
 def _is_gap(discrepancy: Discrepancy) -> bool:

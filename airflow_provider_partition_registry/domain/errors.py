@@ -310,12 +310,17 @@ class SchemaDamagedError(SchemaError):
 
     code = "schema_damaged"
 
-    def __init__(self, database: str, missing: Sequence[str]) -> None:
+    def __init__(self, database: str, missing: Sequence[str], *, is_repairable: bool) -> None:
+        remedy = (
+            "They follow from the others. Make them anew with: partition-registry db verify --repair"
+            if is_repairable
+            else "An upgrade cannot bring back what they held; restore them from a backup."
+        )
         super().__init__(
-            f"The partition registry in {database} is damaged. Missing tables: {', '.join(missing)}. An upgrade cannot "
-            f"bring back what they held; restore them from a backup."
+            f"The partition registry in {database} is damaged. Missing tables: {', '.join(missing)}. {remedy}"
         )
         self.missing = tuple(missing)
+        self.is_repairable = is_repairable
 
 
 class StoreRefusedError(RegistryError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
@@ -124,7 +125,7 @@ def check_interval(value: Interval) -> Interval:
 def union(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     """The fewest intervals with the same instants, in order. Touching ones are joined: no instant lies between."""
     merged: list[Interval] = []
-    for interval in sorted(intervals):
+    for interval in sorted(intervals, key=attrgetter("start")):
         if merged and interval.start <= merged[-1].end:
             if interval.end > merged[-1].end:
                 merged[-1] = Interval(merged[-1].start, interval.end)

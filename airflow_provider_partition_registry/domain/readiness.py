@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from airflow_provider_partition_registry.domain.intervals import Interval, clip, difference
 from airflow_provider_partition_registry.domain.models import Partition, Question, Readiness
@@ -12,7 +12,7 @@ def assess(
     question: Question,
     *,
     as_of: int,
-    published: Iterable[Interval],
+    published: Collection[Interval],
     blockers: Iterable[Partition] = (),
     fresh: Iterable[Interval] = (),
 ) -> Readiness:
@@ -24,9 +24,9 @@ def assess(
     :param fresh: like ``published``, of the partitions published at or after ``question.published_after``;
         looked at only if the question has one.
     """
-    covered = clip(published, question.interval)
-    gaps = difference([question.interval], covered)
-    stale = () if question.published_after is None else difference(covered, fresh)
+    gaps = difference([question.interval], published)
+    covered = () if question.published_after is None else clip(published, question.interval)
+    stale = difference(covered, fresh)
     in_order = tuple(sorted(blockers, key=lambda blocker: (blocker.interval, blocker.provider_name)))
     return Readiness(
         question=question,

@@ -137,7 +137,7 @@ class TestMisconfiguration:
         ("arguments", "told"),
         [
             ({"partition_registry_conn_id": "nowhere"}, "AIRFLOW_CONN_NOWHERE"),
-            ({"partition_registry_conn_id": "empty"}, "its host is empty"),
+            ({"partition_registry_conn_id": "empty"}, "host is empty"),
             ({"start": "2026-11-02", "end": "2026-11-01"}, "is empty"),
             ({"end": None}, "set end as well"),
             ({"requires": ["sales"]}, "not both"),

@@ -376,6 +376,11 @@ class TestDatabase:
         refused = nightly("db", command, "--json")
         assert (refused.code, refused.error["code"]) == (7, "schema_damaged")
         assert "Missing tables: partition_registry_ready_interval." in refused.error["message"]
+        assert refused.error["message"].endswith("partition-registry db verify --repair")
+        assert nightly("db", "verify", "--repair").stdout.startswith(
+            "Repaired: Registry: tables that were dropped"
+        )
+        assert nightly("db", command).code == 0
 
     def test_verify(self, nightly: Command):
         publish(nightly, 1, 2)

@@ -15,12 +15,10 @@ from tests.contract.homes import Home, ManualClock, all_events
 
 
 class ContractBase:
-    """Source ``s`` has the providers ``p`` and ``q``; the source ``other`` and its ``r`` stand apart."""
+    """Source ``s`` has the providers ``p`` and ``q``; the source ``other`` and its ``r`` stand apart.
 
-    @pytest.fixture
-    def home(self) -> Iterator[Home]:
-        """A new, empty registry. Each home says how it comes about."""
-        raise NotImplementedError
+    The fixture ``home``, a new, empty registry, is for each home to give.
+    """
 
     @pytest.fixture
     def empty_store(self, home: Home) -> RegistryStore:

@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
+    Holder,
     Partition,
     PartitionState,
     Principal,
@@ -45,6 +46,11 @@ anywhere = st.tuples(st.integers(-60, 300), st.integers(1, 240)).map(
     lambda minutes: hours(minutes[0] / 60, sum(minutes) / 60)
 )
 holders = st.sampled_from((None, None, "dag/run/task", "other"))
+# One whose details help people, one that pretends to tell what the registry tells, one without a word.
+TALKATIVE = Holder("dag/run/task", {"host": "h1", "try_number": "2"})
+BOASTFUL = Holder("other", {"exclusive": "no", "expires_at": "never", "took_over_from": "you"})
+takers = st.sampled_from((None, None, TALKATIVE, BOASTFUL, "other"))
+DECISION = {"reason": "wrong numbers", "by": "ann"}
 leases = st.sampled_from((None, None, timedelta(hours=1), timedelta(hours=2)))
 generations = st.sampled_from(("none", "present", "present", "older", "newer"))
 flags = st.sampled_from((False, False, True))
@@ -68,8 +74,9 @@ class RegistryMachine(RuleBasedStateMachine):
     @initialize()
     def register(self) -> None:
         for source in SOURCES:
-            self.tokens[source] = self.store.register_source(self.name(source), "owner").access_token
-            self.oracle.register_source(self.name(source))
+            name, owner = self.name(source), f"team {source}"
+            self.tokens[source] = self.store.register_source(name, owner).access_token
+            self.oracle.register_source(name, self.clock.now, owner, self.id_of(self.tokens[source]))
         self.give_grants()
 
     @rule()
@@ -78,22 +85,22 @@ class RegistryMachine(RuleBasedStateMachine):
         for provider, source in GRANTS:
             names = self.name(provider), self.name(source)
             if names not in self.oracle.grants:
-                self.store.register_provider(names[0], self.tokens[source])
-                self.oracle.register_provider(*names)
+                own = self.store.register_provider(names[0], self.tokens[source]).access_token
+                self.oracle.register_provider(*names, self.clock.now, self.id_of(own) if own else None)
 
     @rule(source=sources, provider=providers)
     def revoke_grant(self, source: str, provider: str) -> None:
         names = self.name(provider), self.name(source)
         self.both(
-            lambda: self.store.revoke_grant(names[1], names[0], reason="wrong", by="ann"),
-            lambda: self.oracle.revoke_grant(*names),
+            lambda: self.store.revoke_grant(names[1], names[0], **DECISION),
+            lambda: self.oracle.revoke_grant(*names, self.clock.now, **DECISION),
             self.compare_provider,
         )
 
     @rule(source=sources)
     def rotate_token(self, source: str) -> None:
         issued = self.store.rotate_token(Principal(PrincipalKind.SOURCE, self.name(source)))
-        self.oracle.rotate_token(self.name(source))
+        self.oracle.rotate_token(self.name(source), self.clock.now, issued.token.id)
         with pytest.raises(InvalidTokenError):
             self.store.register_provider(self.name("p2"), self.tokens[source])
         self.tokens[source] = issued.access_token
@@ -103,32 +110,24 @@ class RegistryMachine(RuleBasedStateMachine):
         key = self.key(source, provider, interval)
         self.both(
             lambda: self.store.register_partition(key[0], key[1], interval),
-            lambda: self.oracle.register_partition(*key),
+            lambda: self.oracle.register_partition(*key, self.clock.now),
         )
 
     @rule(
         source=sources,
         provider=providers,
         interval=intervals,
-        holder=holders,
+        holder=takers,
         lease=leases,
         exclusive=flags,
         register=st.sampled_from((True, True, True, False)),
     )
     def lock(self, source: str, provider: str, interval: Interval, **options: Any) -> None:
-        key = self.key(source, provider, interval)
-        self.both(
-            lambda: self.store.lock(key[0], key[1], interval, **options),
-            lambda: self.oracle.lock(key, self.clock.now, **options),
-        )
+        self.take(self.key(source, provider, interval), interval, **options)
 
-    @rule(data=st.data(), holder=holders, lease=leases, exclusive=flags)
+    @rule(data=st.data(), holder=takers, lease=leases, exclusive=flags)
     def lock_again(self, data: st.DataObject, **options: Any) -> None:
-        key, interval = self.some_partition(data)
-        self.both(
-            lambda: self.store.lock(key[0], key[1], interval, **options),
-            lambda: self.oracle.lock(key, self.clock.now, **options),
-        )
+        self.take(*self.some_partition(data), **options)
 
     @rule(source=sources, provider=providers, interval=intervals)
     def rewrite(self, source: str, provider: str, interval: Interval) -> None:
@@ -140,11 +139,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(data=st.data(), generation=generations, lease=leases.filter(bool))
     def renew(self, data: st.DataObject, generation: str, lease: timedelta) -> None:
         key, interval = self.some_partition(data)
-        number = self.generation(key, generation) or 0
-        self.both(
-            lambda: self.store.renew(key[0], key[1], interval, generation=number, lease=lease),
-            lambda: self.oracle.renew(key, self.clock.now, number, lease),
-        )
+        self.prolong(key, interval, self.generation(key, generation) or 0, lease)
 
     @rule(data=st.data(), holder=holders, generation=generations)
     def unlock(self, data: st.DataObject, holder: str | None, generation: str) -> None:
@@ -160,9 +155,13 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(data=st.data(), holder=holders, generation=generations)
     def fail(self, data: st.DataObject, holder: str | None, generation: str) -> None:
         key, interval = self.some_partition(data)
-        options = {"holder": holder, "generation": self.generation(key, generation)}
+        options = {
+            "reason": "disk full",
+            "holder": holder,
+            "generation": self.generation(key, generation),
+        }
         self.both(
-            lambda: self.store.fail(key[0], key[1], interval, reason="disk full", **options),
+            lambda: self.store.fail(key[0], key[1], interval, **options),
             lambda: self.oracle.fail(key, self.clock.now, **options),
         )
 
@@ -170,17 +169,30 @@ class RegistryMachine(RuleBasedStateMachine):
     def force_release(self, data: st.DataObject, to: PartitionState) -> None:
         key, interval = self.some_partition(data)
         self.both(
-            lambda: self.store.force_release(key[0], key[1], interval, reason="gone", by="ann", to=to),
-            lambda: self.oracle.force_release(key, self.clock.now, to.value),
+            lambda: self.store.force_release(key[0], key[1], interval, to=to, **DECISION),
+            lambda: self.oracle.force_release(key, self.clock.now, to=to.value, **DECISION),
         )
 
     @rule(data=st.data(), verb=st.sampled_from(("invalidate", "withdraw")))
     def decide(self, data: st.DataObject, verb: str) -> None:
         key, interval = self.some_partition(data)
-        self.both(
-            lambda: getattr(self.store, verb)(key[0], key[1], interval, reason="wrong", by="ann"),
-            lambda: getattr(self.oracle, verb)(key, self.clock.now),
-        )
+        self.declare(verb, key, interval)
+
+    @rule(source=sources, interval=intervals)
+    def lose(self, source: str, interval: Interval) -> None:
+        """Renewed and outlived all the same, taken over, published, declared bad: what chance alone rarely does."""
+        key, lease = self.key(source, "p0", interval), timedelta(minutes=30)
+        around = Interval(interval.start - timedelta(minutes=1), interval.end)
+        self.take(key, interval, holder="loser", lease=lease, register=True)
+        self.prolong(key, interval, self.generation(key, "present") or 0, lease * 2)
+        self.clock.advance(lease * 2)
+        self.take(self.key(source, "p0", around), around, holder=BOASTFUL, lease=lease, register=True)
+        self.clock.advance(lease)
+        self.take(self.key(source, "p0", around), around, holder="next", lease=lease)
+        self.clock.advance(lease)
+        self.take(key, interval, holder=TALKATIVE)
+        self.finish(key, interval, holder=TALKATIVE.identity)
+        self.declare("invalidate", key, interval)
 
     @rule(minutes=st.sampled_from((1, 60, 61, 120)))
     def wait(self, minutes: int) -> None:
@@ -246,8 +258,32 @@ class RegistryMachine(RuleBasedStateMachine):
     def name(self, short: str) -> str:
         return f"{short}-{self.run}"
 
+    def id_of(self, access_token: str) -> str:
+        return self.store.identify_token(access_token).id
+
     def key(self, source: str, provider: str, interval: Interval) -> Key:
         return self.name(source), self.name(provider), span_of(interval)
+
+    def take(
+        self, key: Key, interval: Interval, *, holder: Holder | str | None = None, **options: Any
+    ) -> None:
+        name, about = (holder.identity, holder.details) if isinstance(holder, Holder) else (holder, {})
+        self.both(
+            lambda: self.store.lock(key[0], key[1], interval, holder=holder, **options),
+            lambda: self.oracle.lock(key, self.clock.now, name, about_holder=about, **options),
+        )
+
+    def prolong(self, key: Key, interval: Interval, number: int, lease: timedelta) -> None:
+        self.both(
+            lambda: self.store.renew(key[0], key[1], interval, generation=number, lease=lease),
+            lambda: self.oracle.renew(key, self.clock.now, number, lease),
+        )
+
+    def declare(self, verb: str, key: Key, interval: Interval) -> None:
+        self.both(
+            lambda: getattr(self.store, verb)(key[0], key[1], interval, **DECISION),
+            lambda: getattr(self.oracle, verb)(key, self.clock.now, **DECISION),
+        )
 
     def finish(self, key: Key, interval: Interval, **proof: Any) -> None:
         self.both(
@@ -338,9 +374,8 @@ def _key(partition: Partition) -> Key:
 
 def _line(event: Event) -> Line:
     span = span_of(event.interval) if event.interval else None
-    return Line(
-        event.type.value, event.source_name, event.provider_name, span, event.holder, event.generation
-    )
+    place = event.source_name, event.provider_name, span
+    return Line(event.type.value, event.at, *place, event.holder, event.generation, dict(event.details))
 
 
 def _compare_refusals(error: RegistryError, refused: Refused | None) -> None:

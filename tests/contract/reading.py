@@ -98,6 +98,24 @@ class ReadingContract(ContractBase):
         assert answers[1].source_name == "nowhere"
         assert store.check_readiness_many([]) == []
 
+    @pytest.mark.parametrize("explain", [True, False])
+    def test_each_of_many_answers_belongs_to_its_own_source_s_position(
+        self, store: RegistryStore, explain: bool
+    ) -> None:
+        publish(store, hours(0, 1))
+        store.lock("other", "r", hours(0, 1), register=True)
+        position = {name: all_events(store, 0, name)[-1].position for name in ("s", "other")}
+        questions = [Question(name, hours(n, n + 1)) for n in range(2) for name in ("s", "other", "s")]
+        answers = store.check_readiness_many(questions, explain=explain)
+        assert [each.as_of for each in answers] == [position[each.source_name] for each in questions]
+
+    def test_names_with_marks_in_them_among_many_questions(self, store: RegistryStore) -> None:
+        names = ["NULL", 'say"a"', "back\\slash", "{a,b}", "it's", "100%s", "naïve✓"]
+        for name in names:
+            store.register_source(name, "ann")
+        answers = store.check_readiness_many([Question(name, hours(0, 1)) for name in names])
+        assert [answer.question.source_name for answer in answers] == names
+
     def test_thousands_of_questions_at_once(self, store: RegistryStore) -> None:
         publish(store, hours(0, 1200))
         questions = [Question("s", hours(hour, hour + 1)) for hour in range(2400)]

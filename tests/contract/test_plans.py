@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.store.sql import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.store.sql.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.values import PREPARE_AFTER
 from tests.conftest import TEMPLATE
 from tests.contract.homes import MIDNIGHT, hours
 
@@ -157,6 +158,13 @@ def test_no_table_with_history_is_scanned(registry: Registry, call: Callable[[Re
         assert not scanned, f"scans {scanned}:\n{statement}"
         visited += rows
     assert visited <= MOST_ROWS, "\n".join(statement for statement, _ in statements)
+
+
+@pytest.mark.parametrize("name", ["ready", "not ready", "fresh", "many"])
+def test_nor_is_one_by_a_prepared_statement(registry: Registry, name: str) -> None:
+    for _ in range(PREPARE_AFTER):
+        CALLS[name](registry)
+    test_no_table_with_history_is_scanned(registry, CALLS[name])
 
 
 def record(registry: Registry, call: Callable[[], Any]) -> list[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.store.sql.values import PREPARE_AFTER
 from tests.contract.homes import hours
@@ -55,6 +56,16 @@ def test_what_is_asked_often_is_prepared_once(store: SqlRegistryStore, sent: lis
         assert answers(store) == (True, False)
     assert sent.count("PREPARE") == 2  # the probe and the explanation
     assert sent.count("EXECUTE") > 4
+
+
+def test_many_questions_are_prepared_once_however_many_they_are(
+    store: SqlRegistryStore, sent: list[str]
+) -> None:
+    for count in range(2, PREPARE_AFTER + 5):
+        answers = store.check_readiness_many([Question("s", hours(n, n + 1)) for n in range(count)])
+        assert [answer.is_ready for answer in answers] == [True] + [False] * (count - 1)
+    # The probe, and the explanation: of one question at first, of several from then on.
+    assert sent.count("PREPARE") == 2
 
 
 def test_who_asks_once_prepares_nothing(store: SqlRegistryStore, sent: list[str]) -> None:

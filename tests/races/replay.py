@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
 
 from airflow_provider_partition_registry.domain.models import Event, Partition, Readiness
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.contract.homes import all_events, span_of
 from tests.contract.sql import stored_ready_spans
-from tests.oracle import Answer, Key, Oracle, Record
+from tests.oracle import Key, Oracle, Record
 
 STATES = {
     "LOCK": "locked",
@@ -18,6 +20,14 @@ STATES = {
     "WITHDRAW": "registered",
 }
 OF_TOKENS = ("TOKEN_ROTATED", "TOKEN_REVOKED")
+
+
+class Told(NamedTuple):
+    """An answer, and between which moments it was given."""
+
+    asked_at: datetime
+    answer: Readiness
+    told_at: datetime
 
 
 def replay(events: Iterable[Event], oracle: Oracle | None = None) -> Oracle:
@@ -50,6 +60,9 @@ def _follow(oracle: Oracle, event: Event) -> None:
     elif event.type in ("UNLOCK", "FAIL", "RENEW") and record.generation:
         assert record.state == "locked", f"finished a lock that nobody held: {event}"
         assert event.generation == record.generation, f"finished under an old generation: {event}"
+    if event.type in ("LOCK", "RENEW"):
+        over_at = event.details.get("expires_at")
+        record.expires = datetime.fromisoformat(over_at) if over_at else None
     if event.type != "RENEW":
         record.become(STATES.get(event.type) or event.details["to"], event.at)
 
@@ -70,20 +83,22 @@ def assert_consistent(store: SqlRegistryStore) -> list[Event]:
     return events
 
 
-def assert_answers_fit(events: list[Event], answers: Iterable[Readiness]) -> None:
-    """Every answer is the one that the history up to its ``as_of`` gives."""
+def assert_answers_fit(events: list[Event], answers: Iterable[Told]) -> None:
+    """Every answer is the one that the history up to its ``as_of`` gives, at a moment when it was given."""
     oracle, told = Oracle(), 0
-    for answer in sorted(answers, key=lambda answer: answer.as_of):
+    for asked_at, answer, told_at in sorted(answers, key=lambda each: each.answer.as_of):
         oracle = replay(events[told : answer.as_of], oracle)
         told = max(told, answer.as_of)
-        asked = answer.question
-        expected = oracle.readiness(asked.source_name, span_of(asked.interval), events[-1].at)
-        assert expected == Answer(
-            answer.is_ready,
-            [span_of(gap) for gap in answer.gaps],
-            {_key(blocker): blocker.state.value for blocker in answer.blockers},
-            [],
-        ), f"{asked} as of {answer.as_of}"
+        source, span = answer.question.source_name, span_of(answer.question.interval)
+        early, late = (oracle.readiness(source, span, moment) for moment in (asked_at, told_at))
+        blockers = {_key(blocker): blocker.state.value for blocker in answer.blockers}
+        # A lease may run out between the two; nothing else depends on the time.
+        possible = {key: {state, late.blockers[key]} for key, state in early.blockers.items()}
+        what = f"{answer.question} as of {answer.as_of}, asked at {asked_at}, told at {told_at}"
+        assert blockers.keys() == possible.keys(), what
+        assert all(state in possible[key] for key, state in blockers.items()), what
+        expected = early.is_ready, early.gaps
+        assert (answer.is_ready, [span_of(gap) for gap in answer.gaps]) == expected, what
 
 
 def all_partitions(store: SqlRegistryStore, source_name: str) -> list[Partition]:

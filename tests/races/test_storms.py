@@ -6,8 +6,8 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,18 +17,23 @@ from airflow_provider_partition_registry.domain.models import Event, Question, R
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register
-from tests.races.replay import assert_answers_fit, assert_consistent
+from tests.races.replay import Told, assert_answers_fit, assert_consistent
 from tests.races.traffic import PLACES, Writer, started
 
 SOURCES = ("s0", "s1", "s2", "s3")
 
 
-def read_until(stop: threading.Event, store: Any, answers: list[Readiness]) -> None:
+def read_until(stop: threading.Event, store: Any, answers: list[Told]) -> None:
     """Ask all places again and again, alone and in one batch."""
     questions = [Question("s", place) for place in PLACES]
+
+    def note(ask: Callable[[], Sequence[Readiness]]) -> None:
+        asked_at, told, told_at = datetime.now(UTC), ask(), datetime.now(UTC)
+        answers.extend(Told(asked_at, answer, told_at) for answer in told)
+
     for question in itertools.cycle(questions):
-        answers.append(store.check_readiness(question.source_name, question.interval))
-        answers += store.check_readiness_many(questions)
+        note(lambda asked=question: [store.check_readiness(asked.source_name, asked.interval)])
+        note(lambda: store.check_readiness_many(questions))
         if stop.is_set():
             return
 
@@ -40,7 +45,7 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
     writers = [Writer(open_store(database_url, timeout=30), f"w{n}", lease=lease) for n in range(6)]
     stop, answers = threading.Event(), []
     readers, leaked = started([lambda: read_until(stop, open_store(database_url, timeout=30), answers)] * 2)
-    while not any(answers):  # the calm before the storm
+    while not any(told.answer for told in answers):  # the calm before the storm
         time.sleep(0.01)
     writing, also_leaked = started(list(writers))
     for thread in writing:
@@ -51,9 +56,11 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
     assert leaked + also_leaked == []
     events = assert_consistent(store)
     assert len(events) > 100
-    if lease is None:  # the oracle does not know when each answer was given
-        assert_answers_fit(events, answers)
-    assert {answer.is_ready for answer in answers} == {True, False}
+    assert_answers_fit(events, answers)
+    assert {told.answer.is_ready for told in answers} == {True, False}
+    has_expired = any(blocker.state == "expired" for told in answers for blocker in told.answer.blockers)
+    was_taken_over = any("took_over_from" in event.details for event in events)
+    assert (has_expired, was_taken_over) == (lease is not None,) * 2
     assert_every_acknowledgement_is_in(events, writers)
 
 

@@ -24,7 +24,7 @@ class Writer:
     """One writer with a random mind of its own. Goes on until told to stop or out of steps.
 
     :param sources: the sources it writes to.
-    :param lease: of the locks it takes.
+    :param lease: of the locks it takes; some of these it forgets.
     """
 
     store: RegistryStore
@@ -57,6 +57,8 @@ class Writer:
                 *place, holder=self.name, exclusive=mind.random() < 0.2, register=True, lease=self.lease
             )
         )
+        if self.lease is not None and mind.random() < 0.2:
+            return  # dies, so to speak: somebody will have to take over
         generation = self.acknowledged[-1].generation
         endings: list[Callable[[], Any]] = [
             *[lambda: self.store.unlock(*place, generation=generation)] * 6,

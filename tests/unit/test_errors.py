@@ -35,7 +35,7 @@ EXAMPLES = [
     errors.RegistryFileMissingError("/x"),
     errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
     errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
-    errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"]),
+    errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"], is_repairable=False),
     errors.StoreRefusedError("read-only"),
     errors.StoreUnavailableError("down"),
 ]

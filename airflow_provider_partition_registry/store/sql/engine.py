@@ -223,7 +223,9 @@ class Database:
                 # several times longer than running the statement, and now and then it picks one that reads
                 # everything.
                 "SET join_collapse_limit = 1; "
-                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off"
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; "
+                # A statement is prepared so that it need not be planned again, whatever the parameters.
+                "SET plan_cache_mode = force_generic_plan"
             )
 
     def _set_up_sqlite(self, connection: Any, _record: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Integer, Text, column, table
@@ -37,12 +36,8 @@ class QuestionStatement(ValuesStatement):
         super().__init__(question, statement)
 
     def ask(self, connection: Connection, questions: Iterable[NumberedQuestion]) -> list[Any]:
-        """Run it over any number of questions."""
-        remaining = (_values(number, asked) for number, asked in questions)
-        rows: list[Any] = []
-        while some := list(islice(remaining, AT_ONCE)):
-            rows += self.run(connection, some)
-        return rows
+        """Run it over the questions, of which there are at most ``AT_ONCE``."""
+        return self.run(connection, [_values(number, asked) for number, asked in questions])
 
 
 def _values(number: int, asked: Question) -> tuple[int, str, int, int, int | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ from airflow_provider_partition_registry.store.sql.principals import (
     to_access_token,
     tokens_of,
 )
-from airflow_provider_partition_registry.store.sql.questions import NumberedQuestion
+from airflow_provider_partition_registry.store.sql.questions import AT_ONCE, NumberedQuestion
 from airflow_provider_partition_registry.store.sql.rows import (
     PARTITION_COLUMNS,
     to_event,
@@ -89,6 +89,10 @@ class SqlRegistryReader(RegistryReader):
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
         if not isinstance(questions, Sequence) or not all(isinstance(each, Question) for each in questions):
             raise InvalidInputError("Give a sequence of Questions.")
+        portions = (questions[first : first + AT_ONCE] for first in range(0, len(questions), AT_ONCE))
+        return [answer for portion in portions for answer in self._answer(portion, explain)]
+
+    def _answer(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
         # The probe knows nothing of publishing times (R8); those questions are always looked at closely.
         answers = self._probe(
             [(n, asked) for n, asked in enumerate(questions) if asked.published_after is None]
@@ -109,24 +113,35 @@ class SqlRegistryReader(RegistryReader):
             return {}
         rows = self._read(lambda connection: ARE_READY.ask(connection, numbered))
         asked = dict(numbered)
-        return {row.n: Readiness(asked[row.n], bool(row.is_ready), row.as_of) for row in rows}
+        as_of = {asked[row.n].source_name: row.as_of for row in rows if row.as_of is not None}
+        return {
+            row.n: Readiness(asked[row.n], bool(row.is_ready), as_of[asked[row.n].source_name])
+            for row in rows
+        }
 
     def _explain(self, numbered: list[NumberedQuestion]) -> dict[int, Readiness]:
         if not numbered:
             return {}
+        sources: dict[str, Any] = {}
         found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         asks_for_time = any(asked.published_after is not None for _, asked in numbered)
         statement = EXPLAIN_FRESHNESS if asks_for_time else EXPLAIN
         for row in self._read(lambda connection: statement.ask(connection, numbered)):
-            found[row.n][row.kind].append(row)
-        return {n: self._assess(asked, found[n]) for n, asked in numbered if n in found}
+            if row.kind == "source":
+                sources[row.source_name] = row
+            else:
+                found[row.n][row.kind].append(row)
+        return {
+            n: self._assess(asked, sources[asked.source_name], found[n])
+            for n, asked in numbered
+            if asked.source_name in sources
+        }
 
-    def _assess(self, asked: Question, rows: dict[str, list[Any]]) -> Readiness:
-        (about,) = rows["asked"]
-        now = self._now(about.now)
+    def _assess(self, asked: Question, its_source: Any, rows: Mapping[str, list[Any]]) -> Readiness:
+        now = self._now(its_source.now)
         return assess(
             asked,
-            as_of=about.as_of,
+            as_of=its_source.as_of,
             published=to_intervals(rows["published"]),
             blockers=[
                 to_partition(row, asked.source_name, row.provider_name, now) for row in rows["blocker"]

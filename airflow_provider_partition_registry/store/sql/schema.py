@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.domain.errors import (
     SchemaNewerError,
     SchemaOutdatedError,
 )
-from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, metadata
+from airflow_provider_partition_registry.store.sql.tables import DERIVED_TABLES, VERSION_TABLE, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -79,8 +79,23 @@ def upgrade(database: Database) -> str:
     :raises SchemaNewerError: a newer version's schema.
     :raises SchemaDamagedError: some of its tables are missing.
     """
+    # Loaded before the transaction: on a busy machine it takes seconds, for which all others would wait.
+    import alembic.command  # noqa: F401
+
     database.write(lambda connection: _upgrade(connection, database), is_patient=True)
     return HEAD
+
+
+def missing_tables(connection: Connection) -> frozenset[str]:
+    """The tables of a registry at :data:`HEAD` that are not there."""
+    if connection.dialect.name == "sqlite":
+        catalogue, name, is_seen = table("sqlite_master"), column("name", Text), column("type") == "table"
+    else:
+        # Like every statement of ours, it goes by the search path.
+        catalogue, name = table("pg_class"), column("relname", Text)
+        is_seen = func.pg_table_is_visible(column("oid"))
+    found = select(name).select_from(catalogue).where(name.in_(TABLES), is_seen)
+    return TABLES.difference(connection.execute(found).scalars())
 
 
 def alembic_config(connection: Connection) -> Config:
@@ -110,9 +125,10 @@ def _current(connection: Connection, database: Database) -> str | None:
     found = _revision(connection)
     if found in (None, HEAD):
         # Looked for after the revision: an upgrade in between can only have added tables.
-        missing = TABLES - _present_tables(connection)
+        missing = missing_tables(connection)
         if missing and (found == HEAD or missing != TABLES):
-            raise SchemaDamagedError(database.name, sorted(missing))
+            is_repairable = missing.issubset(each.name for each in DERIVED_TABLES)
+            raise SchemaDamagedError(database.name, sorted(missing), is_repairable=is_repairable)
     return found
 
 
@@ -120,14 +136,3 @@ def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
-
-
-def _present_tables(connection: Connection) -> set[str]:
-    if connection.dialect.name == "sqlite":
-        catalogue, name, is_seen = table("sqlite_master"), column("name", Text), column("type") == "table"
-    else:
-        # Like every statement of ours, it goes by the search path.
-        catalogue, name = table("pg_class"), column("relname", Text)
-        is_seen = func.pg_table_is_visible(column("oid"))
-    found = select(name).select_from(catalogue).where(name.in_(TABLES), is_seen)
-    return set(connection.execute(found).scalars())

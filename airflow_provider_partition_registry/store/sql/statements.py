@@ -75,16 +75,25 @@ def _is_ready() -> Column:
     return func.coalesce(last >= question.c.interval_end, false())
 
 
+_is_first_of_source = func.row_number().over(partition_by=source.c.id) == 1
+
 ARE_READY = QuestionStatement(
-    select(question.c.n, _as_of(source.c.id).label("as_of"), _is_ready().label("is_ready")).select_from(asked)
+    select(
+        question.c.n,
+        # The same for all questions about a source, and longer to find than whether one is ready.
+        case((_is_first_of_source, _as_of(source.c.id))).label("as_of"),
+        _is_ready().label("is_ready"),
+    ).select_from(asked)
 )
-"""The hot one: R1 by one probe of the ready intervals. Questions about unknown sources get no row."""
+"""The hot one: R1 by one probe of the ready intervals. Of the questions about a source only one gets its ``as_of``;
+those about unknown sources get no row."""
 
 
 _asked = materialized(
     select(
         question.c.n,
         source.c.id.label("source_id"),
+        source.c.name.label("source_name"),
         question.c.interval_start,
         question.c.interval_end,
         question.c.published_after,
@@ -108,7 +117,7 @@ _COMMON = {
     "provider_name": provider.c.name,
     **{each.name: each for each in PARTITION_COLUMNS},
 }
-_OF_EXPLANATION = {"n": question.c.n, "as_of": event.c.position, **_COMMON}
+_OF_EXPLANATION = {"n": question.c.n, "source_name": source.c.name, "as_of": event.c.position, **_COMMON}
 
 
 def _row(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) -> list[Column]:
@@ -124,8 +133,10 @@ def _explanation(kind: str, rows: FromClause, **known: Column) -> list[Column]:
     return _row(kind, _OF_EXPLANATION, interval | known)
 
 
-def _asked_rows() -> Select:
-    return select(*_explanation("asked", _asked, as_of=_as_of(_asked.c.source_id), now=DatabaseNow()))
+def _source_rows() -> Select:
+    rows = select(_asked.c.source_id, _asked.c.source_name).distinct().subquery()
+    known = {"source_name": rows.c.source_name, "as_of": _as_of(rows.c.source_id), "now": DatabaseNow()}
+    return select(*_row("source", _OF_EXPLANATION, known))
 
 
 def _ready_rows() -> Select:
@@ -176,10 +187,10 @@ def _fresh_rows() -> Select:
     return select(*_explanation("fresh", _published_rows(_reach_of_question, is_fresh)))
 
 
-_EXPLANATION = (_asked_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
+_EXPLANATION = (_source_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
 
 EXPLAIN = QuestionStatement(union_all(*_EXPLANATION))
-"""Everything that an answer needs, as rows of three kinds: asked, published, blocker. One statement, so that all
+"""Everything that an answer needs, as rows of three kinds: source, published, blocker. One statement, so that all
 of it belongs to one moment."""
 
 EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))

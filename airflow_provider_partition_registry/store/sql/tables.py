@@ -146,6 +146,9 @@ history = Table(
     Column("last_position", BigInteger, nullable=False),
 )
 
+DERIVED_TABLES = (length_class, ready_interval, history)
+"""What can be computed anew from the other tables."""
+
 
 def length_class_of(interval: Interval) -> int:
     """The class of an interval's length: class ``n`` holds those of at most ``8 ** n`` microseconds.

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from contextlib import closing
 
 import pytest
+from sqlalchemy import event
 
 from airflow_provider_partition_registry.domain.errors import SchemaMissingError
 from airflow_provider_partition_registry.domain.models import PartitionState
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.verification import past, repair, verify
-from tests.cli.verification.damage import hours, tamper
+from tests.cli.verification.damage import hours, kinds, tamper
 
 
 class TestBesideWriters:
@@ -22,6 +23,23 @@ class TestBesideWriters:
         with writers(store):
             for _ in range(10):
                 assert verify(store.database) == []
+
+    def test_nothing_that_comes_after_its_first_look_counts(self, store: SqlRegistryStore, database_url: str):
+        tables = ("ready_interval", "length_class", "event", "history")
+
+        def do_damage(_connection, _cursor, statement, *_):
+            if "JOIN partition_registry_" in statement:  # not what merely looks for a registry
+                tamper(other, *[f"DELETE FROM {{{table}}}" for table in tables])
+
+        with closing(Database(database_url, pool_size=1, timeout=30)) as other:
+            event.listen(store.database.engine, "after_cursor_execute", do_damage)
+            assert verify(store.database) == []
+        assert kinds(store.database) == {
+            "ready_interval_missing",
+            "length_class_missing",
+            "history_counter",
+            "partition_history",
+        }
 
     def test_repairing_takes_its_turn(self, store: SqlRegistryStore):
         with writers(store):

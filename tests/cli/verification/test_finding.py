@@ -6,13 +6,15 @@ import random
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, inspect, select, update
 
+from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
 from airflow_provider_partition_registry.domain.models import EventType, Principal, PrincipalKind
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.tables import (
+    DERIVED_TABLES,
     event,
     length_class,
     length_class_of,
@@ -50,6 +52,39 @@ def test_what_is_lost_stays_reported(store: SqlRegistryStore, expected: set[str]
     assert not any(each.is_repairable for each in found)
     assert repair(store.database) == []
     assert verify(store.database) == found
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [["ready_interval"], ["length_class"], ["history"], ["ready_interval", "length_class", "history"]],
+)
+def test_dropped_tables_that_follow_from_others_are_made_anew(store: SqlRegistryStore, dropped: list[str]):
+    before = everything_derived(store.database), definitions(store.database)
+    tamper(store.database, *[f"DROP TABLE {{{each}}}" for each in dropped])
+    with pytest.raises(SchemaDamagedError, match="--repair"):
+        verify(store.database)
+    (repaired,) = repair(store.database)
+    assert (repaired.kind, repaired.count) == (DiscrepancyKind.TABLE_MISSING, len(dropped))
+    assert verify(store.database) == []
+    assert (everything_derived(store.database), definitions(store.database)) == before
+    assert store.lock("sales", "nightly", hours(0, 10)).generation == 2
+
+
+def definitions(database: Database) -> str:
+    with database.engine.connect() as connection:
+        found = inspect(connection)
+        return str(
+            [
+                (found.get_columns(each), found.get_pk_constraint(each), found.get_foreign_keys(each))
+                for each in (table.name for table in DERIVED_TABLES)
+            ]
+        )
+
+
+def test_other_dropped_tables_are_not_made_anew(store: SqlRegistryStore):
+    tamper(store.database, "DROP TABLE {ready_interval}", "DROP TABLE {event}")
+    with pytest.raises(SchemaDamagedError, match="from a backup"):
+        repair(store.database)
 
 
 def test_rows_that_refer_to_nothing(store: SqlRegistryStore):

@@ -1,6 +1,6 @@
 """Verification: that what is derived follows from the partitions, these from the history, and that rows keep the rules.
 
-The answer is computed from the partitions alone: in another way than the one that maintains the derived
+What is derived is computed from the partitions alone: in another way than the one that maintains the derived
 tables, and inside the database, so that a million partitions travel nowhere. Verifying sees one moment and
 holds up nobody; repairing takes the lock of one source at a time.
 """
@@ -12,6 +12,7 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.tables import source
@@ -19,9 +20,14 @@ from airflow_provider_partition_registry.store.sql.verification import checks, p
 from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
     Discrepancy,
     DiscrepancyKind,
+    discrepancy,
 )
 from airflow_provider_partition_registry.store.sql.verification.recomputation import compare_ready_intervals
-from airflow_provider_partition_registry.store.sql.verification.repairs import repair_history, repair_source
+from airflow_provider_partition_registry.store.sql.verification.repairs import (
+    rebuild_dropped_tables,
+    repair_history,
+    repair_source,
+)
 
 __all__ = ["Discrepancy", "DiscrepancyKind", "repair", "verify"]
 
@@ -30,7 +36,7 @@ def verify(database: Database) -> list[Discrepancy]:
     """Compare what is derived with what the partitions say, as of one moment; no writer waits for it.
 
     :return: what is wrong; empty when all is well.
-    :raises SchemaError: the database holds no registry, or one of another version.
+    :raises SchemaError: the database holds no registry, one of another version, or one without some of its tables.
     """
     schema.require(database)  # schema.check() would create a SQLite registry and call the empty one sound
     return database.snapshot(_verify)
@@ -41,14 +47,29 @@ def repair(database: Database) -> list[Discrepancy]:
 
     :return: what was wrong and has been set right. What cannot be repaired stays, and :func:`verify` goes on
         reporting it.
-    :raises SchemaError: the database holds no registry, or one of another version.
+    :raises SchemaError: the database holds no registry, one of another version, or one that has lost tables which do
+        not follow from others.
     """
+    rebuilt = _rebuild_dropped_tables(database)
     wrong = [each for each in verify(database) if each.is_repairable]
     for source_name in sorted({each.source_name for each in wrong if each.source_name is not None}):
         database.write(partial(repair_source, source_name=source_name), is_patient=True)
     if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
         database.write(repair_history, is_patient=True)
-    return wrong
+    return rebuilt + wrong
+
+
+def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
+    try:
+        schema.require(database)
+    except SchemaDamagedError as error:
+        if not error.is_repairable:
+            raise
+        names = database.write(rebuild_dropped_tables, is_patient=True)
+        return [
+            discrepancy(DiscrepancyKind.TABLE_MISSING, None, "tables that were dropped", len(names), names)
+        ]
+    return []
 
 
 def _verify(connection: Connection) -> list[Discrepancy]:

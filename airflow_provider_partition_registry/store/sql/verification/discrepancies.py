@@ -32,6 +32,7 @@ class DiscrepancyKind(StrEnum):
     HISTORY_COUNTER = "history_counter"
     HISTORY_GAP = "history_gap"
     DANGLING_REFERENCE = "dangling_reference"
+    TABLE_MISSING = "table_missing"
 
 
 REPAIRABLE = frozenset(
@@ -44,6 +45,7 @@ REPAIRABLE = frozenset(
         DiscrepancyKind.LENGTH_CLASS_WRONG,
         DiscrepancyKind.PARTITION_LENGTH_CLASS,
         DiscrepancyKind.HISTORY_COUNTER,
+        DiscrepancyKind.TABLE_MISSING,
     }
 )
 """What follows from other rows and can be computed anew. The rest is lost; a person has to decide."""

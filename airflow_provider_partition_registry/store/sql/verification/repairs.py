@@ -5,17 +5,36 @@ from __future__ import annotations
 from sqlalchemy import delete, func, insert, literal, select, text, update
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.claim import lock_source
 from airflow_provider_partition_registry.store.sql.tables import (
+    DERIVED_TABLES,
     event,
     history,
     length_class,
     longest_of,
+    metadata,
     partition,
     ready_interval,
+    source,
 )
 from airflow_provider_partition_registry.store.sql.verification.checks import CLASS_OF_LENGTH
 from airflow_provider_partition_registry.store.sql.verification.recomputation import EXPECTED, is_sound
+
+
+def rebuild_dropped_tables(connection: Connection) -> list[str]:
+    """Create derived tables that somebody dropped, and fill them, in one transaction: nobody sees them empty.
+
+    :return: their names.
+    """
+    missing = schema.missing_tables(connection)
+    dropped = [each for each in DERIVED_TABLES if each.name in missing]
+    if dropped:
+        metadata.create_all(connection, tables=dropped, checkfirst=False)
+        for source_name in connection.execute(select(source.c.name).order_by(source.c.name)).scalars().all():
+            repair_source(connection, source_name)
+        repair_history(connection)
+    return [each.name for each in dropped]
 
 
 def repair_source(connection: Connection, source_name: str) -> None:

@@ -1,0 +1,77 @@
+"""A network that loses a connection at a moment of the test's choice."""
+
+from __future__ import annotations
+
+import select
+import socket
+import socketserver
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+AT_MOST = 65_536
+
+
+class LosingProxy:
+    """Passes on whatever clients and a server on 127.0.0.1 tell each other, for the length of a ``with`` block.
+
+    ``port`` is where clients connect.
+
+    :param server_port: of the server behind it
+    """
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._mark: bytes | None = None
+        self._delivers = False
+        self._swallowed: bytes | None = None
+        self._proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), self._pass_on)
+        self._proxy.daemon_threads = True
+        self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
+        self.port = self._proxy.server_address[1]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._proxy.shutdown()
+        self._proxy.server_close()
+        self._thread.join()
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the message to lose a connection at is still to come."""
+        return self._mark is not None
+
+    def lose(self, mark: bytes, *, after_delivery: bool) -> None:
+        """Lose the connection on which the next message with these bytes in it is sent, once.
+
+        :param after_delivery: the server gets the message and has answered it; only its answer is lost
+        """
+        self._mark, self._delivers = mark, after_delivery
+
+    def swallow(self, mark: bytes) -> None:
+        """Pass on no message with these bytes in it, as a pooler does whose connections are all taken."""
+        self._swallowed = mark
+
+    def _pass_on(self, client: socket.socket, *_: object) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
+            others = {client: server, server: client}
+            while True:
+                for sender in select.select(list(others), [], [])[0]:
+                    message = sender.recv(AT_MOST)
+                    if not message:
+                        return
+                    if sender is client and self._mark is not None and self._mark in message:
+                        self._mark = None
+                        if self._delivers:
+                            server.sendall(message)
+                            server.recv(AT_MOST)
+                        return
+                    if sender is server or self._swallowed is None or self._swallowed not in message:
+                        others[sender].sendall(message)
