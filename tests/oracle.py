@@ -223,7 +223,7 @@ class Oracle:
     def withdraw(self, key: Key, now: datetime, reason: str, by: str) -> None:
         allowed = ("locked", "failed", "ready")
         self._decide(key, now, "WITHDRAW", allowed, "registered", {"reason": reason, "by": by})
-        self._require(key).was_withdrawn = True
+        self.partitions[key].was_withdrawn = True
 
     # Reading (R1, R2, R7, R8)
 
