@@ -30,11 +30,10 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.store.sql import tokens
 from airflow_provider_partition_registry.store.sql.claim import lock_source
-from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.clock import DatabaseNow, TellTime
 from airflow_provider_partition_registry.store.sql.history import write_event
 from airflow_provider_partition_registry.store.sql.principals import (
     REFERENCES,
-    TellTime,
     find_providers,
     find_token,
     identify,
@@ -121,7 +120,7 @@ class Access:
         principal_id = self._lock(principal)
         now = self._now()
         others_expire_at = instant_after(now, overlap, "overlap", may_be_zero=True)
-        expires_at = None if expires_in is None else instant_after(now, expires_in, "life of the token")
+        expires_at = None if expires_in is None else instant_after(now, expires_in, "validity")
         self._let_expire(principal, principal_id, others_expire_at)
         issued = self._issue(principal, principal_id, now, expires_at)
         details = {"token_id": issued.token.id, "others_expire_at": format_instant(others_expire_at)}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, tuple_
@@ -19,7 +17,7 @@ from airflow_provider_partition_registry.domain.models import (
     Provider,
 )
 from airflow_provider_partition_registry.store.sql import tokens
-from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.clock import DatabaseNow, TellTime
 from airflow_provider_partition_registry.store.sql.tables import access_token, grant, provider, source
 
 REFERENCES = {
@@ -27,9 +25,6 @@ REFERENCES = {
     PrincipalKind.PROVIDER: access_token.c.provider_id,
 }
 """Which column says whom a token speaks for; the other one is NULL."""
-
-TellTime = Callable[[datetime | None], datetime]
-"""Given the database's time, tells what time it is."""
 
 _TOKENS = select(
     access_token,
