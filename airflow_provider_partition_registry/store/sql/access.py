@@ -84,8 +84,9 @@ class Access:
             insert(grant).values(source_id=source_id, provider_id=provider_id, granted_at=now)
         )
         issued = None
-        if is_new:  # Otherwise it has one: with any source's token one could get a credential for anybody.
+        if is_new:  # Or with any source's token one could get a credential for anybody.
             issued = self._issue(Principal(PrincipalKind.PROVIDER, provider_name), provider_id, now)
+        registered = self._provider(provider_id)
         write_event(
             self._connection,
             EventType.PROVIDER_REGISTERED if is_new else EventType.GRANTED,
@@ -95,7 +96,7 @@ class Access:
             provider_id=provider_id,
             details={"token_id": issued.token.id} if issued else {},
         )
-        return ProviderRegistration(self._provider(provider_id), issued.access_token if issued else None)
+        return ProviderRegistration(registered, issued.access_token if issued else None)
 
     def revoke_grant(self, source_name: str, provider_name: str, reason: str, by: str) -> Provider:
         source_id = lock_source(self._connection, source_name)
@@ -103,6 +104,7 @@ class Access:
         mine = (grant.c.source_id == source_id, grant.c.provider_id == provider_id)
         if self._connection.execute(delete(grant).where(*mine)).rowcount == 0:
             raise NoGrantError(provider_name, source_name)
+        after = self._provider(provider_id)
         write_event(
             self._connection,
             EventType.GRANT_REVOKED,
@@ -112,7 +114,7 @@ class Access:
             provider_id=provider_id,
             details={"reason": reason, "by": by},
         )
-        return self._provider(provider_id)
+        return after
 
     def rotate_token(
         self, principal: Principal, overlap: timedelta, expires_in: timedelta | None
