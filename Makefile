@@ -56,7 +56,8 @@ $(UV):
 
 # The package is installed here without its dependency Airflow.
 $(CORE)/.ready: uv.lock pyproject.toml | $(UV)
-	UV_PROJECT_ENVIRONMENT=$(CORE) $(UV) sync --quiet --frozen --python $(PYTHON) --only-group core --only-group test
+	UV_PROJECT_ENVIRONMENT=$(CORE) $(UV) sync --quiet --frozen --python $(PYTHON) --only-group core --only-group service \
+		--only-group test --only-group service-test
 	$(UV) pip install --quiet --python $(CORE)/bin/python --no-deps --editable .
 	@touch $@
 

@@ -104,3 +104,11 @@ def migrated_sqlite_url(sqlite_url: str, migrated_sqlite_file: Path) -> str:
 def database_url(request: pytest.FixtureRequest) -> str:
     """A new registry in each SQL database."""
     return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty_url(request: pytest.FixtureRequest) -> str:
+    """A database without a registry."""
+    if request.param == "sqlite":
+        return request.getfixturevalue("sqlite_url")
+    return request.getfixturevalue("new_postgres_url")(template=None)

@@ -97,24 +97,40 @@ class Oracle:
     """All that is registered, and what happened."""
 
     sources: set[str] = field(default_factory=set)
+    providers: set[str] = field(default_factory=set)
     grants: set[tuple[str, str]] = field(default_factory=set)
     partitions: dict[Key, Record] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
 
     # Registering (R10)
 
-    def register_source(self, source: str, now: datetime, owner: str) -> None:
+    def register_source(self, source: str, now: datetime, owner: str, token_id: str) -> None:
         if source in self.sources:
             raise Refused("source_already_registered")
         self.sources.add(source)
-        self.lines.append(Line("SOURCE_REGISTERED", now, source, details={"owner": owner}))
+        self.lines.append(
+            Line("SOURCE_REGISTERED", now, source, details={"owner": owner, "token_id": token_id})
+        )
 
-    def register_provider(self, provider: str, source: str, now: datetime) -> None:
+    def register_provider(self, provider: str, source: str, now: datetime, token_id: str | None) -> None:
+        """A token is issued to a new provider only."""
         if (provider, source) in self.grants:
             raise Refused("provider_already_registered")
-        known = any(name == provider for name, _ in self.grants)
+        is_new = provider not in self.providers
+        assert (token_id is not None) is is_new
+        self.providers.add(provider)
         self.grants.add((provider, source))
-        self.lines.append(Line("GRANTED" if known else "PROVIDER_REGISTERED", now, source, provider))
+        line, details = ("PROVIDER_REGISTERED", {"token_id": token_id}) if is_new else ("GRANTED", {})
+        self.lines.append(Line(line, now, source, provider, details=details))
+
+    def revoke_grant(self, provider: str, source: str, now: datetime, **why: str) -> None:
+        self._require_grant(source, provider)
+        self.grants.remove((provider, source))
+        self.lines.append(Line("GRANT_REVOKED", now, source, provider, details=why))
+
+    def rotate_token(self, source: str, now: datetime, token_id: str) -> None:
+        details = {"token_id": token_id, "others_expire_at": _text_of(now)}
+        self.lines.append(Line("TOKEN_ROTATED", now, source, details=details))
 
     def register_partition(self, source: str, provider: str, span: Span, now: datetime) -> Record:
         self._require_grant(source, provider)
@@ -207,7 +223,7 @@ class Oracle:
     def withdraw(self, key: Key, now: datetime, reason: str, by: str) -> None:
         allowed = ("locked", "failed", "ready")
         self._decide(key, now, "WITHDRAW", allowed, "registered", {"reason": reason, "by": by})
-        self._require(key).was_withdrawn = True
+        self.partitions[key].was_withdrawn = True
 
     # Reading (R1, R2, R7, R8)
 
@@ -253,7 +269,7 @@ class Oracle:
     def _require_grant(self, source: str, provider: str) -> None:
         if source not in self.sources:
             raise Refused("unknown_source")
-        if not any(name == provider for name, _ in self.grants):
+        if provider not in self.providers:
             raise Refused("unknown_provider")
         if (provider, source) not in self.grants:
             raise Refused("no_grant")
@@ -294,7 +310,7 @@ class Oracle:
         # A decision of a person needs no grant (R10 names registering, locking, unlocking and failing).
         if key[0] not in self.sources:
             raise Refused("unknown_source")
-        if not any(name == key[1] for name, _ in self.grants):
+        if key[1] not in self.providers:
             raise Refused("unknown_provider")
         if key not in self.partitions:
             raise Refused("unknown_partition")

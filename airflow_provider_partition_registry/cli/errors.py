@@ -44,7 +44,7 @@ EXIT_CODES = {
     ExitCode.DONE: "done; ready",
     ExitCode.NO: "no: not ready; verify found something wrong",
     ExitCode.BAD_INPUT: "the call itself is wrong",
-    ExitCode.UNKNOWN: "no such source, provider or partition",
+    ExitCode.UNKNOWN: "no such source, provider, partition or token",
     ExitCode.CONFLICT: "locked by somebody else, not yours, wrong state, or registered already",
     ExitCode.ACCESS_DENIED: "wrong access token, or no grant on the source",
     ExitCode.UNAVAILABLE: "the registry does not answer, refuses, or its schema does not fit",

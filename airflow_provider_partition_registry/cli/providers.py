@@ -10,7 +10,7 @@ import click
 from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show, table
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
-from airflow_provider_partition_registry.domain.models import Provider
+from airflow_provider_partition_registry.domain.models import Provider, ProviderRegistration
 from airflow_provider_partition_registry.store.paging import all_items
 
 TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
@@ -37,14 +37,15 @@ def provider() -> None:
 def register(settings: Settings, name: str, access_token: str | None, as_json: bool) -> None:
     """Register a provider for a source, whose access token says which.
 
-    The token comes from --access-token, else from the variable, else from standard input; on a terminal it is asked
-    for. A provider may be registered for many sources, one after the other.
+    That token comes from --access-token, else from the variable, else from standard input; on a terminal it is asked
+    for. A provider may be registered for many sources, one after the other. The first time its own access token is
+    printed, this once, as the last line; the registry keeps only its hash.
     """
     settings.require_url()
     token = (access_token or "").strip() or _read_token()
     with settings.open_store() as store:
-        registered = store.register_provider(name, token)
-    show(registered, lambda: _registered_text(registered), as_json=as_json)
+        registration = store.register_provider(name, token)
+    show(registration, lambda: _registration_text(registration), as_json=as_json)
 
 
 @provider.command("list")
@@ -68,8 +69,21 @@ def _read_token() -> str:
     return token.strip()
 
 
-def _registered_text(registered: Provider) -> str:
-    return f"Provider {registered.name!r} may write to {', '.join(map(repr, registered.source_names))}."
+def _registration_text(registration: ProviderRegistration) -> str:
+    sentence = may_write(registration.provider)
+    if registration.access_token is None:
+        return sentence
+    return (
+        f"{sentence}\n"
+        f"Its access token, which is shown only now, and by which the web service knows it:\n"
+        f"{registration.access_token}"
+    )
+
+
+def may_write(provider: Provider) -> str:
+    """A sentence on where the provider may write."""
+    names = ", ".join(map(repr, provider.source_names)) or "no source"
+    return f"Provider {provider.name!r} may write to {names}."
 
 
 def _list_text(providers: list[Provider]) -> str:

@@ -11,7 +11,16 @@ from typing import Any, NoReturn
 import click
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.cli import asking, database, deciding, providers, sources, writing
+from airflow_provider_partition_registry.cli import (
+    asking,
+    database,
+    deciding,
+    grants,
+    providers,
+    sources,
+    tokens,
+    writing,
+)
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, report, wants_json
 from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, Settings
 
@@ -19,7 +28,7 @@ SECTIONS = {
     "Ask": (asking.ready, asking.status),
     "Write": (writing.lock, writing.unlock, writing.fail),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
-    "Set up": (sources.source, providers.provider, database.db),
+    "Set up": (sources.source, providers.provider, grants.grant, tokens.token, database.db),
 }
 
 EXAMPLES = """\

@@ -9,7 +9,8 @@
     ├── UnknownError (LookupError)              the call names something that is not registered
     │   ├── UnknownSourceError
     │   ├── UnknownProviderError
-    │   └── UnknownPartitionError
+    │   ├── UnknownPartitionError
+    │   └── UnknownTokenError
     ├── AlreadyRegisteredError
     │   ├── SourceAlreadyRegisteredError
     │   ├── ProviderAlreadyRegisteredError
@@ -36,10 +37,10 @@ web service carry it.
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_provider_partition_registry.domain.intervals import Interval
     from airflow_provider_partition_registry.domain.models import Partition
@@ -54,15 +55,16 @@ class RegistryError(Exception):
         super().__init__(message)
         self.message = message
 
+    @classmethod
+    def restored(cls, message: str, fields: Mapping[str, Any]) -> Self:
+        """An error again from its message and attributes, wherever it was raised."""
+        error = cls.__new__(cls, message)
+        error.__dict__.update({"message": message, **fields})
+        return error
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are unpickled by calling the class with its message; most of ours take other arguments.
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(kind: type[RegistryError], args: tuple[Any, ...], fields: dict[str, Any]) -> RegistryError:
-    error = kind.__new__(kind, *args)
-    error.__dict__.update(fields)
-    return error
+        return type(self).restored, (self.message, self.__dict__)
 
 
 class InvalidInputError(RegistryError, ValueError):
@@ -130,6 +132,19 @@ class UnknownPartitionError(UnknownError):
         self.interval = interval
 
 
+class UnknownTokenError(UnknownError):
+    """No access token has this id."""
+
+    code = "unknown_token"
+
+    def __init__(self, token_id: str) -> None:
+        super().__init__(
+            f"No access token has the id {token_id!r}. List those of a source or a provider "
+            f"(partition-registry token list)."
+        )
+        self.token_id = token_id
+
+
 class AlreadyRegisteredError(RegistryError):
     """It exists already; nothing was created."""
 
@@ -143,8 +158,9 @@ class SourceAlreadyRegisteredError(AlreadyRegisteredError):
 
     def __init__(self, source_name: str) -> None:
         super().__init__(
-            f"Source {source_name!r} is already registered. Its access token was shown at that time only; "
-            f"ask the source's owner for it."
+            f"Source {source_name!r} is already registered. Its access token was shown at that time only; ask the "
+            f"source's owner for it. If it is lost, an administrator can issue another (partition-registry token "
+            f"rotate --source {shlex.quote(source_name)})."
         )
         self.source_name = source_name
 
@@ -209,13 +225,15 @@ class AccessDeniedError(RegistryError):
 
 
 class InvalidTokenError(AccessDeniedError):
-    """The access token belongs to no source. The message never repeats it."""
+    """The access token opens nothing here. The message neither repeats it nor says why."""
 
     code = "invalid_token"
 
     def __init__(self) -> None:
         super().__init__(
-            "The access token is not valid for any source. Ask the source's owner for the right one."
+            "The access token is not valid here: it is unknown, has expired, was revoked, or is not of the kind that "
+            "is asked for. Ask the source's owner for the right one, or an administrator for a new one "
+            "(partition-registry token rotate)."
         )
 
 
@@ -318,7 +336,8 @@ class StoreUnavailableError(RegistryError):
     """The store is down, unreachable or too slow. The call may be repeated.
 
     What a holder does is safe to repeat: a lock is re-entrant (R3), a finished unlock or fail is answered again without
-    a change (R4). Registering, and what people decide by hand (R6), is refused the second time if it took effect.
+    a change (R4); a token whose answer was lost is rotated again, a revoked one may be revoked again (R10).
+    Registering, and what people decide by hand (R6), is refused the second time if it took effect.
     """
 
     code = "store_unavailable"

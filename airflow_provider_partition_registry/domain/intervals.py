@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +53,24 @@ def format_instant(instant: datetime) -> str:
 def format_to_the_second(instant: datetime) -> str:
     """As :func:`format_instant`, of bookkeeping, for which people need no fractions."""
     return format_instant(instant.replace(microsecond=0))
+
+
+def instant_after(instant: datetime, length: timedelta, what: str, *, may_be_zero: bool = False) -> datetime:
+    """The instant that is a length of time later.
+
+    :param what: what lasts for so long, for the message.
+    :raises InvalidInputError: it is no length of time, is negative or (unless it may be) zero, or ends after all
+        calendars.
+    """
+    if not isinstance(length, timedelta) or length < timedelta(0) or not (length or may_be_zero):
+        least = "of at least" if may_be_zero else "greater than"
+        raise InvalidInputError(
+            f"The {what} must be a length of time {least} zero (a timedelta), not {length!r}."
+        )
+    try:
+        return instant + length
+    except OverflowError:
+        raise InvalidInputError(f"The {what} of {length} ends after the year 9999.") from None
 
 
 @dataclass(init=False, frozen=True, order=True, slots=True)

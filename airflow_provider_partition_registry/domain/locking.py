@@ -21,6 +21,7 @@ from airflow_provider_partition_registry.domain.intervals import (
     Interval,
     format_instant,
     format_to_the_second,
+    instant_after,
 )
 from airflow_provider_partition_registry.domain.models import (
     LOCKED_STATES,
@@ -71,7 +72,7 @@ def acquire(
         if other.state is PartitionState.LOCKED:
             raise PartitionLockedError(_refusal(partition, other), other)
 
-    expires_at = None if lease is None else _lease_end(now, lease)
+    expires_at = None if lease is None else instant_after(now, lease, "lease")
     lock = Lock(holder, partition.generation + 1, now, expires_at, exclusive)
     details = {key: value for key, value in holder.details.items() if key not in LOCK_DETAILS}
     if exclusive:
@@ -154,7 +155,7 @@ def renew(partition: Partition, generation: int, lease: timedelta, *, now: datet
     """
     if partition.state not in LOCKED_STATES or generation != partition.generation:
         raise NotLockHolderError(_not_theirs("renew the lease", partition, None, generation), partition)
-    expires_at = _lease_end(now, lease)
+    expires_at = instant_after(now, lease, "lease")
     lock = replace(_lock_of(partition), expires_at=expires_at)
     renewed = replace(partition, state=PartitionState.LOCKED, lock=lock)
     return Change(renewed, EventType.RENEW, lock.holder, {"expires_at": format_instant(expires_at)})
@@ -228,17 +229,6 @@ def _finished_by(partition: Partition, holder: Holder, generation: int | None) -
 
 def _was_never_locked(partition: Partition, generation: int | None) -> bool:
     return partition.generation == 0 and not generation
-
-
-def _lease_end(now: datetime, lease: timedelta) -> datetime:
-    if not isinstance(lease, timedelta) or lease <= timedelta(0):
-        raise InvalidInputError(
-            f"A lease must be a length of time greater than zero (a timedelta), not {lease!r}."
-        )
-    try:
-        return now + lease
-    except OverflowError:
-        raise InvalidInputError(f"A lease of {lease} ends after the year 9999.") from None
 
 
 def _lock_of(partition: Partition) -> Lock:

@@ -40,6 +40,9 @@ class EventType(StrEnum):
     SOURCE_REGISTERED = "SOURCE_REGISTERED"
     PROVIDER_REGISTERED = "PROVIDER_REGISTERED"
     GRANTED = "GRANTED"
+    GRANT_REVOKED = "GRANT_REVOKED"
+    TOKEN_ROTATED = "TOKEN_ROTATED"  # noqa: S105 - no password
+    TOKEN_REVOKED = "TOKEN_REVOKED"  # noqa: S105 - no password
     PARTITION_REGISTERED = "PARTITION_REGISTERED"
     LOCK = "LOCK"
     RENEW = "RENEW"
@@ -83,12 +86,91 @@ class Provider:
     source_names: tuple[str, ...]
 
 
+class PrincipalKind(StrEnum):
+    """What an access token may speak for."""
+
+    SOURCE = "source"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom an access token speaks for: a source or a provider (R10).
+
+    :raises InvalidInputError: the kind is neither, or the name is none.
+    """
+
+    kind: PrincipalKind
+    name: str
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "kind", PrincipalKind(self.kind))
+        except ValueError:
+            raise InvalidInputError(
+                f"An access token speaks for a source or a provider, not for {self.kind!r}."
+            ) from None
+        check_name(f"{self.kind.value} name", self.name)
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.name!r}"
+
+
+def check_principal(value: Principal) -> Principal:
+    """Return ``value`` if it is a principal.
+
+    :raises InvalidInputError: it is anything else.
+    """
+    if not isinstance(value, Principal):
+        raise InvalidInputError(f"A Principal is wanted here, not {type(value).__name__}.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What is known of an access token: everything but its secret.
+
+    :param id: names the token in lists and in the history; it opens nothing.
+    :param expires_at: from when on it is not valid any more, or None.
+    :param revoked_at: when somebody revoked it, or None.
+    """
+
+    id: str
+    principal: Principal
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def is_valid_at(self, now: datetime) -> bool:
+        """Whether it was neither revoked nor has expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A new access token, and the one answer that carries its secret (R10)."""
+
+    token: AccessToken
+    access_token: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class SourceRegistration:
     """The one answer that carries a source's access token (R10)."""
 
     source: Source
     access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRegistration:
+    """The one answer that carries a provider's access token (R10).
+
+    :param access_token: None if the provider was there already and was granted one more source.
+    """
+
+    provider: Provider
+    access_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +251,15 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the append-only history (R9). Events of all sources share one numbering, ``position``."""
+    """One line of the append-only history (R9). Events of all sources share one numbering, ``position``.
+
+    :param source_name: None for what concerns a provider alone, such as a new token of its own.
+    """
 
     position: int
     type: EventType
     at: datetime
-    source_name: str
+    source_name: str | None
     provider_name: str | None = None
     interval: Interval | None = None
     holder: str | None = None

@@ -12,12 +12,16 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval
 from airflow_provider_partition_registry.domain.models import (
+    AccessToken,
     Event,
     Holder,
+    IssuedToken,
     Page,
     Partition,
     PartitionState,
+    Principal,
     Provider,
+    ProviderRegistration,
     Question,
     Readiness,
     Source,
@@ -132,10 +136,38 @@ class PartitionRegistryHook(BaseHook):
         mask_secret(registration.access_token)
         return registration
 
-    def register_provider(self, provider_name: str, access_token: str) -> Provider:
-        """Register a provider with a source's access token."""
+    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
+        """Register a provider with a source's access token; answers a new one's own token, this once."""
         mask_secret(access_token)
-        return self.store.register_provider(provider_name, access_token)
+        registration = self.store.register_provider(provider_name, access_token)
+        if registration.access_token is not None:
+            mask_secret(registration.access_token)
+        return registration
+
+    def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
+        """Take a provider's right to write to a source back."""
+        return self.store.revoke_grant(source_name, provider_name, reason=reason, by=by)
+
+    def rotate_token(
+        self,
+        principal: Principal,
+        *,
+        overlap: timedelta = timedelta(0),
+        expires_in: timedelta | None = None,
+    ) -> IssuedToken:
+        """Issue a new access token for a source or a provider and let its other ones expire."""
+        issued = self.store.rotate_token(principal, overlap=overlap, expires_in=expires_in)
+        mask_secret(issued.access_token)
+        return issued
+
+    def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
+        """End one access token at once."""
+        return self.store.revoke_token(token_id, reason=reason, by=by)
+
+    def identify_token(self, access_token: str) -> AccessToken:
+        """Say whose token this is."""
+        mask_secret(access_token)
+        return self.store.identify_token(access_token)
 
     def register_partition(
         self, source_name: str, provider_name: str, start: Instant, end: Instant
@@ -262,6 +294,16 @@ class PartitionRegistryHook(BaseHook):
     ) -> Page[Provider]:
         """Providers in the order of their names, all or those with a grant on a source."""
         return self.store.list_providers(source_name, after, limit)
+
+    def get_token(self, token_id: str) -> AccessToken:
+        """Look up one access token by its id."""
+        return self.store.get_token(token_id)
+
+    def list_tokens(
+        self, principal: Principal, after: str | None = None, limit: int = 100
+    ) -> Page[AccessToken]:
+        """The access tokens of a source or a provider in the order in which they were issued."""
+        return self.store.list_tokens(principal, after, limit)
 
     def get_partition(self, source_name: str, provider_name: str, start: Instant, end: Instant) -> Partition:
         """Look up one partition."""

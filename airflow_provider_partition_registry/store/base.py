@@ -18,12 +18,16 @@ from typing import Self
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
+    AccessToken,
     Event,
     Holder,
+    IssuedToken,
     Page,
     Partition,
     PartitionState,
+    Principal,
     Provider,
+    ProviderRegistration,
     Question,
     Readiness,
     Source,
@@ -116,6 +120,31 @@ class RegistryReader(ABC):
         """
 
     @abstractmethod
+    def identify_token(self, access_token: str) -> AccessToken:
+        """Say whose token this is (R10). Looks at nothing else.
+
+        :raises InvalidTokenError: it is unknown, has expired or was revoked; nobody is told which.
+        """
+
+    @abstractmethod
+    def get_token(self, token_id: str) -> AccessToken:
+        """Look up one access token by its id; also one that has expired or was revoked.
+
+        :raises UnknownTokenError: no such token.
+        """
+
+    @abstractmethod
+    def list_tokens(
+        self, principal: Principal, after: str | None = None, limit: int = 100
+    ) -> Page[AccessToken]:
+        """The access tokens of a source or a provider in the order in which they were issued, whether valid or not.
+
+        :param after: ``next`` of the page before.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        """
+
+    @abstractmethod
     def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
         """Look up one partition.
 
@@ -137,6 +166,8 @@ class RegistryReader(ABC):
     @abstractmethod
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         """The history after a position (R9). Whoever goes on from the last position seen misses nothing.
+
+        What concerns a provider alone belongs to the history of no source.
 
         :param after: a position; 0 for the beginning.
         :raises InvalidInputError: the history has never reached that position: a backup was restored.
@@ -181,11 +212,55 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
-    def register_provider(self, provider_name: str, access_token: str) -> Provider:
+    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
         """Register a provider and grant it the source that the token belongs to, or add that grant (R10).
 
-        :raises InvalidTokenError: the token belongs to no source.
-        :raises ProviderAlreadyRegisteredError: it holds this grant already.
+        A new provider's own access token is answered, this once. For one that exists none is issued: who holds any
+        source's token must not get hold of somebody else's provider.
+
+        :param access_token: of the source.
+        :raises InvalidTokenError: it is not valid, or not a source's.
+        :raises ProviderAlreadyRegisteredError: the provider holds this grant already.
+        """
+
+    @abstractmethod
+    def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
+        """Take a provider's right to write to a source back (R10).
+
+        Its partitions stay as they are: what it has locked goes on blocking, what it has published stays ready.
+        Registering it again with the source's token gives the right again.
+
+        :param by: the person who decides it.
+        :return: the provider, with the sources it may still write to.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises NoGrantError: the provider has no grant on the source.
+        """
+
+    @abstractmethod
+    def rotate_token(
+        self,
+        principal: Principal,
+        *,
+        overlap: timedelta = timedelta(0),
+        expires_in: timedelta | None = None,
+    ) -> IssuedToken:
+        """Issue a new access token for a source or a provider and let its other ones expire (R10).
+
+        If the answer is lost, rotate again.
+
+        :param overlap: how long the other tokens stay valid, unless they expire before; zero ends them at once.
+        :param expires_in: how long the new one is valid; None for ever.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        """
+
+    @abstractmethod
+    def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
+        """End one access token at once (R10). Revoking it again changes nothing and answers the same.
+
+        :param by: the person who decides it.
+        :raises UnknownTokenError: no such token.
         """
 
     @abstractmethod

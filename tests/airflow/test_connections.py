@@ -14,7 +14,7 @@ from airflow.utils.strings import get_random_string
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import Principal, PrincipalKind, Question
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.hooks.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.base import RegistryStore
@@ -390,5 +390,9 @@ class TestSecrets:
         )
         hook = PartitionRegistryHook()
         token = hook.register_source("new", "a-team").access_token
-        hook.register_provider("newcomer", token)
-        assert masked == [token, token]
+        of_provider = hook.register_provider("newcomer", token).access_token
+        assert masked == [token, token, of_provider]
+        masked.clear()
+        rotated = hook.rotate_token(Principal(PrincipalKind.PROVIDER, "newcomer")).access_token
+        hook.identify_token(rotated)
+        assert masked == [rotated, rotated]

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_partition_registry.cli import asking, options, output, providers
 from airflow_provider_partition_registry.domain.intervals import to_instant
 from airflow_provider_partition_registry.store import paging
+from airflow_provider_partition_registry.store.sql.schema import HEAD
 from tests.cli.conftest import NOVEMBER, Command, day
 
 FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
@@ -74,7 +75,22 @@ class TestProvider:
             **({"PARTITION_REGISTRY_ACCESS_TOKEN": token} if way == "variable" else {}),
         )
         assert done.code == 0, done.stderr
-        assert done.stdout == "Provider 'nightly' may write to 'sales'.\n"
+        assert done.stdout.splitlines()[0] == "Provider 'nightly' may write to 'sales'."
+
+    def test_register_prints_the_token_last(self, run: Command, token: str):
+        done = run("provider", "register", "nightly", stdin=token)
+        *_, sentence, own = done.stdout.splitlines()
+        assert "shown only now" in sentence
+        assert own.startswith("prs_")
+        assert own != token
+
+    def test_register_as_json(self, nightly: Command, token: str):
+        new = nightly("provider", "register", "hourly", "--access-token", token, "--json").json
+        assert new["provider"]["source_names"] == ["sales"]
+        assert new["access_token"].startswith("prs_")
+        other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
+        known = nightly("provider", "register", "hourly", "--access-token", other, "--json").json
+        assert known == {"provider": known["provider"], "access_token": None}
 
     def test_the_token_is_asked_for_on_a_terminal(
         self, run: Command, token: str, monkeypatch: pytest.MonkeyPatch
@@ -99,8 +115,8 @@ class TestProvider:
 
     def test_a_second_source(self, nightly: Command):
         other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
-        done = nightly("provider", "register", "nightly", "--access-token", other, "--json")
-        assert done.json["source_names"] == ["sales", "stock"]
+        done = nightly("provider", "register", "nightly", "--access-token", other)
+        assert done.stdout == "Provider 'nightly' may write to 'sales', 'stock'.\n"
 
     def test_list(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(paging, "PAGE_SIZE", 1)
@@ -342,10 +358,10 @@ class TestAsking:
 class TestDatabase:
     def test_upgrade_and_current(self, run: Command):
         assert run("db", "current").code == 7
-        assert run("db", "upgrade").stdout.endswith("is at schema 0001.\n")
-        assert run("db", "current").stdout == "0001\n"
-        assert run("db", "current", "--json").json["revision"] == "0001"
-        assert run("db", "upgrade", "--json").json["revision"] == "0001"
+        assert run("db", "upgrade").stdout.endswith(f"is at schema {HEAD}.\n")
+        assert run("db", "current").stdout == f"{HEAD}\n"
+        assert run("db", "current", "--json").json["revision"] == HEAD
+        assert run("db", "upgrade", "--json").json["revision"] == HEAD
 
     @pytest.mark.parametrize("command", ["current", "verify"])
     def test_asking_creates_nothing(self, run: Command, tmp_path, command: str):

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+from airflow_provider_partition_registry.store.sql.schema import HEAD
 from tests.cli.conftest import NOVEMBER, day
 
 SCRIPT = Path(sys.executable).parent / "partition-registry"
@@ -84,7 +85,7 @@ def test_a_postgres_without_a_registry(new_postgres_url: Callable[..., str]):
         assert refused.returncode == 7
         assert "partition-registry db upgrade" in refused.stderr
     assert call("db", "upgrade", url=url).returncode == 0
-    assert call("db", "current", url=url).stdout == "0001\n"
+    assert call("db", "current", url=url).stdout == f"{HEAD}\n"
 
 
 @pytest.mark.parametrize(

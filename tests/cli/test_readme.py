@@ -14,7 +14,9 @@ COMMAND = re.compile(r"(?:^|`)partition-registry ([^`#\n]+)", flags=re.MULTILINE
 
 def test_its_commands_work(run: Command):
     commands = [shlex.split(found) for found in COMMAND.findall(README.read_text())]
-    assert [command[0] for command in commands] == ["db", "source", "provider", "ready", "status", "--help"]
+    assert [command[0] for command in commands] == [
+        *("db", "source", "provider", "ready", "status", "--help", "token")
+    ]
     said = ""
     for command in commands:
         outcome = run(

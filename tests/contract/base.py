@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
-from airflow_provider_partition_registry.domain.models import Event
+from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.homes import Home, ManualClock, all_events
 
@@ -55,3 +56,14 @@ def refused(
 
 def newest(store: RegistryStore) -> Event:
     return all_events(store)[-1]
+
+
+def walk(turn: Callable[[Any], Page[Any]], what: str = "name") -> list[list[Any]]:
+    """All pages of a list, as lists of one attribute."""
+    pages, after = [], None
+    while True:
+        page = turn(after)
+        pages.append([getattr(each, what) for each in page.items])
+        if page.next is None:
+            return pages
+        after = page.next

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionState, Principal, PrincipalKind
 from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
 from tests.contract.homes import hours
 
 _place = {"source_name": "s"}
 _partition = {**_place, "provider_name": "p", "interval": hours(0, 1)}
 _decision = {"reason": "wrong numbers", "by": "ann"}
+_principal = {"principal": Principal(PrincipalKind.SOURCE, "s")}
+_token = {"token_id": "0123456789abcdef"}
 
 CALLS: dict[str, dict[str, Any]] = {
     "check_readiness": {**_place, "interval": hours(0, 1), "published_after": None},
@@ -21,11 +23,17 @@ CALLS: dict[str, dict[str, Any]] = {
     "list_sources": {"after": None, "limit": 10},
     "get_provider": {"provider_name": "p"},
     "list_providers": {**_place, "after": None, "limit": 10},
+    "identify_token": {"access_token": "prs_1_2"},
+    "get_token": _token,
+    "list_tokens": {**_principal, "after": None, "limit": 10},
     "get_partition": _partition,
     "list_partitions": {**_place, "interval": hours(0, 1), "after": None, "limit": 10},
     "events": {**_place, "after": 0, "limit": 10},
     "register_source": {"source_name": "new", "owner": "ann"},
     "register_provider": {"provider_name": "new", "access_token": "prs_1_2"},
+    "revoke_grant": {**_place, "provider_name": "p", **_decision},
+    "rotate_token": {**_principal, "overlap": timedelta(0), "expires_in": None},
+    "revoke_token": {**_token, **_decision},
     "register_partition": {**_partition, "interval": hours(7, 8)},
     "lock": {**_partition, "holder": None, "lease": None, "exclusive": False, "register": False},
     "renew": {**_partition, "generation": 1, "lease": timedelta(hours=1)},
@@ -46,6 +54,10 @@ _too_great = [2**63, 2**70, -(2**70)]
 BAD: dict[str, list[Any]] = {
     "source_name": ["", " ", "a b", "a\tb", "a\x00b", "\ud800", "\u200b", LONG_NAME, *_not_text],
     "provider_name": ["", " ", "a b", "a\tb", "a\x00b", "\ud800", "\u200b", LONG_NAME, *_not_text],
+    "principal": [None, "s", ("source", "s"), 5],
+    "token_id": ["", "a b", "a\x00b", "\ud800", LONG_NAME, *_not_text],
+    "overlap": [timedelta(-1), timedelta.max, None, 60, "1h", object()],
+    "expires_in": [timedelta(0), timedelta(-1), timedelta.max, 60, "1h", object()],
     "owner": ["", "  \n", "a\x00b", "\ud800", LONG_TEXT, *_not_text],
     "reason": ["", "  \n", "a\x00b", "\ud800", LONG_TEXT, *_not_text],
     "by": ["", "  \n", "a\x00b", "\ud800", LONG_TEXT, *_not_text],
@@ -64,6 +76,7 @@ MAY_BE_NONE = {("list_partitions", "interval"), ("list_providers", "source_name"
 BAD_AFTER: dict[str, list[Any]] = {
     "list_sources": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_providers": ["a\x00b", "\ud800", *_not_text[1:]],
+    "list_tokens": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_partitions": [*_not_number, *_too_great],
     "events": [None, *_not_number, *_too_great],
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.contract.access import AccessContract
 from tests.contract.homes import Home
 from tests.contract.locking import LockingContract
 from tests.contract.machine import RegistryMachine
@@ -15,7 +16,9 @@ from tests.contract.reading import ReadingContract, RefusalContract
 from tests.contract.registering import RegisteringContract
 
 
-class RegistryStoreContract(RegisteringContract, LockingContract, ReadingContract, RefusalContract):
+class RegistryStoreContract(
+    RegisteringContract, AccessContract, LockingContract, ReadingContract, RefusalContract
+):
     """Uses the public contract only, and a clock that the fixture controls."""
 
     def test_every_history_agrees_with_the_oracle(self, home: Home) -> None:

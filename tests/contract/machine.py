@@ -7,16 +7,24 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from airflow_provider_partition_registry.domain.errors import PartitionLockedError, RegistryError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidTokenError,
+    PartitionLockedError,
+    RegistryError,
+)
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
     Holder,
     Partition,
     PartitionState,
+    Principal,
+    PrincipalKind,
+    Provider,
     Question,
     Readiness,
 )
@@ -55,6 +63,7 @@ class RegistryMachine(RuleBasedStateMachine):
         super().__init__()
         self.home, self.store, self.clock = home, home.store, home.clock
         self.oracle = Oracle()
+        self.tokens: dict[str, str] = {}
         self.run = next(_runs)
         self.begin = self.store.check_readiness_many([])  # opens the home
         self.seen: list[Event] = []
@@ -64,13 +73,37 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @initialize()
     def register(self) -> None:
-        tokens = {}
         for source in SOURCES:
-            tokens[source] = self.store.register_source(self.name(source), f"team {source}").access_token
-            self.oracle.register_source(self.name(source), self.clock.now, f"team {source}")
+            name, owner = self.name(source), f"team {source}"
+            self.tokens[source] = self.store.register_source(name, owner).access_token
+            self.oracle.register_source(name, self.clock.now, owner, self.id_of(self.tokens[source]))
+        self.give_grants()
+
+    @rule()
+    def give_grants(self) -> None:
+        """Those that are missing: in the beginning all, later those that were revoked."""
         for provider, source in GRANTS:
-            self.store.register_provider(self.name(provider), tokens[source])
-            self.oracle.register_provider(self.name(provider), self.name(source), self.clock.now)
+            names = self.name(provider), self.name(source)
+            if names not in self.oracle.grants:
+                own = self.store.register_provider(names[0], self.tokens[source]).access_token
+                self.oracle.register_provider(*names, self.clock.now, self.id_of(own) if own else None)
+
+    @rule(source=sources, provider=providers)
+    def revoke_grant(self, source: str, provider: str) -> None:
+        names = self.name(provider), self.name(source)
+        self.both(
+            lambda: self.store.revoke_grant(names[1], names[0], **DECISION),
+            lambda: self.oracle.revoke_grant(*names, self.clock.now, **DECISION),
+            self.compare_provider,
+        )
+
+    @rule(source=sources)
+    def rotate_token(self, source: str) -> None:
+        issued = self.store.rotate_token(Principal(PrincipalKind.SOURCE, self.name(source)))
+        self.oracle.rotate_token(self.name(source), self.clock.now, issued.token.id)
+        with pytest.raises(InvalidTokenError):
+            self.store.register_provider(self.name("p2"), self.tokens[source])
+        self.tokens[source] = issued.access_token
 
     @rule(source=sources, provider=providers, interval=intervals)
     def register_partition(self, source: str, provider: str, interval: Interval) -> None:
@@ -225,6 +258,9 @@ class RegistryMachine(RuleBasedStateMachine):
     def name(self, short: str) -> str:
         return f"{short}-{self.run}"
 
+    def id_of(self, access_token: str) -> str:
+        return self.store.identify_token(access_token).id
+
     def key(self, source: str, provider: str, interval: Interval) -> Key:
         return self.name(source), self.name(provider), span_of(interval)
 
@@ -269,7 +305,16 @@ class RegistryMachine(RuleBasedStateMachine):
         present = record.generation if record else 0
         return {"none": None, "present": present, "older": present - 1, "newer": present + 1}[which]
 
-    def both(self, act: Callable[[], Partition], expect: Callable[[], object]) -> None:
+    def both(
+        self,
+        act: Callable[[], Any],
+        expect: Callable[[], object],
+        compare: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Let the store act as the oracle expects.
+
+        :param compare: compares what the store answers with the oracle; without it that is a partition.
+        """
         refused = done = None
         try:
             expect()
@@ -281,7 +326,11 @@ class RegistryMachine(RuleBasedStateMachine):
             _compare_refusals(error, refused)
         else:
             assert refused is None, f"done, although the rules say {refused}"
-            self.compare_partition(done)
+            (compare or self.compare_partition)(done)
+
+    def compare_provider(self, provider: Provider) -> None:
+        granted = sorted(source for name, source in self.oracle.grants if name == provider.name)
+        assert list(provider.source_names) == granted
 
     def compare_partition(self, partition: Partition) -> None:
         record = self.oracle.partitions[_key(partition)]

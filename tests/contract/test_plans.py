@@ -93,7 +93,7 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def fill(store: SqlRegistryStore, count: int) -> None:
     """Hours of one source, every tenth failed; a locked month and a registered year make lengths differ."""
     token = store.register_source("s", "ann").access_token
-    provider = store.register_provider("p", token)
+    provider = store.register_provider("p", token).provider
     store.register_provider("q", token)
     store.register_partition("s", "p", hours(-1, 0))
     store.register_partition("s", "q", hours(-9000, -1000))

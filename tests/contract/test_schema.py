@@ -25,14 +25,6 @@ PROCESSES = 8
 DERIVED = {f"partition_registry_{each}" for each in ("ready_interval", "length_class", "history")}
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def empty_url(request: pytest.FixtureRequest) -> str:
-    """A database without a registry."""
-    if request.param == "sqlite":
-        return request.getfixturevalue("sqlite_url")
-    return request.getfixturevalue("new_postgres_url")(template=None)
-
-
 @pytest.fixture
 def database(empty_url: str) -> Iterator[Database]:
     database = Database(empty_url, pool_size=PROCESSES, timeout=30)

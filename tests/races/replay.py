@@ -19,6 +19,7 @@ STATES = {
     "INVALIDATE": "failed",
     "WITHDRAW": "registered",
 }
+OF_TOKENS = ("TOKEN_ROTATED", "TOKEN_REVOKED")
 
 
 class Told(NamedTuple):
@@ -35,7 +36,11 @@ def replay(events: Iterable[Event], oracle: Oracle | None = None) -> Oracle:
     for event in events:
         if event.type == "SOURCE_REGISTERED":
             oracle.sources.add(event.source_name)
-        elif event.provider_name and event.interval is None:
+        elif event.type == "GRANT_REVOKED":
+            oracle.grants.remove((event.provider_name, event.source_name))
+        elif event.type in OF_TOKENS:
+            continue  # they open other doors
+        elif event.interval is None:
             oracle.grants.add((event.provider_name, event.source_name))
         else:
             _follow(oracle, event)

@@ -6,13 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_partition_registry.domain.models import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.factory import open_store
+from tests.contract.base import newest
 from tests.contract.homes import all_events, hours
 from tests.races.crowd import PROCESSES, THREADS, codes, in_processes, in_threads, play, together
 from tests.races.replay import assert_consistent
 
 ROUNDS = 10
 HOUR = hours(0, 1)
+WHY = {"reason": "x", "by": "ann"}
 
 
 @pytest.fixture(params=["threads", "processes"])
@@ -50,9 +53,53 @@ def test_registering_one_provider_for_many_sources(store, database_url) -> None:
     ]
     (*everybody,) = together(works)
     assert codes([each[0] for each in everybody]) == {"won": THREADS}
+    assert len([each[0] for each in everybody if each[0].access_token]) == 1
     assert store.get_provider("p").source_names == tuple(sorted(f"new{n}" for n in range(THREADS)))
     types = [event.type for event in all_events(store) if event.provider_name == "p"]
     assert sorted(types) == ["GRANTED"] * (THREADS - 1) + ["PROVIDER_REGISTERED"]
+
+
+def test_rotating_a_token(race, store) -> None:
+    """Whoever comes last holds the only token that is valid."""
+    callers, run = race
+    principal = Principal(PrincipalKind.PROVIDER, "p0")
+    (issued,) = run([("rotate_token", {"principal": principal})])
+    assert codes(issued) == {"won": callers}
+    lasting = [each.id for each in store.list_tokens(principal).items if each.expires_at is None]
+    assert lasting == [newest(store).details["token_id"]]
+    assert_consistent(store)
+
+
+def test_a_revoked_token_grants_nothing_more(store) -> None:
+    token = store.register_source("new", "ann").access_token
+    token_id = store.identify_token(token).id
+    registrations = [lambda n=n: store.register_provider(f"new{n}", token) for n in range(THREADS - 1)]
+    outcomes = together([lambda: store.revoke_token(token_id, **WHY), *registrations])
+    assert set(codes(outcomes)) <= {"won", "invalid_token"}
+    types = [event.type for event in all_events(store, source_name="new")]
+    assert types[-1] == "TOKEN_REVOKED"
+    assert types.count("PROVIDER_REGISTERED") == codes(outcomes)["won"] - 1
+    assert_consistent(store)
+
+
+def test_taking_a_grant_back(race, store) -> None:
+    callers, run = race
+    (outcomes,) = run([("revoke_grant", {"source_name": "s", "provider_name": "p0", **WHY})])
+    assert codes(outcomes) == {"won": 1, "no_grant": callers - 1}
+    assert_consistent(store)
+
+
+def test_writing_while_the_grant_is_taken_back(store) -> None:
+    """Whoever writes afterwards is refused; what was locked before stays locked."""
+    writers = [lambda n=n: store.lock("s", "p0", hours(n, n + 1), register=True) for n in range(THREADS - 1)]
+    outcomes = together([lambda: store.revoke_grant("s", "p0", **WHY), *writers])
+    assert set(codes(outcomes)) <= {"won", "no_grant"}
+    events = all_events(store, source_name="s")
+    assert events[-1].type == "GRANT_REVOKED"
+    locked = store.list_partitions("s", limit=1000).items
+    assert {each.state.value for each in locked} <= {"locked"}
+    assert len(locked) == codes(outcomes)["won"] - 1
+    assert_consistent(store)
 
 
 def test_registering_partitions(race, store) -> None:
@@ -106,7 +153,6 @@ def test_one_holder_entering_again_and_again(store, database_url) -> None:
 
 def test_unlocking_while_others_decide(store) -> None:
     """The writer ends its write in two ways while people decide in two others: each all or nothing."""
-    why = {"reason": "x", "by": "ann"}
     for number in range(ROUNDS):
         interval = hours(number, number + 1)
         store.lock("s", "p0", interval, register=True)
@@ -114,8 +160,8 @@ def test_unlocking_while_others_decide(store) -> None:
         outcomes = together(
             [
                 lambda place=place: store.unlock(*place, generation=1),
-                lambda place=place: store.force_release(*place, **why),
-                lambda place=place: store.withdraw(*place, **why),
+                lambda place=place: store.force_release(*place, **WHY),
+                lambda place=place: store.withdraw(*place, **WHY),
                 lambda place=place: store.fail(*place, generation=1, reason="late"),
             ]
         )

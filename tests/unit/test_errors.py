@@ -22,6 +22,7 @@ EXAMPLES = [
     errors.UnknownSourceError("s"),
     errors.UnknownProviderError("p"),
     errors.UnknownPartitionError("s", "p", hours(0, 1)),
+    errors.UnknownTokenError("0123456789abcdef"),
     errors.SourceAlreadyRegisteredError("s"),
     errors.ProviderAlreadyRegisteredError("p", "s"),
     errors.PartitionAlreadyRegisteredError("s", "p", hours(0, 1)),

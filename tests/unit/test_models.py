@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -17,16 +18,25 @@ from airflow_provider_partition_registry.domain.models import (
     BLOCKING_STATES,
     LOCKED_STATES,
     REWRITING_EVENTS,
+    AccessToken,
     EventType,
     Holder,
+    IssuedToken,
     Page,
     PartitionState,
+    Principal,
+    PrincipalKind,
+    Provider,
+    ProviderRegistration,
     Question,
     Source,
     SourceRegistration,
 )
 from airflow_provider_partition_registry.domain.readiness import assess
 from tests.unit.values import ME, NOW, hours, partition
+
+MICROSECOND = timedelta(microseconds=1)
+TOKEN = AccessToken("0123456789abcdef", Principal(PrincipalKind.SOURCE, "s"), NOW)
 
 
 def test_holders_are_the_same_by_identity_alone() -> None:
@@ -85,17 +95,56 @@ def test_values_cannot_be_changed() -> None:
         partition().state = PartitionState.READY  # type: ignore[misc]
 
 
-def test_a_registration_does_not_show_its_token() -> None:
-    registration = SourceRegistration(Source("s", "ann", NOW, 1), "prs_secret")
-    assert "secret" not in repr(registration)
-    assert to_jsonable(registration)["access_token"] == "prs_secret"
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SourceRegistration(Source("s", "ann", NOW, 1), "prs_secret"),
+        ProviderRegistration(Provider("p", NOW, 1, ("s",)), "prs_secret"),
+        IssuedToken(TOKEN, "prs_secret"),
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_what_carries_a_secret_does_not_show_it(answer) -> None:
+    assert "secret" not in repr(answer)
+    assert to_jsonable(answer)["access_token"] == "prs_secret"
+
+
+def test_a_principal_reads_its_kind() -> None:
+    principal = Principal("provider", "p")
+    assert principal == Principal(PrincipalKind.PROVIDER, "p")
+    assert principal.kind is PrincipalKind.PROVIDER
+    assert str(principal) == "provider 'p'"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("owner", "s"), (None, "s"), ("source", ""), ("source", None), ("provider", "a b")]
+)
+def test_malformed_principals(arguments) -> None:
+    with pytest.raises(InvalidInputError):
+        Principal(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("end", "is_valid"),
+    [
+        ({}, True),
+        ({"expires_at": NOW + MICROSECOND}, True),
+        ({"expires_at": NOW}, False),
+        ({"revoked_at": NOW}, False),
+        ({"expires_at": NOW + MICROSECOND, "revoked_at": NOW}, False),
+    ],
+    ids=str,
+)
+def test_a_token_is_valid_until_it_expires_or_is_revoked(end, is_valid) -> None:
+    assert dataclasses.replace(TOKEN, **end).is_valid_at(NOW) is is_valid
 
 
 def test_sets_of_states_and_events() -> None:
     assert LOCKED_STATES < BLOCKING_STATES
     assert PartitionState.READY not in BLOCKING_STATES
-    unchanging = {"SOURCE_REGISTERED", "PROVIDER_REGISTERED", "GRANTED", "PARTITION_REGISTERED", "RENEW"}
-    assert set(EventType) - REWRITING_EVENTS == unchanging
+    of_access = {"GRANTED", "GRANT_REVOKED", "TOKEN_ROTATED", "TOKEN_REVOKED"}
+    unchanging = {"SOURCE_REGISTERED", "PROVIDER_REGISTERED", "PARTITION_REGISTERED", "RENEW"}
+    assert set(EventType) - REWRITING_EVENTS == of_access | unchanging
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ and stays so until this transaction ends.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, exists, insert, literal, select, update
@@ -31,6 +30,7 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.sql import ready_intervals
+from airflow_provider_partition_registry.store.sql.clock import TellTime
 from airflow_provider_partition_registry.store.sql.history import write_event
 from airflow_provider_partition_registry.store.sql.rows import (
     CHANGING_COLUMNS,
@@ -87,7 +87,7 @@ class Claim:
         source_name: str,
         provider_name: str,
         interval: Interval,
-        tell_time: Callable[[datetime | None], datetime],
+        tell_time: TellTime,
     ) -> None:
         self._connection = connection
         self.source_name = check_name("source name", source_name)

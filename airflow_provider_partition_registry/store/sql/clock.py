@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from airflow_provider_partition_registry.store.sql.types import UtcInstant
+
+TellTime = Callable[[datetime | None], datetime]
+"""Given the database's time, which may be none, tells what time it is."""
 
 
 class DatabaseNow(FunctionElement):

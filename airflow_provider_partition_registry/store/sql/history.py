@@ -62,8 +62,8 @@ def write_event(
     event_type: EventType,
     *,
     at: datetime,
-    source_id: int,
-    source_name: str,
+    source_id: int | None,
+    source_name: str | None,
     provider_id: int | None = None,
     interval: Interval | None = None,
     holder: str | None = None,
@@ -73,6 +73,7 @@ def write_event(
 ) -> None:
     """Add one line to the history, and wake who may wait for it. Call it last in a transaction.
 
+    :param source_name: told to who waits; None only in events that make nobody's wait end.
     :param change: a statement with its parameters that is to be executed just before, in the same round trip.
     """
     statement, parameters = change or (None, {})

@@ -22,14 +22,18 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.models import (
     REWRITING_EVENTS,
+    AccessToken,
     Event,
     Page,
     Partition,
     PartitionState,
+    Principal,
+    PrincipalKind,
     Provider,
     Question,
     Readiness,
     Source,
+    check_principal,
 )
 from airflow_provider_partition_registry.domain.names import check_name, check_number
 from airflow_provider_partition_registry.domain.readiness import assess
@@ -39,6 +43,13 @@ from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener
 from airflow_provider_partition_registry.store.sql.overlaps import overlapping, reach
+from airflow_provider_partition_registry.store.sql.principals import (
+    find_providers,
+    find_token,
+    identify,
+    to_access_token,
+    tokens_of,
+)
 from airflow_provider_partition_registry.store.sql.questions import AT_ONCE, NumberedQuestion
 from airflow_provider_partition_registry.store.sql.rows import (
     PARTITION_COLUMNS,
@@ -169,7 +180,7 @@ class SqlRegistryReader(RegistryReader):
 
     def get_provider(self, provider_name: str) -> Provider:
         check_name("provider name", provider_name)
-        providers = self._with_sources(select(provider).where(provider.c.name == provider_name))
+        providers = self._providers(select(provider).where(provider.c.name == provider_name))
         if not providers:
             raise UnknownProviderError(provider_name)
         return providers[0]
@@ -185,7 +196,24 @@ class SqlRegistryReader(RegistryReader):
                 grant.c.source_id == self.get_source(source_name).id
             )
             statement = statement.where(provider.c.id.in_(of_source))
-        return _to_page(self._with_sources(statement), limit, lambda found: found.name)
+        return _to_page(self._providers(statement), limit, lambda found: found.name)
+
+    def identify_token(self, access_token: str) -> AccessToken:
+        return self._read(lambda connection: identify(connection, access_token, self._now))
+
+    def get_token(self, token_id: str) -> AccessToken:
+        check_name("token id", token_id)
+        return self._read(lambda connection: find_token(connection, token_id))
+
+    def list_tokens(
+        self, principal: Principal, after: str | None = None, limit: int = 100
+    ) -> Page[AccessToken]:
+        check_principal(principal)
+        if after is not None:
+            check_name("place to go on from", after)
+        look_up = self.get_source if principal.kind is PrincipalKind.SOURCE else self.get_provider
+        statement = tokens_of(principal.kind, look_up(principal.name).id, after)
+        return self._page(statement, limit, to_access_token, lambda found: found.id)
 
     def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
         check_interval(interval)
@@ -221,7 +249,7 @@ class SqlRegistryReader(RegistryReader):
         check_number("position", after)
         statement = (
             select(event, source.c.name.label("source_name"), provider.c.name.label("provider_name"))
-            .select_from(event.join(source).outerjoin(provider))
+            .select_from(event.outerjoin(source).outerjoin(provider))
             .where(event.c.position > after)
             .order_by(event.c.position)
         )
@@ -272,6 +300,9 @@ class SqlRegistryReader(RegistryReader):
             return self._clock()
         return of_database or datetime.now(UTC)
 
+    def _providers(self, statement: Select) -> list[Provider]:
+        return self._read(lambda connection: find_providers(connection, statement))
+
     def _first(self, statement: Select) -> Any:
         return self._read(lambda connection: connection.execute(statement).first())
 
@@ -281,29 +312,6 @@ class SqlRegistryReader(RegistryReader):
         limited = statement.limit(_checked(limit) + 1)
         rows = self._read(lambda connection: connection.execute(limited).all())
         return _to_page([to_value(row) for row in rows], limit, key)
-
-    def _with_sources(self, statement: Select) -> list[Provider]:
-        """Providers with the names of the sources they hold grants on, in the statement's order."""
-        found = statement.subquery()
-        rows = self._read(
-            lambda connection: connection.execute(
-                select(found, source.c.name.label("source_name"))
-                .select_from(
-                    found.outerjoin(grant, grant.c.provider_id == found.c.id).outerjoin(
-                        source, source.c.id == grant.c.source_id
-                    )
-                )
-                .order_by(found.c.name, source.c.name)
-            ).all()
-        )
-        names = defaultdict(list)
-        for row in rows:
-            names[row.id].append(row.source_name)
-        unique = {row.id: row for row in rows}
-        return [
-            Provider(row.name, row.registered_at, row.id, tuple(name for name in names[row.id] if name))
-            for row in unique.values()
-        ]
 
 
 def _partitions(source_id: int, interval: Interval | None, after: int | None, limit: int) -> Select:

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Table, exc, insert, select
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain import locking
 from airflow_provider_partition_registry.domain.errors import (
-    InvalidTokenError,
     PartitionAlreadyRegisteredError,
-    ProviderAlreadyRegisteredError,
-    SourceAlreadyRegisteredError,
     UnknownPartitionError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.locking import Change
 from airflow_provider_partition_registry.domain.models import (
-    EventType,
+    AccessToken,
     Holder,
+    IssuedToken,
     Partition,
     PartitionState,
+    Principal,
     Provider,
-    Source,
+    ProviderRegistration,
     SourceRegistration,
+    check_principal,
 )
 from airflow_provider_partition_registry.domain.names import check_flag, check_name, check_number, check_text
 from airflow_provider_partition_registry.store.base import RegistryStore
-from airflow_provider_partition_registry.store.sql import tokens
-from airflow_provider_partition_registry.store.sql.claim import Claim, lock_source
-from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.access import Access
+from airflow_provider_partition_registry.store.sql.claim import Claim
 from airflow_provider_partition_registry.store.sql.engine import Database
-from airflow_provider_partition_registry.store.sql.history import write_event
 from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
-from airflow_provider_partition_registry.store.sql.tables import access_token, grant, provider, source
 
 T = TypeVar("T")
 Decision = Callable[[Claim, Partition], Iterable[Change | None]]
@@ -59,54 +55,32 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
         check_name("source name", source_name)
         check_text("owner", owner)
-        token = tokens.create_token()
+        return self._decide_access(lambda access: access.register_source(source_name, owner))
 
-        def register(connection: Connection) -> Source:
-            now = self._time_of(connection)
-            source_id, is_new = _insert_named(connection, source, source_name, owner=owner, registered_at=now)
-            if not is_new:
-                raise SourceAlreadyRegisteredError(source_name)
-            connection.execute(
-                insert(access_token).values(
-                    id=token.id, source_id=source_id, secret_hash=token.secret_hash, created_at=now
-                )
-            )
-            write_event(
-                connection,
-                EventType.SOURCE_REGISTERED,
-                at=now,
-                source_id=source_id,
-                source_name=source_name,
-                details={"owner": owner},
-            )
-            return Source(source_name, owner, now, source_id)
-
-        return SourceRegistration(self._write(register), token.text)
-
-    def register_provider(self, provider_name: str, access_token: str) -> Provider:
+    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
         check_name("provider name", provider_name)
+        return self._decide_access(lambda access: access.register_provider(provider_name, access_token))
 
-        def register(connection: Connection) -> None:
-            source_id, source_name = _source_of_token(connection, access_token)
-            lock_source(connection, source_name)
-            now = self._time_of(connection)
-            provider_id, is_new = _insert_named(connection, provider, provider_name, registered_at=now)
-            if _is_granted(connection, source_id, provider_id):
-                raise ProviderAlreadyRegisteredError(provider_name, source_name)
-            connection.execute(
-                insert(grant).values(source_id=source_id, provider_id=provider_id, granted_at=now)
-            )
-            write_event(
-                connection,
-                EventType.PROVIDER_REGISTERED if is_new else EventType.GRANTED,
-                at=now,
-                source_id=source_id,
-                source_name=source_name,
-                provider_id=provider_id,
-            )
+    def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
+        check_name("source name", source_name)
+        check_name("provider name", provider_name)
+        _check_decision(reason, by)
+        return self._decide_access(lambda access: access.revoke_grant(source_name, provider_name, reason, by))
 
-        self._write(register)
-        return self.get_provider(provider_name)
+    def rotate_token(
+        self,
+        principal: Principal,
+        *,
+        overlap: timedelta = timedelta(0),
+        expires_in: timedelta | None = None,
+    ) -> IssuedToken:
+        check_principal(principal)
+        return self._decide_access(lambda access: access.rotate_token(principal, overlap, expires_in))
+
+    def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
+        check_name("token id", token_id)
+        _check_decision(reason, by)
+        return self._decide_access(lambda access: access.revoke_token(token_id, reason, by))
 
     def register_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
         def register(connection: Connection) -> Partition:
@@ -225,8 +199,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         by: str,
     ) -> Partition:
         """Do what a person decides for the provider, whose grant does not matter (R6)."""
-        check_text("reason", reason)
-        check_text("name of who decides", by)
+        _check_decision(reason, by)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
             return [verdict(partition, reason=reason, by=by, now=claim.now)]
@@ -267,43 +240,8 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
     def _write(self, work: Callable[[Connection], T]) -> T:
         return self._run(self.database.write, work)
 
-    def _time_of(self, connection: Connection) -> datetime:
-        return self._now(connection.execute(select(DatabaseNow())).scalar())
-
-
-def _insert_named(connection: Connection, table: Table, name: str, **values: Any) -> tuple[int, bool]:
-    """Insert a row unless its name is taken, however narrow the race.
-
-    :return: the id of the row with this name, and whether it is new.
-    """
-    try:
-        with connection.begin_nested():
-            key: Any = connection.execute(insert(table).values(name=name, **values)).inserted_primary_key
-            return int(key[0]), True
-    except exc.IntegrityError:
-        taken_by = connection.execute(select(table.c.id).where(table.c.name == name)).scalar()
-        if taken_by is None:
-            raise  # It was not the name: a sequence that was left behind gave out an id again, for instance.
-        return int(taken_by), False
-
-
-def _source_of_token(connection: Connection, text: str) -> tuple[int, str]:
-    token_id, secret = tokens.split_token(text)
-    row: Any = connection.execute(
-        select(access_token.c.secret_hash, source.c.id, source.c.name)
-        .select_from(access_token.join(source))
-        .where(access_token.c.id == token_id)
-    ).first()
-    if not tokens.is_secret(secret, row.secret_hash if row else "") or row is None:
-        raise InvalidTokenError
-    return row.id, row.name
-
-
-def _is_granted(connection: Connection, source_id: int, provider_id: int) -> bool:
-    statement = select(grant.c.source_id).where(
-        grant.c.source_id == source_id, grant.c.provider_id == provider_id
-    )
-    return connection.execute(statement).first() is not None
+    def _decide_access(self, decide: Callable[[Access], T]) -> T:
+        return self._write(lambda connection: decide(Access(connection, self._now)))
 
 
 def _holder(holder: Holder | str | None, provider_name: str) -> Holder:
@@ -316,3 +254,8 @@ def _holder(holder: Holder | str | None, provider_name: str) -> Holder:
 def _check_generation(generation: int | None) -> None:
     if generation is not None:
         check_number("generation", generation)
+
+
+def _check_decision(reason: str, by: str) -> None:
+    check_text("reason", reason)
+    check_text("name of who decides", by)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -37,6 +38,7 @@ metadata = MetaData(
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 
@@ -69,9 +71,13 @@ access_token = Table(
     f"{PREFIX}access_token",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("source_id", ForeignKey(source.c.id), nullable=False, index=True),
+    Column("source_id", ForeignKey(source.c.id), index=True),
+    Column("provider_id", ForeignKey(provider.c.id), index=True),
     Column("secret_hash", Text, nullable=False),
     Column("created_at", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant),
+    Column("revoked_at", UtcInstant),
+    CheckConstraint("(source_id IS NULL) <> (provider_id IS NULL)", name="one_principal"),
 )
 
 partition = Table(
@@ -122,7 +128,7 @@ event = Table(
     Column("position", RowId, primary_key=True, autoincrement=False),
     Column("type", Text, nullable=False),
     Column("at", UtcInstant, nullable=False),
-    Column("source_id", ForeignKey(source.c.id), nullable=False),
+    Column("source_id", ForeignKey(source.c.id)),
     Column("provider_id", ForeignKey(provider.c.id)),
     Column("interval_start", UtcInstant),
     Column("interval_end", UtcInstant),

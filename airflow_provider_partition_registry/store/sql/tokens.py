@@ -8,6 +8,8 @@ import secrets
 from typing import NamedTuple
 
 PREFIX = "prs"  # lets scanners for leaked secrets recognise one
+HASH_OF_NOTHING = "0" * 64
+"""What to compare with where there is no token, so that it takes as long."""
 
 
 class NewToken(NamedTuple):

@@ -142,6 +142,14 @@ FOR_A_PERSON = {
         {"event_malformed", "event_without_partition"},
         ["UPDATE {event} SET interval_end = interval_start WHERE position = 4"],
     ),
+    "an event about a partition of no source": (
+        {"event_malformed", "partition_history"},
+        ["UPDATE {event} SET source_id = NULL WHERE position = 20"],
+    ),
+    "an event about nobody": (
+        {"event_malformed"},
+        ["UPDATE {event} SET source_id = NULL, type = 'TOKEN_ROTATED' WHERE type = 'SOURCE_REGISTERED'"],
+    ),
     "an event's details in a list": (
         {"event_malformed"},
         ["UPDATE {event} SET details = '[]' WHERE position = 4"],

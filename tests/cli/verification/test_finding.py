@@ -10,7 +10,7 @@ from sqlalchemy import insert, inspect, select, update
 
 from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
-from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.domain.models import EventType, Principal, PrincipalKind
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.tables import (
@@ -120,6 +120,7 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
     store = SqlRegistryStore(database, clock)
     store.register_provider("nightly", store.register_source("sales", "data-team").access_token)
     place, decision = ("sales", "nightly", hours(0, 1)), {"reason": "wrong", "by": "ann"}
+    of_provider = Principal(PrincipalKind.PROVIDER, "nightly")
     steps = {
         "register": lambda: store.register_partition(*place),
         "publish unlocked": lambda: store.unlock(*place),
@@ -138,6 +139,9 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
         "lease over again": lambda: clock.advance(timedelta(hours=2)),
         "take over around it": lambda: store.lock(*place[:2], hours(0, 2), holder="second", register=True),
         "unlock": lambda: store.unlock(*place[:2], hours(0, 2), holder="second"),
+        "rotate": lambda: store.rotate_token(of_provider),
+        "revoke token": lambda: store.revoke_token(store.list_tokens(of_provider).items[0].id, **decision),
+        "revoke grant": lambda: store.revoke_grant("sales", "nightly", **decision),
     }
     for name, step in steps.items():
         step()

@@ -51,11 +51,14 @@ class Check(NamedTuple):
         ]
 
 
-def per_source(rows: FromClause, example: Column, condition: Column) -> Select:
-    """What a :class:`Check` needs: how many of the rows, and the least example among them."""
+def per_source(rows: FromClause, example: Column, condition: Column, *, also_of_none: bool = False) -> Select:
+    """What a :class:`Check` needs: how many of the rows, and the least example among them.
+
+    :param also_of_none: count also the rows that are of no source.
+    """
     return (
         select(source.c.name, func.count().label("total"), func.min(example).label("example"))
-        .select_from(rows.join(source, source.c.id == rows.c.source_id))
+        .select_from(rows.join(source, source.c.id == rows.c.source_id, isouter=also_of_none))
         .where(condition)
         .group_by(source.c.name)
         .order_by(source.c.name)

@@ -37,6 +37,9 @@ STATE_AFTER = {
 }
 """The stored state that an event leaves its partition in. A release by force says it in its details."""
 
+WITHOUT_SOURCE = (EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED)
+"""The events that may be about a provider alone."""
+
 Column = ColumnElement
 
 
@@ -95,10 +98,18 @@ def _events_without_partition() -> Select:
     return per_source(orphans, orphans.c.position, true())
 
 
+def _is_about_nobody() -> Column:
+    may_lack_it = and_(
+        event.c.provider_id.is_not(None), event.c.type.in_([each.value for each in WITHOUT_SOURCE])
+    )
+    return and_(event.c.source_id.is_(None), ~may_lack_it)
+
+
 def _is_unreadable() -> Column:
     start, end = event.c.interval_start, event.c.interval_end
     return or_(
         event.c.position < 1,
+        _is_about_nobody(),
         event.c.type.not_in([each.value for each in EventType]),
         and_(start.is_(None), end.is_not(None)),
         and_(start.is_not(None), or_(end.is_(None), ~is_sound(event))),
@@ -113,8 +124,8 @@ def _event(position: int) -> str:
 CHECKS = (
     Check(
         DiscrepancyKind.EVENT_MALFORMED,
-        "events with a number below 1, an unknown type, an interval that is none, or details that are no texts",
-        per_source(event, event.c.position, _is_unreadable()),
+        "events with a number below 1, no source, an unknown type, an interval that is none, or details not of texts",
+        per_source(event, event.c.position, _is_unreadable(), also_of_none=True),
         _event,
     ),
     Check(

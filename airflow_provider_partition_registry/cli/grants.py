@@ -1,0 +1,39 @@
+"""Grants (R10): ``grant revoke``. They are given by registering a provider."""
+
+from __future__ import annotations
+
+import click
+
+from airflow_provider_partition_registry.cli.options import Settings, common_options, decision_options
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.cli.providers import may_write
+
+
+@click.group(no_args_is_help=False)
+def grant() -> None:
+    """Take back a provider's right to write to a source."""
+
+
+@grant.command()
+@click.argument("source_name", metavar="SOURCE")
+@click.argument("provider_name", metavar="PROVIDER")
+@decision_options
+@common_options
+@click.pass_obj
+def revoke(
+    settings: Settings, source_name: str, provider_name: str, *, reason: str, by: str, as_json: bool
+) -> None:
+    """Take back what "provider register" gives.
+
+    What it has locked goes on blocking readers, what it has published stays ready. Registering it again with the
+    source's access token gives the right back.
+    """
+    with settings.open_store() as store:
+        provider = store.revoke_grant(source_name, provider_name, reason=reason, by=by)
+    show(
+        provider,
+        lambda: (
+            f"Provider {provider.name!r} may not write to {source_name!r} any more.\n{may_write(provider)}"
+        ),
+        as_json=as_json,
+    )

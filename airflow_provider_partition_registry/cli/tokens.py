@@ -1,0 +1,135 @@
+"""Access tokens (R10): ``token list``, ``token rotate`` and ``token revoke``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial, update_wrapper
+from typing import Any, TypeVar
+
+import click
+
+from airflow_provider_partition_registry.cli.options import (
+    DurationType,
+    Settings,
+    common_options,
+    decision_options,
+)
+from airflow_provider_partition_registry.cli.output import show, table
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
+from airflow_provider_partition_registry.domain.models import (
+    AccessToken,
+    IssuedToken,
+    Principal,
+    PrincipalKind,
+)
+from airflow_provider_partition_registry.store.paging import all_items
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def principal_options(function: Function) -> Function:
+    """Add ``--source`` and ``--provider``, of which one must be given; the function gets it as ``principal``."""
+
+    def with_principal(*args: Any, of_source: str | None, of_provider: str | None, **values: Any) -> Any:
+        given = {PrincipalKind.SOURCE: of_source, PrincipalKind.PROVIDER: of_provider}
+        principals = [Principal(kind, name) for kind, name in given.items() if name is not None]
+        if len(principals) != 1:
+            raise click.UsageError("Whose tokens? Give either --source or --provider.")
+        return function(*args, principal=principals[0], **values)
+
+    command = update_wrapper(with_principal, function)
+    command = click.option("--provider", "of_provider", metavar="PROVIDER", help="Of this provider.")(command)
+    return click.option("--source", "of_source", metavar="SOURCE", help="Of this source.")(command)  # type: ignore[return-value]
+
+
+@click.group(no_args_is_help=False)
+def token() -> None:
+    """List, rotate and revoke access tokens."""
+
+
+@token.command("list")
+@principal_options
+@common_options
+@click.pass_obj
+def list_(settings: Settings, principal: Principal, as_json: bool) -> None:
+    """List the tokens of a source or a provider.
+
+    It shows their ids, never their secrets.
+    """
+    with settings.open_store() as store:
+        tokens = list(all_items(partial(store.list_tokens, principal)))
+    show(tokens, lambda: _list_text(tokens), as_json=as_json)
+
+
+@token.command()
+@principal_options
+@click.option(
+    "--overlap",
+    type=DurationType(),
+    metavar="DURATION",
+    help="How long its other tokens stay valid, such as 1d; without it they end at once.",
+)
+@click.option(
+    "--expires-in",
+    type=DurationType(),
+    metavar="DURATION",
+    help="How long the new token is valid, such as 90d; without it for ever.",
+)
+@common_options
+@click.pass_obj
+def rotate(
+    settings: Settings,
+    principal: Principal,
+    *,
+    overlap: timedelta | None,
+    expires_in: timedelta | None,
+    as_json: bool,
+) -> None:
+    """Issue a new token and let the others expire.
+
+    It is printed this once, as the last line; the registry keeps only its hash. If it got lost, rotate again.
+    """
+    with settings.open_store() as store:
+        issued = store.rotate_token(principal, overlap=overlap or timedelta(0), expires_in=expires_in)
+    show(issued, lambda: _issued_text(issued, overlap), as_json=as_json)
+
+
+@token.command()
+@click.argument("token_id", metavar="TOKEN_ID")
+@decision_options
+@common_options
+@click.pass_obj
+def revoke(settings: Settings, token_id: str, *, reason: str, by: str, as_json: bool) -> None:
+    """End one token at once. Its id is the one that "token list" shows."""
+    with settings.open_store() as store:
+        revoked = store.revoke_token(token_id, reason=reason, by=by)
+    show(revoked, lambda: _revoked_text(revoked), as_json=as_json)
+
+
+def _list_text(tokens: list[AccessToken]) -> str:
+    rows = [(each.id, *map(_instant, (each.created_at, each.expires_at, each.revoked_at))) for each in tokens]
+    return table(("TOKEN ID", "ISSUED", "EXPIRES", "REVOKED"), rows, empty="No access tokens.")
+
+
+def _issued_text(issued: IssuedToken, overlap: timedelta | None) -> str:
+    new = issued.token
+    until = f"until {format_to_the_second(new.expires_at)}" if new.expires_at else "without an end"
+    ends = (
+        f"expire at {format_to_the_second(new.created_at + overlap)}" if overlap else "are not valid any more"
+    )
+    return (
+        f"The new access token of {new.principal} has the id {new.id} and is valid {until}; its others {ends}.\n"
+        f"The token, which is shown only now:\n"
+        f"{issued.access_token}"
+    )
+
+
+def _revoked_text(revoked: AccessToken) -> str:
+    return (
+        f"Access token {revoked.id} of {revoked.principal} is revoked since {_instant(revoked.revoked_at)}."
+    )
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else format_to_the_second(instant)

@@ -1,0 +1,85 @@
+"""The registry's values and errors as JSON, both ways: what the web service and its clients say to each other.
+
+Values travel as what their dataclasses hold, instants as ISO 8601 text in UTC. An error travels as
+``{"error": {"code", "message", "details"}}`` and comes back as itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Partition
+
+_KINDS_OF_DETAILS: Mapping[str, Any] = {"interval": Interval, "partition": Partition}
+
+
+class NotOursError(ValueError):
+    """What arrived is nothing that a registry of this version says."""
+
+
+def encode(kind: Any, value: Any) -> bytes:
+    """JSON of a value.
+
+    :param kind: its type, with what it holds: ``Page[Source]``.
+    """
+    return _adapter(kind).dump_json(value)
+
+
+def decode(kind: Any, data: bytes | str) -> Any:
+    """The value again.
+
+    :raises NotOursError: it is none of this kind.
+    """
+    try:
+        return _adapter(kind).validate_json(data)
+    except ValidationError as error:
+        raise NotOursError(str(error)) from None
+
+
+def error_to_data(error: RegistryError) -> dict[str, Any]:
+    """An error as plain data."""
+    details = {
+        name: _adapter(_KINDS_OF_DETAILS.get(name, Any)).dump_python(value, mode="json")
+        for name, value in vars(error).items()
+        if name != "message"
+    }
+    return {"error": {"code": error.code, "message": error.message, "details": details}}
+
+
+def error_from_data(data: Any) -> RegistryError:
+    """The error again; one that only a newer version knows becomes a plain :class:`RegistryError`.
+
+    :raises NotOursError: it is no error of a registry.
+    """
+    try:
+        told = data["error"]
+        code, message, details = told["code"], told["message"], dict(told["details"])
+        fields = {
+            name: _adapter(_KINDS_OF_DETAILS.get(name, Any)).validate_python(value)
+            for name, value in details.items()
+        }
+    except (TypeError, KeyError, ValueError) as error:
+        raise NotOursError(f"no error of a partition registry: {error!r}") from None
+    return _kinds_of_errors().get(code, RegistryError).restored(message, fields)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter:
+    return TypeAdapter(kind)
+
+
+@cache
+def _kinds_of_errors() -> dict[str, type[RegistryError]]:
+    return {kind.code: kind for kind in _with_descendants(RegistryError)}
+
+
+def _with_descendants(kind: type[RegistryError]) -> Iterator[type[RegistryError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _with_descendants(each)

@@ -1,0 +1,124 @@
+"""Upgrades of registries that older versions filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from alembic import command
+from sqlalchemy.exc import IntegrityError
+
+from airflow_provider_partition_registry.domain import errors
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionState, Principal, PrincipalKind
+from airflow_provider_partition_registry.store.sql import schema, tokens
+from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from airflow_provider_partition_registry.store.sql.types import from_microseconds
+from airflow_provider_partition_registry.store.sql.verification import verify
+from tests.contract.homes import all_events
+
+TOKEN = tokens.create_token()
+AT = 1_777_777_777_000_000
+PREFIX = "partition_registry"
+INTERVAL = Interval(from_microseconds(0), from_microseconds(8000))
+
+EVENTS = [
+    ("SOURCE_REGISTERED", "NULL, NULL, NULL, NULL, NULL"),
+    ("PROVIDER_REGISTERED", "1, NULL, NULL, NULL, NULL"),
+    ("PARTITION_REGISTERED", "1, 0, 8000, NULL, NULL"),
+    ("LOCK", "1, 0, 8000, 'p', 1"),
+]
+FILL = {
+    "0001": [
+        f"INSERT INTO {PREFIX}_source (name, owner, registered_at) VALUES ('s', 'ann', {AT})",
+        f"INSERT INTO {PREFIX}_provider (name, registered_at) VALUES ('p', {AT})",
+        f"INSERT INTO {PREFIX}_grant VALUES (1, 1, {AT})",
+        f"INSERT INTO {PREFIX}_access_token VALUES ('{TOKEN.id}', 1, '{TOKEN.secret_hash}', {AT})",
+        f"INSERT INTO {PREFIX}_length_class VALUES (1, 5, 32768)",
+        (
+            f"INSERT INTO {PREFIX}_partition (source_id, provider_id, interval_start, interval_end, length_class, "
+            f"state, generation, registered_at, changed_at, exclusive, holder, holder_details, locked_at) "
+            f"VALUES (1, 1, 0, 8000, 5, 'locked', 1, {AT}, {AT}, false, 'p', '{{}}', {AT})"
+        ),
+        *[
+            f"INSERT INTO {PREFIX}_event VALUES ({position}, '{event_type}', {AT}, 1, {about}, '{{}}')"
+            for position, (event_type, about) in enumerate(EVENTS, start=1)
+        ],
+        f"UPDATE {PREFIX}_history SET last_position = {len(EVENTS)}",
+    ]
+}
+"""What each older version may have left."""
+
+
+@pytest.fixture(params=FILL)
+def older(empty_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A registry that an older version made and filled."""
+    with closing(Database(empty_url, pool_size=2, timeout=30)) as database:
+        database.write(lambda connection: command.upgrade(schema.alembic_config(connection), request.param))
+        execute(database, *FILL[request.param])
+        yield database
+
+
+def execute(database: Database, *statements: str) -> None:
+    def work(connection) -> None:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+    database.write(work)
+
+
+def test_every_older_version_has_its_data_here() -> None:
+    assert list(FILL) == list(schema.REVISIONS[:-1])
+
+
+def test_what_is_there_survives(older: Database) -> None:
+    schema.upgrade(older)
+    store = SqlRegistryStore(older)
+    assert verify(older) == []
+    assert [(each.type, each.source_name) for each in all_events(store)] == [
+        (name, "s") for name, _ in EVENTS
+    ]
+    locked = store.get_partition("s", "p", INTERVAL)
+    assert (locked.state, locked.generation, locked.lock.holder.identity) == (PartitionState.LOCKED, 1, "p")
+    assert store.unlock("s", "p", INTERVAL).state is PartitionState.READY
+    assert store.check_readiness("s", INTERVAL).is_ready
+
+
+def test_tokens_stay_valid(older: Database) -> None:
+    schema.upgrade(older)
+    store = SqlRegistryStore(older)
+    found = store.identify_token(TOKEN.text)
+    assert found.principal == Principal(PrincipalKind.SOURCE, "s")
+    assert (found.created_at, found.expires_at, found.revoked_at) == (from_microseconds(AT), None, None)
+    assert store.register_provider("q", TOKEN.text).access_token
+
+
+def test_a_provider_from_before_gets_a_token(older: Database) -> None:
+    schema.upgrade(older)
+    store = SqlRegistryStore(older)
+    principal = Principal(PrincipalKind.PROVIDER, "p")
+    assert store.list_tokens(principal).items == ()
+    assert store.identify_token(store.rotate_token(principal).access_token).principal == principal
+    assert verify(older) == []
+
+
+@pytest.mark.parametrize("of", ["1, 1", "NULL, NULL", "7, NULL", "NULL, 7"])
+def test_a_token_speaks_for_one_that_is_there(older: Database, of: str) -> None:
+    schema.upgrade(older)
+    columns = "id, secret_hash, created_at, source_id, provider_id"
+    with pytest.raises(errors.RegistryError) as caught:
+        execute(older, f"INSERT INTO {PREFIX}_access_token ({columns}) VALUES ('x', 'y', 0, {of})")
+    assert isinstance(caught.value.__cause__, IntegrityError)
+
+
+def test_who_opens_it(older: Database) -> None:
+    """SQLite, which has no administrator, is upgraded on the way."""
+    store = SqlRegistryStore(older)
+    if older.is_sqlite:
+        assert store.get_source("s").owner == "ann"
+        assert schema.current(older) == schema.HEAD
+    else:
+        with pytest.raises(errors.SchemaOutdatedError, match="partition-registry db upgrade"):
+            store.get_source("s")
