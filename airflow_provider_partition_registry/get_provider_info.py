@@ -12,9 +12,13 @@ PACKAGE = "airflow_provider_partition_registry"
 # The connection form. Airflow 3 reads it here, Airflow 2 from the hook, which reads it here as well.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": [],
-    "relabeling": {"host": "Registry (host or URL)", "schema": "Database"},
+    "relabeling": {
+        "host": "Registry (host or URL)",
+        "schema": "Database",
+        "password": "Password or access token",
+    },
     "placeholders": {
-        "host": "db.example.com, postgresql://db.example.com:5432/registry, or sqlite:////path/registry.db",
+        "host": "https://registry.example.com, db.example.com, postgresql://..., or sqlite:////path/registry.db",
         "schema": "registry",
         "login": "airflow",
         "port": "5432",
@@ -39,6 +43,14 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "sslmode": {
         "label": "TLS mode",
         "description": "PostgreSQL's sslmode: disable, prefer, require, verify-ca or verify-full. Empty: prefer.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "verify": {
+        "label": "Verify",
+        "description": (
+            "Check a web service's certificate: true, false, or the path of a file with the authorities to trust. "
+            "Empty: true."
+        ),
         "schema": {"type": ["string", "null"]},
     },
 }

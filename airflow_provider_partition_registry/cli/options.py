@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 URL_VARIABLE = "PARTITION_REGISTRY_URL"
+TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+CA_FILE_VARIABLE = "PARTITION_REGISTRY_CA_FILE"
 URL_HELP = (
     "Where the registry lives: postgresql://user:password@host:5432/database, or sqlite:////path/registry.db."
 )
@@ -51,7 +53,11 @@ class Settings:
         """Open the registry. SQLAlchemy is imported now, not before."""
         from airflow_provider_partition_registry.store.factory import open_store
 
-        return open_store(self.require_url())
+        return open_store(
+            self.require_url(),
+            access_token=os.environ.get(TOKEN_VARIABLE),
+            verify=os.environ.get(CA_FILE_VARIABLE) or True,
+        )
 
 
 class InstantType(click.ParamType):

@@ -7,13 +7,12 @@ from functools import partial
 
 import click
 
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE, Settings, common_options
 from airflow_provider_partition_registry.cli.output import show, table
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Provider, ProviderRegistration
 from airflow_provider_partition_registry.store.paging import all_items
 
-TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 NO_TOKEN = f"No access token given. Set {TOKEN_VARIABLE}, pass --access-token, or write it to standard input"
 
 

@@ -17,6 +17,7 @@ from airflow_provider_partition_registry.cli import (
     deciding,
     grants,
     providers,
+    serving,
     sources,
     tokens,
     writing,
@@ -28,7 +29,7 @@ SECTIONS = {
     "Ask": (asking.ready, asking.status),
     "Write": (writing.lock, writing.unlock, writing.fail),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
-    "Set up": (sources.source, providers.provider, grants.grant, tokens.token, database.db),
+    "Set up": (sources.source, providers.provider, grants.grant, tokens.token, database.db, serving.serve),
 }
 
 EXAMPLES = """\

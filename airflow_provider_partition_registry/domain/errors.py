@@ -19,6 +19,7 @@
     │   ├── PartitionLockedError                somebody else holds the lock
     │   └── NotLockHolderError                  the lock is not, or no longer, the caller's
     ├── AccessDeniedError
+    │   ├── TokenRequiredError
     │   ├── InvalidTokenError
     │   └── NoGrantError
     ├── SchemaError                             the store's tables do not fit this version
@@ -222,6 +223,12 @@ class AccessDeniedError(RegistryError):
     """The caller may not do this."""
 
     code = "access_denied"
+
+
+class TokenRequiredError(AccessDeniedError):
+    """The call says nothing of who makes it."""
+
+    code = "token_required"
 
 
 class InvalidTokenError(AccessDeniedError):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Instant = datetime | date | str
 """What a caller may give where an instant is wanted: a datetime (naive means UTC), a date, or ISO 8601 text."""
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
+"""The first and the last instant that there are."""
+
 
 def to_instant(value: Instant) -> datetime:
     """Read an instant as a plain, timezone-aware UTC datetime.

@@ -10,6 +10,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError,
 MAX_NAME_LENGTH = 250
 MAX_IDENTITY_LENGTH = 2_000  # an Airflow identity joins several names of up to 250 characters each
 MAX_TEXT_LENGTH = 4_000
+LARGEST_PAGE = 10_000
 
 _WHITE_SPACE = re.compile(r"\s")
 
@@ -65,6 +66,16 @@ def check_number(what: str, number: int) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or not -(2**63) <= number < 2**63:
         raise InvalidInputError(f"The {what} must be an integer of at most 64 bits.")
     return number
+
+
+def check_limit(limit: int) -> int:
+    """Return ``limit`` if it may say how much of a list is answered at once.
+
+    :raises InvalidInputError: it is no integer from 1 to 10,000.
+    """
+    if not 1 <= check_number("limit", limit) <= LARGEST_PAGE:
+        raise InvalidInputError(f"A page has 1 to {LARGEST_PAGE} entries, not {limit!r}.")
+    return limit
 
 
 def check_flag(what: str, flag: bool) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
-from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Instant, Interval
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
     Event,
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_partition_registry.store.base import Answer, RegistryStore
-
-EARLIEST = datetime.min.replace(tzinfo=UTC)
-LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class RegistryConnectionNotFoundError(AirflowNotFoundException):

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 CONN_TYPE = "partition_registry"
 DEFAULT_CONN_ID = "partition_registry_default"
+SERVICE_SCHEMES = ("http://", "https://")
 
 HOW_TO_CONFIGURE = """\
 Create it in the Airflow UI (Admin > Connections, type "Partition Registry"), or set an environment variable for \
 every Airflow process:
   {variable}='{{"conn_type": "partition_registry", "host": "db.example.com", "schema": "registry", \
 "login": "user", "password": "password", "extra": {{"instance": "my-airflow"}}}}'
-A registry on one host only: "host": "sqlite:////var/lib/airflow/registry.db" in place of host, schema, login \
-and password."""
+A web service: "host": "https://registry.example.com" and "password": "prs_...", the provider's access token, in \
+place of host, schema, login and password. A registry on one host only: "host": \
+"sqlite:////var/lib/airflow/registry.db" alone."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,23 @@ class RegistrySettings:
     :param provider: the provider that tasks act as unless they name another one.
     :param instance: tells this Airflow's lock holders from those of others.
     :param timeout: seconds after which a call gives up.
+    :param access_token: what a web service knows this Airflow by; databases need none.
+    :param verify: whether, or by which authorities' file, a web service's certificate is checked.
     """
 
     url: str = field(repr=False)
     provider: str | None = None
     instance: str | None = None
     timeout: float = DEFAULT_TIMEOUT
+    access_token: str | None = field(default=None, repr=False)
+    verify: bool | str = True
 
     @classmethod
     def of_connection(cls, connection: Connection) -> RegistrySettings:
         """Read a connection.
 
-        Its host is either a URL (``postgresql://...``, ``sqlite:////...``), whose missing parts are filled from the
-        other fields, or the name of a PostgreSQL host.
+        Its host is either a URL (``https://...``, ``postgresql://...``, ``sqlite:////...``), whose missing parts are
+        filled from the other fields, or the name of a PostgreSQL host.
 
         :raises InvalidInputError: it does not say where the registry is. The message leaves the connection's name to
             the caller: one that is being tested has none that people know.
@@ -61,8 +67,11 @@ class RegistrySettings:
                 f"The connection's extra has {', '.join(sorted(unknown))}, which nobody reads; it may hold "
                 f"{', '.join(CONN_FIELDS)}."
             )
+        url = _url(connection, extra)
         return cls(
-            url=_url(connection, extra),
+            url=url,
+            access_token=connection.password or None if url.startswith(SERVICE_SCHEMES) else None,
+            verify=_verify(extra),
             provider=extra.get("provider"),
             instance=extra.get("instance"),
             timeout=_timeout(extra),
@@ -75,13 +84,20 @@ class RegistrySettings:
 
     @property
     def secrets(self) -> list[str]:
-        """What must not appear in a log: the password, as it is and as the URL has it."""
+        """What must not appear in a log: the access token, or the password as it is and as the URL has it."""
         password = urlsplit(self.url).password or ""
-        return list(dict.fromkeys(secret for secret in (unquote(password), password) if secret))
+        found = (self.access_token, unquote(password), password)
+        return list(dict.fromkeys(secret for secret in found if secret))
 
     def open(self, *, pool_size: int = 1) -> RegistryStore:
         """Open the registry."""
-        return open_store(self.url, pool_size=pool_size, timeout=self.timeout)
+        return open_store(
+            self.url,
+            pool_size=pool_size,
+            timeout=self.timeout,
+            access_token=self.access_token,
+            verify=self.verify,
+        )
 
 
 def how_to_configure(conn_id: str) -> str:
@@ -93,12 +109,15 @@ def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
     host = (connection.host or "").strip()
     if not host:
         raise InvalidInputError(
-            "The registry's host is empty. Fill in the name of a PostgreSQL host, or a URL such as "
-            "postgresql://db.example.com:5432/registry or sqlite:////var/lib/airflow/registry.db. (A connection that "
-            "is written as a URI begins with partition-registry://, with a hyphen.)"
+            "The registry's host is empty. Fill in the URL of its web service (https://registry.example.com), the name "
+            "of a PostgreSQL host, or a URL such as postgresql://db.example.com:5432/registry or "
+            "sqlite:////var/lib/airflow/registry.db. (A connection that is written as a URI begins with "
+            "partition-registry://, with a hyphen.)"
         )
     if host.startswith("sqlite:"):
         return _sqlite_url(host)
+    if host.startswith(SERVICE_SCHEMES):
+        return _service_url(host, connection.port)
     given = _split(host if "://" in host else f"postgresql://{host}")
     path = given.path if given.path.strip("/") else f"/{connection.schema or ''}"
     is_missing = "sslmode" in extra and "sslmode=" not in given.query
@@ -114,6 +133,16 @@ def _sqlite_url(url: str) -> str:
             "Airflow's processes do not all start in the same folder."
         )
     return url
+
+
+def _service_url(url: str, port: int | None) -> str:
+    given = _split(url)
+    if given.username or given.password:
+        raise InvalidInputError(
+            "The access token of a registry's web service belongs into the connection's password, not into its URL."
+        )
+    authority = f"{given.netloc}:{port}" if port and not given.port else given.netloc
+    return urlunsplit((given.scheme, authority, given.path.rstrip("/"), given.query, ""))
 
 
 def _split(url: str) -> SplitResult:
@@ -142,6 +171,12 @@ def _authority(connection: Connection, given: SplitResult) -> str:
     if connection.port and ":" not in address.rpartition("]")[2]:
         address = f"{address}:{connection.port}"
     return f"{credentials}@{address}" if credentials else address
+
+
+def _verify(extra: Mapping[str, Any]) -> bool | str:
+    """Whether, or by which file, certificates are checked; forms know only text."""
+    value = extra.get("verify", True)
+    return {"true": True, "false": False}.get(str(value).strip().lower(), str(value))
 
 
 def _timeout(extra: Mapping[str, Any]) -> float:

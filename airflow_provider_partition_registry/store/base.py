@@ -175,6 +175,10 @@ class RegistryReader(ABC):
         """
 
     @abstractmethod
+    def last_position(self) -> int:
+        """Where the history ends now. Whoever follows it from there sees whatever happens next, and nothing before."""
+
+    @abstractmethod
     def ping(self) -> None:
         """See whether the registry is there and answers.
 

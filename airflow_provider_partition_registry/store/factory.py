@@ -10,16 +10,27 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.base import RegistryStore
 
 DEFAULT_TIMEOUT = 10.0
+HTTP_SCHEMES = ("http", "https")
 SQL_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "sqlite")
 
 
-def open_store(url: str, *, pool_size: int = 1, timeout: float = DEFAULT_TIMEOUT) -> RegistryStore:
+def open_store(
+    url: str,
+    *,
+    pool_size: int = 1,
+    timeout: float = DEFAULT_TIMEOUT,
+    access_token: str | None = None,
+    verify: bool | str = True,
+) -> RegistryStore:
     """Open the registry at ``url``. Connects to nothing yet: the first call does.
 
     :param url: ``postgresql://user:password@host:port/database`` (further libpq parameters after ``?``), or
-        ``sqlite:///relative/path`` or ``sqlite:////absolute/path``. A SQLite registry is for one host.
+        ``sqlite:///relative/path`` or ``sqlite:////absolute/path`` (a SQLite registry is for one host), or
+        ``http://host:5498`` or ``https://host`` of a web service.
     :param pool_size: how many connections it may keep; 1 is right for a task, a few for a service.
     :param timeout: seconds after which a call gives up.
+    :param access_token: of a provider or source; what a web service knows its callers by. Databases need none.
+    :param verify: whether a web service's certificate is checked, or the path of a file with the authorities to trust.
     :raises InvalidInputError: the URL names no home that this version knows, or a number makes no sense.
     """
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0.1 <= timeout <= 3600:
@@ -31,6 +42,12 @@ def open_store(url: str, *, pool_size: int = 1, timeout: float = DEFAULT_TIMEOUT
         from airflow_provider_partition_registry.store.sql.store import open_sql_store
 
         return open_sql_store(url, pool_size=pool_size, timeout=timeout)
+    if scheme in HTTP_SCHEMES:
+        from airflow_provider_partition_registry.store.http.store import open_http_store
+
+        return open_http_store(
+            url, access_token=access_token, pool_size=pool_size, timeout=timeout, verify=verify
+        )
     raise InvalidInputError(
         f"A registry's URL starts with postgresql:// or sqlite:///, not with {scheme or 'nothing'!r}."
     )

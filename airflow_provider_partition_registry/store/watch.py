@@ -14,7 +14,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,7 +117,7 @@ class Watcher:
         reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
-            threads.submit(_listen, reader, stop, asyncio.get_running_loop(), self._hear)
+            threads.submit(listen, reader, stop, asyncio.get_running_loop(), self._hear)
             await self._answer_waiters(reader, threads)
         except Exception as error:
             waiters, self._waiters = self._waiters, set()
@@ -151,13 +151,13 @@ class Watcher:
                 pause = self._shortest_interval() if explain else EXPLANATION_PAUSE
             except StoreUnavailableError as error:
                 failures += 1
-                pause = _back_off(failures)
+                pause = back_off(failures)
                 for waiter in self._waiters:
                     waiter.tell(News(trouble=error))
             except Exception:
                 await self._find_the_guilty(reader, threads)
                 failures += 1
-                pause = _back_off(failures)  # if nobody was guilty, the batch fails again
+                pause = back_off(failures)  # if nobody was guilty, the batch fails again
             await self._pause(asked_at, pause)
 
     async def _find_the_guilty(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
@@ -195,10 +195,10 @@ class Watcher:
         await asyncio.sleep(max(0.0, answered_at + rest - time.monotonic()))
 
 
-def shared_watcher(key: str, open_reader: Callable[[], RegistryReader]) -> Watcher:
+def shared_watcher(key: Hashable, open_reader: Callable[[], RegistryReader]) -> Watcher:
     """The watcher that all waiters with this key share in the running event loop.
 
-    :param key: tells registries apart, such as their URL.
+    :param key: tells registries, and who asks them, apart: a URL, and with what access token.
     """
     of_loop = _watchers.setdefault(asyncio.get_running_loop(), {})
     if key not in of_loop:
@@ -206,10 +206,10 @@ def shared_watcher(key: str, open_reader: Callable[[], RegistryReader]) -> Watch
     return of_loop[key]
 
 
-_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Watcher]] = WeakKeyDictionary()
+_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Watcher]] = WeakKeyDictionary()
 
 
-def _listen(
+def listen(
     reader: RegistryReader,
     stop: threading.Event,
     loop: asyncio.AbstractEventLoop,
@@ -233,7 +233,7 @@ def _listen(
                         loop.call_soon_threadsafe(hear, heard)
         except StoreUnavailableError:
             failures += 1
-            stop.wait(_back_off(failures))
+            stop.wait(back_off(failures))
         except RuntimeError:  # the loop is closed: nobody is left to hear anything
             return
 
@@ -242,7 +242,7 @@ async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
-def _back_off(failures: int) -> float:
+def back_off(failures: int) -> float:
     """Seconds to wait after so many failures in a row; random, so that a crowd does not return as one."""
     return min(2.0 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311
 

@@ -7,6 +7,7 @@ Values travel as what their dataclasses hold, instants as ISO 8601 text in UTC. 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,9 +15,58 @@ from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.models import Partition, Readiness
 
 _KINDS_OF_DETAILS: Mapping[str, Any] = {"interval": Interval, "partition": Partition}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong: a stable code, a sentence, and what it was about."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemAnswer:
+    """The body of every refusal."""
+
+    error: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessOrProblem:
+    """The answer to one of many questions."""
+
+    readiness: Readiness | None = None
+    error: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One per question, in the same order."""
+
+    answers: tuple[ReadinessOrProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Whether anything was rewritten since (R7)."""
+
+    is_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the history ends."""
+
+    position: int
+
+
+VERSION_HEADER = "Partition-Registry-Version"
+"""Which version of this package a service runs; in every answer of it."""
 
 
 class NotOursError(ValueError):

@@ -35,7 +35,9 @@ async def watcher_of(conn_id: str) -> Watcher:
             "only if the triggerer runs on the host where the data's writers do.",
             conn_id,
         )
-    return shared_watcher(settings.url, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
+    return shared_watcher(
+        (settings.url, settings.access_token), lambda: settings.open(pool_size=WATCHER_CONNECTIONS)
+    )
 
 
 async def shared_settings(conn_id: str) -> RegistrySettings:

@@ -35,7 +35,7 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     check_principal,
 )
-from airflow_provider_partition_registry.domain.names import check_name, check_number
+from airflow_provider_partition_registry.domain.names import check_limit, check_name, check_number
 from airflow_provider_partition_registry.domain.readiness import assess
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
 from airflow_provider_partition_registry.store.sql import schema
@@ -71,7 +71,6 @@ from airflow_provider_partition_registry.store.sql.types import UtcInstant
 T = TypeVar("T")
 Clock = Callable[[], datetime]
 
-LARGEST_PAGE = 10_000
 ALL_STATES = tuple(state.value for state in PartitionState)
 
 
@@ -188,7 +187,7 @@ class SqlRegistryReader(RegistryReader):
     def list_providers(
         self, source_name: str | None = None, after: str | None = None, limit: int = 100
     ) -> Page[Provider]:
-        statement = select(provider).order_by(provider.c.name).limit(_checked(limit) + 1)
+        statement = select(provider).order_by(provider.c.name).limit(check_limit(limit) + 1)
         if after is not None:
             statement = statement.where(provider.c.name > check_name("place to go on from", after))
         if source_name is not None:
@@ -238,7 +237,7 @@ class SqlRegistryReader(RegistryReader):
         if after is not None:
             check_number("place to go on from", after)
         source_id = self.get_source(source_name).id
-        statement = _partitions(source_id, interval, after, _checked(limit) + 1)
+        statement = _partitions(source_id, interval, after, check_limit(limit) + 1)
 
         def to_value(row: Any) -> Partition:
             return to_partition(row, source_name, row.provider_name, self._now(row.now))
@@ -260,10 +259,14 @@ class SqlRegistryReader(RegistryReader):
             self._require_position(after)
         return page
 
+    def last_position(self) -> int:
+        statement = select(history.c.last_position)
+        return self._read(lambda connection: connection.execute(statement).scalar()) or 0
+
     def _require_position(self, position: int) -> None:
         """Refuse to follow from where the history has never been: whoever does would wait for ever."""
-        last = self._read(lambda connection: connection.execute(select(history.c.last_position)).scalar())
-        if last is not None and position > last:
+        last = self.last_position()
+        if position > last:
             raise InvalidInputError(
                 f"Position {position} lies after the end of the history, which is at {last}: the registry was "
                 f"restored from a backup, or the position is another registry's. Follow again from {last} or earlier."
@@ -309,7 +312,7 @@ class SqlRegistryReader(RegistryReader):
     def _page(
         self, statement: Select, limit: int, to_value: Callable[[Any], T], key: Callable[[T], str | int]
     ) -> Page[T]:
-        limited = statement.limit(_checked(limit) + 1)
+        limited = statement.limit(check_limit(limit) + 1)
         rows = self._read(lambda connection: connection.execute(limited).all())
         return _to_page([to_value(row) for row in rows], limit, key)
 
@@ -349,12 +352,6 @@ def _partitions(source_id: int, interval: Interval | None, after: int | None, li
 
 def _to_source(row: Any) -> Source:
     return Source(name=row.name, owner=row.owner, registered_at=row.registered_at, id=row.id)
-
-
-def _checked(limit: int) -> int:
-    if not 1 <= check_number("limit", limit) <= LARGEST_PAGE:
-        raise InvalidInputError(f"A page has 1 to {LARGEST_PAGE} entries, not {limit!r}.")
-    return limit
 
 
 def _to_page(values: list[T], limit: int, key: Callable[[T], str | int]) -> Page[T]:

@@ -1,0 +1,152 @@
+"""``serve``: the web service."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+
+import click
+
+from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+
+DEFAULT_PORT = 5498
+GRACE = 30  # seconds that running requests get when the service is told to stop
+APP = "airflow_provider_partition_registry.server.app:create_app"
+NOT_INSTALLED = (
+    "The web service needs more than what is installed here: "
+    "pip install 'airflow-provider-partition-registry[service]'"
+)
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    envvar="PARTITION_REGISTRY_HOST",
+    show_default=True,
+    show_envvar=True,
+    help="Address to listen on.",
+)
+@click.option(
+    "--port",
+    default=DEFAULT_PORT,
+    type=click.IntRange(0, 65535),
+    envvar="PARTITION_REGISTRY_PORT",
+    show_default=True,
+    show_envvar=True,
+    help="Port to listen on.",
+)
+@click.option(
+    "--database-url",
+    metavar="URL",
+    required=True,
+    envvar=["PARTITION_REGISTRY_DATABASE_URL", URL_VARIABLE],
+    show_envvar=True,
+    help="The registry to serve: postgresql://... or sqlite:///...",
+)
+@click.option(
+    "--workers",
+    default=1,
+    type=click.IntRange(1, 64),
+    envvar="PARTITION_REGISTRY_WORKERS",
+    show_default=True,
+    show_envvar=True,
+    help="Worker processes.",
+)
+@click.option(
+    "--connections",
+    default=8,
+    type=click.IntRange(1, 1000),
+    envvar="PARTITION_REGISTRY_CONNECTIONS",
+    show_default=True,
+    show_envvar=True,
+    help="Connections to the database that each of them keeps at most.",
+)
+@click.option(
+    "--administrator-token",
+    metavar="TOKEN",
+    envvar="PARTITION_REGISTRY_ADMINISTRATOR_TOKEN",
+    show_envvar=True,
+    help="Whoever has it may do everything, and nobody else may register sources. Better given by the variable.",
+)
+@click.option(
+    "--private-reads",
+    is_flag=True,
+    envvar="PARTITION_REGISTRY_PRIVATE_READS",
+    show_envvar=True,
+    help="Reading takes an access token as well.",
+)
+@click.option(
+    "--open",
+    "is_open",
+    is_flag=True,
+    envvar="PARTITION_REGISTRY_OPEN",
+    show_envvar=True,
+    help="Writing takes no credentials: for trials on this host.",
+)
+@click.option(
+    "--open-to-the-network",
+    is_flag=True,
+    help="With --open: yes, whoever reaches this address may write.",
+)
+@click.option(
+    "--trusted-proxies",
+    default="127.0.0.1",
+    metavar="ADDRESSES",
+    envvar="PARTITION_REGISTRY_TRUSTED_PROXIES",
+    show_default=True,
+    show_envvar=True,
+    help="Whose X-Forwarded-For and -Proto headers are believed.",
+)
+def serve(
+    host: str,
+    port: int,
+    database_url: str,
+    workers: int,
+    connections: int,
+    administrator_token: str | None,
+    private_reads: bool,
+    is_open: bool,
+    open_to_the_network: bool,
+    trusted_proxies: str,
+) -> None:
+    """Serve the registry over HTTP, for isolated instances, cron jobs, and people with a browser."""
+    if is_open and not open_to_the_network and not _is_local(host):
+        raise click.UsageError(
+            f"--open lets everybody write who reaches {host}. Leave it out, listen on 127.0.0.1, or say "
+            f"--open-to-the-network as well."
+        )
+    try:
+        import uvicorn
+
+        from airflow_provider_partition_registry.server.logs import LOGGING
+        from airflow_provider_partition_registry.server.settings import ServiceSettings
+    except ImportError as error:
+        raise click.UsageError(f"{NOT_INSTALLED} ({error})") from error
+    settings = ServiceSettings(
+        database_url=database_url,
+        administrator_token=administrator_token or None,
+        is_open=is_open,
+        has_private_reads=private_reads,
+        connections=connections,
+    )
+    os.environ |= settings.as_environment()
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        log_config=LOGGING,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+        forwarded_allow_ips=trusted_proxies,
+    )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""The web service: the registry over HTTP, for machines and for people."""

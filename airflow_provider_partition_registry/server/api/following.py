@@ -1,0 +1,87 @@
+"""The history, page by page, waiting for more, or as a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from airflow_provider_partition_registry.domain.models import Event, Page
+from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.reading import WaitSeconds
+from airflow_provider_partition_registry.server.service import InService
+from airflow_provider_partition_registry.store.wire import Position, encode
+
+router = APIRouter(prefix="/events", tags=["History"])
+
+
+@router.get("", response_model=Page[Event])
+async def events(
+    service: InService,
+    token: Token,
+    after: Annotated[int, Query(description="A position; 0 for the beginning.")] = 0,
+    source_name: str | None = None,
+    limit: Annotated[int, Query(description="How many at most.")] = 1000,
+    wait_seconds: WaitSeconds = 0,
+) -> Response:
+    """List what happened after a position (R9), waiting for something to happen if nothing has yet."""
+
+    def read() -> Page[Event]:
+        service.access.require_reader(token)
+        return service.store.events(after, source_name, limit)
+
+    page = await asyncio.to_thread(read)
+    if not page.items and wait_seconds:
+        async with (
+            service.patience.limit(wait_seconds),
+            aclosing(service.feed.follow(after, source_name)) as feed,
+        ):
+            async for found in feed:
+                return answer(Page[Event], _first(found, limit))
+    return answer(Page[Event], page)
+
+
+@router.get("/last", response_model=Position)
+def last_position(service: InService, token: Token) -> Response:
+    """Where the history ends now."""
+    service.access.require_reader(token)
+    return answer(Position, Position(service.store.last_position()))
+
+
+def _start(
+    service: InService,
+    token: Token,
+    after: Annotated[int | None, Query(description="A position; by default the present end.")] = None,
+    source_name: str | None = None,
+    last_event_id: Annotated[int | None, Header(description="Sent by a client that connects again.")] = None,
+) -> int:
+    """Where to begin; asked before the stream begins, so that a refusal can still be told."""
+    service.access.require_reader(token)
+    given = last_event_id if last_event_id is not None else after
+    if given is None:
+        return service.store.last_position()
+    service.store.events(given, source_name, limit=1)
+    return given
+
+
+@router.get("/stream", response_class=EventSourceResponse)
+async def stream(
+    service: InService, start: Annotated[int, Depends(_start)], source_name: str | None = None
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """Follow the history as server-sent events, from the present end or from where ``Last-Event-ID`` says."""
+    async with service.patience.limit(None), aclosing(service.feed.follow(start, source_name)) as feed:
+        async for found in feed:
+            for each in found:
+                yield ServerSentEvent(
+                    id=str(each.position), event=each.type.value, raw_data=encode(Event, each).decode()
+                )
+
+
+def _first(events: list[Event], limit: int) -> Page[Event]:
+    shown = tuple(events[:limit])
+    return Page(shown, shown[-1].position if len(events) > limit else None)

@@ -1,0 +1,102 @@
+"""May it be read?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
+
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Question, Readiness
+from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.bodies import QuestionsBody
+from airflow_provider_partition_registry.server.service import InService, Service
+from airflow_provider_partition_registry.server.waiting import LONGEST_WAIT, is_final, wait_until_ready
+from airflow_provider_partition_registry.store.base import Answer
+from airflow_provider_partition_registry.store.wire import (
+    Answers,
+    Changed,
+    Problem,
+    ReadinessOrProblem,
+    error_to_data,
+)
+
+router = APIRouter(tags=["Readiness"])
+
+WaitSeconds = Annotated[
+    float,
+    Query(
+        ge=0,
+        le=LONGEST_WAIT,
+        description="Answer as soon as everything is ready, or after so many seconds what is still missing.",
+    ),
+]
+
+
+@router.get("/readiness", response_model=Readiness)
+async def check_readiness(
+    service: InService,
+    token: Token,
+    source_name: str,
+    start: str,
+    end: str,
+    published_after: str | None = None,
+    wait_seconds: WaitSeconds = 0,
+) -> Response:
+    """May ``[start, end)`` of a source be read, and if not, exactly why (R1, R2)."""
+    question = Question(source_name, Interval(start, end), published_after)  # type: ignore[arg-type]
+    (found,) = await _ask(service, token, [question], wait_seconds)
+    if isinstance(found, UnknownSourceError):
+        raise found
+    return answer(Readiness, found)
+
+
+@router.post("/readiness", response_model=Answers)
+async def check_readiness_many(
+    body: QuestionsBody, service: InService, token: Token, wait_seconds: WaitSeconds = 0
+) -> Response:
+    """Many questions at once, at little more than the price of one."""
+    questions = [each.question() for each in body.questions]
+    found = await _ask(service, token, questions, wait_seconds, explain=body.explain)
+    return answer(Answers, Answers(tuple(_as_data(each) for each in found)))
+
+
+@router.get("/changed-since", response_model=Changed)
+def changed_since(
+    service: InService,
+    token: Token,
+    source_name: str,
+    start: str,
+    end: str,
+    as_of: Annotated[int, Query(description="From an earlier answer about the same source.")],
+) -> Response:
+    """Was anything in ``[start, end)`` locked, failed or republished after an earlier answer (R7)?"""
+    service.access.require_reader(token)
+    return answer(Changed, Changed(service.store.changed_since(source_name, Interval(start, end), as_of)))
+
+
+async def _ask(
+    service: Service,
+    token: str | None,
+    questions: Sequence[Question],
+    wait_seconds: float,
+    explain: bool = True,
+) -> list[Answer]:
+    def ask() -> list[Answer]:
+        service.access.require_reader(token)
+        return service.store.check_readiness_many(questions, explain=explain)
+
+    answers = await run_in_threadpool(ask)
+    if wait_seconds == 0 or is_final(answers):
+        return answers
+    return await wait_until_ready(service.watcher, service.store, questions, service.patience, wait_seconds)
+
+
+def _as_data(found: Answer) -> ReadinessOrProblem:
+    if isinstance(found, UnknownSourceError):
+        return ReadinessOrProblem(error=Problem(**error_to_data(found)["error"]))
+    return ReadinessOrProblem(readiness=found)

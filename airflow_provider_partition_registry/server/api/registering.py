@@ -1,0 +1,75 @@
+"""Sources and providers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from airflow_provider_partition_registry.domain.models import (
+    Page,
+    Provider,
+    ProviderRegistration,
+    Source,
+    SourceRegistration,
+)
+from airflow_provider_partition_registry.server.access import Token, required
+from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.bodies import NewProvider, NewSource
+from airflow_provider_partition_registry.server.service import InService
+
+router = APIRouter(tags=["Sources and providers"])
+
+After = Annotated[str | None, Query(description="`next` of the page before.")]
+Limit = Annotated[int, Query(description="How many at most.")]
+
+
+@router.post("/sources", status_code=201, response_model=SourceRegistration)
+def register_source(body: NewSource, service: InService, token: Token) -> Response:
+    """Register a source. The answer holds its access token, this once."""
+    service.access.require_registrar(token)
+    return answer(SourceRegistration, service.store.register_source(body.source_name, body.owner), 201)
+
+
+@router.get("/sources", response_model=Page[Source])
+def list_sources(service: InService, token: Token, after: After = None, limit: Limit = 100) -> Response:
+    """List sources in the order of their names."""
+    service.access.require_reader(token)
+    return answer(Page[Source], service.store.list_sources(after, limit))
+
+
+@router.get("/source", response_model=Source)
+def get_source(source_name: str, service: InService, token: Token) -> Response:
+    """Look up one source."""
+    service.access.require_reader(token)
+    return answer(Source, service.store.get_source(source_name))
+
+
+@router.post("/providers", status_code=201, response_model=ProviderRegistration)
+def register_provider(body: NewProvider, service: InService, token: Token) -> Response:
+    """Register a provider for the source whose access token is the bearer token, or add that grant.
+
+    A new provider gets an access token of its own, in this answer and never again.
+    """
+    registration = service.store.register_provider(body.provider_name, required(token))
+    return answer(ProviderRegistration, registration, 201)
+
+
+@router.get("/providers", response_model=Page[Provider])
+def list_providers(
+    service: InService,
+    token: Token,
+    source_name: str | None = None,
+    after: After = None,
+    limit: Limit = 100,
+) -> Response:
+    """List providers in the order of their names, all or those with a grant on a source."""
+    service.access.require_reader(token)
+    return answer(Page[Provider], service.store.list_providers(source_name, after, limit))
+
+
+@router.get("/provider", response_model=Provider)
+def get_provider(provider_name: str, service: InService, token: Token) -> Response:
+    """Look up one provider."""
+    service.access.require_reader(token)
+    return answer(Provider, service.store.get_provider(provider_name))

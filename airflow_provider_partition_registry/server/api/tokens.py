@@ -1,0 +1,123 @@
+"""Access tokens and grants: seen and managed by those whose they are (R10)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.models import (
+    AccessToken,
+    IssuedToken,
+    Page,
+    Principal,
+    PrincipalKind,
+    Provider,
+)
+from airflow_provider_partition_registry.server.access import Token, required
+from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.bodies import (
+    Body,
+    ProviderName,
+    Seconds,
+    SourceName,
+    to_duration,
+)
+from airflow_provider_partition_registry.server.service import InService
+
+router = APIRouter(tags=["Access tokens"])
+
+Reason = Annotated[str, Field(description="Why; kept in the history.")]
+By = Annotated[str, Field(description="Who decides it.", examples=["ada@example.com"])]
+
+
+class RotateBody(Body):
+    """Whose token to replace: a source's or a provider's."""
+
+    source_name: SourceName | None = None
+    provider_name: ProviderName | None = None
+    overlap_seconds: Annotated[Seconds, Field(description="How long the old ones stay valid.")] = 0
+    expires_in_seconds: Annotated[Seconds | None, Field(description="How long the new one is valid.")] = None
+
+
+class RevokeTokenBody(Body):
+    """A token to end at once."""
+
+    token_id: Annotated[str, Field(description="Its id, as lists show it.")]
+    reason: Reason
+    by: By
+
+
+class RevokeGrantBody(Body):
+    """A provider's right to write to a source, to be taken back."""
+
+    source_name: SourceName
+    provider_name: ProviderName
+    reason: Reason
+    by: By
+
+
+@router.get("/tokens", response_model=Page[AccessToken])
+def list_tokens(
+    service: InService,
+    token: Token,
+    source_name: str | None = None,
+    provider_name: str | None = None,
+    after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(description="How many at most.")] = 100,
+) -> Response:
+    """List the tokens of a source or of a provider, never their values."""
+    principal = _principal(source_name, provider_name)
+    service.access.require_self(token, principal)
+    return answer(Page[AccessToken], service.store.list_tokens(principal, after, limit))
+
+
+@router.get("/tokens/self", response_model=AccessToken)
+def identify_token(service: InService, token: Token) -> Response:
+    """Say whose the bearer token is."""
+    return answer(AccessToken, service.store.identify_token(required(token)))
+
+
+@router.get("/token", response_model=AccessToken)
+def get_token(token_id: str, service: InService, token: Token) -> Response:
+    """Look up one token by its id."""
+    return answer(AccessToken, service.access.require_own_token(token, token_id))
+
+
+@router.post("/tokens/rotate", status_code=201, response_model=IssuedToken)
+def rotate_token(body: RotateBody, service: InService, token: Token) -> Response:
+    """Issue a new token for a source or a provider; the others stay valid for the overlap. It is answered this once."""
+    principal = _principal(body.source_name, body.provider_name)
+    service.access.require_self(token, principal)
+    overlap = to_duration(body.overlap_seconds)
+    expires_in = None if body.expires_in_seconds is None else to_duration(body.expires_in_seconds)
+    issued = service.store.rotate_token(principal, overlap=overlap, expires_in=expires_in)
+    return answer(IssuedToken, issued, 201)
+
+
+@router.post("/tokens/revoke", response_model=AccessToken)
+def revoke_token(body: RevokeTokenBody, service: InService, token: Token) -> Response:
+    """End one token at once."""
+    service.access.require_own_token(token, body.token_id)
+    return answer(AccessToken, service.store.revoke_token(body.token_id, reason=body.reason, by=body.by))
+
+
+@router.post("/grants/revoke", response_model=Provider)
+def revoke_grant(body: RevokeGrantBody, service: InService, token: Token) -> Response:
+    """Take a provider's right to write to a source back."""
+    service.access.require_owner(token, body.source_name)
+    provider = service.store.revoke_grant(
+        body.source_name, body.provider_name, reason=body.reason, by=body.by
+    )
+    return answer(Provider, provider)
+
+
+def _principal(source_name: str | None, provider_name: str | None) -> Principal:
+    if (source_name is None) == (provider_name is None):
+        raise InvalidInputError("Give either source_name or provider_name, and not both.")
+    if source_name is not None:
+        return Principal(PrincipalKind.SOURCE, source_name)
+    assert provider_name is not None
+    return Principal(PrincipalKind.PROVIDER, provider_name)

@@ -1,0 +1,128 @@
+"""Partitions: registering, locking, publishing, and what people decide by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Interval
+from airflow_provider_partition_registry.domain.models import Page, Partition
+from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.bodies import (
+    Address,
+    DecisionBody,
+    FailBody,
+    LockBody,
+    ReleaseBody,
+    RenewBody,
+    UnlockBody,
+    to_duration,
+    to_holder,
+    to_lease,
+)
+from airflow_provider_partition_registry.server.service import InService
+
+router = APIRouter(tags=["Partitions"])
+
+
+@router.post("/partitions", status_code=201, response_model=Partition)
+def register_partition(body: Address, service: InService, token: Token) -> Response:
+    """Make a partition known. It covers and blocks nothing yet."""
+    service.access.require_writer(token, body.source_name, body.provider_name)
+    return answer(Partition, service.store.register_partition(*body.place()), 201)
+
+
+@router.post("/partitions/lock", response_model=Partition)
+def lock(body: LockBody, service: InService, token: Token) -> Response:
+    """Take the lock before (re)writing a partition (R3).
+
+    Safe to repeat after a lost answer: the same holder is granted it again, with a new generation.
+    """
+    service.access.require_writer(token, body.source_name, body.provider_name)
+    locked = service.store.lock(
+        *body.place(),
+        holder=to_holder(body.holder),
+        lease=to_lease(body.lease_seconds),
+        exclusive=body.exclusive,
+        register=body.register_partition,
+    )
+    return answer(Partition, locked)
+
+
+@router.post("/partitions/renew", response_model=Partition)
+def renew(body: RenewBody, service: InService, token: Token) -> Response:
+    """Let the lease of a held lock run for so many seconds from now on (R5)."""
+    service.access.require_writer(token, body.source_name, body.provider_name)
+    lease = to_duration(body.lease_seconds)
+    return answer(Partition, service.store.renew(*body.place(), generation=body.generation, lease=lease))
+
+
+@router.post("/partitions/unlock", response_model=Partition)
+def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
+    """Publish: the data is good, the partition becomes ready (R4).
+
+    Safe to repeat after a lost answer: a finished call is answered again without a change.
+    """
+    service.access.require_writer(token, body.source_name, body.provider_name)
+    published = service.store.unlock(*body.place(), holder=to_holder(body.holder), generation=body.generation)
+    return answer(Partition, published)
+
+
+@router.post("/partitions/fail", response_model=Partition)
+def fail(body: FailBody, service: InService, token: Token) -> Response:
+    """End a write that went wrong: the partition becomes failed and goes on blocking readers (R4)."""
+    service.access.require_writer(token, body.source_name, body.provider_name)
+    failed = service.store.fail(
+        *body.place(), reason=body.reason, holder=to_holder(body.holder), generation=body.generation
+    )
+    return answer(Partition, failed)
+
+
+@router.post("/partitions/force-release", response_model=Partition)
+def force_release(body: ReleaseBody, service: InService, token: Token) -> Response:
+    """Take a lock from its holder (R6)."""
+    service.access.require_owner(token, body.source_name)
+    released = service.store.force_release(*body.place(), reason=body.reason, by=body.by, to=body.to)
+    return answer(Partition, released)
+
+
+@router.post("/partitions/invalidate", response_model=Partition)
+def invalidate(body: DecisionBody, service: InService, token: Token) -> Response:
+    """Declare published data bad: the partition becomes failed (R6)."""
+    service.access.require_owner(token, body.source_name)
+    return answer(Partition, service.store.invalidate(*body.place(), reason=body.reason, by=body.by))
+
+
+@router.post("/partitions/withdraw", response_model=Partition)
+def withdraw(body: DecisionBody, service: InService, token: Token) -> Response:
+    """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6)."""
+    service.access.require_owner(token, body.source_name)
+    return answer(Partition, service.store.withdraw(*body.place(), reason=body.reason, by=body.by))
+
+
+@router.get("/partitions", response_model=Page[Partition])
+def list_partitions(
+    service: InService,
+    token: Token,
+    source_name: str,
+    start: str | None = None,
+    end: str | None = None,
+    after: Annotated[int | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(description="How many at most.")] = 100,
+) -> Response:
+    """List partitions of a source in the order of their start, all or those that overlap ``[start, end)``."""
+    service.access.require_reader(token)
+    interval = None if start is None and end is None else Interval(start or EARLIEST, end or LATEST)
+    return answer(Page[Partition], service.store.list_partitions(source_name, interval, after, limit))
+
+
+@router.get("/partition", response_model=Partition)
+def get_partition(
+    service: InService, token: Token, source_name: str, provider_name: str, start: str, end: str
+) -> Response:
+    """Look up one partition."""
+    service.access.require_reader(token)
+    found = service.store.get_partition(source_name, provider_name, Interval(start, end))
+    return answer(Partition, found)

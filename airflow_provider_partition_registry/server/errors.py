@@ -1,0 +1,91 @@
+"""What went wrong, as HTTP says it: one status per kind of error, and one shape of body for each of the two APIs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from airflow_provider_partition_registry.domain.errors import (
+    AccessDeniedError,
+    AlreadyRegisteredError,
+    InvalidInputError,
+    PartitionStateError,
+    RegistryError,
+    StoreUnavailableError,
+    TokenRequiredError,
+    UnknownError,
+)
+from airflow_provider_partition_registry.store.wire import error_to_data
+
+log = logging.getLogger(__name__)
+
+VERSIONED = "/api/"
+RETRY_AFTER = 1  # seconds
+
+# The first that fits counts. What is not here (a schema that does not fit, rights that are missing) is the service's
+# own trouble.
+STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
+    (InvalidInputError, 422),
+    (UnknownError, 404),
+    (AlreadyRegisteredError, 409),
+    (PartitionStateError, 409),
+    (TokenRequiredError, 401),
+    (AccessDeniedError, 403),
+    (StoreUnavailableError, 503),
+)
+
+
+def status_of(error: RegistryError) -> int:
+    """The HTTP status of an error."""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the app become an answer of the right shape."""
+    app.add_exception_handler(RegistryError, _answer_registry_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _answer_malformed)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _answer_bug)
+
+
+def _answer_registry_error(request: Request, error: RegistryError) -> JSONResponse:
+    status = status_of(error)
+    if status >= 500:
+        log.error("%s", error)
+    return _answer(request, status, error)
+
+
+def _answer_malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+    return _answer(request, 422, InvalidInputError(" ".join(_sentence(each) for each in error.errors()[:10])))
+
+
+def _answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
+    """What the framework itself refuses: a path or a method that does not exist, a body that is too large."""
+    told = RegistryError(f"{request.method} {request.url.path}: {error.detail}.")
+    return _answer(request, error.status_code, told, error.headers)
+
+
+def _answer_bug(request: Request, error: Exception) -> JSONResponse:
+    told = RegistryError("The service failed; its log says how. Please report it.")
+    return _answer(request, 500, told)
+
+
+def _answer(request: Request, status: int, error: RegistryError, headers: Any = None) -> JSONResponse:
+    headers = dict(headers or {})
+    if isinstance(error, StoreUnavailableError):
+        headers["Retry-After"] = str(RETRY_AFTER)
+    if isinstance(error, TokenRequiredError):
+        headers["WWW-Authenticate"] = "Bearer"
+    is_versioned = request.url.path.startswith(VERSIONED)
+    body = error_to_data(error) if is_versioned else {"status_code": status, "detail": error.message}
+    return JSONResponse(body, status, headers)
+
+
+def _sentence(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
+    return f"{where}: {problem['msg']}."

@@ -1,0 +1,101 @@
+"""What every request passes through: an id, a limit on its body, headers that every answer has, a line in the log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from contextvars import ContextVar
+from uuid import uuid4
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from airflow_provider_partition_registry import __version__
+from airflow_provider_partition_registry.store.wire import VERSION_HEADER
+
+log = logging.getLogger("airflow_provider_partition_registry.server.access_log")
+
+LARGEST_BODY = 4 * 1024 * 1024  # bytes: 10,000 questions are about two million
+REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""Of the request that is being served; lines in the log carry it."""
+
+
+class Envelope:
+    """Wraps the application.
+
+    :param app: what answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        its_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        token = request_id.set(its_id)
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = its_id
+                headers[VERSION_HEADER] = __version__
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, _limited(receive), send_with_headers)
+        finally:
+            _tell(scope, status, time.perf_counter() - began)
+            request_id.reset(token)
+
+
+def _limited(receive: Receive) -> Receive:
+    received = 0
+
+    async def receive_so_much() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > LARGEST_BODY:
+            raise HTTPException(413, f"a body has at most {LARGEST_BODY} bytes")
+        return message
+
+    return receive_so_much
+
+
+def _tell(scope: Scope, status: int, seconds: float) -> None:
+    """One line per request. The query is left out: an access token may be in it."""
+    log.info(
+        "%s %s %s",
+        scope["method"],
+        scope["path"],
+        status,
+        extra={
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "milliseconds": round(seconds * 1000, 2),
+            "client": (scope.get("client") or ("-",))[0],
+        },
+    )

@@ -1,0 +1,42 @@
+"""What the requests of one worker process share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from airflow_provider_partition_registry.server.access import Access
+from airflow_provider_partition_registry.server.feed import Feed
+from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.server.waiting import Patience
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.watch import Watcher
+
+# A watcher asks in one thread and listens in another.
+WATCHER_CONNECTIONS = 2
+
+
+class Service:
+    """The registry as one worker process serves it.
+
+    :param settings: what it was told.
+    :param store: in place of the one that the settings name.
+    """
+
+    def __init__(self, settings: ServiceSettings, store: RegistryStore | None = None) -> None:
+        self.settings = settings
+        self.store = store or open_store(settings.database_url, pool_size=settings.connections)
+        self.access = Access(self.store, settings)
+        self.watcher = Watcher(lambda: open_store(settings.database_url, pool_size=WATCHER_CONNECTIONS))
+        self.feed = Feed(self.store)
+        self.patience = Patience()
+
+    @staticmethod
+    async def of_request(request: Request) -> Service:
+        """The service that a request came to."""
+        return request.app.state.service  # type: ignore[no-any-return]
+
+
+InService = Annotated[Service, Depends(Service.of_request)]

@@ -1,0 +1,96 @@
+"""How a service is set up. It is told by the environment, so that several worker processes read the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+
+DATABASE_URL = "PARTITION_REGISTRY_DATABASE_URL"
+ADMINISTRATOR_TOKEN = "PARTITION_REGISTRY_ADMINISTRATOR_TOKEN"  # noqa: S105 - the name of a variable
+OPEN = "PARTITION_REGISTRY_OPEN"
+PRIVATE_READS = "PARTITION_REGISTRY_PRIVATE_READS"
+CONNECTIONS = "PARTITION_REGISTRY_CONNECTIONS"
+
+DEFAULT_CONNECTIONS = 8
+SHORTEST_ADMINISTRATOR_TOKEN = 16
+_FLAGS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """How a service is set up.
+
+    :param database_url: the registry it serves, as
+        :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
+    :param administrator_token: whoever has it may do everything, and nobody else may register sources. Without one
+        anybody may register sources.
+    :param is_open: writing takes no credentials: for trials on one host.
+    :param has_private_reads: reading takes a token as well, whosever it is.
+    :param connections: how many connections to the database a worker process keeps at most.
+    """
+
+    database_url: str = field(repr=False)
+    administrator_token: str | None = field(default=None, repr=False)
+    is_open: bool = False
+    has_private_reads: bool = False
+    connections: int = DEFAULT_CONNECTIONS
+
+    def __post_init__(self) -> None:
+        token = self.administrator_token
+        if token is not None and len(token) < SHORTEST_ADMINISTRATOR_TOKEN:
+            raise InvalidInputError(
+                f"An administrator token has at least {SHORTEST_ADMINISTRATOR_TOKEN} characters, which nobody can "
+                f"guess. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables that say the same, for worker processes."""
+        return {
+            DATABASE_URL: self.database_url,
+            ADMINISTRATOR_TOKEN: self.administrator_token or "",
+            OPEN: str(self.is_open),
+            PRIVATE_READS: str(self.has_private_reads),
+            CONNECTIONS: str(self.connections),
+        }
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> ServiceSettings:
+        """Read the variables.
+
+        :raises InvalidInputError: one is missing or makes no sense.
+        """
+        if not environment.get(DATABASE_URL):
+            raise InvalidInputError(f"{DATABASE_URL} does not say which registry to serve.")
+        return cls(
+            database_url=environment[DATABASE_URL],
+            administrator_token=environment.get(ADMINISTRATOR_TOKEN) or None,
+            is_open=_flag(environment, OPEN),
+            has_private_reads=_flag(environment, PRIVATE_READS),
+            connections=_number(environment, CONNECTIONS, DEFAULT_CONNECTIONS),
+        )
+
+
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    text = environment.get(name, "").strip().lower() or "off"
+    if text not in _FLAGS:
+        raise InvalidInputError(f"{name} is one of {', '.join(_FLAGS)}, not {text!r}.")
+    return _FLAGS[text]
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip() or str(default)
+    if not text.isascii() or not text.isdigit():
+        raise InvalidInputError(f"{name} is a number, not {text!r}.")
+    return int(text)

@@ -1,0 +1,1 @@
+"""A registry behind the web service."""

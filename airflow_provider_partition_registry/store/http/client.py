@@ -1,0 +1,191 @@
+"""Calls to a web service: connections, time-outs, repeated calls, and errors that come back as themselves."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from airflow_provider_partition_registry import __version__
+from airflow_provider_partition_registry.domain.errors import (
+    RegistryError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from airflow_provider_partition_registry.store.wire import (
+    VERSION_HEADER,
+    decode,
+    error_from_data,
+)
+
+T = TypeVar("T")
+
+API = "/api/v1"
+ATTEMPTS = 3
+FIRST_PAUSE = 0.2  # seconds before a call is repeated; then twice as long
+LONGEST_PAUSE = 2.0
+UNAVAILABLE = {502, 503, 504}
+"""What a service says that is down for a moment, or a proxy in front of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request.
+
+    :param kind: of what is answered.
+    :param is_repeatable: whether sending it twice does no harm, if the first answer got lost.
+    :param patience: seconds that the service may take beyond the usual time-out.
+    :param access_token: in place of the client's own.
+    """
+
+    method: str
+    path: str
+    kind: type[T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    is_repeatable: bool = True
+    patience: float = 0.0
+    access_token: str | None = None
+
+
+class Client:
+    """Talks to one service. Connects lazily, and anew in a forked process.
+
+    :param url: of the service.
+    :param access_token: sent with every call, unless the call brings its own.
+    :param verify: whether, and against which authorities' file, the service's certificate is checked.
+    """
+
+    def __init__(
+        self, url: str, *, access_token: str | None, pool_size: int, timeout: float, verify: bool | str
+    ) -> None:
+        self.url = url
+        self._access_token = access_token
+        self._pool_size = pool_size
+        self._timeout = timeout
+        self._verify = verify
+        self._guard = Lock()
+        self._http: httpx.Client | None = None
+        self._process: int | None = None
+
+    def call(self, call: Call[T]) -> T:
+        """Send a request, again if that is safe and needed, and return what is answered.
+
+        :raises RegistryError: whatever the service says is wrong, as itself.
+        :raises StoreUnavailableError: it does not answer.
+        :raises StoreRefusedError: what answers is no registry of this version.
+        """
+        deadline = time.monotonic() + self._timeout + call.patience
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._send(call, deadline)
+            except _NotAnsweredError as error:
+                pause = max(error.retry_after, min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE))
+                is_over = attempt == ATTEMPTS or time.monotonic() + pause >= deadline
+                if is_over or not (call.is_repeatable or error.was_never_sent):
+                    raise StoreUnavailableError(self._unavailable(call, error)) from error
+                time.sleep(pause)
+
+    def close(self) -> None:
+        """Close all connections; they are opened again when needed."""
+        with self._guard:
+            if self._http is not None and self._process == os.getpid():
+                self._http.close()
+            self._http = None
+
+    def _send(self, call: Call[T], deadline: float) -> T:
+        left = max(0.1, deadline - time.monotonic())
+        token = call.access_token or self._access_token
+        try:
+            answer = self._client().request(
+                call.method,
+                API + call.path,
+                params={name: value for name, value in call.params.items() if value is not None},
+                json=call.body,
+                headers={"Authorization": f"Bearer {token}"} if token else None,
+                timeout=httpx.Timeout(left, connect=min(left, self._timeout)),
+            )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise _NotAnsweredError(_words(error), was_never_sent=True) from error
+        except httpx.TransportError as error:
+            raise _NotAnsweredError(_words(error)) from error
+        return self._read(call, answer)
+
+    def _read(self, call: Call[T], answer: httpx.Response) -> T:
+        try:
+            if answer.is_success:
+                found: T = decode(call.kind, answer.content)
+                return found
+            error = error_from_data(answer.json())
+        except ValueError:  # of the text, its JSON, or what it means
+            if answer.status_code in UNAVAILABLE:
+                raise _NotAnsweredError(f"HTTP {answer.status_code}", retry_after=_seconds(answer)) from None
+            raise StoreRefusedError(self._no_registry(call, answer)) from None
+        if isinstance(error, StoreUnavailableError):
+            # It was looked at, and nothing is known of what became of it.
+            raise _NotAnsweredError(error.message, retry_after=_seconds(answer))
+        if type(error) is RegistryError:
+            raise StoreRefusedError(f"{self._no_registry(call, answer)} It says: {error.message}")
+        raise error
+
+    def _client(self) -> httpx.Client:
+        with self._guard:
+            if self._http is None or self._process != os.getpid():
+                # Connections are never shared with a parent; what it opened is left to it.
+                self._http = self._connect()
+                self._process = os.getpid()
+            return self._http
+
+    def _connect(self) -> httpx.Client:
+        verify = (
+            ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
+        )
+        return httpx.Client(
+            base_url=self.url,
+            headers={"User-Agent": f"partition-registry/{__version__}"},
+            verify=verify,
+            limits=httpx.Limits(max_connections=self._pool_size, max_keepalive_connections=self._pool_size),
+            follow_redirects=False,
+        )
+
+    def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
+        outcome = (
+            ""
+            if call.is_repeatable or error.was_never_sent
+            else (" The call may or may not have taken effect: look whether it has before you repeat it.")
+        )
+        return f"The registry at {self.url} does not answer: {error}.{outcome}"
+
+    def _no_registry(self, call: Call, answer: httpx.Response) -> str:
+        version = answer.headers.get(VERSION_HEADER)
+        told = f"HTTP {answer.status_code} to {call.method} {API}{call.path}"
+        if version is None:
+            return f"What answers at {self.url} is no partition registry ({told}). Check the URL."
+        return (
+            f"The registry at {self.url} is of version {version} and this is version {__version__}; they do not "
+            f"understand each other ({told}). Bring both to the same version."
+        )
+
+
+class _NotAnsweredError(Exception):
+    def __init__(self, reason: str, *, retry_after: float = 0.0, was_never_sent: bool = False) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        self.was_never_sent = was_never_sent
+
+
+def _seconds(answer: httpx.Response) -> float:
+    text = answer.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else 0.0
+
+
+def _words(error: httpx.TransportError) -> str:
+    return str(error) or type(error).__name__

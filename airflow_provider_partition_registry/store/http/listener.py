@@ -1,0 +1,37 @@
+"""Hearing of changes from a web service: a request that waits until something happens."""
+
+from __future__ import annotations
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.models import Event, Page
+from airflow_provider_partition_registry.store.base import Listener
+from airflow_provider_partition_registry.store.http.client import Call, Client
+from airflow_provider_partition_registry.store.wire import Position
+
+
+class HttpListener(Listener):
+    """Follows the history from where it ends now.
+
+    :raises StoreUnavailableError: the service does not answer, now or while waiting. A new listener then has to be
+        opened, and what happened in between is not told.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._position: int = client.call(Call("GET", "/events/last", Position)).position
+
+    def wait(self, timeout: float) -> frozenset[str]:
+        params = {"after": self._position, "wait_seconds": timeout}
+        try:
+            page: Page[Event] = self._client.call(
+                Call("GET", "/events", Page[Event], params, patience=timeout)
+            )
+        except InvalidInputError as error:
+            # A backup was restored, and the history is shorter than it was.
+            raise StoreUnavailableError(f"The place in the history is lost: {error.message}") from error
+        if page.items:
+            self._position = page.items[-1].position
+        return frozenset(event.source_name for event in page.items if event.source_name is not None)
+
+    def close(self) -> None:
+        """Nothing is kept open between two requests."""

@@ -1,0 +1,391 @@
+"""The registry behind a web service: every method is one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    InvalidTokenError,
+    UnknownSourceError,
+)
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, format_instant
+from airflow_provider_partition_registry.domain.jsonable import to_jsonable
+from airflow_provider_partition_registry.domain.models import (
+    AccessToken,
+    Event,
+    Holder,
+    IssuedToken,
+    Page,
+    Partition,
+    PartitionState,
+    Principal,
+    Provider,
+    ProviderRegistration,
+    Question,
+    Source,
+    SourceRegistration,
+    check_principal,
+)
+from airflow_provider_partition_registry.domain.names import (
+    check_flag,
+    check_limit,
+    check_name,
+    check_number,
+    check_text,
+)
+from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryStore
+from airflow_provider_partition_registry.store.http.client import Call, Client
+from airflow_provider_partition_registry.store.http.listener import HttpListener
+from airflow_provider_partition_registry.store.wire import (
+    Answers,
+    Changed,
+    Position,
+    ReadinessOrProblem,
+    error_from_data,
+)
+
+QUESTIONS_AT_ONCE = 1000
+
+
+class HttpRegistryStore(RegistryStore):
+    """Talks to the web service of a registry.
+
+    :param client: for the service.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
+        if not isinstance(questions, Sequence) or not all(isinstance(each, Question) for each in questions):
+            raise InvalidInputError("Give a sequence of Questions.")
+        portions = (
+            questions[first : first + QUESTIONS_AT_ONCE]
+            for first in range(0, len(questions), QUESTIONS_AT_ONCE)
+        )
+        return [answer for portion in portions for answer in self._ask(portion, explain)]
+
+    def _ask(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
+        body = {"questions": [_question(each) for each in questions], "explain": explain}
+        answers: Answers = self._client.call(Call("POST", "/readiness", Answers, body=body))
+        return [_answer(each) for each in answers.answers]
+
+    def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
+        params = {
+            "source_name": check_name("source name", source_name),
+            **_ends(interval),
+            "as_of": check_number("position", as_of),
+        }
+        changed: Changed = self._client.call(Call("GET", "/changed-since", Changed, params))
+        return changed.is_changed
+
+    def get_source(self, source_name: str) -> Source:
+        params = {"source_name": check_name("source name", source_name)}
+        return self._client.call(Call("GET", "/source", Source, params))
+
+    def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
+        return self._client.call(Call("GET", "/sources", Page[Source], _after_name(after, limit)))
+
+    def get_provider(self, provider_name: str) -> Provider:
+        params = {"provider_name": check_name("provider name", provider_name)}
+        return self._client.call(Call("GET", "/provider", Provider, params))
+
+    def list_providers(
+        self, source_name: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[Provider]:
+        params = {"source_name": _optional_name("source name", source_name), **_after_name(after, limit)}
+        return self._client.call(Call("GET", "/providers", Page[Provider], params))
+
+    def identify_token(self, access_token: str) -> AccessToken:
+        _check_token(access_token)
+        return self._client.call(Call("GET", "/tokens/self", AccessToken, access_token=access_token))
+
+    def get_token(self, token_id: str) -> AccessToken:
+        return self._client.call(
+            Call("GET", "/token", AccessToken, {"token_id": check_name("token id", token_id)})
+        )
+
+    def list_tokens(
+        self, principal: Principal, after: str | None = None, limit: int = 100
+    ) -> Page[AccessToken]:
+        params = {**_named(principal), **_after_name(after, limit)}
+        return self._client.call(Call("GET", "/tokens", Page[AccessToken], params))
+
+    def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+        params = _place(source_name, provider_name, interval)
+        return self._client.call(Call("GET", "/partition", Partition, params))
+
+    def list_partitions(
+        self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        params = {"source_name": check_name("source name", source_name), **_after_number(after, limit)}
+        if interval is not None:
+            params |= _ends(interval)
+        return self._client.call(Call("GET", "/partitions", Page[Partition], params))
+
+    def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
+        params = {
+            "source_name": _optional_name("source name", source_name),
+            "after": check_number("position", after),
+            "limit": check_limit(limit),
+        }
+        return self._client.call(Call("GET", "/events", Page[Event], params))
+
+    def last_position(self) -> int:
+        return self._client.call(Call("GET", "/events/last", Position)).position
+
+    def ping(self) -> None:
+        self.last_position()
+
+    def open_listener(self) -> Listener:
+        return HttpListener(self._client)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+        body = {
+            "source_name": check_name("source name", source_name),
+            "owner": check_text("owner", owner),
+        }
+        return self._client.call(Call("POST", "/sources", SourceRegistration, body=body, is_repeatable=False))
+
+    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
+        body = {"provider_name": check_name("provider name", provider_name)}
+        _check_token(access_token)
+        return self._client.call(
+            Call(
+                "POST",
+                "/providers",
+                ProviderRegistration,
+                body=body,
+                is_repeatable=False,
+                access_token=access_token,
+            )
+        )
+
+    def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
+        body = {
+            "source_name": check_name("source name", source_name),
+            "provider_name": check_name("provider name", provider_name),
+            **_decision(reason, by),
+        }
+        return self._client.call(Call("POST", "/grants/revoke", Provider, body=body, is_repeatable=False))
+
+    def rotate_token(
+        self,
+        principal: Principal,
+        *,
+        overlap: timedelta = timedelta(0),
+        expires_in: timedelta | None = None,
+    ) -> IssuedToken:
+        body = {
+            **_named(principal),
+            "overlap_seconds": _seconds("overlap", overlap),
+            "expires_in_seconds": None if expires_in is None else _seconds("expiry", expires_in),
+        }
+        return self._client.call(Call("POST", "/tokens/rotate", IssuedToken, body=body, is_repeatable=False))
+
+    def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
+        body = {"token_id": check_name("token id", token_id), **_decision(reason, by)}
+        return self._client.call(Call("POST", "/tokens/revoke", AccessToken, body=body))
+
+    def register_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+        body = _place(source_name, provider_name, interval)
+        return self._client.call(Call("POST", "/partitions", Partition, body=body, is_repeatable=False))
+
+    def lock(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        lease: timedelta | None = None,
+        exclusive: bool = False,
+        register: bool = False,
+    ) -> Partition:
+        body = {
+            **_place(source_name, provider_name, interval),
+            "holder": _holder(holder),
+            "lease_seconds": None if lease is None else _seconds("lease", lease),
+            "exclusive": check_flag("exclusive", exclusive),
+            "register": check_flag("register", register),
+        }
+        return self._change("lock", body)
+
+    def renew(
+        self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
+    ) -> Partition:
+        body = {
+            **_place(source_name, provider_name, interval),
+            "generation": check_number("generation", generation),
+            "lease_seconds": _seconds("lease", lease),
+        }
+        return self._change("renew", body)
+
+    def unlock(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        body = {**_place(source_name, provider_name, interval), **_whose(holder, generation)}
+        return self._change("unlock", body)
+
+    def fail(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        reason: str,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        body = {
+            **_place(source_name, provider_name, interval),
+            **_whose(holder, generation),
+            "reason": check_text("reason", reason),
+        }
+        return self._change("fail", body)
+
+    def force_release(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        reason: str,
+        by: str,
+        to: PartitionState = PartitionState.FAILED,
+    ) -> Partition:
+        body = {**_place(source_name, provider_name, interval), **_decision(reason, by), "to": str(to)}
+        return self._change("force-release", body, is_repeatable=False)
+
+    def invalidate(
+        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
+    ) -> Partition:
+        body = {**_place(source_name, provider_name, interval), **_decision(reason, by)}
+        return self._change("invalidate", body, is_repeatable=False)
+
+    def withdraw(
+        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
+    ) -> Partition:
+        body = {**_place(source_name, provider_name, interval), **_decision(reason, by)}
+        return self._change("withdraw", body, is_repeatable=False)
+
+    def _change(self, verb: str, body: Mapping[str, Any], *, is_repeatable: bool = True) -> Partition:
+        call = Call("POST", f"/partitions/{verb}", Partition, body=body, is_repeatable=is_repeatable)
+        return self._client.call(call)
+
+
+def open_http_store(
+    url: str, *, access_token: str | None, pool_size: int, timeout: float, verify: bool | str
+) -> HttpRegistryStore:
+    """Open the registry behind a web service.
+
+    :raises InvalidInputError: the URL is none.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.fragment or parts.username or parts.password:
+        raise InvalidInputError(
+            "The URL of a registry's web service is http://host:5498 or https://host, perhaps with a path in front of "
+            "the service's own; the access token is given apart from it."
+        )
+    return HttpRegistryStore(
+        Client(
+            url.rstrip("/"),
+            access_token=access_token,
+            pool_size=pool_size,
+            timeout=timeout,
+            verify=verify,
+        )
+    )
+
+
+def _check_token(access_token: str) -> None:
+    """Refuse what could not even be sent in a header."""
+    if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+        raise InvalidTokenError()
+
+
+def _after_name(after: str | None, limit: int) -> dict[str, Any]:
+    return {"after": _optional_name("place to go on from", after), "limit": check_limit(limit)}
+
+
+def _after_number(after: int | None, limit: int) -> dict[str, Any]:
+    return {
+        "after": None if after is None else check_number("place to go on from", after),
+        "limit": check_limit(limit),
+    }
+
+
+def _optional_name(what: str, name: str | None) -> str | None:
+    return None if name is None else check_name(what, name)
+
+
+def _ends(interval: Interval) -> dict[str, str]:
+    check_interval(interval)
+    return {"start": format_instant(interval.start), "end": format_instant(interval.end)}
+
+
+def _place(source_name: str, provider_name: str, interval: Interval) -> dict[str, str]:
+    return {
+        "source_name": check_name("source name", source_name),
+        "provider_name": check_name("provider name", provider_name),
+        **_ends(interval),
+    }
+
+
+def _named(principal: Principal) -> dict[str, str]:
+    check_principal(principal)
+    return {f"{principal.kind.value}_name": principal.name}
+
+
+def _decision(reason: str, by: str) -> dict[str, str]:
+    return {"reason": check_text("reason", reason), "by": check_text("name of who decides", by)}
+
+
+def _holder(holder: Holder | str | None) -> Any:
+    if isinstance(holder, Holder):
+        return {"identity": holder.identity, "details": dict(holder.details)}
+    return None if holder is None else {"identity": Holder(holder).identity}
+
+
+def _whose(holder: Holder | str | None, generation: int | None) -> dict[str, Any]:
+    return {
+        "holder": _holder(holder),
+        "generation": None if generation is None else check_number("generation", generation),
+    }
+
+
+def _seconds(what: str, duration: timedelta) -> float:
+    if not isinstance(duration, timedelta):
+        raise InvalidInputError(f"The {what} must be a timedelta, not {duration!r}.")
+    return duration.total_seconds()
+
+
+def _question(question: Question) -> dict[str, str | None]:
+    after = question.published_after
+    return {
+        "source_name": question.source_name,
+        **_ends(question.interval),
+        "published_after": None if after is None else format_instant(after),
+    }
+
+
+def _answer(told: ReadinessOrProblem) -> Answer:
+    if told.readiness is not None:
+        return told.readiness
+    error = error_from_data(to_jsonable(told))
+    if not isinstance(error, UnknownSourceError):
+        raise error
+    return error

@@ -1,0 +1,53 @@
+"""A web service on a real port, in a thread of the test's own process or in a process of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+import uvicorn
+
+from airflow_provider_partition_registry.server.app import create_app
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from airflow_provider_partition_registry.server.settings import ServiceSettings
+    from airflow_provider_partition_registry.store.base import RegistryStore
+
+
+class ServiceThread:
+    """Serves for the length of a ``with`` block.
+
+    :param store: in place of the one that the settings name; it may go by a clock of its own
+    """
+
+    def __init__(self, settings: ServiceSettings, store: RegistryStore | None = None) -> None:
+        self.app = create_app(settings, store)
+        config = uvicorn.Config(
+            self.app, host="127.0.0.1", port=0, log_config=None, access_log=False, server_header=False
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="service", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        deadline = time.monotonic() + 30
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError("the service does not start")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(30)

@@ -1,0 +1,28 @@
+"""The contract over HTTP: a service on a real port, in front of either database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.store.factory import open_store
+from testbed.service import ServiceThread
+from tests.contract.contract import RegistryStoreContract
+from tests.contract.homes import Home
+from tests.contract.sql import sql_home
+
+ADMINISTRATOR_TOKEN = "of-the-administrator"
+
+
+class TestHttpStore(RegistryStoreContract):
+    @pytest.fixture
+    def home(self, migrated_sqlite_url: str) -> Iterator[Home]:
+        settings = ServiceSettings(migrated_sqlite_url, administrator_token=ADMINISTRATOR_TOKEN)
+        with (
+            sql_home(migrated_sqlite_url) as behind,
+            ServiceThread(settings, behind.store) as service,
+            open_store(service.url, access_token=ADMINISTRATOR_TOKEN) as store,
+        ):
+            yield Home(store, behind.clock, behind.stored_ready_spans, behind.verify)
