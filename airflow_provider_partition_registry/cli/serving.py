@@ -110,7 +110,7 @@ def serve(
     open_to_the_network: bool,
     trusted_proxies: str,
 ) -> None:
-    """Serve the registry over HTTP, for isolated instances, cron jobs, and people with a browser."""
+    """Serve the registry over HTTP."""
     if is_open and not open_to_the_network and not _is_local(host):
         raise click.UsageError(
             f"--open lets everybody write who reaches {host}. Leave it out, listen on 127.0.0.1, or say "

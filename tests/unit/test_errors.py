@@ -31,6 +31,7 @@ EXAMPLES = [
     errors.NotLockHolderError("no", partition("locked")),
     errors.InvalidTokenError(),
     errors.NoGrantError("p", "s"),
+    errors.TokenRequiredError("who are you?"),
     errors.SchemaMissingError("sqlite:///x"),
     errors.RegistryFileMissingError("/x"),
     errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
