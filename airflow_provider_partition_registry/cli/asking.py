@@ -11,12 +11,8 @@ from itertools import islice
 import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
-from airflow_provider_partition_registry.cli.options import (
-    InstantType,
-    Settings,
-    common_options,
-    interval_options,
-)
+from airflow_provider_partition_registry.cli.instants import InstantType, interval_options
+from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show, table, terminal_width, without_zeros
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval, format_to_the_second
@@ -24,7 +20,7 @@ from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Par
 from airflow_provider_partition_registry.store.paging import all_items
 
 DEFAULT_LIMIT = 100
-HEADINGS = ("FROM", "TO", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS")
+HEADINGS = ("START", "END", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS")
 
 
 @dataclass(frozen=True, slots=True)

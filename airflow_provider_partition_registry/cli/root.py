@@ -27,9 +27,9 @@ EXAMPLES = """\
   partition-registry db upgrade
   partition-registry source register sales --owner data-team@example.com
   partition-registry provider register nightly-load
-  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02 --lease 2h
-  partition-registry unlock sales nightly-load --from 2026-11-01 --to 2026-11-02
-  partition-registry ready sales --from 2026-11-01 --to 2026-12-01 && make report"""
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02 --lease 2h
+  partition-registry unlock sales nightly-load --start 2026-11-01 --end 2026-11-02
+  partition-registry ready sales --start 2026-11-01 --end 2026-12-01 && make report"""
 
 _codes = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 EPILOG = f"\b\nExamples:\n{EXAMPLES}\n\n\b\nExit codes:\n{_codes}"

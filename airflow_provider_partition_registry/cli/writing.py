@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import (
-    DurationType,
     Settings,
     Target,
     common_options,
@@ -26,8 +26,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 EXAMPLE_LOCK = """\b
 Examples:
-  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02
-  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02 --holder "$HOSTNAME" --lease 2h
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02 --holder "$HOSTNAME" --lease 2h
 """
 
 

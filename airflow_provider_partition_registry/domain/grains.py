@@ -23,7 +23,7 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
     :raises InvalidIntervalError: not an instant, or the interval would reach beyond the years 1 to 9999.
     """
     moment = to_instant(instant)
-    zone = _zone(timezone)
+    zone = zone_named(timezone)
     if not isinstance(grain, timedelta) and grain not in GRAINS:
         raise InvalidInputError(f"A grain is one of {', '.join(GRAINS)} or a timedelta, not {grain!r}.")
     if isinstance(grain, timedelta) and grain <= timedelta(0):
@@ -38,7 +38,11 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
         ) from None
 
 
-def _zone(name: str) -> tzinfo:
+def zone_named(name: str) -> tzinfo:
+    """The time zone with an IANA name.
+
+    :raises InvalidInputError: there is none.
+    """
     try:
         if isinstance(
             name, str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
@@ -15,11 +15,12 @@ Instant = datetime | date | str
 """What a caller may give where an instant is wanted: a datetime (naive means UTC), a date, or ISO 8601 text."""
 
 
-def to_instant(value: Instant) -> datetime:
+def to_instant(value: Instant, zone: tzinfo = UTC) -> datetime:
     """Read an instant as a plain, timezone-aware UTC datetime.
 
-    :param value: a datetime (naive is taken as UTC), a date (its midnight in UTC), or ISO 8601 text of either,
-        as ``str(datetime)`` or ``isoformat()`` print it.
+    :param value: a datetime, a date (its midnight), or ISO 8601 text of either, as ``str(datetime)`` or
+        ``isoformat()`` print it.
+    :param zone: what a value without one means.
     :raises InvalidIntervalError: it is none of these, or lies outside the years 1 to 9999 in UTC.
     """
     if isinstance(value, str):
@@ -29,11 +30,11 @@ def to_instant(value: Instant) -> datetime:
             raise InvalidIntervalError(
                 f"{value!r} is not an instant: give a datetime, a date, or ISO 8601 text such as 2026-11-01T00:00:00Z."
             )
-        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - naive means UTC, set just below
+        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - its zone is set just below
     if value.tzinfo is UTC and type(value) is datetime:
         return value
     if value.utcoffset() is None:
-        value = value.replace(tzinfo=UTC)
+        value = value.replace(tzinfo=zone)
     try:
         utc = value.astimezone(UTC)
     except OverflowError:

@@ -259,7 +259,7 @@ class TestAsking:
         shown = nightly("status", "sales", *NOVEMBER)
         assert shown.code == 0
         heading, first, second, third, empty, sentence, *_ = shown.stdout.splitlines()
-        assert heading.split() == ["FROM", "TO", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS"]
+        assert heading.split() == ["START", "END", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS"]
         state, details = heading.index("STATE"), heading.index("DETAILS")
         assert first.startswith("2026-11-01  2026-11-02  nightly ")
         assert [row[state:].split()[0] for row in (first, second, third)] == ["ready", "locked", "failed"]
