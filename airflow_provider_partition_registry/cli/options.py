@@ -43,11 +43,14 @@ class Settings:
             raise click.UsageError(NO_URL)
         return self.url
 
-    def open_store(self) -> RegistryStore:
-        """Open the registry. SQLAlchemy is imported now, not before."""
+    def open_store(self, pool_size: int = 1) -> RegistryStore:
+        """Open the registry. SQLAlchemy is imported now, not before.
+
+        :param pool_size: how many threads call it at once.
+        """
         from airflow_provider_partition_registry.store.factory import open_store
 
-        return open_store(self.require_url())
+        return open_store(self.require_url(), pool_size=pool_size)
 
 
 class Target(NamedTuple):
@@ -56,6 +59,9 @@ class Target(NamedTuple):
     source_name: str
     provider_name: str
     interval: Interval
+
+    def __str__(self) -> str:
+        return f"partition {self.interval} of source {self.source_name!r} (provider {self.provider_name!r})"
 
 
 def partition_arguments(function: Function) -> Function:
@@ -99,6 +105,18 @@ def current_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's arbitrary user; KeyError before Python 3.13
         return f"uid {os.getuid()}"
+
+
+def about_us() -> dict[str, str]:
+    """What helps a person who wonders who holds a lock."""
+    return {"host": host_name(), "user": current_user()}
+
+
+def host_name() -> str:
+    """What this host calls itself."""
+    import socket
+
+    return socket.gethostname() or "unknown"
 
 
 def _remember_url(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

@@ -11,13 +11,21 @@ from typing import Any, NoReturn
 import click
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.cli import asking, database, deciding, providers, sources, writing
+from airflow_provider_partition_registry.cli import (
+    asking,
+    database,
+    deciding,
+    providers,
+    running,
+    sources,
+    writing,
+)
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, report, wants_json
 from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, Settings
 
 SECTIONS = {
     "Ask": (asking.ready, asking.status),
-    "Write": (writing.lock, writing.unlock, writing.fail),
+    "Write": (running.run, writing.lock, writing.unlock, writing.fail),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
     "Set up": (sources.source, providers.provider, database.db),
 }
