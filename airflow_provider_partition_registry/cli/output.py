@@ -29,7 +29,16 @@ def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2))
     else:
-        click.echo("\n".join(printable(line) for line in text().split("\n")))
+        click.echo(_printable_lines(text()))
+
+
+def tell(text: str) -> None:
+    """Say something on standard error, in one or several lines."""
+    click.echo(_printable_lines(text), err=True)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def printable(line: str) -> str:

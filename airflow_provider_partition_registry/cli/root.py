@@ -18,13 +18,14 @@ from airflow_provider_partition_registry.cli import (
     providers,
     running,
     sources,
+    waiting,
     writing,
 )
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, report, wants_json
 from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, Settings
 
 SECTIONS = {
-    "Ask": (asking.ready, asking.status),
+    "Ask": (asking.ready, waiting.wait, asking.status),
     "Write": (running.run, writing.lock, writing.unlock, writing.fail),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
     "Set up": (sources.source, providers.provider, database.db),

@@ -45,7 +45,7 @@ A message on standard error says which of them it is.
 @click.command(
     epilog=EPILOG,
     context_settings={"allow_interspersed_args": False},
-    short_help="Run a command while its partition is locked; publish if it succeeds.",
+    short_help="Run a command under a lock; publish if it succeeds.",
 )
 @click.option("--source", "source_name", metavar="SOURCE", required=True, help="Where it writes.")
 @click.option("--provider", "provider_name", metavar="PROVIDER", required=True, help="Who writes.")

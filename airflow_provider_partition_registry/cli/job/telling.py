@@ -7,9 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-import click
-
-from airflow_provider_partition_registry.cli.output import printable
+from airflow_provider_partition_registry.cli.output import tell
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import Partition
 
@@ -38,6 +36,5 @@ class Teller:
         told: dict[str, Any] = {"code": code, "message": message}
         if partition is not None:
             told["partition"] = to_jsonable(partition)
-        as_text = "\n".join(printable(line) for line in f"partition-registry: {message}".split("\n"))
         with self._one_at_a_time:
-            click.echo(json.dumps(told, ensure_ascii=False) if self.as_json else as_text, err=True)
+            tell(json.dumps(told, ensure_ascii=False) if self.as_json else f"partition-registry: {message}")
