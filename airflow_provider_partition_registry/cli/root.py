@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.cli import (
     asking,
     database,
     deciding,
+    following,
     providers,
     running,
     sources,
@@ -25,7 +26,14 @@ from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode,
 from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, Settings
 
 SECTIONS = {
-    "Ask": (asking.ready, waiting.wait, asking.status),
+    "Ask": (
+        asking.ready,
+        waiting.wait,
+        asking.explain_,
+        asking.status,
+        following.history,
+        following.watch,
+    ),
     "Write": (running.run, writing.lock, writing.unlock, writing.fail),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
     "Set up": (sources.source, providers.provider, database.db),
