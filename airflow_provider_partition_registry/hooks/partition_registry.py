@@ -311,7 +311,7 @@ def settings_of(connection: Connection) -> RegistrySettings:
         return _read(connection)
     except InvalidInputError as error:
         raise InvalidInputError(
-            f"The Airflow connection {connection.conn_id!r} is of no use. {error}"
+            f"The Airflow connection {connection.conn_id!r} cannot be used. {error}"
         ) from error
 
 

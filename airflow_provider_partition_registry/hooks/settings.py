@@ -86,8 +86,8 @@ def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
     host = (connection.host or "").strip()
     if not host:
         raise InvalidInputError(
-            "It does not say where the registry is: its host is empty. Fill in the name of a PostgreSQL host, or a URL "
-            "such as postgresql://db.example.com:5432/registry or sqlite:////var/lib/airflow/registry.db."
+            "The registry's host is empty. Fill in the name of a PostgreSQL host, or a URL such as "
+            "postgresql://db.example.com:5432/registry or sqlite:////var/lib/airflow/registry.db."
         )
     if host.startswith("sqlite:"):
         return _sqlite_url(host)
@@ -138,5 +138,5 @@ def _timeout(extra: Mapping[str, Any]) -> float:
     except (TypeError, ValueError):
         seconds = 0.0
     if not 0 < seconds <= 3600:
-        raise InvalidInputError(f"Its timeout must be a number of seconds up to 3600, not {value!r}.")
+        raise InvalidInputError(f"The timeout must be a number of seconds up to 3600, not {value!r}.")
     return seconds

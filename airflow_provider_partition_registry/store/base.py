@@ -147,7 +147,7 @@ class RegistryReader(ABC):
     def ping(self) -> None:
         """See whether the registry is there and answers.
 
-        The one call that leaves everything as it is where there is none: others create a SQLite registry.
+        The one call that creates none where there is none; any other creates a SQLite registry.
 
         :raises SchemaMissingError: there is none.
         """
