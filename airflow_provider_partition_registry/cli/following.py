@@ -31,6 +31,7 @@ OUT_OF_ORDER = timedelta(minutes=1)
 """How far events may lie apart that are numbered in another order than their times."""
 END = datetime.max.replace(tzinfo=UTC)
 LONGEST_BACK_OFF = 15.0  # seconds
+LONGEST_PAUSE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def watch(
     """
     with settings.open_store(2) as store:
         begin = position_before(store, source_name, END) if after is None else after
-        for event in _follow(store, source_name, begin, poll_interval.total_seconds()):
+        for event in _follow(store, source_name, begin, min(poll_interval.total_seconds(), LONGEST_PAUSE)):
             told = json.dumps(to_jsonable(event), ensure_ascii=False)
             click.echo(told if as_json else printable("  ".join(each for each in _row(event) if each)))
 

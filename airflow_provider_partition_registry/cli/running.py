@@ -148,8 +148,8 @@ def run(
         exclusive=exclusive,
         wait_for=timeout if on_conflict == "wait" else None,
         grace=grace,
-        patience=retry_for,
-        kept_lines=stderr_lines,
+        retry_for=retry_for,
+        stderr_lines=stderr_lines,
     )
     target = Target(source_name, provider_name, interval)
     writer = Holder(_identity() if holder is None else holder, _details(command[0]))

@@ -280,6 +280,21 @@ class TestAsking:
             assert f"by {holder}".startswith(details.removesuffix("…"))
             assert details.endswith("…")
 
+    def test_states_are_coloured_on_a_terminal(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+        publish(nightly, 1)
+        lock(nightly, 2, "--holder", "failed")
+        shown: list[str] = []
+        monkeypatch.setattr(output, "terminal_width", lambda: 100)
+        # Where its output goes is not a terminal: click would take the colours out again.
+        monkeypatch.setattr(output.click, "echo", shown.append)
+        nightly("status", "sales", *NOVEMBER)
+        assert "  \x1b[32mready\x1b[0m  " in shown[0]
+        assert "  \x1b[33mlocked\x1b[0m  " in shown[0]
+        assert "\n\x1b[33mNot ready\x1b[0m: " in shown[0]
+        assert shown[0].count("\x1b") == 6
+        nightly("status", "sales", *NOVEMBER, NO_COLOR="1")
+        assert "\x1b" not in shown[1]
+
     def test_a_pipe_has_no_width(self):
         assert output.terminal_width() is None
 

@@ -112,7 +112,8 @@ class _Guardian:
 
 
 def _has_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
+    """Whether we are what a terminal is busy with, and not one of its jobs in the background."""
+    return sys.stdin is not None and sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
 
 
 def _write_all(chunk: bytes) -> bool:

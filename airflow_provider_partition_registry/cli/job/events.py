@@ -11,6 +11,7 @@ from types import FrameType
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """Who sends one of these wants the command to end."""
+LONGEST_WAIT = 3600.0  # seconds: Python cannot wait as long as a lease may last
 PASSED_ON = (*ENDING_SIGNALS, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -51,10 +52,10 @@ class Events:
         """Add an event."""
         self._queue.put(event)
 
-    def next(self, seconds: float | None) -> Event | None:
-        """The next event, or None if there is none within so many seconds."""
+    def next(self, seconds: float) -> Event | None:
+        """The next event, or None if there is none within so many seconds, or within an hour."""
         try:
-            return self._queue.get(timeout=None if seconds is None else max(0.0, seconds))
+            return self._queue.get(timeout=min(max(0.0, seconds), LONGEST_WAIT))
         except Empty:
             return None
 
@@ -74,7 +75,7 @@ class Events:
             yield
         finally:
             for each in taken:
-                signal.signal(each, before[each])
+                signal.signal(each, before[each] or signal.SIG_DFL)
 
     def _receive(self, signum: int, _frame: FrameType | None) -> None:
         self.put(SignalReceived(signum))

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.job.conftest import PLACE, Registry, is_alive, kill, until
 
 SLEEP = ("sh", "-c", "echo $$; exec sleep 60")
-LEASE = ("--lease", "3s")
+LEASE = ("--lease", "6s", "--grace", "1s")
 
 
 def test_two_runs_of_the_same_job_do_not_both_hold_the_lock(each_registry: Registry):
@@ -25,7 +25,7 @@ def test_two_runs_of_the_same_job_do_not_both_hold_the_lock(each_registry: Regis
 
 
 def test_the_lease_is_renewed_while_the_command_runs(each_registry: Registry):
-    assert each_registry.run(*LEASE, "--", "sleep", "4") == (0, "")
+    assert each_registry.run(*LEASE, "--", "sleep", "5") == (0, "")
     events = [each.type.value for each in each_registry.history()]
     assert events.count("RENEW") >= 2
     assert events[-1] == "UNLOCK"
@@ -34,7 +34,7 @@ def test_the_lease_is_renewed_while_the_command_runs(each_registry: Registry):
 def test_a_run_that_is_killed_takes_its_command_along_and_keeps_the_lock_for_its_lease(
     each_registry: Registry,
 ):
-    killed = each_registry.start(*LEASE, "--", *SLEEP)
+    killed = each_registry.start("--lease", "3s", "--", *SLEEP)
     child = int(killed.line())
     kill(killed.pid)
     until(lambda: not is_alive(child), "the command of the killed run to end")
@@ -81,17 +81,17 @@ def test_of_two_runs_with_the_same_holder_the_later_wins(each_registry: Registry
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_a_lock_taken_by_force_stops_the_command(each_registry: Registry, stubborn: bool):
+def test_a_lock_taken_by_force_stops_the_command(registry: Registry, stubborn: bool):
     script = f"trap '{'' if stubborn else 'exit 0'}' TERM; echo $$; while :; do sleep 0.05; done"
-    running = each_registry.start(*LEASE, "--grace", "1s", "--", "sh", "-c", script)
+    running = registry.start(*LEASE, "--", "sh", "-c", script)
     child = int(running.line())
-    each_registry.store.force_release(*PLACE, reason="wrong input", by="ann")
+    registry.store.force_release(*PLACE, reason="wrong input", by="ann")
     code, errors = running.end()
     assert code == 5
     assert "It is failed now: wrong input (ann)." in errors
     assert "Not published" in errors
     assert not is_alive(child)
-    assert each_registry.partition.reason == "wrong input (ann)"
+    assert registry.partition.reason == "wrong input (ann)"
 
 
 def test_a_lock_that_somebody_else_has_now_stops_the_command(registry: Registry):
@@ -151,6 +151,10 @@ def test_who_waits_can_be_told_to_end(registry: Registry, signum: int, code: int
 def test_an_expired_lock_is_taken_over(registry: Registry):
     registry.store.lock(*PLACE, holder="gone", register=True, lease=timedelta(milliseconds=1))
     assert registry.run("--", "true") == (0, "")
+
+
+def test_a_lease_may_be_longer_than_anybody_can_wait(registry: Registry):
+    assert registry.run("--lease", "2000000d", "--", "sleep", "0.1") == (0, "")
 
 
 def test_exclusive(registry: Registry):

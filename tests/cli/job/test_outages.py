@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
-from tests.cli.job.conftest import SCRIPT, Registry, Running, is_alive, registered
+from tests.cli.job.conftest import SCRIPT, Registry, Running, is_alive, registered, until
 from tests.conftest import upgrade
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -55,9 +56,7 @@ def test_a_moment_without_the_registry_is_ridden_out(server: Any, registry: Regi
     trouble = running.error_line()
     assert "The lease cannot be renewed, the command goes on for now." in trouble
     server.start()
-    renewed_before = [each.type.value for each in registry.history()].count("RENEW")
-    while [each.type.value for each in registry.history()].count("RENEW") == renewed_before:
-        pass
+    until(lambda: "RENEW" in [each.type.value for each in registry.history()], "the lease to be renewed")
     let_end(running)
     assert running.end() == (0, "")
     assert registry.partition.state.value == "ready"
@@ -77,6 +76,17 @@ def test_a_lease_that_cannot_be_renewed_ends_the_command_before_others_may_write
     assert code == 5
     assert "Its lease is nearly over and cannot be renewed" in errors
     assert not is_alive(child)
+
+
+def test_a_registry_that_hangs_does_not_keep_a_command_beyond_its_lease(server: Any, registry: Registry):
+    limits = ("--lease", "4s", "--grace", "1s", "--retry-for", "1s")
+    running = registry.start(*limits, "--", "sh", "-c", "echo $$; exec sleep 60")
+    child = int(running.line())
+    with server.paused():
+        began = time.monotonic()
+        until(lambda: not is_alive(child), "the command to end")
+        assert time.monotonic() - began < 4
+    assert running.end()[0] == 5
 
 
 def test_publishing_is_tried_again(server: Any, registry: Registry):
