@@ -48,7 +48,7 @@ class LeaseKeeper:
         self._locked = locked
         self._lease = lease
         self._seconds = lease.total_seconds()
-        self._reserve = reserve
+        self.reserve = reserve
         self._renewed_at = taken_at
         self._events = events
         self._warn = warn
@@ -60,7 +60,7 @@ class LeaseKeeper:
     @property
     def safe_until(self) -> float:
         """By ``time.monotonic()``: when the command must end unless the lease is renewed before. Read by any thread."""
-        return self._renewed_at + self._seconds - self._reserve
+        return self._renewed_at + self._seconds - self.reserve
 
     def start(self) -> None:
         """Begin."""

@@ -127,7 +127,7 @@ class Run:
             locked,
             self.terms.lease,
             taken_at=taken_at,
-            # A lease shorter than the grace must leave time to work; then the lock ends before a stubborn command.
+            # A lease shorter than the grace must leave time to work; the command then gets less to end in.
             reserve=min(grace, self.terms.lease.total_seconds() / 3),
             events=self._events,
             warn=lambda message: self.teller.warn("trouble", message),

@@ -99,13 +99,14 @@ class Supervision:
         self.command.pass_on(signum)
         if signum in ENDING_SIGNALS:
             self._signum = signum
-            self._kill_after_grace()
+            self._kill_after(self.grace)
 
     def _lose(self, loss: Loss) -> None:
         self._loss = loss
         self.tell_of_loss(loss.why)
         self.command.send(signal.SIGTERM)
-        self._kill_after_grace()
+        # While others may not write yet, it must be over before they may.
+        self._kill_after(self.grace if loss.is_certain else self.keeper.reserve)
 
     def _time_is_over(self) -> None:
         now = time.monotonic()
@@ -115,9 +116,9 @@ class Supervision:
         if self._loss is None and now >= self.keeper.safe_until:
             self._lose(Loss("Its lease is nearly over and cannot be renewed: others may take it.", False))
 
-    def _kill_after_grace(self) -> None:
-        if self._kill_at is None:
-            self._kill_at = time.monotonic() + self.grace
+    def _kill_after(self, seconds: float) -> None:
+        kill_at = time.monotonic() + seconds
+        self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
 
 
 def _name(signum: int) -> str:
