@@ -1,7 +1,8 @@
-"""Questions of readers: ``ready`` and ``status``."""
+"""Questions of readers: ``ready``, ``explain`` and ``status``."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +12,8 @@ from itertools import islice
 import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
-from airflow_provider_partition_registry.cli.options import (
-    InstantType,
-    Settings,
-    common_options,
-    interval_options,
-)
+from airflow_provider_partition_registry.cli.instants import InstantType, interval_options
+from airflow_provider_partition_registry.cli.options import Settings, Target, common_options
 from airflow_provider_partition_registry.cli.output import show, table, terminal_width, without_zeros
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval, format_to_the_second
@@ -24,7 +21,7 @@ from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Par
 from airflow_provider_partition_registry.store.paging import all_items
 
 DEFAULT_LIMIT = 100
-HEADINGS = ("FROM", "TO", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS")
+HEADINGS = ("START", "END", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +58,22 @@ def ready(
     context.exit(ExitCode.DONE if readiness.is_ready else ExitCode.NO)
 
 
+@click.command("explain")
+@click.argument("source_name", metavar="SOURCE")
+@interval_options
+@common_options
+@click.pass_obj
+def explain_(settings: Settings, source_name: str, interval: Interval, as_json: bool) -> None:
+    """Say all about why an interval may or may not be read.
+
+    Every gap and every blocker, however many, and of each blocker what its writer said of itself: host, user, log.
+    Ends with 0 either way; ready answers by exit code.
+    """
+    with settings.open_store() as store:
+        readiness = store.check_readiness(source_name, interval)
+    show(readiness, lambda: _full_explanation(readiness), as_json=as_json)
+
+
 @click.command()
 @click.argument("source_name", metavar="SOURCE")
 @interval_options
@@ -90,6 +103,28 @@ def status(settings: Settings, source_name: str, interval: Interval, limit: int,
 
 def _settings(context: click.Context) -> Settings:
     return context.ensure_object(Settings)
+
+
+def _full_explanation(readiness: Readiness) -> str:
+    lines = [explain(readiness, shown_at_most=sys.maxsize)]
+    lines += [_about_lock(each) for each in readiness.blockers if each.lock is not None]
+    return "\n".join(lines)
+
+
+def _about_lock(partition: Partition) -> str:
+    lock = partition.lock
+    assert lock is not None
+    about = {
+        "holder": lock.holder.identity,
+        "generation": str(lock.generation),
+        "locked at": format_to_the_second(lock.locked_at),
+        "lease until": format_to_the_second(lock.expires_at) if lock.expires_at else "without a lease",
+        "exclusive": "yes" if lock.exclusive else "no",
+        **lock.holder.details,
+    }
+    rows = [f"  {key}: {' '.join(value.split())}" for key, value in about.items()]
+    target = Target(partition.source_name, partition.provider_name, partition.interval)
+    return "\n".join([f"The lock on {target}:", *rows])
 
 
 def _status_text(found: Status) -> str:

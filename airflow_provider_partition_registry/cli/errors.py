@@ -31,6 +31,7 @@ class ExitCode(IntEnum):
     DONE = 0
     NO = 1
     BAD_INPUT = 2
+    TIMED_OUT = 3
     UNKNOWN = 4
     CONFLICT = 5
     ACCESS_DENIED = 6
@@ -44,6 +45,7 @@ EXIT_CODES = {
     ExitCode.DONE: "done; ready",
     ExitCode.NO: "no: not ready; verify found something wrong",
     ExitCode.BAD_INPUT: "the call itself is wrong",
+    ExitCode.TIMED_OUT: "waited too long",
     ExitCode.UNKNOWN: "no such source, provider, partition or token",
     ExitCode.CONFLICT: "locked by somebody else, not yours, wrong state, or registered already",
     ExitCode.ACCESS_DENIED: "wrong access token, or no grant on the source",

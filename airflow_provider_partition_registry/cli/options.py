@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
+from airflow_provider_partition_registry.cli.instants import interval_options
+from airflow_provider_partition_registry.domain.intervals import Interval
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.base import RegistryStore
@@ -31,8 +29,6 @@ NO_URL = (
     f"postgresql://user:password@host:5432/database, or sqlite:////var/lib/registry.db for one host"
 )
 
-_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
-
 
 @dataclass(slots=True)
 class Settings:
@@ -49,79 +45,19 @@ class Settings:
             raise click.UsageError(NO_URL)
         return self.url
 
-    def open_store(self) -> RegistryStore:
-        """Open the registry. SQLAlchemy is imported now, not before."""
+    def open_store(self, pool_size: int = 1) -> RegistryStore:
+        """Open the registry. SQLAlchemy is imported now, not before.
+
+        :param pool_size: how many threads call it at once.
+        """
         from airflow_provider_partition_registry.store.factory import open_store
 
         return open_store(
             self.require_url(),
+            pool_size=pool_size,
             access_token=os.environ.get(TOKEN_VARIABLE),
             verify=os.environ.get(CA_FILE_VARIABLE) or True,
         )
-
-
-class InstantType(click.ParamType):
-    """An instant as ISO 8601."""
-
-    name = "instant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it; without a zone it is UTC."""
-        try:
-            return to_instant(value)
-        except InvalidInputError as error:
-            self.fail(error.message, param, ctx)
-
-
-class DurationType(click.ParamType):
-    """A length of time such as ``90s``, ``15m``, ``2h``, ``1d`` or ``1h30m``."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read it; it must be longer than nothing."""
-        if isinstance(value, timedelta):
-            return value
-        match = _DURATION.fullmatch(value.strip())
-        if not match or not any(match.groups()):
-            self.fail(f"{value!r} is not a duration: give one such as 90s, 15m, 2h, 1d or 1h30m.", param, ctx)
-        days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
-        try:
-            duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        except OverflowError:
-            self.fail(f"{value!r} is too long.", param, ctx)
-        if not duration:
-            self.fail(f"{value!r} is no time at all.", param, ctx)
-        return duration
-
-
-def interval_options(function: Function) -> Function:
-    """Add ``--from`` and ``--to``; the function gets them as ``interval``."""
-
-    def with_interval(*args: Any, start: datetime, end: datetime, **values: Any) -> Any:
-        return function(*args, interval=Interval(start, end), **values)
-
-    command = update_wrapper(with_interval, function)
-    for option in (
-        click.option(
-            "--to",
-            "end",
-            type=InstantType(),
-            metavar="INSTANT",
-            required=True,
-            help="First instant after the interval.",
-        ),
-        click.option(
-            "--from",
-            "start",
-            type=InstantType(),
-            metavar="INSTANT",
-            required=True,
-            help="First instant of the interval: 2026-11-01, or 2026-11-01T06:00+02:00; UTC unless it says otherwise.",
-        ),
-    ):
-        command = option(command)
-    return command  # type: ignore[return-value]
 
 
 class Target(NamedTuple):
@@ -131,9 +67,12 @@ class Target(NamedTuple):
     provider_name: str
     interval: Interval
 
+    def __str__(self) -> str:
+        return f"partition {self.interval} of source {self.source_name!r} (provider {self.provider_name!r})"
+
 
 def partition_arguments(function: Function) -> Function:
-    """Add what names one partition, SOURCE PROVIDER --from --to; the function gets it as ``target``."""
+    """Add what names one partition, SOURCE PROVIDER --start --end; the function gets it as ``target``."""
 
     def with_target(
         *args: Any, source_name: str, provider_name: str, interval: Interval, **values: Any
@@ -173,6 +112,18 @@ def current_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's arbitrary user; KeyError before Python 3.13
         return f"uid {os.getuid()}"
+
+
+def about_us() -> dict[str, str]:
+    """What helps a person who wonders who holds a lock."""
+    return {"host": host_name(), "user": current_user()}
+
+
+def host_name() -> str:
+    """What this host calls itself."""
+    import socket
+
+    return socket.gethostname() or "unknown"
 
 
 def _remember_url(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +19,18 @@ from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 NOTHING = "-"
 GAP = "  "
 
+COLOURS = {
+    "ready": "green",
+    "not ready": "yellow",
+    "locked": "yellow",
+    "expired": "magenta",
+    "failed": "red",
+}
+_COLOURED = re.compile(
+    r"(?<= {2})(?:ready|locked|expired|failed)(?= {2}|$)|^(?:Ready|Not ready)(?=:)", re.MULTILINE
+)
+"""States where they fill a column, and how answers begin."""
+
 _ZEROS = (("T00:00:00Z", ""), (":00Z", "Z"))
 """How instants may end, and what is left of it where all of them do."""
 
@@ -29,7 +43,26 @@ def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2))
     else:
-        click.echo("\n".join(printable(line) for line in text().split("\n")))
+        shown = _printable_lines(text())
+        click.echo(_COLOURED.sub(_coloured, shown) if _wants_colours() else shown)
+
+
+def tell(text: str) -> None:
+    """Say something on standard error, in one or several lines."""
+    click.echo(_printable_lines(text), err=True)
+
+
+def _wants_colours() -> bool:
+    """On a terminal, unless https://no-color.org says otherwise."""
+    return terminal_width() is not None and not os.environ.get("NO_COLOR")
+
+
+def _coloured(found: re.Match[str]) -> str:
+    return click.style(found[0], fg=COLOURS[found[0].lower()])
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def printable(line: str) -> str:

@@ -15,19 +15,29 @@ from airflow_provider_partition_registry.cli import (
     asking,
     database,
     deciding,
+    following,
     grants,
     providers,
+    running,
     serving,
     sources,
     tokens,
+    waiting,
     writing,
 )
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, report, wants_json
 from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, Settings
 
 SECTIONS = {
-    "Ask": (asking.ready, asking.status),
-    "Write": (writing.lock, writing.unlock, writing.fail),
+    "Ask": (
+        asking.ready,
+        waiting.wait,
+        asking.explain_,
+        asking.status,
+        following.history,
+        following.watch,
+    ),
+    "Write": (running.run, writing.lock, writing.unlock, writing.fail),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
     "Set up": (sources.source, providers.provider, grants.grant, tokens.token, database.db, serving.serve),
 }
@@ -37,9 +47,9 @@ EXAMPLES = """\
   partition-registry db upgrade
   partition-registry source register sales --owner data-team@example.com
   partition-registry provider register nightly-load
-  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02 --lease 2h
-  partition-registry unlock sales nightly-load --from 2026-11-01 --to 2026-11-02
-  partition-registry ready sales --from 2026-11-01 --to 2026-12-01 && make report"""
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02 --lease 2h
+  partition-registry unlock sales nightly-load --start 2026-11-01 --end 2026-11-02
+  partition-registry ready sales --start 2026-11-01 --end 2026-12-01 && make report"""
 
 _codes = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
 EPILOG = f"\b\nExamples:\n{EXAMPLES}\n\n\b\nExit codes:\n{_codes}"

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import (
-    DurationType,
     Settings,
     common_options,
     decision_options,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from datetime import timedelta
 from functools import update_wrapper
@@ -10,12 +9,12 @@ from typing import Any, TypeVar
 
 import click
 
+from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import (
-    DurationType,
     Settings,
     Target,
+    about_us,
     common_options,
-    current_user,
     partition_arguments,
 )
 from airflow_provider_partition_registry.cli.output import printable, show
@@ -26,8 +25,8 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 EXAMPLE_LOCK = """\b
 Examples:
-  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02
-  partition-registry lock sales nightly-load --from 2026-11-01 --to 2026-11-02 --holder "$HOSTNAME" --lease 2h
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02 --holder "$HOSTNAME" --lease 2h
 """
 
 
@@ -83,7 +82,7 @@ def lock(
     as_json: bool,
 ) -> None:
     """Take the lock before (re)writing a partition; readers wait."""
-    writer = Holder(target.provider_name if holder is None else holder, _about_us())
+    writer = Holder(target.provider_name if holder is None else holder, about_us())
     with settings.open_store() as store:
         locked = store.lock(
             *target,
@@ -137,8 +136,7 @@ def fail(
 
 def describe(partition: Partition) -> str:
     """Which partition, in words."""
-    source, provider = partition.source_name, partition.provider_name
-    return f"partition {partition.interval} of source {source!r} (provider {provider!r})"
+    return str(Target(partition.source_name, partition.provider_name, partition.interval))
 
 
 def _locked_text(partition: Partition) -> str:
@@ -148,8 +146,3 @@ def _locked_text(partition: Partition) -> str:
     lease = f"lease until {format_to_the_second(expires_at)}" if expires_at else "without a lease"
     lock = f"holder {partition.lock.holder}, generation {partition.generation}, {lease}"
     return f"Locked {describe(partition)}: {lock}."
-
-
-def _about_us() -> dict[str, str]:
-    """What helps a person who wonders who holds a lock."""
-    return {"host": socket.gethostname() or "unknown", "user": current_user()}

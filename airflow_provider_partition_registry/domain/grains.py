@@ -23,7 +23,7 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
     :raises InvalidIntervalError: not an instant, or the interval would reach beyond the years 1 to 9999.
     """
     moment = to_instant(instant)
-    zone = _zone(timezone)
+    zone = zone_named(timezone)
     check_grain(grain)
     try:
         return _counted(moment, grain) if isinstance(grain, timedelta) else _of_calendar(moment, grain, zone)
@@ -47,7 +47,11 @@ def check_grain(grain: Grain) -> Grain:
     return grain
 
 
-def _zone(name: str) -> tzinfo:
+def zone_named(name: str) -> tzinfo:
+    """The time zone with an IANA name.
+
+    :raises InvalidInputError: there is none.
+    """
     try:
         if isinstance(
             name, str

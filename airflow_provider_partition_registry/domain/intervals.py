@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,12 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 """The first and the last instant that there are."""
 
 
-def to_instant(value: Instant) -> datetime:
+def to_instant(value: Instant, zone: tzinfo = UTC) -> datetime:
     """Read an instant as a plain, timezone-aware UTC datetime.
 
-    :param value: a datetime (naive is taken as UTC), a date (its midnight in UTC), or ISO 8601 text of either,
-        as ``str(datetime)`` or ``isoformat()`` print it.
+    :param value: a datetime, a date (its midnight), or ISO 8601 text of either, as ``str(datetime)`` or
+        ``isoformat()`` print it.
+    :param zone: what a value without one means.
     :raises InvalidIntervalError: it is none of these, or lies outside the years 1 to 9999 in UTC.
     """
     if isinstance(value, str):
@@ -34,11 +35,11 @@ def to_instant(value: Instant) -> datetime:
             raise InvalidIntervalError(
                 f"{value!r} is not an instant: give a datetime, a date, or ISO 8601 text such as 2026-11-01T00:00:00Z."
             )
-        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - naive means UTC, set just below
+        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - its zone is set just below
     if value.tzinfo is UTC and type(value) is datetime:
         return value
     if value.utcoffset() is None:
-        value = value.replace(tzinfo=UTC)
+        value = value.replace(tzinfo=zone)
     try:
         utc = value.astimezone(UTC)
     except OverflowError:

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.models import Question, Readiness
 from airflow_provider_partition_registry.store.base import Answer, RegistryReader
 
@@ -112,12 +112,18 @@ class Watcher:
             self._ensure_running()
 
     async def _run(self) -> None:
-        threads = ThreadPoolExecutor(2, thread_name_prefix="partition-registry")
+        threads = ThreadPoolExecutor(1, thread_name_prefix="partition-registry")
         stop = threading.Event()
         reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
-            threads.submit(listen, reader, stop, asyncio.get_running_loop(), self._hear)
+            # A daemon: who ends a process does not wait until it looks up from listening.
+            threading.Thread(
+                target=listen,
+                args=(reader, stop, asyncio.get_running_loop(), self._hear),
+                name="partition-registry-listener",
+                daemon=True,
+            ).start()
             await self._answer_waiters(reader, threads)
         except Exception as error:
             waiters, self._waiters = self._waiters, set()
@@ -234,6 +240,8 @@ def listen(
         except StoreUnavailableError:
             failures += 1
             stop.wait(back_off(failures))
+        except RegistryError:  # It can be read but not listened to; asking now and then is left.
+            return
         except RuntimeError:  # the loop is closed: nobody is left to hear anything
             return
 

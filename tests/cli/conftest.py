@@ -14,12 +14,12 @@ from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.cli.providers import TOKEN_VARIABLE
 from airflow_provider_partition_registry.cli.root import root
 
-NOVEMBER = ("--from", "2026-11-01", "--to", "2026-12-01")
+NOVEMBER = ("--start", "2026-11-01", "--end", "2026-12-01")
 
 
 def day(number: int) -> tuple[str, ...]:
     """Options for a day of November."""
-    return ("--from", f"2026-11-{number:02}", "--to", f"2026-11-{number + 1:02}")
+    return ("--start", f"2026-11-{number:02}", "--end", f"2026-11-{number + 1:02}")
 
 
 @dataclass(frozen=True)

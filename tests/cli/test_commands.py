@@ -277,7 +277,7 @@ class TestAsking:
         shown = nightly("status", "sales", *NOVEMBER)
         assert shown.code == 0
         heading, first, second, third, empty, sentence, *_ = shown.stdout.splitlines()
-        assert heading.split() == ["FROM", "TO", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS"]
+        assert heading.split() == ["START", "END", "PROVIDER", "STATE", "SINCE", "GEN", "DETAILS"]
         state, details = heading.index("STATE"), heading.index("DETAILS")
         assert first.startswith("2026-11-01  2026-11-02  nightly ")
         assert [row[state:].split()[0] for row in (first, second, third)] == ["ready", "locked", "failed"]
@@ -297,6 +297,21 @@ class TestAsking:
             assert len(details) <= room
             assert f"by {holder}".startswith(details.removesuffix("…"))
             assert details.endswith("…")
+
+    def test_states_are_coloured_on_a_terminal(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+        publish(nightly, 1)
+        lock(nightly, 2, "--holder", "failed")
+        shown: list[str] = []
+        monkeypatch.setattr(output, "terminal_width", lambda: 100)
+        # Where its output goes is not a terminal: click would take the colours out again.
+        monkeypatch.setattr(output.click, "echo", shown.append)
+        nightly("status", "sales", *NOVEMBER)
+        assert "  \x1b[32mready\x1b[0m  " in shown[0]
+        assert "  \x1b[33mlocked\x1b[0m  " in shown[0]
+        assert "\n\x1b[33mNot ready\x1b[0m: " in shown[0]
+        assert shown[0].count("\x1b") == 6
+        nightly("status", "sales", *NOVEMBER, NO_COLOR="1")
+        assert "\x1b" not in shown[1]
 
     def test_a_pipe_has_no_width(self):
         assert output.terminal_width() is None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import click
 import pytest
 
-from airflow_provider_partition_registry.cli.options import DurationType, InstantType
+from airflow_provider_partition_registry.cli.instants import GRAINS, DurationType, InstantType
+from airflow_provider_partition_registry.domain import grains
+from airflow_provider_partition_registry.domain.intervals import to_instant
+from tests.cli.conftest import Command
 
 
 @pytest.mark.parametrize(
@@ -49,7 +52,74 @@ def test_instants(text: str, instant: datetime):
     assert InstantType().convert(text, None, None) == instant
 
 
-@pytest.mark.parametrize("text", ["", "today", "2026-13-01", "0001-01-01T00:00+01:00"])
+@pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "0001-01-01T00:00+01:00"])
 def test_no_instants(text: str):
     with pytest.raises(click.BadParameter):
         InstantType().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "interval"),
+    [
+        (("--start", "2026-11-02", "--end", "2026-11-03"), ("2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z")),
+        (("--start", "2026-11-04", "--grain", "week"), ("2026-11-02T00:00:00Z", "2026-11-09T00:00:00Z")),
+        (
+            ("--start", "2026-10-25", "--grain", "day", "--timezone", "Europe/Berlin"),
+            ("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+        ),
+        (
+            ("--timezone", "America/New_York", "--end", "2026-11-03T00:00Z", "--start", "2026-11-02"),
+            ("2026-11-02T05:00:00Z", "2026-11-03T00:00:00Z"),
+        ),
+    ],
+)
+def test_intervals(nightly: Command, arguments: tuple[str, ...], interval: tuple[str, str]):
+    asked = nightly("ready", "sales", *arguments, "--json").json["question"]["interval"]
+    assert (asked["start"], asked["end"]) == interval
+
+
+def test_offsets_are_no_options_to_click(nightly: Command):
+    asked = nightly("ready", "sales", "--start", "-1d", "--end", "+1d", "--json").json["question"]["interval"]
+    start, end = map(to_instant, asked.values())
+    assert end - start == timedelta(days=2)
+    assert start.time() == time(0)
+
+
+def test_the_time_zone_may_come_from_the_environment(nightly: Command):
+    asked = nightly(
+        "ready",
+        "sales",
+        "--start",
+        "2026-07-01",
+        "--grain",
+        "day",
+        "--json",
+        PARTITION_REGISTRY_TIMEZONE="Asia/Tokyo",
+    )
+    assert asked.json["question"]["interval"]["start"] == "2026-06-30T15:00:00Z"
+
+
+def test_now_is_one_moment_in_a_call(nightly: Command):
+    refused = nightly("ready", "sales", "--start", "now", "--end", "now")
+    assert "is empty" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--start", "today"),
+        ("--start", "today", "--end", "now", "--grain", "day"),
+        ("--start", "today", "--grain", "year"),
+        ("--start", "today", "--grain", "day", "--timezone", "Mars/Olympus"),
+        ("--start", "+9999999d", "--grain", "day"),
+        ("--grain", "day"),
+    ],
+)
+def test_no_intervals(nightly: Command, arguments: tuple[str, ...]):
+    refused = nightly("ready", "sales", *arguments)
+    assert (refused.code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("Error: ")
+
+
+def test_every_grain_can_be_named():
+    assert GRAINS == grains.GRAINS

@@ -1,0 +1,141 @@
+"""Instants, durations and intervals on the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import update_wrapper
+from typing import Any, TypeVar
+
+import click
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.moments import DEFAULT_TIMEZONE, read_moment
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+TIMEZONE_VARIABLE = "PARTITION_REGISTRY_TIMEZONE"
+GRAINS = ("hour", "day", "week", "month")
+"""Those of :mod:`~airflow_provider_partition_registry.domain.grains`, which takes long to import."""
+
+_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
+_TIMEZONE_KEY = f"{__name__}.timezone"
+_NOW_KEY = f"{__name__}.now"
+
+
+class InstantType(click.ParamType):
+    """An instant: ISO 8601, or a word or offset that :func:`read_moment` knows."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it, in the time zone that the call names."""
+        try:
+            return read_moment(value, now=_now(ctx), timezone=_timezone(ctx))
+        except InvalidInputError as error:
+            self.fail(error.message, param, ctx)
+
+
+class DurationType(click.ParamType):
+    """A length of time such as ``90s``, ``15m``, ``2h``, ``1d`` or ``1h30m``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it; it must be longer than nothing."""
+        if isinstance(value, timedelta):
+            return value
+        match = _DURATION.fullmatch(value.strip())
+        if not match or not any(match.groups()):
+            self.fail(f"{value!r} is not a duration: give one such as 90s, 15m, 2h, 1d or 1h30m.", param, ctx)
+        days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+        try:
+            duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        except OverflowError:
+            self.fail(f"{value!r} is too long.", param, ctx)
+        if not duration:
+            self.fail(f"{value!r} is no time at all.", param, ctx)
+        return duration
+
+
+def timezone_option(function: Function) -> Function:
+    """Add ``--timezone``, which counts for every instant of the call wherever it stands."""
+    return click.option(
+        "--timezone",
+        envvar=TIMEZONE_VARIABLE,
+        show_envvar=True,
+        default=DEFAULT_TIMEZONE,
+        show_default=True,
+        metavar="ZONE",
+        is_eager=True,  # Instants are read with it.
+        expose_value=False,
+        callback=_remember_timezone,
+        help="In which days begin, and which instants without an offset mean: Europe/Berlin.",
+    )(function)
+
+
+def interval_options(function: Function) -> Function:
+    """Add what names an interval, ``--start`` and ``--end`` or ``--grain``; the function gets it as ``interval``."""
+
+    def with_interval(
+        *args: Any, start: datetime, end: datetime | None, grain: str | None, **values: Any
+    ) -> Any:
+        return function(*args, interval=_interval(start, end, grain), **values)
+
+    command = timezone_option(update_wrapper(with_interval, function))
+    for option in (
+        click.option(
+            "--grain",
+            type=click.Choice(GRAINS),
+            help="In place of --end: the whole hour, day, week or month that --start lies in.",
+        ),
+        click.option(
+            "--end",
+            type=InstantType(),
+            metavar="INSTANT",
+            help="First instant after the interval.",
+        ),
+        click.option(
+            "--start",
+            type=InstantType(),
+            metavar="INSTANT",
+            required=True,
+            help="First instant of the interval: 2026-11-01, 2026-11-01T06:00+02:00, yesterday, today, now; or whole "
+            "days, hours or minutes from the present one, such as -1d, -2h, +30m.",
+        ),
+    ):
+        command = option(command)
+    return command  # type: ignore[return-value]
+
+
+def _interval(start: datetime, end: datetime | None, grain: str | None) -> Interval:
+    if end is not None and grain is None:
+        return Interval(start, end)
+    if grain is None or end is not None:
+        raise click.UsageError("Give either --end or --grain")
+    from airflow_provider_partition_registry.domain.grains import interval_at
+
+    return interval_at(start, grain, _timezone(click.get_current_context()))
+
+
+def _remember_timezone(context: click.Context, parameter: click.Parameter, name: str) -> None:
+    if name != DEFAULT_TIMEZONE:
+        from airflow_provider_partition_registry.domain.grains import zone_named
+
+        try:
+            zone_named(name)
+        except InvalidInputError as error:
+            raise click.BadParameter(error.message, context, parameter) from None
+    context.meta[_TIMEZONE_KEY] = name
+
+
+def _timezone(context: click.Context | None) -> str:
+    return DEFAULT_TIMEZONE if context is None else context.meta.get(_TIMEZONE_KEY, DEFAULT_TIMEZONE)
+
+
+def _now(context: click.Context | None) -> datetime:
+    """The moment of the call, the same for all its instants."""
+    now = datetime.now(UTC)
+    return now if context is None else context.meta.setdefault(_NOW_KEY, now)

@@ -1,0 +1,1 @@
+"""``partition-registry run``: a command that is run while its partition is locked."""

@@ -1,0 +1,81 @@
+"""What happens while a command runs. The main thread takes it from one queue and alone decides what follows."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from types import FrameType
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Who sends one of these wants the command to end."""
+LONGEST_WAIT = 3600.0  # seconds: Python cannot wait as long as a lease may last
+PASSED_ON = (*ENDING_SIGNALS, signal.SIGUSR1, signal.SIGUSR2)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """Somebody sent this process a signal."""
+
+    signum: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """The command is over.
+
+    :param status: its exit code, or the negative number of the signal that ended it.
+    """
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockLost:
+    """The lock is somebody else's, or nobody's."""
+
+    why: str
+
+
+Event = SignalReceived | CommandEnded | LockLost
+
+
+class Events:
+    """A queue that signal handlers and threads may fill at any moment; a Condition would not stand the former."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Event] = SimpleQueue()
+
+    def put(self, event: Event) -> None:
+        """Add an event."""
+        self._queue.put(event)
+
+    def next(self, seconds: float) -> Event | None:
+        """The next event, or None if there is none within so many seconds, or within an hour."""
+        try:
+            return self._queue.get(timeout=min(max(0.0, seconds), LONGEST_WAIT))
+        except Empty:
+            return None
+
+    def ending_signal(self, seconds: float) -> int | None:
+        """While no command runs: the signal by which somebody wants us to end, if one comes within so many seconds."""
+        event = self.next(seconds)
+        return event.signum if isinstance(event, SignalReceived) and event.signum in ENDING_SIGNALS else None
+
+    @contextmanager
+    def of_signals(self) -> Iterator[None]:
+        """Take the signals that are to be passed on, but for those that our caller ignores, as ``nohup`` does."""
+        before = {each: signal.getsignal(each) for each in PASSED_ON}
+        taken = [each for each, handler in before.items() if handler is not signal.SIG_IGN]
+        for each in taken:
+            signal.signal(each, self._receive)
+        try:
+            yield
+        finally:
+            for each in taken:
+                signal.signal(each, before[each] or signal.SIG_DFL)
+
+    def _receive(self, signum: int, _frame: FrameType | None) -> None:
+        self.put(SignalReceived(signum))

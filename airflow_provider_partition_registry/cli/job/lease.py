@@ -1,0 +1,103 @@
+"""Keeping a lock while a command runs: a thread that renews the lease and looks whether the lock is still ours."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from airflow_provider_partition_registry.cli.job.events import Events, LockLost
+from airflow_provider_partition_registry.domain.errors import (
+    PartitionStateError,
+    RegistryError,
+    UnknownError,
+)
+from airflow_provider_partition_registry.domain.locking import describe_lock
+from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition
+from airflow_provider_partition_registry.store.base import RegistryStore
+
+RENEWED_AFTER = 1 / 3
+"""The part of a lease after which it is renewed: an outage may take most of the rest."""
+LOOKS = 10
+"""How often in a lease it is looked whether the lock is still there."""
+LONGEST_PAUSE = 5.0  # seconds between two looks: a command that has lost its lock does harm
+
+
+class LeaseKeeper:
+    """Renews the lease of a lock until it is stopped or the lock is lost.
+
+    :param taken_at: what ``time.monotonic()`` said just before the lock was taken.
+    :param reserve: seconds before the lease ends in which nothing may be written any more.
+    :param events: is told when the lock is lost.
+    :param warn: is told, in a sentence, when the registry does not answer.
+    """
+
+    def __init__(
+        self,
+        store: RegistryStore,
+        locked: Partition,
+        lease: timedelta,
+        *,
+        taken_at: float,
+        reserve: float,
+        events: Events,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._locked = locked
+        self._lease = lease
+        self._seconds = lease.total_seconds()
+        self.reserve = reserve
+        self._renewed_at = taken_at
+        self._events = events
+        self._warn = warn
+        self._is_in_trouble = False
+        self._stopped = threading.Event()
+        # A daemon: a call that hangs must not keep this process.
+        self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
+
+    @property
+    def safe_until(self) -> float:
+        """By ``time.monotonic()``: when the command must end unless the lease is renewed before. Read by any thread."""
+        return self._renewed_at + self._seconds - self.reserve
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew no more."""
+        self._stopped.set()
+
+    def _keep(self) -> None:
+        pause = min(LONGEST_PAUSE, self._seconds / LOOKS)
+        while not self._stopped.wait(pause):
+            try:
+                self._renew_or_look()
+                self._is_in_trouble = False
+            except (PartitionStateError, UnknownError) as error:
+                self._events.put(LockLost(error.message))
+                return
+            except RegistryError as error:
+                if not self._is_in_trouble:
+                    self._warn(f"The lease cannot be renewed, the command goes on for now. {error.message}")
+                self._is_in_trouble = True
+
+    def _renew_or_look(self) -> None:
+        place = (self._locked.source_name, self._locked.provider_name, self._locked.interval)
+        now = time.monotonic()
+        if self._is_in_trouble or now >= self._renewed_at + self._seconds * RENEWED_AFTER:
+            self._store.renew(*place, generation=self._locked.generation, lease=self._lease)
+            self._renewed_at = now
+            return
+        found = self._store.get_partition(*place)
+        if found.generation != self._locked.generation or found.state not in LOCKED_STATES:
+            raise PartitionStateError(_standing(found), found)
+
+
+def _standing(partition: Partition) -> str:
+    if partition.lock and partition.state in LOCKED_STATES:
+        return f"It is locked by {describe_lock(partition.lock)}."
+    reason = f": {partition.reason}" if partition.reason else ""
+    return f"It is {partition.state.value} now{reason}."

@@ -1,0 +1,153 @@
+"""The run of a command under a lock, from taking the lock to what becomes of the partition."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import PurePath
+
+from airflow_provider_partition_registry.cli.errors import ExitCode
+from airflow_provider_partition_registry.cli.job.closing import Closing, lock_in_words
+from airflow_provider_partition_registry.cli.job.command import Command
+from airflow_provider_partition_registry.cli.job.events import Events
+from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
+from airflow_provider_partition_registry.cli.job.patience import GivenUpError, Patience
+from airflow_provider_partition_registry.cli.job.supervision import Ending, Supervision
+from airflow_provider_partition_registry.cli.job.telling import Teller
+from airflow_provider_partition_registry.cli.options import Target
+from airflow_provider_partition_registry.domain.errors import PartitionLockedError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.intervals import format_instant
+from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.store.base import RegistryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a command is to be run.
+
+    :param wait_for: how long to wait for somebody else's lock; None fails at once.
+    :param grace: how long a command that is told to end may take before it is killed.
+    :param retry_for: how long to go on trying to tell a registry that does not answer how it ended.
+    :param stderr_lines: how many of its last lines on standard error become part of the reason of a failure.
+    """
+
+    lease: timedelta
+    exclusive: bool
+    wait_for: timedelta | None
+    grace: timedelta
+    retry_for: timedelta
+    stderr_lines: int
+
+
+@dataclass(slots=True)
+class Run:
+    """One run.
+
+    :param arguments: the command.
+    """
+
+    store: RegistryStore
+    target: Target
+    holder: Holder
+    arguments: Sequence[str]
+    terms: Terms
+    teller: Teller
+    _events: Events = field(default_factory=Events)
+
+    def execute(self) -> int:
+        """Do everything, and return the exit code.
+
+        :raises RegistryError: the lock cannot be had, so that nothing was run.
+        """
+        with self._events.of_signals():
+            try:
+                taken_at, locked = self._lock()
+            except GivenUpError as given_up:
+                return self._not_locked(given_up)
+            self.teller.inform("locked", f"Locked {self.target}, {lock_in_words(locked)}.", locked)
+            return self._run(locked, taken_at)
+
+    def _lock(self) -> tuple[float, Partition]:
+        def take() -> tuple[float, Partition]:
+            taken_at = time.monotonic()
+            return taken_at, self.store.lock(
+                *self.target,
+                holder=self.holder,
+                lease=self.terms.lease,
+                exclusive=self.terms.exclusive,
+                register=True,
+            )
+
+        if self.terms.wait_for is None:
+            return take()
+        passing = (PartitionLockedError, StoreUnavailableError)
+        patience = Patience(self.terms.wait_for, passing, "waiting", "Waiting goes on.")
+        return patience.persist(take, self._events, self.teller)
+
+    def _not_locked(self, given_up: GivenUpError) -> int:
+        if given_up.signum is not None:
+            self.teller.warn("interrupted", f"Interrupted while waiting for {self.target}. Nothing was run.")
+            return 128 + given_up.signum
+        self.teller.warn(
+            "timed_out", f"Waited too long for {self.target}. Nothing was run. {given_up.cause.message}"
+        )
+        return ExitCode.TIMED_OUT
+
+    def _run(self, locked: Partition, taken_at: float) -> int:
+        closing = Closing(self.store, self.target, locked, self.terms.retry_for, self._events, self.teller)
+        grace = self.terms.grace.total_seconds()
+        try:
+            command = Command(self.arguments, self._environment(locked), grace=grace, events=self._events)
+        except OSError as error:
+            closing.fail(f"{self._program} cannot be started: {error.strerror}.")
+            return 127 if isinstance(error, FileNotFoundError) else 126
+        keeper = self._keeper(locked, taken_at, grace)
+        keeper.start()
+        ending = Supervision(command, keeper, self._events, grace, self._tell_of_loss).until_it_ends()
+        keeper.stop()
+        return self._close(closing, command, ending)
+
+    def _environment(self, locked: Partition) -> Mapping[str, str]:
+        return {
+            **os.environ,
+            "PARTITION_REGISTRY_SOURCE": locked.source_name,
+            "PARTITION_REGISTRY_PROVIDER": locked.provider_name,
+            "PARTITION_REGISTRY_START": format_instant(locked.start),
+            "PARTITION_REGISTRY_END": format_instant(locked.end),
+            "PARTITION_REGISTRY_GENERATION": str(locked.generation),
+            "PARTITION_REGISTRY_HOLDER": self.holder.identity,
+        }
+
+    def _keeper(self, locked: Partition, taken_at: float, grace: float) -> LeaseKeeper:
+        return LeaseKeeper(
+            self.store,
+            locked,
+            self.terms.lease,
+            taken_at=taken_at,
+            # A lease shorter than the grace must leave time to work; the command then gets less to end in.
+            reserve=min(grace, self.terms.lease.total_seconds() / 3),
+            events=self._events,
+            warn=lambda message: self.teller.warn("trouble", message),
+        )
+
+    def _tell_of_loss(self, why: str) -> None:
+        self.teller.warn("lock_lost", f"Lost the lock on {self.target}; the command is told to end. {why}")
+
+    def _close(self, closing: Closing, command: Command, ending: Ending) -> int:
+        if ending.loss is not None and ending.loss.is_certain:
+            self.teller.warn(
+                "not_published", f"Not published: {self.target}. The lock was lost before the command ended."
+            )
+            return ExitCode.CONFLICT
+        if ending.is_success:
+            return closing.publish()
+        closing.fail(ending.in_words(self._program), command.last_lines(self.terms.stderr_lines))
+        return ending.exit_code
+
+    @property
+    def _program(self) -> str:
+        """What the registry may know of the command: its arguments may hold secrets."""
+        return repr(PurePath(self.arguments[0]).name)

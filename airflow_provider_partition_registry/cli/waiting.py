@@ -1,0 +1,211 @@
+"""``wait``: until intervals may be read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from airflow_provider_partition_registry.cli.errors import ExitCode
+from airflow_provider_partition_registry.cli.instants import DurationType, InstantType, interval_options
+from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.output import show, tell
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError, UnknownSourceError
+from airflow_provider_partition_registry.domain.explanation import explain
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionState, Question, Readiness
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.base import Answer
+    from airflow_provider_partition_registry.store.watch import News, Watcher
+
+STORE_THREADS = 2  # one asks, one listens
+
+EPILOG = """\b
+Examples:
+  partition-registry wait --source sales --start yesterday --grain day --timeout 2h && ./report.sh
+  partition-registry wait --source sales --source stock --start -1d --end today --on-failed fail
+
+\b
+Exit codes:
+  0  everything is ready
+  1  a write failed, and --on-failed is fail
+  3  timed out; standard error says what is missing
+  4  no such source, and --on-missing-source is fail
+The others as in partition-registry --help. A registry that does not answer is waited for.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """What ``wait --json`` prints; of sources that are not registered there is no answer."""
+
+    is_ready: bool
+    answers: tuple[Readiness, ...]
+
+
+@click.command(epilog=EPILOG)
+@click.option(
+    "--source",
+    "source_names",
+    multiple=True,
+    required=True,
+    metavar="SOURCE",
+    help="What is to be read. May be given several times; all are waited for.",
+)
+@interval_options
+@click.option(
+    "--timeout",
+    type=DurationType(),
+    default="1h",
+    show_default=True,
+    metavar="DURATION",
+    help="After so long give up, with exit code 3.",
+)
+@click.option(
+    "--published-after",
+    type=InstantType(),
+    metavar="INSTANT",
+    help="Wait also until everything in it was published at this instant or later.",
+)
+@click.option(
+    "--on-failed",
+    type=click.Choice(("wait", "fail")),
+    default="wait",
+    show_default=True,
+    help="When a write failed: wait for its repair, or end with exit code 1.",
+)
+@click.option(
+    "--on-missing-source",
+    type=click.Choice(("wait", "fail")),
+    default="fail",
+    show_default=True,
+    help="When a source is not registered: wait for it, or end with exit code 4.",
+)
+@click.option(
+    "--poll-interval",
+    type=DurationType(),
+    default="5s",
+    show_default=True,
+    metavar="DURATION",
+    help="Ask at least this often. PostgreSQL tells of changes at once, a SQLite registry does not.",
+)
+@click.option("--verbose", is_flag=True, help="Say what is missing while waiting; on a terminal the default.")
+@common_options
+@click.pass_context
+def wait(
+    context: click.Context,
+    source_names: tuple[str, ...],
+    interval: Interval,
+    *,
+    timeout: timedelta,
+    published_after: datetime | None,
+    on_failed: str,
+    on_missing_source: str,
+    poll_interval: timedelta,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Wait until an interval may be read.
+
+    Says nothing when it succeeds, unless on a terminal; what is missing in the end goes to standard error.
+    """
+    settings = context.ensure_object(Settings)
+    settings.require_url()
+    waiting = _Waiting(
+        tuple(Question(name, interval, published_after) for name in source_names),
+        fails_on_failed=on_failed == "fail",
+        fails_on_missing=on_missing_source == "fail",
+        is_verbose=verbose or (sys.stderr is not None and sys.stderr.isatty()),
+    )
+    code = waiting.run(settings, timeout.total_seconds(), poll_interval.total_seconds())
+    is_ready = code is ExitCode.DONE
+    if as_json:
+        show(Waited(is_ready, waiting.known), str, as_json=True)
+    elif is_ready and waiting.is_verbose:
+        tell(waiting.explanation)
+    elif not is_ready:
+        tell(f"{_ENDINGS[code]}\n{waiting.explanation}")
+    context.exit(code)
+
+
+_ENDINGS = {
+    ExitCode.NO: "A write failed, and --on-failed is fail.",
+    ExitCode.TIMED_OUT: "Timed out.",
+}
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A wait, and what it knows so far."""
+
+    questions: tuple[Question, ...]
+    fails_on_failed: bool
+    fails_on_missing: bool
+    is_verbose: bool
+    _answers: Sequence[Answer] = ()
+    _trouble: StoreUnavailableError | None = field(default=None)
+
+    @property
+    def known(self) -> tuple[Readiness, ...]:
+        """The last answers."""
+        return tuple(answer for answer in self._answers if isinstance(answer, Readiness))
+
+    @property
+    def explanation(self) -> str:
+        """What the last answers say, and whether the registry has gone since."""
+        lines = [explain(each) if isinstance(each, Readiness) else str(each) for each in self._answers]
+        if self._trouble is not None:
+            lines.append(str(self._trouble))
+        return "\n".join(lines) or "The registry has not answered."
+
+    def run(self, settings: Settings, timeout: float, poll_interval: float) -> ExitCode:
+        """Wait.
+
+        :raises RegistryError: waiting does not help.
+        """
+        # Imported late, as it takes longer than all of the help.
+        import asyncio
+
+        from airflow_provider_partition_registry.store.watch import Watcher
+
+        async def wait() -> ExitCode:
+            watcher = Watcher(partial(settings.open_store, STORE_THREADS))
+            try:
+                async with asyncio.timeout(timeout):
+                    return await self._follow(watcher, poll_interval)
+            except TimeoutError:
+                return ExitCode.TIMED_OUT
+
+        return asyncio.run(wait())
+
+    async def _follow(self, watcher: Watcher, poll_interval: float) -> ExitCode:
+        async with aclosing(watcher.watch(self.questions, poll_interval)) as updates:
+            async for news in updates:
+                self._learn(news)
+                if news.is_ready:
+                    return ExitCode.DONE
+                if self.fails_on_failed and any(map(_has_failed, self.known)):
+                    return ExitCode.NO
+                if self.is_verbose:
+                    tell(self.explanation)
+        raise AssertionError("A watcher goes on for ever.")  # pragma: no cover
+
+    def _learn(self, news: News) -> None:
+        self._trouble = news.trouble
+        if news.answers is None:
+            return
+        self._answers = news.answers
+        for answer in news.answers:
+            if self.fails_on_missing and isinstance(answer, UnknownSourceError):
+                raise answer
+
+
+def _has_failed(answer: Readiness) -> bool:
+    return any(each.state is PartitionState.FAILED for each in answer.blockers)

@@ -1,0 +1,68 @@
+"""Instants as people write them: ``yesterday``, ``-2h``, ``2026-11-01``."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
+from airflow_provider_partition_registry.domain.intervals import to_instant
+
+DEFAULT_TIMEZONE = "UTC"
+NOW = "now"
+
+_DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
+_OFFSET = re.compile(r"([+-]\d{1,7})([dhm])", re.ASCII)
+
+
+def read_moment(text: str, *, now: datetime, timezone: str = DEFAULT_TIMEZONE) -> datetime:
+    """Read an instant: ISO 8601, a word, or an offset.
+
+    ``now`` is this very moment. ``yesterday``, ``today`` and ``tomorrow`` are the starts of days. Offsets count whole
+    units: ``-1d`` is the start of the day before this one, ``-2h`` of the hour two before this one, ``+30m`` of the
+    minute thirty after this one. Thus what runs again within the unit means the same partition.
+
+    :param now: the present moment.
+    :param timezone: in which days begin, and which ISO 8601 text without an offset means.
+    :raises InvalidIntervalError: it is none of these, or lies outside the years 1 to 9999.
+    :raises InvalidInputError: there is no such time zone.
+    """
+    word = text.strip().lower()
+    if word == NOW:
+        return now
+    try:
+        if word in _DAYS:
+            return _start_of_day(now, _DAYS[word], timezone)
+        if offset := _OFFSET.fullmatch(word):
+            return _start_of_unit(now, int(offset[1]), offset[2], timezone)
+    except OverflowError:
+        raise InvalidIntervalError(f"{text!r} lies outside the years 1 to 9999.") from None
+    try:
+        return to_instant(text, _zone(timezone))
+    except InvalidIntervalError as error:
+        raise InvalidIntervalError(
+            f"{error.message.rstrip('.')}; or one of {', '.join(_DAYS)}, {NOW}, or an offset such as -1d, -2h, +30m."
+        ) from None
+
+
+def _start_of_unit(now: datetime, count: int, unit: str, timezone: str) -> datetime:
+    if unit == "d":
+        return _start_of_day(now, count, timezone)
+    if unit == "m":
+        return now.replace(second=0, microsecond=0) + timedelta(minutes=count)
+    minute_of_hour = now.astimezone(_zone(timezone)).minute  # Some zones are off by half an hour.
+    return now.replace(second=0, microsecond=0) + timedelta(hours=count, minutes=-minute_of_hour)
+
+
+def _start_of_day(now: datetime, days: int, timezone: str) -> datetime:
+    zone = _zone(timezone)
+    return to_instant(now.astimezone(zone).date() + timedelta(days=days), zone)
+
+
+def _zone(name: str) -> tzinfo:
+    if name == DEFAULT_TIMEZONE:
+        return UTC
+    # Calendars take longer to import than most calls take.
+    from airflow_provider_partition_registry.domain.grains import zone_named
+
+    return zone_named(name)

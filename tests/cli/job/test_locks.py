@@ -1,0 +1,167 @@
+"""``run`` and the locks of others: who may go on, who waits, and who is stopped."""
+
+from __future__ import annotations
+
+import signal
+import time
+from datetime import timedelta
+
+import pytest
+
+from tests.cli.job.conftest import PLACE, Registry, is_alive, kill, until
+
+SLEEP = ("sh", "-c", "echo $$; exec sleep 60")
+LEASE = ("--lease", "6s", "--grace", "1s")
+
+
+def test_two_runs_of_the_same_job_do_not_both_hold_the_lock(each_registry: Registry):
+    first = each_registry.start("--", *SLEEP)
+    first.line()
+    code, errors = each_registry.run("--", "true")
+    assert code == 5
+    assert "is locked by" in errors
+    first.send(signal.SIGTERM)
+    assert first.end()[0] == 143
+
+
+def test_the_lease_is_renewed_while_the_command_runs(each_registry: Registry):
+    assert each_registry.run(*LEASE, "--", "sleep", "5") == (0, "")
+    events = [each.type.value for each in each_registry.history()]
+    assert events.count("RENEW") >= 2
+    assert events[-1] == "UNLOCK"
+
+
+def test_a_run_that_is_killed_takes_its_command_along_and_keeps_the_lock_for_its_lease(
+    each_registry: Registry,
+):
+    killed = each_registry.start("--lease", "3s", "--", *SLEEP)
+    child = int(killed.line())
+    kill(killed.pid)
+    until(lambda: not is_alive(child), "the command of the killed run to end")
+    assert each_registry.run("--", "true")[0] == 5
+    assert each_registry.run("--on-conflict", "wait", "--timeout", "30s", "--", "true") == (0, "")
+    assert each_registry.partition.generation == 2
+
+
+def test_a_stubborn_command_of_a_killed_run_is_killed(registry: Registry):
+    killed = registry.start(
+        "--grace", "1s", "--", "sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.1; done"
+    )
+    child = int(killed.line())
+    kill(killed.pid)
+    until(lambda: not is_alive(child), "the command of the killed run to end")
+
+
+def test_a_retry_with_the_same_holder_goes_on_at_once(registry: Registry):
+    killed = registry.start("--holder", "job-1", "--", *SLEEP)
+    killed.line()
+    kill(killed.pid)
+    assert registry.run("--holder", "job-1", "--", "true") == (0, "")
+
+
+def test_of_two_runs_with_the_same_holder_the_later_wins(each_registry: Registry):
+    first = each_registry.start("--holder", "job-1", *LEASE, "--", *SLEEP)
+    child = int(first.line())
+    second = each_registry.start("--holder", "job-1", "--", "sh", "-c", "echo up; read wait", stdin=-1)
+    assert second.line() == "up"
+    code, errors = first.end()
+    assert code == 5
+    assert "Lost the lock" in errors
+    assert "Not published" in errors
+    assert not is_alive(child)
+    second.process.stdin.close()
+    second.process.stdin = None
+    assert second.end()[0] == 1  # read finds no line
+    assert [each.type.value for each in each_registry.history() if each.type.value != "RENEW"] == [
+        "PARTITION_REGISTERED",
+        "LOCK",
+        "LOCK",
+        "FAIL",
+    ]
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_lock_taken_by_force_stops_the_command(registry: Registry, stubborn: bool):
+    script = f"trap '{'' if stubborn else 'exit 0'}' TERM; echo $$; while :; do sleep 0.05; done"
+    running = registry.start(*LEASE, "--", "sh", "-c", script)
+    child = int(running.line())
+    registry.store.force_release(*PLACE, reason="wrong input", by="ann")
+    code, errors = running.end()
+    assert code == 5
+    assert "It is failed now: wrong input (ann)." in errors
+    assert "Not published" in errors
+    assert not is_alive(child)
+    assert registry.partition.reason == "wrong input (ann)"
+
+
+def test_a_lock_that_somebody_else_has_now_stops_the_command(registry: Registry):
+    running = registry.start(*LEASE, "--", *SLEEP)
+    running.line()
+    registry.store.force_release(*PLACE, reason="x", by="ann")
+    registry.store.lock(*PLACE, holder="somebody")
+    code, errors = running.end()
+    assert code == 5
+    assert "It is locked by somebody since" in errors
+    assert registry.partition.state.value == "locked"
+
+
+def test_a_lock_lost_just_before_the_end_publishes_nothing(registry: Registry):
+    running = registry.start("--", "sh", "-c", "echo up; read wait; exit 0", stdin=-1)
+    running.line()
+    registry.store.force_release(*PLACE, reason="x", by="ann")
+    running.process.stdin.write("\n")
+    running.process.stdin.flush()
+    code, errors = running.end()
+    assert code == 5
+    assert "The command succeeded, but nothing is published." in errors
+    assert registry.partition.state.value == "failed"
+
+
+def test_waiting_for_somebody_elses_lock(each_registry: Registry):
+    locked = each_registry.store.lock(*PLACE, holder="somebody", register=True)
+    waiting = each_registry.start("--on-conflict", "wait", "--verbose", "--", "true")
+    assert "Waiting goes on." in waiting.error_line()
+    each_registry.store.unlock(*PLACE, generation=locked.generation)
+    code, errors = waiting.end()
+    assert code == 0
+    assert "Published" in errors
+
+
+def test_waiting_ends(registry: Registry):
+    registry.store.lock(*PLACE, holder="somebody", register=True)
+    began = time.monotonic()
+    code, errors = registry.run("--on-conflict", "wait", "--timeout", "1s", "--", "false")
+    assert code == 3
+    assert "Nothing was run." in errors
+    assert "somebody" in errors
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_who_waits_can_be_told_to_end(registry: Registry, signum: int, code: int):
+    registry.store.lock(*PLACE, holder="somebody", register=True)
+    waiting = registry.start("--on-conflict", "wait", "--verbose", "--", "true")
+    waiting.error_line()
+    waiting.send(signum)
+    ended, errors = waiting.end()
+    assert ended == code
+    assert "Nothing was run." in errors
+
+
+def test_an_expired_lock_is_taken_over(registry: Registry):
+    registry.store.lock(*PLACE, holder="gone", register=True, lease=timedelta(milliseconds=1))
+    assert registry.run("--", "true") == (0, "")
+
+
+def test_a_lease_may_be_longer_than_anybody_can_wait(registry: Registry):
+    assert registry.run("--lease", "2000000d", "--", "sleep", "0.1") == (0, "")
+
+
+def test_exclusive(registry: Registry):
+    token = registry.store.register_source("other", "ann").access_token
+    registry.store.register_provider("hourly", token)
+    running = registry.start("--exclusive", "--", *SLEEP)
+    running.line()
+    lock = registry.partition.lock
+    assert lock is not None
+    assert lock.exclusive

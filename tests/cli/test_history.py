@@ -1,0 +1,169 @@
+"""``explain``, ``history`` and ``watch``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider_partition_registry.cli import following
+from airflow_provider_partition_registry.cli.following import END, position_before
+from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Page
+from airflow_provider_partition_registry.store.factory import open_store
+from tests.cli.conftest import NOVEMBER, Command, day
+
+SCRIPT = Path(sys.executable).parent / "partition-registry"
+
+
+def fail(run: Command, *numbers: int) -> None:
+    for number in numbers:
+        run("lock", "sales", "nightly", *day(number), "--lease", "2h", "--holder", f"holder-{number}")
+        assert (
+            run(
+                "fail", "sales", "nightly", *day(number), "--holder", f"holder-{number}", "--reason", "x"
+            ).code
+            == 0
+        )
+
+
+def test_explain_leaves_nothing_out(nightly: Command):
+    fail(nightly, *range(1, 13))
+    short, whole = nightly("ready", "sales", *NOVEMBER).stdout, nightly("explain", "sales", *NOVEMBER)
+    assert (whole.code, whole.stderr) == (0, "")
+    assert "and 2 more partitions that block it" in short
+    assert "more partitions" not in whole.stdout
+    assert whole.stdout.startswith("Not ready: [2026-11-01")
+    for number in range(1, 13):
+        assert f"  holder: holder-{number}\n" in whole.stdout
+    assert "  host: " in whole.stdout
+    assert "  lease until: 20" in whole.stdout
+    assert nightly("explain", "sales", *NOVEMBER, "--json").json["is_ready"] is False
+    assert nightly("explain", "nope", *NOVEMBER).code == 4
+
+
+def test_history_page_by_page(nightly: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(following, "PAGE_SIZE", 2)
+    fail(nightly, 1, 2)
+    nightly("source", "register", "stock", "--owner", "x")
+    whole = nightly("history", "--json").json
+    kinds = [each["type"] for each in whole["events"]]
+    assert kinds[:3] == ["SOURCE_REGISTERED", "PROVIDER_REGISTERED", "PARTITION_REGISTERED"]
+    assert (len(kinds), whole["next"]) == (9, None)
+    paged, after = [], 0
+    while after is not None:
+        page = nightly("history", "--json", "--limit", "4", "--after", str(after)).json
+        paged += page["events"]
+        after = page["next"]
+    assert paged == whole["events"]
+    of_source = nightly("history", "sales", "--json").json["events"]
+    assert of_source == whole["events"][:-1]
+    assert nightly("history", "nope").code == 4
+    assert nightly("history", "--after", "1000").code == 2
+
+
+def test_history_for_people(nightly: Command):
+    fail(nightly, 1)
+    heading, *rows = nightly("history", "--limit", "4").stdout.splitlines()
+    assert heading.split() == ["POSITION", "AT", "EVENT", "SOURCE", "PROVIDER", "INTERVAL", "GEN", "DETAILS"]
+    assert "LOCK" in rows[3]
+    assert "2026-11-01T00:00:00Z/2026-11-02T00:00:00Z  1" in rows[3]
+    assert "by holder-1; " in rows[3]
+    assert rows[4] == "... and more: go on with --after 4."
+    assert nightly("history", "--since", "tomorrow").stdout == "No events.\n"
+    assert len(nightly("history", "--since", "today").stdout.splitlines()) == 6
+
+
+class Numbered:
+    """A history with an event a second."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.probes = 0
+
+    def events(self, after: int, _source: str | None, _limit: int) -> Page[Any]:
+        self.probes += 1
+        if after > self.count:
+            raise InvalidInputError("after the end")
+        found = SimpleNamespace(at=at(after + 1))
+        return Page((found,) if after < self.count else ())
+
+
+def at(position: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=position)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1000])
+def test_a_moment_in_the_history_is_found_in_a_few_probes(count: int):
+    for first in {1, 2, 3, 500, count, count + 1} - {0}:
+        store = Numbered(count)
+        assert position_before(store, None, at(first)) == min(first - 1, count)  # type: ignore[arg-type]
+        assert store.probes < 25
+    assert position_before(Numbered(count), None, END) == count  # type: ignore[arg-type]
+
+
+def test_watch(database_url: str):
+    with open_store(database_url) as store:
+        token = store.register_source("sales", "ann").access_token
+        call = [SCRIPT, "watch", "--json", "--poll-interval", "1s"]
+        environment = {**os.environ, URL_VARIABLE: database_url}
+        watching = subprocess.Popen(
+            [*call, "--after", "0"], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["type"] == "SOURCE_REGISTERED"
+        store.register_provider("nightly", token)
+        store.register_source("stock", "ann")
+        seen = json.loads(watching.stdout.readline())
+        assert (seen["type"], seen["position"]) == ("PROVIDER_REGISTERED", 2)
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=20)
+        assert watching.returncode == 130
+        again = subprocess.Popen(
+            [*call, "sales", "--after", "2"], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        store.lock("sales", "nightly", Interval("2026-11-01", "2026-11-02"), register=True)
+        assert again.stdout is not None
+        assert [json.loads(again.stdout.readline())["type"] for _ in range(2)] == [
+            "PARTITION_REGISTERED",
+            "LOCK",
+        ]
+        again.terminate()
+        again.communicate(timeout=20)
+
+
+def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch: pytest.MonkeyPatch):
+    fail(nightly, 1)
+    ticks = iter(["down", "up", "end"])
+
+    def sleep(_seconds: float) -> None:
+        tick = next(ticks)
+        monkeypatch.setattr(following, "_events", broken if tick == "down" else real)
+        if tick == "end":
+            raise KeyboardInterrupt
+        if tick == "up":
+            fail(nightly, 2)
+
+    def broken(*_: object) -> Any:
+        raise following.StoreUnavailableError("The registry is down.")
+
+    real = following._events
+    monkeypatch.setattr(following, "time", SimpleNamespace(sleep=sleep))
+    told = nightly("watch")
+    assert told.code == 130
+    assert [line.split("  ")[2] for line in told.stdout.splitlines()] == [
+        "PARTITION_REGISTERED",
+        "LOCK",
+        "FAIL",
+    ]
+    assert told.stderr == "The registry is down. It is asked again.\n\nInterrupted.\n"
