@@ -40,8 +40,8 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         "--registry-url",
         metavar="URL",
         default=os.environ.get("REGISTRY_URL") or None,
-        help="keep the registry in this PostgreSQL, postgresql://user:password@host:5432/database "
-        "[REGISTRY_URL; default: a SQLite file of this run]",
+        help="keep the registry in this PostgreSQL, postgresql://user:password@host:5432/database"
+        "; what the demo registers stays there [REGISTRY_URL; default: a SQLite file of this run]",
     )
     parser.add_argument(
         "--keep",
