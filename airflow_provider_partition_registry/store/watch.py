@@ -148,7 +148,9 @@ class Watcher:
                 await self._ask(reader, threads, explain)
                 failures = 0
                 explained_at = asked_at if explain else explained_at
-                pause = self._shortest_interval() if explain else EXPLANATION_PAUSE
+                pause = self._shortest_interval()
+                if not explain:  # the reasons are still owed
+                    pause = min(pause, EXPLANATION_PAUSE)
             except StoreUnavailableError as error:
                 failures += 1
                 pause = back_off(failures)
