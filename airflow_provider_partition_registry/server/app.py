@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -80,7 +81,27 @@ def _called_at_the_end(call: Callable[[], None]) -> Iterator[None]:
     for number in former:
         signal.signal(number, stop)
     try:
-        yield
+        with _stopped_with_its_parent(loop):
+            yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _stopped_with_its_parent(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let no worker process outlive one that started it and was killed: it would keep the port."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        yield
+        return
+
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, stop)
+    try:
+        yield
+    finally:
+        loop.remove_reader(parent.sentinel)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 from airflow_provider_partition_registry.server.middleware import request_id
 
@@ -17,21 +21,36 @@ class WithRequestId(logging.Filter):
         return True
 
 
+class JsonLines(JsonFormatter):
+    """One JSON object per line, its time in UTC."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """ISO 8601 with milliseconds."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": WithRequestId}},
     "formatters": {
         "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
+            "()": JsonLines,
             "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
+            # What uvicorn adds for terminals is the message again.
+            "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
         }
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["request_id"]}
     },
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"uvicorn": {"level": "INFO"}, "uvicorn.access": {"level": "WARNING"}},
+    "loggers": {
+        "uvicorn": {"level": "INFO"},
+        "uvicorn.access": {"level": "WARNING"},
+        "alembic.runtime.plugins": {"level": "WARNING"},
+    },
 }
 """As ``logging.config.dictConfig`` takes it."""

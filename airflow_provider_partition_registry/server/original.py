@@ -9,12 +9,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
-from airflow_provider_partition_registry.domain.models import EventType, Partition, Provider, Source
+from airflow_provider_partition_registry.domain.models import (
+    EventType,
+    Partition,
+    Provider,
+    Question,
+    Source,
+)
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.bodies import to_lease
+from airflow_provider_partition_registry.server.metrics import QUESTIONS, count_answers
 from airflow_provider_partition_registry.server.service import InService, Service
 
 router = APIRouter(tags=["The original's routes"])
@@ -109,7 +117,11 @@ def check_readiness(
 ) -> dict[str, Any]:
     """Say whether ``[start, end)`` of a source may be read, and if not, exactly why."""
     service.access.require_reader(token)
-    readiness = service.store.check_readiness(source_name, Interval(start, end))
+    QUESTIONS.inc()
+    (readiness,) = service.store.check_readiness_many([Question(source_name, Interval(start, end))])
+    count_answers([readiness])
+    if isinstance(readiness, UnknownSourceError):
+        raise readiness
     return {
         "status_code": 200,
         "is_ready": readiness.is_ready,

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from airflow_provider_partition_registry.server.access import Access
 from airflow_provider_partition_registry.server.feed import Feed
+from airflow_provider_partition_registry.server.metrics import LockCounter
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting import Patience
 from airflow_provider_partition_registry.store.base import RegistryStore
@@ -32,6 +33,7 @@ class Service:
         self.watcher = Watcher(lambda: open_store(settings.database_url, pool_size=WATCHER_CONNECTIONS))
         self.feed = Feed(self.store)
         self.patience = Patience()
+        self.lock_counter = LockCounter(self.store)
 
     @staticmethod
     async def of_request(request: Request) -> Service:

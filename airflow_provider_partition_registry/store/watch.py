@@ -112,12 +112,16 @@ class Watcher:
             self._ensure_running()
 
     async def _run(self) -> None:
-        threads = ThreadPoolExecutor(2, thread_name_prefix="partition-registry")
+        threads = ThreadPoolExecutor(1, thread_name_prefix="partition-registry")
         stop = threading.Event()
         reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
-            threads.submit(listen, reader, stop, asyncio.get_running_loop(), self._hear)
+            arguments = (reader, stop, asyncio.get_running_loop(), self._hear)
+            # A daemon: it looks up from listening every now and then only, and no process waits for that at its end.
+            threading.Thread(
+                target=listen, args=arguments, name="partition-registry-listener", daemon=True
+            ).start()
             await self._answer_waiters(reader, threads)
         except Exception as error:
             waiters, self._waiters = self._waiters, set()

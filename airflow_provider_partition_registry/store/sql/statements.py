@@ -270,9 +270,14 @@ def locks_at(now: Column) -> Select:
 
     Counted source by source, since that is how they can be looked up.
     """
-    per_source = select(
-        _locks_of_source().label("locked"), _locks_of_source(partition.c.expires_at <= now).label("expired")
-    ).select_from(source).subquery()
+    per_source = (
+        select(
+            _locks_of_source().label("locked"),
+            _locks_of_source(partition.c.expires_at <= now).label("expired"),
+        )
+        .select_from(source)
+        .subquery()
+    )
     return select(
         func.coalesce(func.sum(per_source.c.locked), 0).label("locked"),
         func.coalesce(func.sum(per_source.c.expired), 0).label("expired"),
@@ -282,7 +287,11 @@ def locks_at(now: Column) -> Select:
 def _locks_of_source(*conditions: Column) -> Column:
     locked = (
         select(partition.c.id)
-        .where(partition.c.source_id == source.c.id, partition.c.state == PartitionState.LOCKED.value, *conditions)
+        .where(
+            partition.c.source_id == source.c.id,
+            partition.c.state == PartitionState.LOCKED.value,
+            *conditions,
+        )
         .limit(MOST_LOCKS_COUNTED)
         .correlate(source)
         .subquery()
