@@ -28,13 +28,29 @@ class ServiceThread:
     """Serves for the length of a ``with`` block.
 
     :param store: in place of the one that the settings name; it may go by a clock of its own
+    :param tls: the files with its certificate and its key, to serve over TLS
     """
 
-    def __init__(self, settings: ServiceSettings, store: RegistryStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        store: RegistryStore | None = None,
+        *,
+        tls: tuple[Path, Path] | None = None,
+    ) -> None:
         self.app = create_app(settings, store)
+        certificate, key = tls or (None, None)
         config = uvicorn.Config(
-            self.app, host="127.0.0.1", port=0, log_config=None, access_log=False, server_header=False
+            self.app,
+            host="127.0.0.1",
+            port=0,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
+        self._scheme = "https" if tls else "http"
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="service", daemon=True)
 
@@ -42,7 +58,7 @@ class ServiceThread:
     def url(self) -> str:
         """Where it is."""
         port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
+        return f"{self._scheme}://127.0.0.1:{port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -71,6 +87,7 @@ class ServiceProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = new_temporary_folder("service")
+        self._last_words = ""
         command = [sys.executable, "-m", "airflow_provider_partition_registry.cli", "serve"]
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("PARTITION_REGISTRY_")
@@ -83,9 +100,9 @@ class ServiceProcess:
         )
 
     @property
-    def log(self) -> Path:
-        """What it has logged, also before restarts."""
-        return self.process.log
+    def log_text(self) -> str:
+        """All that it has logged, also before restarts."""
+        return self._last_words or self.process.log.read_text()
 
     def start(self) -> None:
         """Start, or start again on the same port; back when it answers."""
@@ -100,6 +117,7 @@ class ServiceProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.stop()
+        self._last_words = self.process.log.read_text()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _is_alive(self) -> bool:

@@ -32,9 +32,7 @@ def serving(url: str, *options: str) -> Iterator[tuple[ServiceProcess, httpx.Cli
         yield service, http
 
 
-@pytest.mark.parametrize(
-    ("number", "workers"), [(signal.SIGTERM, "1"), (signal.SIGINT, "1"), (signal.SIGTERM, "2")]
-)
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGTERM, "1"), (signal.SIGINT, "2")])
 def test_told_to_stop_it_finishes_what_runs_and_ends_what_waits(
     migrated_sqlite_url: str, number: signal.Signals, workers: str
 ) -> None:
@@ -58,7 +56,7 @@ def test_told_to_stop_it_finishes_what_runs_and_ends_what_waits(
         file.rollback()
         assert writing.result(60).status_code == 201
         assert service.process.wait_for_exit(60) in (0, -number)
-        assert "Traceback" not in service.log.read_text()
+        assert "Traceback" not in service.log_text
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -68,7 +66,7 @@ def test_a_port_in_use(migrated_sqlite_url: str, workers: str) -> None:
         service.process.command += ["--port", str(taken.getsockname()[1])]
         service.process.start()
         assert service.process.wait_for_exit(60) == 2
-        told = service.log.read_text()
+        told = service.log_text
         assert "Cannot listen on 127.0.0.1, port" in told
         assert "Is it running already?" in told
         assert "Traceback" not in told
@@ -81,7 +79,7 @@ def test_it_waits_for_its_database_and_for_its_schema() -> None:
     with PostgresServer(durable=False) as server:
         url = server.create_database("later")
         server.stop()
-        with serving(url) as (service, http):
+        with serving(url) as (_, http):
             assert http.get("/healthz").status_code == 200
             not_there = http.get("/readyz")
             assert (not_there.status_code, not_there.json()["code"]) == (503, "store_unavailable")
@@ -122,12 +120,11 @@ def test_a_database_that_restarts() -> None:
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_killed_under_load_it_has_lost_nothing_that_it_acknowledged(postgres_url: str, workers: str) -> None:
+def test_killed_under_load_it_has_lost_nothing_that_it_acknowledged(postgres_url: str) -> None:
     stop = threading.Event()
     with (
         open_store(postgres_url, timeout=30) as behind,
-        serving(postgres_url, "--workers", workers) as (service, _),
+        serving(postgres_url) as (service, _),
     ):
         register_in(behind, "s", 4)
         writers = [
@@ -155,15 +152,9 @@ def test_killed_under_load_it_has_lost_nothing_that_it_acknowledged(postgres_url
                 assert any((kind, *place) in written for kind in KINDS[partition.state.value]), partition
 
 
-def test_workers_end_with_the_process_that_started_them(migrated_sqlite_url: str) -> None:
-    with serving(migrated_sqlite_url, "--workers", "2") as (service, _):
-        os.kill(service.process.pid, signal.SIGKILL)
-        wait_until(lambda: _refuses(service.port), what="the workers to leave the port", timeout=60)
-        service.process.reap()
-        service.start()
-
-
-def test_the_metrics_of_all_workers_and_of_no_dead_one(migrated_sqlite_url: str) -> None:
+def test_workers_count_together_and_end_with_their_parent(
+    migrated_sqlite_url: str,
+) -> None:
     with serving(migrated_sqlite_url, "--workers", "2") as (service, http), ThreadPoolExecutor(1) as pool:
         register(http)
         # A connection each: the workers take them in turns, or as they can.
@@ -183,6 +174,8 @@ def test_the_metrics_of_all_workers_and_of_no_dead_one(migrated_sqlite_url: str)
                 os.kill(worker, signal.SIGKILL)
             assert isinstance(waiting.exception(60), httpx.TransportError)
         wait_until(lambda: _answers(lambda: _waiting_for_events(service) == 0), what="workers", timeout=60)
+        os.kill(service.process.pid, signal.SIGKILL)
+        wait_until(lambda: _refuses(service.port), what="the workers to leave the port", timeout=60)
 
 
 def _waiting_for_events(service: ServiceProcess) -> float:
