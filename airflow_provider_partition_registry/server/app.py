@@ -12,10 +12,13 @@ from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.server import api, errors, health, original
+from airflow_provider_partition_registry.server.api import reading
+from airflow_provider_partition_registry.server.express import ExpressRoute
 from airflow_provider_partition_registry.server.middleware import Envelope
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
@@ -57,10 +60,24 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
     app.state.service = service
     app.add_middleware(Envelope)
     errors.install(app)
+    app.router.routes[:0] = _express_routes(service)
     app.include_router(api.router)
     app.include_router(original.router)
     app.include_router(health.router)
     return app
+
+
+def _express_routes(service: Service) -> list[ExpressRoute]:
+    interval = {"start", "end"}
+    return [
+        ExpressRoute(service, "/api/v1/readiness", frozenset({"source_name", *interval}), reading.answer_of),
+        ExpressRoute(
+            service,
+            original.READINESS_PATH,
+            frozenset(interval),
+            lambda found: JSONResponse(original.to_body(found)),
+        ),
+    ]
 
 
 @contextmanager

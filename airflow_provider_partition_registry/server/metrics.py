@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client import (
@@ -87,10 +87,11 @@ def count_request(method: str, route: str | None, status: int, seconds: float | 
         REQUEST_DURATION.labels(*labels).observe(seconds)
 
 
-def count_answers(answers: Iterable[Answer]) -> None:
-    """Note the answers to readiness questions."""
+def counted(answers: list[Answer]) -> list[Answer]:
+    """Note the answers to readiness questions; the answers."""
     for each in answers:
         ANSWERS.labels(_kind_of(each)).inc()
+    return answers
 
 
 def count_store_error(error: Exception) -> None:

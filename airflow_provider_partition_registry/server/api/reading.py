@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.domain.models import Question, Readines
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.api.bodies import QuestionsBody
-from airflow_provider_partition_registry.server.metrics import QUESTIONS, count_answers
+from airflow_provider_partition_registry.server.metrics import QUESTIONS, counted
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.server.waiting import (
     LONGEST_WAIT,
@@ -57,6 +57,14 @@ async def check_readiness(
     """May ``[start, end)`` of a source be read, and if not, exactly why (R1, R2)."""
     question = Question(source_name, Interval(start, end), published_after)  # type: ignore[arg-type]
     (found,) = await _ask(request, service, token, [question], wait_seconds)
+    return answer_of(found)
+
+
+def answer_of(found: Answer) -> Response:
+    """The answer to one question.
+
+    :raises UnknownSourceError: no such source.
+    """
     if isinstance(found, UnknownSourceError):
         raise found
     return answer(Readiness, found)
@@ -98,25 +106,17 @@ async def _ask(
     wait_seconds: float,
     explain: bool = True,
 ) -> list[Answer]:
+    def ask() -> list[Answer]:
+        service.access.require_reader(token)
+        return service.store.check_readiness_many(questions, explain=explain)
+
     QUESTIONS.inc(len(questions))
-    answers = await run_in_threadpool(_answer_now, service, token, questions, explain)
+    answers = await run_in_threadpool(ask)
     if wait_seconds and not is_final(answers):
         async with service.patience.limit(request, "readiness", wait_seconds), while_present(request):
-            return _counted(await wait_until_ready(service.watcher, questions))
-        answers = await run_in_threadpool(_answer_now, service, token, questions, explain)
-    return _counted(answers)
-
-
-def _answer_now(
-    service: Service, token: str | None, questions: Sequence[Question], explain: bool
-) -> list[Answer]:
-    service.access.require_reader(token)
-    return service.store.check_readiness_many(questions, explain=explain)
-
-
-def _counted(answers: list[Answer]) -> list[Answer]:
-    count_answers(answers)
-    return answers
+            return counted(await wait_until_ready(service.watcher, questions))
+        answers = await run_in_threadpool(ask)
+    return counted(answers)
 
 
 def _as_data(found: Answer) -> ReadinessOrProblem:
