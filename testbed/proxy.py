@@ -17,13 +17,14 @@ AT_MOST = 65_536
 class LosingProxy:
     """Passes on whatever clients and a server on 127.0.0.1 tell each other, for the length of a ``with`` block.
 
-    ``port`` is where clients connect.
+    ``port`` is where clients connect, ``connections`` how many they have opened so far.
 
     :param server_port: of the server behind it
     """
 
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
+        self.connections = 0
         self._mark: bytes | None = None
         self._delivers = False
         self._swallowed: bytes | None = None
@@ -60,18 +61,19 @@ class LosingProxy:
         self._swallowed = mark
 
     def _pass_on(self, client: socket.socket, *_: object) -> None:
+        self.connections += 1
+        is_losing = False
         with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
             others = {client: server, server: client}
             while True:
                 for sender in select.select(list(others), [], [])[0]:
                     message = sender.recv(AT_MOST)
-                    if not message:
+                    if not message or (is_losing and sender is server):
                         return
                     if sender is client and self._mark is not None and self._mark in message:
                         self._mark = None
-                        if self._delivers:
-                            server.sendall(message)
-                            server.recv(AT_MOST)
-                        return
+                        is_losing = True
+                        if not self._delivers:
+                            return
                     if sender is server or self._swallowed is None or self._swallowed not in message:
                         others[sender].sendall(message)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -11,6 +16,10 @@ from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 
 DEFAULT_PORT = 5498
 GRACE = 30  # seconds that running requests get when the service is told to stop
+KEEP_ALIVE = (
+    75  # seconds; longer than clients and proxies keep idle connections, so that none is closed in mid-call
+)
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client looks at it when it is imported
 APP = "airflow_provider_partition_registry.server.app:create_app"
 NOT_INSTALLED = (
     "The web service needs more than what is installed here: "
@@ -130,19 +139,43 @@ def serve(
         has_private_reads=private_reads,
         connections=connections,
     )
+    _check_address(host, port)
     os.environ |= settings.as_environment()
-    uvicorn.run(
-        APP,
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        log_config=LOGGING,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-        forwarded_allow_ips=trusted_proxies,
-    )
+    with _metrics_of_all(workers):
+        uvicorn.run(
+            APP,
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            log_config=LOGGING,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=KEEP_ALIVE,
+            forwarded_allow_ips=trusted_proxies,
+        )
+
+
+def _check_address(host: str, port: int) -> None:
+    """Say what is wrong in a sentence, before anything is started."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        advice = " Is it running already?" if error.errno == errno.EADDRINUSE else ""
+        raise click.UsageError(f"Cannot listen on {host}, port {port}: {error.strerror}.{advice}") from error
+
+
+@contextmanager
+def _metrics_of_all(workers: int) -> Iterator[None]:
+    """Let several worker processes write their metrics where each of them can sum them up."""
+    if workers == 1:
+        yield
+        return
+    with TemporaryDirectory(prefix="partition-registry-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = folder
+        yield
 
 
 def _is_local(host: str) -> bool:

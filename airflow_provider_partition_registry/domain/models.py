@@ -313,6 +313,18 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class LockCounts:
+    """How many locks there are now.
+
+    :param held: whose lease, if they have one, still runs.
+    :param expired: whose lease is over and that nobody has taken over or finished since.
+    """
+
+    held: int
+    expired: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Some of many. ``next`` is what to pass as ``after`` for those that follow, None on the last page."""
 

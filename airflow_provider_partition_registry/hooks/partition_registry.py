@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.models import (
     Event,
     Holder,
     IssuedToken,
+    LockCounts,
     Page,
     Partition,
     PartitionState,
@@ -273,6 +274,10 @@ class PartitionRegistryHook(BaseHook):
     ) -> Partition:
         """Take a partition out of the picture."""
         return self.store.withdraw(source_name, provider_name, Interval(start, end), reason=reason, by=by)
+
+    def count_locks(self) -> LockCounts:
+        """Count the locks of all sources."""
+        return self.store.count_locks()
 
     def get_source(self, source_name: str) -> Source:
         """Look up one source."""

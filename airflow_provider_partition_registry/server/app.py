@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import multiprocessing
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,10 +12,13 @@ from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.server import api, errors, health, original
+from airflow_provider_partition_registry.server.api import reading
+from airflow_provider_partition_registry.server.express import ExpressRoute
 from airflow_provider_partition_registry.server.middleware import Envelope
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
@@ -56,10 +60,24 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
     app.state.service = service
     app.add_middleware(Envelope)
     errors.install(app)
+    app.router.routes[:0] = _express_routes(service)
     app.include_router(api.router)
     app.include_router(original.router)
     app.include_router(health.router)
     return app
+
+
+def _express_routes(service: Service) -> list[ExpressRoute]:
+    interval = {"start", "end"}
+    return [
+        ExpressRoute(service, "/api/v1/readiness", frozenset({"source_name", *interval}), reading.answer_of),
+        ExpressRoute(
+            service,
+            original.READINESS_PATH,
+            frozenset(interval),
+            lambda found: JSONResponse(original.to_body(found)),
+        ),
+    ]
 
 
 @contextmanager
@@ -80,7 +98,27 @@ def _called_at_the_end(call: Callable[[], None]) -> Iterator[None]:
     for number in former:
         signal.signal(number, stop)
     try:
-        yield
+        with _stopped_with_its_parent(loop):
+            yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _stopped_with_its_parent(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let no worker process outlive one that started it and was killed: it would keep the port."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        yield
+        return
+
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, stop)
+    try:
+        yield
+    finally:
+        loop.remove_reader(parent.sentinel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -20,12 +20,15 @@ from airflow_provider_partition_registry.domain.errors import (
     TokenRequiredError,
     UnknownError,
 )
+from airflow_provider_partition_registry.server.metrics import count_store_error
+from airflow_provider_partition_registry.server.waiting import ClientGoneError
 from airflow_provider_partition_registry.store.wire import error_to_data
 
 log = logging.getLogger(__name__)
 
 VERSIONED = "/api/"
 RETRY_AFTER = 1  # seconds
+CLIENT_GONE = 499  # for the log and the metrics; nobody gets to see it
 
 # The first that fits counts. What is not here (a schema that does not fit, rights that are missing) is the service's
 # own trouble.
@@ -50,6 +53,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RegistryError, _answer_registry_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _answer_malformed)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(ClientGoneError, _answer_nobody)
     app.add_exception_handler(Exception, _answer_bug)
 
 
@@ -57,6 +61,7 @@ def _answer_registry_error(request: Request, error: RegistryError) -> JSONRespon
     status = status_of(error)
     if status >= 500:
         log.error("%s", error)
+        count_store_error(error)
     return _answer(request, status, error)
 
 
@@ -68,6 +73,10 @@ def _answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """What the framework itself refuses: a path or a method that does not exist, a body that is too large."""
     told = RegistryError(f"{request.method} {request.url.path}: {error.detail}.")
     return _answer(request, error.status_code, told, error.headers)
+
+
+def _answer_nobody(request: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
 
 
 def _answer_bug(request: Request, error: Exception) -> JSONResponse:

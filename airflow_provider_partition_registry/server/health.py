@@ -1,9 +1,14 @@
-"""Whether the process lives, and whether it can serve."""
+"""For those who operate the service: whether the process lives, whether it can serve, and its figures."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.server import metrics
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Health"])
@@ -15,8 +20,19 @@ async def is_alive() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz")
-def can_serve(service: InService) -> dict[str, str]:
+@router.get("/readyz", responses={503: {"description": "Not ready; `reason` says why"}})
+def can_serve(service: InService) -> JSONResponse:
     """Whether the database answers and its schema fits."""
-    service.store.last_position()
-    return {"status": "ready"}
+    try:
+        service.store.ping()
+    except RegistryError as error:
+        metrics.count_store_error(error)
+        return JSONResponse({"status": "not ready", "code": error.code, "reason": error.message}, 503)
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/metrics", response_class=Response)
+async def read_metrics(service: InService) -> Response:
+    """Figures for Prometheus. They name no source, provider or partition."""
+    locks = await service.lock_counter.latest()
+    return Response(await run_in_threadpool(metrics.exposition, locks), media_type=CONTENT_TYPE_LATEST)

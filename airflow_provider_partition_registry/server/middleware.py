@@ -13,12 +13,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_partition_registry import __version__
+from airflow_provider_partition_registry.server.metrics import count_request
+from airflow_provider_partition_registry.server.waiting import HAS_WAITED
 from airflow_provider_partition_registry.store.wire import VERSION_HEADER
 
 log = logging.getLogger("airflow_provider_partition_registry.server.access_log")
 
 LARGEST_BODY = 4 * 1024 * 1024  # bytes: 10,000 questions are about two million
 REQUEST_ID_HEADER = "X-Request-ID"
+HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by whoever operates the service: no line each, while all is well."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 SECURITY_HEADERS = {
@@ -85,8 +90,11 @@ def _limited(receive: Receive) -> Receive:
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
-    """One line per request. The query is left out: an access token may be in it."""
-    log.info(
+    """Count the request, and write a line about it. The query is left out: an access token may be in it."""
+    route = getattr(scope.get("route"), "path", None)
+    count_request(scope["method"], route, status, None if HAS_WAITED in scope else seconds)
+    log.log(
+        logging.DEBUG if route in HEALTH_PATHS and status == 200 else logging.INFO,
         "%s %s %s",
         scope["method"],
         scope["path"],

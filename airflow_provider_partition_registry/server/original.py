@@ -9,13 +9,23 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
-from airflow_provider_partition_registry.domain.models import EventType, Partition, Provider, Source
+from airflow_provider_partition_registry.domain.models import (
+    EventType,
+    Partition,
+    Provider,
+    Question,
+    Source,
+)
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.bodies import to_lease
 from airflow_provider_partition_registry.server.service import InService, Service
+from airflow_provider_partition_registry.store.base import Answer
+
+READINESS_PATH = "/sources/{source_name:path}/check_readiness"
 
 router = APIRouter(tags=["The original's routes"])
 
@@ -103,20 +113,29 @@ def unlock(
     return _happened(service, EventType.FAIL, failed)
 
 
-@router.get("/sources/{source_name:path}/check_readiness")
+@router.get(READINESS_PATH)
 def check_readiness(
     source_name: str, start: str, end: str, service: InService, token: GivenToken
 ) -> dict[str, Any]:
     """Say whether ``[start, end)`` of a source may be read, and if not, exactly why."""
     service.access.require_reader(token)
-    readiness = service.store.check_readiness(source_name, Interval(start, end))
+    return to_body(service.answer(Question(source_name, Interval(start, end))))
+
+
+def to_body(found: Answer) -> dict[str, Any]:
+    """The answer to a readiness question as the original's clients read it.
+
+    :raises UnknownSourceError: no such source.
+    """
+    if isinstance(found, UnknownSourceError):
+        raise found
     return {
         "status_code": 200,
-        "is_ready": readiness.is_ready,
-        "message": None if readiness.is_ready else " ".join(explain(readiness).split()),
-        "gaps": to_jsonable(readiness.gaps),
-        "blockers": to_jsonable(readiness.blockers),
-        "as_of": readiness.as_of,
+        "is_ready": found.is_ready,
+        "message": None if found.is_ready else " ".join(explain(found).split()),
+        "gaps": to_jsonable(found.gaps),
+        "blockers": to_jsonable(found.blockers),
+        "as_of": found.as_of,
     }
 
 

@@ -6,11 +6,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.server import metrics
 from airflow_provider_partition_registry.server.access import Access
 from airflow_provider_partition_registry.server.feed import Feed
+from airflow_provider_partition_registry.server.metrics import LockCounter
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting import Patience
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.base import Answer, RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.watch import Watcher
 
@@ -32,6 +35,13 @@ class Service:
         self.watcher = Watcher(lambda: open_store(settings.database_url, pool_size=WATCHER_CONNECTIONS))
         self.feed = Feed(self.store)
         self.patience = Patience()
+        self.lock_counter = LockCounter(self.store)
+
+    def answer(self, question: Question) -> Answer:
+        """Ask the store one question, and count it."""
+        metrics.QUESTIONS.inc()
+        (answer,) = metrics.counted(self.store.check_readiness_many([question]))
+        return answer
 
     @staticmethod
     async def of_request(request: Request) -> Service:

@@ -7,12 +7,22 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
+from starlette.requests import Request
+from starlette.types import Receive
+
 from airflow_provider_partition_registry.domain.models import Question, Readiness
-from airflow_provider_partition_registry.store.base import Answer, RegistryStore
+from airflow_provider_partition_registry.server.metrics import WAITING_CLIENTS
+from airflow_provider_partition_registry.store.base import Answer
 from airflow_provider_partition_registry.store.watch import Watcher
 
 LONGEST_WAIT = 300.0  # seconds
 POLL_INTERVAL = 1.0  # seconds, where nothing tells of changes; all who wait share one question
+HAS_WAITED = "partition_registry.has_waited"
+"""In the scope of a request that has waited: how long it took says nothing about the service."""
+
+
+class ClientGoneError(Exception):
+    """Whoever waited for the answer has hung up."""
 
 
 class Patience:
@@ -23,9 +33,13 @@ class Patience:
         self._is_over = False
 
     @asynccontextmanager
-    async def limit(self, seconds: float | None) -> AsyncIterator[None]:
-        """Leave the block when the time is over, without an error."""
-        with contextlib.suppress(TimeoutError):
+    async def limit(self, request: Request, kind: str, seconds: float | None) -> AsyncIterator[None]:
+        """Leave the block when the time is over, without an error.
+
+        :param kind: what it waits for, in the metrics.
+        """
+        request.scope[HAS_WAITED] = True
+        with WAITING_CLIENTS.labels(kind).track_inprogress(), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0 if self._is_over else seconds) as limit:
                 self._limits.add(limit)
                 try:
@@ -41,18 +55,41 @@ class Patience:
             limit.reschedule(now)
 
 
-async def wait_until_ready(
-    watcher: Watcher, store: RegistryStore, questions: Sequence[Question], patience: Patience, seconds: float
-) -> list[Answer]:
-    """Answer when everything asked for is ready, or a source does not exist, or the time is over.
+@asynccontextmanager
+async def while_present(request: Request) -> AsyncIterator[None]:
+    """Leave the block when there is nobody any more to answer. The request's body must have been read.
 
-    :raises StoreUnavailableError: when the time was over, the store did not answer.
+    :raises ClientGoneError: the client has hung up.
     """
-    async with patience.limit(seconds), aclosing(watcher.watch(questions, POLL_INTERVAL)) as updates:
+    try:
+        async with asyncio.timeout(None) as presence:
+            leaving = asyncio.create_task(_end_when_gone(request.receive, presence))
+            try:
+                yield
+            finally:
+                leaving.cancel()
+    except TimeoutError:
+        if presence.expired():
+            raise ClientGoneError from None
+        raise
+
+
+async def _end_when_gone(receive: Receive, presence: asyncio.Timeout) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    presence.reschedule(asyncio.get_running_loop().time())
+
+
+async def wait_until_ready(watcher: Watcher, questions: Sequence[Question]) -> list[Answer]:
+    """Wait until everything asked for is ready, or a source does not exist.
+
+    :raises RegistryError: the store refuses to answer, for a reason that waiting does not cure.
+    """
+    async with aclosing(watcher.watch(questions, POLL_INTERVAL)) as updates:
         async for news in updates:
             if news.answers is not None and is_final(news.answers):
                 return list(news.answers)
-    return await asyncio.to_thread(store.check_readiness_many, questions)
+    raise AssertionError("a watch never ends by itself")  # pragma: no cover
 
 
 def is_final(answers: Sequence[Answer]) -> bool:

@@ -22,6 +22,7 @@ from airflow_provider_partition_registry.domain.models import (
     Event,
     Holder,
     IssuedToken,
+    LockCounts,
     Page,
     Partition,
     PartitionState,
@@ -35,6 +36,8 @@ from airflow_provider_partition_registry.domain.models import (
 )
 
 Answer = Readiness | UnknownSourceError
+
+MOST_LOCKS_COUNTED = 10_000
 
 
 class Listener(ABC):
@@ -161,6 +164,14 @@ class RegistryReader(ABC):
 
         :param after: ``next`` of the page before.
         :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def count_locks(self) -> LockCounts:
+        """Count the locks of all sources, for those who operate the registry.
+
+        It looks at what is locked and at nothing else, so a long history makes it no slower. Of each source at most
+        :data:`MOST_LOCKS_COUNTED` are counted.
         """
 
     @abstractmethod

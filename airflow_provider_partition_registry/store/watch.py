@@ -117,12 +117,10 @@ class Watcher:
         reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
-            # A daemon: who ends a process does not wait until it looks up from listening.
+            arguments = (reader, stop, asyncio.get_running_loop(), self._hear)
+            # A daemon: it looks up from listening every now and then only, and no process waits for that at its end.
             threading.Thread(
-                target=listen,
-                args=(reader, stop, asyncio.get_running_loop(), self._hear),
-                name="partition-registry-listener",
-                daemon=True,
+                target=listen, args=arguments, name="partition-registry-listener", daemon=True
             ).start()
             await self._answer_waiters(reader, threads)
         except Exception as error:
@@ -154,7 +152,9 @@ class Watcher:
                 await self._ask(reader, threads, explain)
                 failures = 0
                 explained_at = asked_at if explain else explained_at
-                pause = self._shortest_interval() if explain else EXPLANATION_PAUSE
+                pause = self._shortest_interval()
+                if not explain:  # the reasons are still owed
+                    pause = min(pause, EXPLANATION_PAUSE)
             except StoreUnavailableError as error:
                 failures += 1
                 pause = back_off(failures)

@@ -29,6 +29,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_partition": _partition,
     "list_partitions": {**_place, "interval": hours(0, 1), "after": None, "limit": 10},
     "events": {**_place, "after": 0, "limit": 10},
+    "count_locks": {},
     "last_position": {},
     "register_source": {"source_name": "new", "owner": "ann"},
     "register_provider": {"provider_name": "new", "access_token": "prs_1_2"},

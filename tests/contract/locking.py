@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_partition_registry.domain import errors
-from airflow_provider_partition_registry.domain.models import Holder, PartitionState
+from airflow_provider_partition_registry.domain.models import Holder, LockCounts, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.base import ContractBase, newest, refused
 from tests.contract.homes import NOON, ManualClock, all_events, hours
@@ -47,6 +47,17 @@ class LockingContract(ContractBase):
         assert all(
             word in str(caught.value) for word in ("first", "2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z")
         )
+
+    def test_locks_are_counted(self, store: RegistryStore, clock: ManualClock) -> None:
+        assert store.count_locks() == LockCounts(held=0, expired=0)
+        lock(store)
+        lock(store, "q", interval=NEXT, lease=HOUR)
+        store.lock("other", "r", WHOLE, register=True, lease=2 * HOUR)
+        finished = lock(store, "p", interval=NEXT)
+        store.unlock("s", "p", NEXT, generation=finished.generation)
+        assert store.count_locks() == LockCounts(held=3, expired=0)
+        clock.advance(HOUR)
+        assert store.count_locks() == LockCounts(held=2, expired=1)
 
     @pytest.mark.parametrize("holder", [None, "task", Holder("task")])
     def test_the_same_holder_enters_again_with_a_new_generation(self, store: RegistryStore, holder) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from airflow_provider_partition_registry.domain.models import Event, Page
@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
 from airflow_provider_partition_registry.server.service import InService
+from airflow_provider_partition_registry.server.waiting import while_present
 from airflow_provider_partition_registry.store.wire import Position, encode
 
 router = APIRouter(prefix="/events", tags=["History"])
@@ -22,6 +23,7 @@ router = APIRouter(prefix="/events", tags=["History"])
 
 @router.get("", response_model=Page[Event])
 async def events(
+    request: Request,
     service: InService,
     token: Token,
     after: Annotated[int, Query(description="A position; 0 for the beginning.")] = 0,
@@ -38,7 +40,8 @@ async def events(
     page = await asyncio.to_thread(read)
     if not page.items and wait_seconds:
         async with (
-            service.patience.limit(wait_seconds),
+            service.patience.limit(request, "events", wait_seconds),
+            while_present(request),
             aclosing(service.feed.follow(after, source_name)) as feed,
         ):
             async for found in feed:
@@ -71,10 +74,16 @@ def _start(
 
 @router.get("/stream", response_class=EventSourceResponse)
 async def stream(
-    service: InService, start: Annotated[int, Depends(_start)], source_name: str | None = None
+    request: Request,
+    service: InService,
+    start: Annotated[int, Depends(_start)],
+    source_name: str | None = None,
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Follow the history as server-sent events, from the present end or from where ``Last-Event-ID`` says."""
-    async with service.patience.limit(None), aclosing(service.feed.follow(start, source_name)) as feed:
+    async with (
+        service.patience.limit(request, "stream", None),
+        aclosing(service.feed.follow(start, source_name)) as feed,
+    ):
         async for found in feed:
             for each in found:
                 yield ServerSentEvent(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
@@ -14,8 +14,14 @@ from airflow_provider_partition_registry.domain.models import Question, Readines
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.api.bodies import QuestionsBody
+from airflow_provider_partition_registry.server.metrics import QUESTIONS, counted
 from airflow_provider_partition_registry.server.service import InService, Service
-from airflow_provider_partition_registry.server.waiting import LONGEST_WAIT, is_final, wait_until_ready
+from airflow_provider_partition_registry.server.waiting import (
+    LONGEST_WAIT,
+    is_final,
+    wait_until_ready,
+    while_present,
+)
 from airflow_provider_partition_registry.store.base import Answer
 from airflow_provider_partition_registry.store.wire import (
     Answers,
@@ -39,6 +45,7 @@ WaitSeconds = Annotated[
 
 @router.get("/readiness", response_model=Readiness)
 async def check_readiness(
+    request: Request,
     service: InService,
     token: Token,
     source_name: str,
@@ -49,7 +56,15 @@ async def check_readiness(
 ) -> Response:
     """May ``[start, end)`` of a source be read, and if not, exactly why (R1, R2)."""
     question = Question(source_name, Interval(start, end), published_after)  # type: ignore[arg-type]
-    (found,) = await _ask(service, token, [question], wait_seconds)
+    (found,) = await _ask(request, service, token, [question], wait_seconds)
+    return answer_of(found)
+
+
+def answer_of(found: Answer) -> Response:
+    """The answer to one question.
+
+    :raises UnknownSourceError: no such source.
+    """
     if isinstance(found, UnknownSourceError):
         raise found
     return answer(Readiness, found)
@@ -57,11 +72,15 @@ async def check_readiness(
 
 @router.post("/readiness", response_model=Answers)
 async def check_readiness_many(
-    body: QuestionsBody, service: InService, token: Token, wait_seconds: WaitSeconds = 0
+    request: Request,
+    body: QuestionsBody,
+    service: InService,
+    token: Token,
+    wait_seconds: WaitSeconds = 0,
 ) -> Response:
     """Many questions at once, at little more than the price of one."""
     questions = [each.question() for each in body.questions]
-    found = await _ask(service, token, questions, wait_seconds, explain=body.explain)
+    found = await _ask(request, service, token, questions, wait_seconds, explain=body.explain)
     return answer(Answers, Answers(tuple(_as_data(each) for each in found)))
 
 
@@ -80,6 +99,7 @@ def changed_since(
 
 
 async def _ask(
+    request: Request,
     service: Service,
     token: str | None,
     questions: Sequence[Question],
@@ -90,10 +110,13 @@ async def _ask(
         service.access.require_reader(token)
         return service.store.check_readiness_many(questions, explain=explain)
 
+    QUESTIONS.inc(len(questions))
     answers = await run_in_threadpool(ask)
-    if wait_seconds == 0 or is_final(answers):
-        return answers
-    return await wait_until_ready(service.watcher, service.store, questions, service.patience, wait_seconds)
+    if wait_seconds and not is_final(answers):
+        async with service.patience.limit(request, "readiness", wait_seconds), while_present(request):
+            return counted(await wait_until_ready(service.watcher, questions))
+        answers = await run_in_threadpool(ask)
+    return counted(answers)
 
 
 def _as_data(found: Answer) -> ReadinessOrProblem:

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Interval
-from airflow_provider_partition_registry.domain.models import Page, Partition
+from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.api.bodies import (
@@ -116,6 +116,13 @@ def list_partitions(
     service.access.require_reader(token)
     interval = None if start is None and end is None else Interval(start or EARLIEST, end or LATEST)
     return answer(Page[Partition], service.store.list_partitions(source_name, interval, after, limit))
+
+
+@router.get("/locks/count", response_model=LockCounts)
+def count_locks(service: InService, token: Token) -> Response:
+    """Count the locks of all sources, of each at most 10,000."""
+    service.access.require_reader(token)
+    return answer(LockCounts, service.store.count_locks())
 
 
 @router.get("/partition", response_model=Partition)

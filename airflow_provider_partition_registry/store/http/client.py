@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 import httpx
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
     RegistryError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -32,6 +35,13 @@ FIRST_PAUSE = 0.2  # seconds before a call is repeated; then twice as long
 LONGEST_PAUSE = 2.0
 UNAVAILABLE = {502, 503, 504}
 """What a service says that is down for a moment, or a proxy in front of one."""
+
+NO_TLS = "WRONG_VERSION_NUMBER"  # OpenSSL's word for a server that answers in plain text
+
+# It writes a line per request, also for those that listeners send all the time.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+_clients: WeakSet[Client] = WeakSet()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ class Call(Generic[T]):
 
 
 class Client:
-    """Talks to one service. Connects lazily, and anew in a forked process.
+    """Talks to one service. Connects lazily, and anew in a process forked from this one.
 
     :param url: of the service.
     :param access_token: sent with every call, unless the call brings its own.
@@ -72,7 +82,7 @@ class Client:
         self._verify = verify
         self._guard = Lock()
         self._http: httpx.Client | None = None
-        self._process: int | None = None
+        _clients.add(self)
 
     def call(self, call: Call[T]) -> T:
         """Send a request, again if that is safe and needed, and return what is answered.
@@ -97,9 +107,14 @@ class Client:
     def close(self) -> None:
         """Close all connections; they are opened again when needed."""
         with self._guard:
-            if self._http is not None and self._process == os.getpid():
+            if self._http is not None:
                 self._http.close()
             self._http = None
+
+    def forget(self) -> None:
+        """In a forked child: leave all connections to the parent, and start anew."""
+        self._guard = Lock()
+        self._http = None
 
     def _send(self, call: Call[T], deadline: float) -> T:
         left = max(0.1, deadline - time.monotonic())
@@ -114,6 +129,7 @@ class Client:
                 timeout=httpx.Timeout(left, connect=min(left, self._timeout)),
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            self._refuse_bad_certificate(error)
             raise _NotAnsweredError(_words(error), was_never_sent=True) from error
         except httpx.TransportError as error:
             raise _NotAnsweredError(_words(error)) from error
@@ -138,23 +154,31 @@ class Client:
 
     def _client(self) -> httpx.Client:
         with self._guard:
-            if self._http is None or self._process != os.getpid():
-                # Connections are never shared with a parent; what it opened is left to it.
+            if self._http is None:
                 self._http = self._connect()
-                self._process = os.getpid()
             return self._http
 
     def _connect(self) -> httpx.Client:
-        verify = (
-            ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
-        )
         return httpx.Client(
             base_url=self.url,
             headers={"User-Agent": f"partition-registry/{__version__}"},
-            verify=verify,
+            verify=_trusting(self._verify) if isinstance(self._verify, str) else self._verify,
             limits=httpx.Limits(max_connections=self._pool_size, max_keepalive_connections=self._pool_size),
             follow_redirects=False,
         )
+
+    def _refuse_bad_certificate(self, error: httpx.TransportError) -> None:
+        """Waiting does not cure a service that proves to be somebody else, or nobody in particular."""
+        for cause in _causes(error):
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise StoreRefusedError(
+                    f"The certificate of the registry at {self.url} cannot be trusted: {cause.verify_message}. If "
+                    f"its authority is your own, say in which file ('verify') that authority's certificate is."
+                ) from error
+            if isinstance(cause, ssl.SSLError) and cause.reason == NO_TLS:
+                raise StoreRefusedError(
+                    f"What answers at {self.url} speaks no TLS. Is it http:// instead of https://?"
+                ) from error
 
     def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
         outcome = (
@@ -165,6 +189,11 @@ class Client:
         return f"The registry at {self.url} does not answer: {error}.{outcome}"
 
     def _no_registry(self, call: Call, answer: httpx.Response) -> str:
+        if answer.is_redirect:
+            return (
+                f"{self.url} sends callers on to {answer.headers.get('Location')}. Tokens do not follow: if that is "
+                f"the registry, give its own URL."
+            )
         version = answer.headers.get(VERSION_HEADER)
         told = f"HTTP {answer.status_code} to {call.method} {API}{call.path}"
         if version is None:
@@ -189,3 +218,27 @@ def _seconds(answer: httpx.Response) -> float:
 
 def _words(error: httpx.TransportError) -> str:
     return str(error) or type(error).__name__
+
+
+def _trusting(file: str) -> ssl.SSLContext:
+    """What trusts the authorities in a file, and no others."""
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise InvalidInputError(f"The authorities to trust cannot be read from {file!r}: {error}") from error
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _start_anew() -> None:
+    for client in tuple(_clients):
+        client.forget()
+
+
+os.register_at_fork(after_in_child=_start_anew)

@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.models import (
     Event,
     Holder,
     IssuedToken,
+    LockCounts,
     Page,
     Partition,
     PartitionState,
@@ -126,6 +127,9 @@ class HttpRegistryStore(RegistryStore):
         if interval is not None:
             params |= _ends(interval)
         return self._client.call(Call("GET", "/partitions", Page[Partition], params))
+
+    def count_locks(self) -> LockCounts:
+        return self._client.call(Call("GET", "/locks/count", LockCounts))
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         params = {

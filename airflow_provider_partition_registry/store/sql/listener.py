@@ -1,8 +1,10 @@
-"""Hearing of changes in PostgreSQL: LISTEN on a connection of its own."""
+"""Hearing of changes: from PostgreSQL those of everybody, in SQLite those that this process makes."""
 
 from __future__ import annotations
 
 import selectors
+from pathlib import Path
+from threading import Condition
 from typing import Any
 
 import psycopg2
@@ -13,6 +15,8 @@ from airflow_provider_partition_registry.store.base import Listener
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.failures import reason_of
 from airflow_provider_partition_registry.store.sql.history import CHANNEL
+
+_listeners: set[ProcessListener] = set()
 
 
 class PostgresListener(Listener):
@@ -53,3 +57,38 @@ class PostgresListener(Listener):
 
     def _lost(self, error: Exception) -> StoreUnavailableError:
         return StoreUnavailableError(f"Cannot listen to {self._database.name}: {reason_of(error)}")
+
+
+class ProcessListener(Listener):
+    """Hears what this process changes in a SQLite database; what others change is found out by asking again.
+
+    :param file: the database.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.resolve()
+        self._news: set[str] = set()
+        self._told = Condition()
+        _listeners.add(self)
+
+    def wait(self, timeout: float) -> frozenset[str]:
+        with self._told:
+            self._told.wait_for(lambda: self._news, timeout)
+            heard, self._news = frozenset(self._news), set()
+        return heard
+
+    def close(self) -> None:
+        _listeners.discard(self)
+
+    def hear(self, file: Path, source_name: str) -> None:
+        """Wake who waits, if it is this database that was changed."""
+        if file.resolve() == self._file:
+            with self._told:
+                self._news.add(source_name)
+                self._told.notify()
+
+
+def tell_process(file: Path, source_name: str) -> None:
+    """Tell those who listen in this process of a change that was committed."""
+    for listener in tuple(_listeners):
+        listener.hear(file, source_name)

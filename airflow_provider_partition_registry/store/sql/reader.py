@@ -24,6 +24,7 @@ from airflow_provider_partition_registry.domain.models import (
     REWRITING_EVENTS,
     AccessToken,
     Event,
+    LockCounts,
     Page,
     Partition,
     PartitionState,
@@ -41,7 +42,7 @@ from airflow_provider_partition_registry.store.base import Answer, Listener, Reg
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
-from airflow_provider_partition_registry.store.sql.listener import PostgresListener
+from airflow_provider_partition_registry.store.sql.listener import PostgresListener, ProcessListener
 from airflow_provider_partition_registry.store.sql.overlaps import overlapping, reach
 from airflow_provider_partition_registry.store.sql.principals import (
     find_providers,
@@ -57,7 +58,12 @@ from airflow_provider_partition_registry.store.sql.rows import (
     to_intervals,
     to_partition,
 )
-from airflow_provider_partition_registry.store.sql.statements import ARE_READY, EXPLAIN, EXPLAIN_FRESHNESS
+from airflow_provider_partition_registry.store.sql.statements import (
+    ARE_READY,
+    EXPLAIN,
+    EXPLAIN_FRESHNESS,
+    locks_at,
+)
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
     grant,
@@ -244,6 +250,12 @@ class SqlRegistryReader(RegistryReader):
 
         return self._page(statement, limit, to_value, lambda found: found.id)
 
+    def count_locks(self) -> LockCounts:
+        goes_by_ours = self._clock is not None or self.database.is_sqlite
+        now = literal(self._now(None), UtcInstant()) if goes_by_ours else DatabaseNow()
+        row = self._first(locks_at(now))
+        return LockCounts(held=int(row.locked - row.expired), expired=int(row.expired))
+
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         check_number("position", after)
         statement = (
@@ -278,8 +290,9 @@ class SqlRegistryReader(RegistryReader):
             raise RegistryFileMissingError(str(file))
         schema.require(self.database)
 
-    def open_listener(self) -> Listener | None:
-        return None if self.database.is_sqlite else PostgresListener(self.database)
+    def open_listener(self) -> Listener:
+        file = self.database.file
+        return PostgresListener(self.database) if file is None else ProcessListener(file)
 
     def close(self) -> None:
         self.database.close()

@@ -21,6 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.store.base import MOST_LOCKS_COUNTED
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.overlaps import (
     READY_STATES,
@@ -261,3 +263,37 @@ PUBLISHED_BY_OTHERS = ValuesStatement(
     select(_published_rows(_reach_of_withdrawn, partition.c.id != _reach_of_withdrawn.c.partition_id)),
 )
 """The union of the other ready partitions that overlap it, which is what it leaves behind."""
+
+
+def locks_at(now: Column) -> Select:
+    """How many partitions are locked, and of how many the lease is over at a moment; one row.
+
+    Counted source by source, since that is how they can be looked up.
+    """
+    per_source = (
+        select(
+            _locks_of_source().label("locked"),
+            _locks_of_source(partition.c.expires_at <= now).label("expired"),
+        )
+        .select_from(source)
+        .subquery()
+    )
+    return select(
+        func.coalesce(func.sum(per_source.c.locked), 0).label("locked"),
+        func.coalesce(func.sum(per_source.c.expired), 0).label("expired"),
+    )
+
+
+def _locks_of_source(*conditions: Column) -> Column:
+    locked = (
+        select(partition.c.id)
+        .where(
+            partition.c.source_id == source.c.id,
+            partition.c.state == PartitionState.LOCKED.value,
+            *conditions,
+        )
+        .limit(MOST_LOCKS_COUNTED)
+        .correlate(source)
+        .subquery()
+    )
+    return select(func.count()).select_from(locked).correlate(source).scalar_subquery()

@@ -33,6 +33,7 @@ from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.access import Access
 from airflow_provider_partition_registry.store.sql.claim import Claim
 from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.listener import tell_process
 from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
 
 T = TypeVar("T")
@@ -230,7 +231,10 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
                     claim.apply(change)
             return claim.partition or partition
 
-        return self._write(work)
+        changed = self._write(work)
+        if self.database.file is not None:
+            tell_process(self.database.file, source_name)
+        return changed
 
     def _claim(
         self, connection: Connection, source_name: str, provider_name: str, interval: Interval

@@ -1,0 +1,178 @@
+"""What operators watch, as Prometheus reads it: requests, questions, who waits, locks, and the store's troubles.
+
+Of several worker processes each writes into files in a folder that ``partition-registry serve`` makes, and whichever
+is asked sums them up. No label holds a name from the registry: there may be any number of those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.models import LockCounts, Readiness
+from airflow_provider_partition_registry.store.base import Answer, RegistryReader
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that prometheus-client goes by, when it is imported: where worker processes write."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+NO_ROUTE = "(none)"
+disable_created_metrics()  # as many series again, which nobody looks at
+
+LOCKS_ARE_FRESH = 5.0  # seconds: however many ask, the store is not asked more often
+LOCKS_TAKE_AT_MOST = 1.0  # seconds: what else there is to tell must not wait for a store in trouble
+
+REQUESTS = Counter(
+    "partition_registry_requests", "Requests answered.", ["method", "route", "status"], registry=None
+)
+REQUEST_DURATION = Histogram(
+    "partition_registry_request_duration_seconds",
+    "How long requests took, except those that waited for something to happen.",
+    ["method", "route"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=None,
+)
+QUESTIONS = Counter("partition_registry_readiness_questions", "Readiness questions asked.", registry=None)
+ANSWERS = Counter(
+    "partition_registry_readiness_answers",
+    "Readiness questions answered: ready, not_ready, unknown_source.",
+    ["answer"],
+    registry=None,
+)
+WAITING_CLIENTS = Gauge(
+    "partition_registry_waiting_clients",
+    "Requests that wait now: for readiness, for events, or on a stream of events.",
+    ["kind"],
+    registry=None,
+    multiprocess_mode="livesum",
+)
+STORE_ERRORS = Counter(
+    "partition_registry_store_errors",
+    "Calls that the store did not answer as it should, by the code of the error.",
+    ["code"],
+    registry=None,
+)
+_ALL: tuple[Collector, ...] = (
+    *(REQUESTS, REQUEST_DURATION, QUESTIONS),
+    *(ANSWERS, WAITING_CLIENTS, STORE_ERRORS),
+)
+
+
+def count_request(method: str, route: str | None, status: int, seconds: float | None) -> None:
+    """Note a request.
+
+    :param route: the template of its path; None if there is none.
+    :param seconds: how long it took; None if it waited.
+    """
+    labels = (method if method in METHODS else "(other)", route or NO_ROUTE)
+    REQUESTS.labels(*labels, status).inc()
+    if seconds is not None:
+        REQUEST_DURATION.labels(*labels).observe(seconds)
+
+
+def counted(answers: list[Answer]) -> list[Answer]:
+    """Note the answers to readiness questions; the answers."""
+    for each in answers:
+        ANSWERS.labels(_kind_of(each)).inc()
+    return answers
+
+
+def count_store_error(error: Exception) -> None:
+    """Note that the store did not answer as it should."""
+    STORE_ERRORS.labels(error.code if isinstance(error, RegistryError) else "bug").inc()
+
+
+class LockCounter:
+    """Counts the registry's locks when somebody wants to know, but not too often.
+
+    :param store: used from threads.
+    """
+
+    def __init__(self, store: RegistryReader) -> None:
+        self._store = store
+        self._counting: asyncio.Future[LockCounts] | None = None
+        self._due_at = 0.0
+
+    async def latest(self) -> LockCounts | None:
+        """The counts, or None if the store does not tell them in time."""
+        now = asyncio.get_running_loop().time()
+        if self._counting is None or (self._counting.done() and now >= self._due_at):
+            self._counting = asyncio.ensure_future(asyncio.to_thread(self._store.count_locks))
+            self._due_at = now + LOCKS_ARE_FRESH
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._counting), LOCKS_TAKE_AT_MOST)
+        except TimeoutError:
+            return None
+        except RegistryError as error:
+            count_store_error(error)
+            return None
+
+
+def exposition(locks: LockCounts | None) -> bytes:
+    """All metrics as text, those of all worker processes."""
+    registry = CollectorRegistry()
+    folder = os.environ.get(FOLDER)
+    if folder:
+        _forget_the_dead(Path(folder))
+        MultiProcessCollector(registry, path=folder)
+    else:
+        for each in (*_ALL, ProcessCollector(registry=None)):
+            registry.register(each)
+    if locks is not None:
+        registry.register(_Locks(locks))
+    return generate_latest(registry)
+
+
+class _Locks(Collector):
+    def __init__(self, counts: LockCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Sequence[Metric]:
+        family = GaugeMetricFamily(
+            "partition_registry_locks", "Locks now: held, or expired and left behind.", labels=["state"]
+        )
+        family.add_metric(["held"], self._counts.held)
+        family.add_metric(["expired"], self._counts.expired)
+        return [family]
+
+
+def _kind_of(answer: Answer) -> str:
+    if not isinstance(answer, Readiness):
+        return "unknown_source"
+    return "ready" if answer.is_ready else "not_ready"
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Nobody waits any more in a worker that was killed."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if not _is_alive(int(pid)):
+            with contextlib.suppress(FileNotFoundError):  # another worker was faster
+                mark_process_dead(pid, str(folder))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,63 @@
+"""What the tests of the running service share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+
+from testbed.processes import wait_until
+from testbed.service import ServiceProcess, ServiceThread
+
+MIDNIGHT = "2026-01-01T00:00:00Z"
+ONE = "2026-01-01T01:00:00Z"
+HOUR = {"start": MIDNIGHT, "end": ONE}
+QUESTION = {"source_name": "s", **HOUR}
+PLACE = {**QUESTION, "provider_name": "p"}
+
+
+def client(service: ServiceProcess | ServiceThread, **options: object) -> httpx.Client:
+    """Of a service on this machine: no proxy comes in between."""
+    return httpx.Client(base_url=service.url, timeout=60, trust_env=False, **options)
+
+
+def register(http: httpx.Client) -> str:
+    """Source ``s`` with provider ``p``; the source's access token."""
+    source = http.post("/sources/register", params={"source_name": "s", "owner": "ann"})
+    token = source.json()["registered_object"]["access_token"]["token"]
+    provider = http.post("/providers/register", params={"provider_name": "p", "access_token": token})
+    assert provider.status_code == 200
+    return token
+
+
+def metric(http: httpx.Client, name: str, **labels: str) -> float:
+    """The value of one series, 0 if there is none yet."""
+    for line in http.get("/metrics").text.splitlines():
+        series, _, value = line.rpartition(" ")
+        its_name, _, its_labels = series.partition("{")
+        if its_name == name and all(f'{key}="{each}"' in its_labels for key, each in labels.items()):
+            return float(value)
+    return 0.0
+
+
+def wait_for_waiting(http: httpx.Client, kind: str, count: int = 1) -> None:
+    """Go on when so many clients wait."""
+    wait_until(
+        lambda: metric(http, "partition_registry_waiting_clients", kind=kind) == count,
+        what=f"{count} waiting clients",
+        timeout=60,
+        interval=0.02,
+    )
+
+
+def events_of(stream: httpx.Response) -> Iterator[tuple[int, str]]:
+    """Position and type of the events of a stream, as they come."""
+    position = 0
+    for line in stream.iter_lines():
+        if line.startswith("id: "):
+            position = int(line.removeprefix("id: "))
+        if line.startswith("event: "):
+            kind = line.removeprefix("event: ")
+        if line == "" and position:
+            yield position, kind
+            position = 0

@@ -1,0 +1,166 @@
+"""The feed: whoever follows gets every event once and in order, whatever the feed remembers, and when it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.server import feed as feed_module
+from airflow_provider_partition_registry.server.feed import Feed
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from tests.contract.homes import hours
+
+PATIENCE = 60  # seconds, for what should take a moment
+ROUNDS = 150
+
+
+@pytest.fixture
+def store(migrated_sqlite_url: str) -> Iterator[RegistryStore]:
+    with open_store(migrated_sqlite_url, pool_size=4) as store:
+        for source, provider in (("s", "p"), ("other", "q")):
+            store.register_provider(provider, store.register_source(source, "ann").access_token)
+        yield store
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Followers fall out of what is remembered all the time."""
+    monkeypatch.setattr(feed_module, "REMEMBERED", 7)
+    monkeypatch.setattr(feed_module, "PAGE", 3)
+
+
+@asynccontextmanager
+async def running(store: RegistryStore) -> AsyncGenerator[Feed, None]:
+    feed = Feed(store)
+    reading = asyncio.create_task(feed.run())
+    try:
+        yield feed
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
+
+
+async def followed(
+    feed: Feed, after: int, until: int, source_name: str | None = None, *, slow: bool = False
+) -> list[int]:
+    """The positions that a follower sees."""
+    seen: list[int] = []
+    async with asyncio.timeout(PATIENCE), aclosing(feed.follow(after, source_name)) as found:
+        async for events in found:
+            seen += [event.position for event in events]
+            if slow:
+                await asyncio.sleep(random.uniform(0, 0.03))
+            if seen[-1] >= until:
+                break
+    return seen
+
+
+@pytest.mark.usefixtures("small_memory")
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: int) -> None:
+    mind = random.Random(seed)
+    first = store.last_position()
+    last = first + 2 * (2 * ROUNDS + 1)
+
+    def write(source: str, provider: str) -> None:
+        for _ in range(ROUNDS):
+            store.lock(source, provider, hours(0, 1), register=True)
+            store.unlock(source, provider, hours(0, 1))
+
+    def follow(feed: Feed, source_name: str | None = None) -> Coroutine[Any, Any, list[int]]:
+        return followed(feed, first, last + 1, source_name, slow=mind.random() < 0.5)
+
+    async def follow_all() -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+        async with running(store) as feed:
+            everything = asyncio.gather(*[follow(feed) for _ in range(20)])
+            one_source = asyncio.gather(*[follow(feed, "s") for _ in range(10)])
+            await asyncio.gather(*[asyncio.to_thread(write, *each) for each in (("s", "p"), ("other", "q"))])
+            await asyncio.to_thread(store.register_partition, "s", "p", hours(1, 2))  # the last one: for all
+            late = [await followed(feed, after, last + 1) for after in range(first, last, 97)]
+            return await everything, await one_source, late
+
+    everything, one_source, late = asyncio.run(follow_all())
+    assert everything == [list(range(first + 1, last + 2))] * 20
+    assert one_source == [[event.position for event in store.events(first, "s").items]] * 10
+    assert late == [list(range(after + 1, last + 2)) for after in range(first, last, 97)]
+
+
+def test_who_follows_before_the_feed_knows_anything(store: RegistryStore) -> None:
+    async def follow() -> list[int]:
+        feed = Feed(store)
+        following = asyncio.create_task(followed(feed, 0, 5))
+        await asyncio.sleep(0.2)
+        store.register_partition("s", "p", hours(0, 1))
+        reading = asyncio.create_task(feed.run())
+        try:
+            return await following
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+
+    assert asyncio.run(follow()) == [1, 2, 3, 4, 5]
+
+
+def test_who_is_ahead_of_the_feed_waits_for_what_comes_after(store: RegistryStore) -> None:
+    async def follow() -> list[int]:
+        async with running(store) as feed:
+            await followed(feed, 0, 4)
+            for hour in range(3):
+                store.register_partition("s", "p", hours(hour, hour + 1))
+            following = asyncio.create_task(followed(feed, 6, 7))
+            return await following
+
+    assert asyncio.run(follow()) == [7]
+
+
+def test_who_follows_a_history_that_is_cut_off_is_told(
+    store: RegistryStore, migrated_sqlite_url: str, tmp_path: Path
+) -> None:
+    file = Path(migrated_sqlite_url.removeprefix("sqlite:///"))
+
+    async def follow() -> None:
+        async with running(store) as feed:
+            await followed(feed, 0, 4)
+            backup = tmp_path / "backup.db"
+            with sqlite3.connect(file) as present, sqlite3.connect(backup) as copy:
+                present.backup(copy)
+            store.register_partition("s", "p", hours(0, 1))
+            store.register_partition("s", "p", hours(1, 2))
+            waiting = asyncio.create_task(followed(feed, 6, 100))
+            await followed(feed, 4, 6)
+            with sqlite3.connect(backup) as copy, sqlite3.connect(file) as present:
+                copy.backup(present)
+            with pytest.raises(InvalidInputError, match="restored from a backup"):
+                await waiting
+            following = asyncio.create_task(followed(feed, 4, 5))
+            store.register_partition("s", "p", hours(5, 6))
+            assert await following == [5]
+
+    asyncio.run(follow())
+
+
+def test_a_store_in_trouble_is_waited_for(store: RegistryStore, migrated_sqlite_url: str) -> None:
+    file = Path(migrated_sqlite_url.removeprefix("sqlite:///"))
+
+    async def follow() -> list[int]:
+        async with running(store) as feed:
+            await followed(feed, 0, 4)
+            with sqlite3.connect(file) as present:
+                present.execute("ALTER TABLE partition_registry_event RENAME TO gone")
+            await asyncio.sleep(1.5)
+            with sqlite3.connect(file) as present:
+                present.execute("ALTER TABLE gone RENAME TO partition_registry_event")
+            following = asyncio.create_task(followed(feed, 4, 5))
+            store.register_partition("s", "p", hours(0, 1))
+            return await following
+
+    assert asyncio.run(follow()) == [5]

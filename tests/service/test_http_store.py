@@ -1,0 +1,320 @@
+"""The HTTP store when the service, the network, or what stands in between does not behave."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from airflow_provider_partition_registry import __version__
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    PartitionAlreadyRegisteredError,
+    RegistryError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.wire import VERSION_HEADER
+from testbed.proxy import LosingProxy
+from testbed.service import ServiceThread
+from tests.contract.homes import all_events, hours
+from tests.races.conftest import register
+
+PLACE = ("s", "p0", hours(0, 1))
+
+
+@pytest.fixture
+def service(migrated_sqlite_url: str) -> Iterator[ServiceThread]:
+    with ServiceThread(ServiceSettings(migrated_sqlite_url, is_open=True)) as service:
+        yield service
+
+
+@pytest.fixture
+def proxy(service: ServiceThread) -> Iterator[LosingProxy]:
+    port = urlsplit(service.url).port
+    assert port is not None
+    with LosingProxy(port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(proxy: LosingProxy) -> Iterator[RegistryStore]:
+    with open_store(f"http://127.0.0.1:{proxy.port}") as store:
+        register(store, "s", 1)
+        yield store
+
+
+def kinds_of_events(store: RegistryStore) -> list[str]:
+    return [event.type.value for event in all_events(store) if event.interval is not None]
+
+
+@pytest.mark.parametrize("after_delivery", [False, True])
+def test_a_lost_lock_is_taken_all_the_same(
+    store: RegistryStore, proxy: LosingProxy, after_delivery: bool
+) -> None:
+    store.register_partition(*PLACE)
+    proxy.lose(b"/partitions/lock", after_delivery=after_delivery)
+    locked = store.lock(*PLACE)
+    assert not proxy.is_armed
+    assert locked == store.get_partition(*PLACE)
+    assert locked.generation == (2 if after_delivery else 1)
+
+
+@pytest.mark.parametrize("after_delivery", [False, True])
+@pytest.mark.parametrize("verb", ["unlock", "fail"])
+def test_a_lost_end_of_a_write_happens_once(
+    store: RegistryStore, proxy: LosingProxy, verb: str, after_delivery: bool
+) -> None:
+    generation = store.lock(*PLACE, register=True).generation
+    proxy.lose(f"/partitions/{verb}".encode(), after_delivery=after_delivery)
+    reason = {"reason": "disk full"} if verb == "fail" else {}
+    ended = getattr(store, verb)(*PLACE, generation=generation, **reason)
+    assert not proxy.is_armed
+    assert ended.state is (PartitionState.FAILED if verb == "fail" else PartitionState.READY)
+    assert kinds_of_events(store) == ["PARTITION_REGISTERED", "LOCK", verb.upper()]
+
+
+@pytest.mark.parametrize("after_delivery", [False, True])
+def test_a_lost_registration_is_not_repeated_and_its_outcome_not_guessed(
+    store: RegistryStore, proxy: LosingProxy, after_delivery: bool
+) -> None:
+    proxy.lose(b"/partitions ", after_delivery=after_delivery)
+    with pytest.raises(StoreUnavailableError, match="may or may not have taken effect"):
+        store.register_partition(*PLACE)
+    assert kinds_of_events(store) == (["PARTITION_REGISTERED"] if after_delivery else [])
+    if after_delivery:
+        with pytest.raises(PartitionAlreadyRegisteredError):
+            store.register_partition(*PLACE)
+
+
+def test_one_connection_serves_call_after_call(store: RegistryStore, proxy: LosingProxy) -> None:
+    for _ in range(20):
+        store.check_readiness("s", hours(0, 1))
+    assert proxy.connections == 1
+    store.close()
+    store.check_readiness("s", hours(0, 1))
+    assert proxy.connections == 2
+
+
+def test_as_many_connections_as_allowed_serve_many_threads(
+    service: ServiceThread, proxy: LosingProxy
+) -> None:
+    with open_store(f"http://127.0.0.1:{proxy.port}", pool_size=3) as store:
+        threads = [
+            threading.Thread(target=lambda: [store.last_position() for _ in range(5)]) for _ in range(12)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert 1 <= proxy.connections <= 3
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on
+def test_a_forked_child_talks_on_connections_of_its_own(store: RegistryStore, proxy: LosingProxy) -> None:
+    stop = threading.Event()
+
+    def hammer() -> None:
+        while not stop.is_set():
+            store.last_position()
+
+    hammering = threading.Thread(target=hammer)
+    hammering.start()  # so that every fork happens in the middle of a call
+    try:
+        for number in range(10):
+            child = os.fork()
+            if child == 0:
+                try:
+                    store.lock("s", "p0", hours(number, number + 1), register=True)
+                    os._exit(0)
+                except BaseException:
+                    os._exit(1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        hammering.join()
+    assert kinds_of_events(store).count("LOCK") == 10
+    assert proxy.connections == 11
+
+
+@dataclass
+class Impostor:
+    """Answers as it is told instead of as a registry does, the last answer again and again."""
+
+    answers: list[Callable[[http.server.BaseHTTPRequestHandler], None]]
+    asked: int = 0
+    release: threading.Event = field(default_factory=threading.Event)
+
+    def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        self.asked += 1
+        self.answers[min(self.asked, len(self.answers)) - 1](request)
+
+
+def says(
+    status: int, body: str = "<html>Not here</html>", **headers: str
+) -> Callable[[http.server.BaseHTTPRequestHandler], None]:
+    def answer(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        for name, value in headers.items():
+            request.send_header(name.replace("_", "-"), value)
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body.encode())
+
+    return answer
+
+
+@contextmanager
+def impostor(
+    *answers: Callable[[http.server.BaseHTTPRequestHandler], None],
+) -> Iterator[tuple[Impostor, str]]:
+    told = Impostor(list(answers))
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.answer(self)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            told.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serving = threading.Thread(target=server.serve_forever, args=(0.02,))
+    serving.start()
+    try:
+        yield told, f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        told.release.set()
+        server.shutdown()
+        server.server_close()
+        serving.join()
+
+
+POSITION = says(200, '{"position": 7}')
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_without_its_service_is_asked_again(status: int) -> None:
+    with (
+        impostor(says(status), says(status, Retry_After="1"), POSITION) as (told, url),
+        open_store(url) as store,
+    ):
+        assert store.last_position() == 7
+        assert told.asked == 3
+
+
+def test_a_proxy_that_stays_without_its_service(tmp_path: Path) -> None:
+    with impostor(says(502)) as (told, url), open_store(url) as store:
+        with pytest.raises(StoreUnavailableError, match="does not answer: HTTP 502"):
+            store.last_position()
+        assert told.asked == 3
+        with pytest.raises(StoreUnavailableError, match="may or may not"):
+            store.register_source("s", "ann")
+        assert told.asked == 4
+
+
+def test_who_is_told_to_come_back_later_than_it_can_wait_gives_up_at_once() -> None:
+    with impostor(says(503, Retry_After="3600")) as (told, url), open_store(url) as store:
+        with pytest.raises(StoreUnavailableError):
+            store.last_position()
+        assert told.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        pytest.param(says(200), "no partition registry .HTTP 200 to GET", id="some other page"),
+        pytest.param(says(404, '{"detail":"Not Found"}'), "Check the URL", id="some other API"),
+        pytest.param(
+            says(301, Location="https://elsewhere"), "sends callers on to https://elsewhere", id="redirect"
+        ),
+        pytest.param(
+            says(404, '{"detail":"Not Found"}', **{VERSION_HEADER: "9.9.9"}),
+            f"of version 9.9.9 and this is version {__version__}",
+            id="another version without this route",
+        ),
+        pytest.param(
+            says(200, '{"place": 7}', **{VERSION_HEADER: "9.9.9"}),
+            "Bring both to the same version",
+            id="another version with other words",
+        ),
+    ],
+)
+def test_what_is_no_registry_of_this_version_is_told_apart_and_not_asked_again(
+    answer: Callable, words: str
+) -> None:
+    with impostor(answer) as (told, url), open_store(url) as store:
+        with pytest.raises(StoreRefusedError, match=words):
+            store.last_position()
+        assert told.asked == 1
+
+
+def test_a_service_that_hangs() -> None:
+    def hang(request: http.server.BaseHTTPRequestHandler) -> None:
+        told.release.wait(60)
+
+    with impostor(hang) as (told, url), open_store(url, timeout=0.5) as store:
+        with pytest.raises(StoreUnavailableError):
+            store.last_position()
+        assert told.asked == 1
+
+
+def test_a_service_that_is_down() -> None:
+    with open_store("http://127.0.0.1:1", timeout=1) as store, pytest.raises(StoreUnavailableError) as caught:
+        store.register_source("s", "ann")
+    assert "may or may not" not in str(caught.value)  # nobody got it
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate that signed itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-days", "2", "-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", str(made[0]), "-keyout", str(made[1])),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return made
+
+
+def test_tls(migrated_sqlite_url: str, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    def ask(url: str, **options: object) -> None:
+        with open_store(url, **options) as store:
+            assert store.last_position() == 0
+
+    settings = ServiceSettings(migrated_sqlite_url, is_open=True)
+    with ServiceThread(settings, tls=certificate) as service:
+        ask(service.url, verify=str(certificate[0]))
+        ask(service.url, verify=False)
+        with pytest.raises(StoreRefusedError, match=r"cannot be trusted: self-signed certificate.*'verify'"):
+            ask(service.url)
+        with pytest.raises(StoreRefusedError, match="cannot be trusted"):
+            ask(service.url.replace("127.0.0.1", "localhost"), verify=str(certificate[0]))
+        with pytest.raises(RegistryError):
+            ask(service.url.replace("https", "http"), timeout=1)
+        with pytest.raises(InvalidInputError, match=r"nowhere\.pem"):
+            ask(service.url, verify=str(tmp_path / "nowhere.pem"))
+        with pytest.raises(InvalidInputError, match="cannot be read"):
+            ask(service.url, verify=str(certificate[1]))
+    with ServiceThread(settings) as plain, pytest.raises(StoreRefusedError, match="speaks no TLS"):
+        ask(plain.url.replace("http", "https"))

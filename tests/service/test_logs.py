@@ -1,0 +1,61 @@
+"""What the service writes into its log, and what it never does."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from testbed.service import ServiceProcess
+from tests.service.conftest import HOUR, PLACE, QUESTION, client, metric
+
+ADMINISTRATOR = "administrator-of-this-test"
+UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+@pytest.mark.parametrize("reads", [(), ("--private-reads",)], ids=["open reads", "private reads"])
+def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
+    sqlite_url: str, reads: tuple[str, ...]
+) -> None:
+    with (
+        ServiceProcess(sqlite_url, "--administrator-token", ADMINISTRATOR, *reads) as service,
+        client(service) as http,
+    ):
+        bearer = {"Authorization": f"Bearer {ADMINISTRATOR}"}
+        source = http.post("/sources/register", params={"source_name": "s", "owner": "ann"}, headers=bearer)
+        of_source = source.json()["registered_object"]["access_token"]["token"]
+        named = {"provider_name": "p", "access_token": of_source}
+        provider = http.post("/providers/register", params=named)
+        of_provider = provider.json()["registered_object"]["access_token"]["token"]
+        tokens = [ADMINISTRATOR, of_source, of_provider, "prs_wrong_token-that-nobody-has"]
+        for token in tokens:
+            for verb in ("register", "lock", "unlock", "nothing-of-the-kind"):
+                http.post(f"/partitions/{verb}", params={**PLACE, "access_token": token})
+                http.post(
+                    f"/api/v1/partitions/{verb}", json=PLACE, headers={"Authorization": f"Bearer {token}"}
+                )
+            http.get("/sources/s/check_readiness", params={**HOUR, "access_token": token})
+            http.get("/sources/s/check_readiness", params={"start": token, "end": "x", "access_token": token})
+            http.get("/api/v1/events/stream", params={"after": token, "access_token": token})
+            http.get("/api/v1/tokens/self", headers={"Authorization": f"Bearer {token}"})
+            http.get(
+                "/api/v1/readiness", params={**QUESTION, "token": token}, headers={"X-Request-ID": "mine"}
+            )
+            if token != ADMINISTRATOR:  # which looks like nothing in particular
+                http.get(f"/sources/{token}", headers={"X-Request-ID": token})
+            assert token not in http.get("/metrics").text
+        assert metric(http, "partition_registry_requests_total", status="500") == 0
+
+    text = service.log_text
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert all(UTC.fullmatch(line["at"]) for line in lines)
+    assert {"level", "logger", "message", "request_id"} <= set.intersection(*[set(line) for line in lines])
+    assert "mine" in {line["request_id"] for line in lines}
+    assert not [line for line in lines if "color_message" in line or "plugins" in line["logger"]]
+    requests = [line for line in lines if "status" in line]
+    assert {"method", "path", "status", "milliseconds", "client"} <= set(requests[0])
+    assert not [line for line in requests if line["path"] in ("/metrics", "/healthz")]
+    for token in tokens:
+        assert token not in text
+        assert token.rpartition("_")[2] not in text

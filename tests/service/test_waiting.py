@@ -1,0 +1,198 @@
+"""Clients that wait: a thousand at once, some that leave, and followers that come back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import resource
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+import pytest
+
+from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.store.factory import open_store
+from testbed.service import ServiceProcess, ServiceThread
+from tests.contract.homes import hours
+from tests.races.conftest import register as register_in
+from tests.races.traffic import Writer, started
+from tests.service.conftest import (
+    PLACE,
+    QUESTION,
+    client,
+    events_of,
+    metric,
+    register,
+    wait_for_waiting,
+)
+
+CROWD = 1_000
+PATIENCE = 120  # seconds, for what should take a moment
+
+
+@pytest.fixture(params=["migrated_sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def service(database_url: str) -> Iterator[ServiceThread]:
+    with ServiceThread(ServiceSettings(database_url, is_open=True)) as service:
+        yield service
+
+
+@pytest.fixture
+def http(service: ServiceThread) -> Iterator[httpx.Client]:
+    with client(service) as http:
+        register(http)
+        yield http
+
+
+async def ask(service: ServiceProcess | ServiceThread, path: str, **params: Any) -> tuple[int, Any]:
+    """A request on a connection of its own, which costs this process next to nothing; status and body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(service.url).port)
+    try:
+        target = f"{path}?{urlencode(params)}"
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        return int(head.split()[1]), json.loads(body)
+    finally:
+        writer.close()
+
+
+@pytest.mark.postgres
+def test_a_thousand_wait_and_none_fails(postgres_url: str) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4 * CROWD)), hard))
+    with ServiceProcess(postgres_url, "--open") as service, client(service) as http:
+        register(http)
+        after = http.get("/api/v1/events/last").json()["position"]
+
+        async def wait_all() -> list[tuple[int, Any]]:
+            ready = [
+                ask(service, "/api/v1/readiness", **QUESTION, wait_seconds=300) for _ in range(CROWD // 2)
+            ]
+            events = [
+                ask(service, "/api/v1/events", after=after, wait_seconds=300) for _ in range(CROWD // 2)
+            ]
+            waiting = asyncio.gather(*ready, *events)
+            await asyncio.to_thread(wait_for_waiting, http, "readiness", CROWD // 2)
+            await asyncio.to_thread(wait_for_waiting, http, "events", CROWD // 2)
+            assert (
+                await asyncio.to_thread(http.post, "/partitions/register", params=PLACE)
+            ).status_code == 200
+            assert (await asyncio.to_thread(http.post, "/partitions/unlock", params=PLACE)).status_code == 200
+            return await asyncio.wait_for(waiting, PATIENCE)
+
+        answers = asyncio.run(wait_all())
+        assert {status for status, _ in answers} == {200}
+        assert all(body["is_ready"] for _, body in answers[: CROWD // 2])
+        assert all(body["items"][0]["position"] == after + 1 for _, body in answers[CROWD // 2 :])
+        wait_for_waiting(http, "readiness", 0)
+        wait_for_waiting(http, "events", 0)
+
+
+def test_who_leaves_is_noticed(service: ServiceThread, http: httpx.Client) -> None:
+    route = {"route": "/api/v1/readiness", "status": "499"}
+    before = metric(http, "partition_registry_requests_total", **route)
+
+    async def leave() -> None:
+        kinds = {"readiness": QUESTION, "events": {"after": 2}, "events/stream": {"after": 2}}
+        waiting = [
+            asyncio.create_task(ask(service, f"/api/v1/{path}", **params, wait_seconds=300))
+            for path, params in kinds.items()
+            for _ in range(5)
+        ]
+        for kind in ("readiness", "events", "stream"):
+            await asyncio.to_thread(wait_for_waiting, http, kind, 5)
+        for each in waiting:
+            each.cancel()
+        await asyncio.wait(waiting)
+        for kind in ("readiness", "events", "stream"):
+            await asyncio.to_thread(wait_for_waiting, http, kind, 0)
+
+    asyncio.run(leave())
+    assert metric(http, "partition_registry_requests_total", **route) == before + 5
+
+
+def test_time_is_over(http: httpx.Client) -> None:
+    answer = http.get("/api/v1/readiness", params={**QUESTION, "wait_seconds": 0.3})
+    assert (answer.status_code, answer.json()["is_ready"], len(answer.json()["gaps"])) == (200, False, 1)
+    assert http.get("/api/v1/events", params={"after": 2, "wait_seconds": 0.3}).json()["items"] == []
+    body = {"questions": [QUESTION], "explain": False}
+    (found,) = http.post("/api/v1/readiness", json=body, params={"wait_seconds": 0.3}).json()["answers"]
+    assert found["readiness"]["is_ready"] is False
+
+
+@pytest.mark.postgres
+def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_nothing_twice(
+    postgres_url: str,
+) -> None:
+    """Writers write through both workers, the follower comes back to either; now and then the service is killed."""
+    mind = random.Random(0)
+    stop = threading.Event()
+    with (
+        open_store(postgres_url, timeout=30) as behind,
+        ServiceProcess(postgres_url, "--open", "--workers", "2") as service,
+    ):
+        register_in(behind, "s", 4)
+        writers = [Writer(open_store(service.url), f"w{n}", steps=100_000, stop=stop) for n in range(3)]
+        threads, leaked = started(list(writers))
+        seen: list[int] = [0]
+        for turn in range(12):
+            with (
+                client(service) as http,
+                http.stream(
+                    "GET", "/api/v1/events/stream", headers={"Last-Event-ID": str(seen[-1])}
+                ) as stream,
+            ):
+                some = mind.randrange(1, 60)
+                for position, _ in events_of(stream):
+                    seen.append(position)
+                    some -= 1
+                    if some == 0:
+                        break
+            if turn == 6:
+                service.process.kill()
+                service.start()
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        for writer in writers:
+            writer.store.close()
+        assert leaked == []
+        assert seen == list(range(len(seen)))
+        assert len(seen) > 100
+
+
+def test_a_stream_begins_at_the_present_end_and_tells_a_position_that_was_never_reached(
+    http: httpx.Client,
+) -> None:
+    refused = http.get("/api/v1/events/stream", params={"after": 1_000})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_input")
+    with http.stream("GET", "/api/v1/events/stream") as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        with httpx.Client(base_url=http.base_url, trust_env=False) as other:
+            other.post("/partitions/register", params=PLACE)
+            other.post("/partitions/lock", params=PLACE)
+        events = events_of(stream)
+        assert [next(events), next(events)] == [(3, "PARTITION_REGISTERED"), (4, "LOCK")]
+
+
+def test_who_waits_learns_of_what_was_changed_without_the_service(
+    service: ServiceThread, http: httpx.Client, database_url: str
+) -> None:
+    async def wait() -> tuple[int, Any]:
+        waiting = asyncio.create_task(ask(service, "/api/v1/readiness", **QUESTION, wait_seconds=300))
+        await asyncio.to_thread(wait_for_waiting, http, "readiness")
+        with open_store(database_url) as store:
+            store.register_partition("s", "p", hours(0, 1))
+            store.unlock("s", "p", hours(0, 1))
+        return await asyncio.wait_for(waiting, PATIENCE)
+
+    status, body = asyncio.run(wait())
+    assert (status, body["is_ready"]) == (200, True)
