@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.store.wire import ProblemAnswer, error_
 
 Refusals = dict[int | str, dict[str, Any]]
 
+REFERENCE = "#/components/schemas/{model}"
 ANYWHERE = (401, 403, 422, 429, 500, 503)
 WITH_A_BODY = (408, 413)
 
@@ -80,14 +81,6 @@ def refusals(*statuses: int) -> Refusals:
     }
 
 
-def refusals_of_a_stream(*statuses: int) -> Refusals:
-    """The same, of a route that answers a stream: FastAPI would take refusals given as models for streams, too."""
-    return {
-        status: {name: value for name, value in each.items() if name != "model"}
-        for status, each in refusals(*statuses).items()
-    }
-
-
 def original_refusals(*statuses: int) -> Refusals:
     """The refusals of the original's routes."""
     return {
@@ -96,10 +89,19 @@ def original_refusals(*statuses: int) -> Refusals:
     }
 
 
-def _document(status: int, model: type, example: Any) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+def schemas() -> dict[str, Any]:
+    """The bodies of all refusals, for the description's components.
+
+    Given to FastAPI as models they would be built anew for every status of every route, which takes a second.
+    """
+    kinds = [(kind, "serialization", TypeAdapter(kind)) for kind in (ProblemAnswer, Refusal)]
+    _, described = TypeAdapter.json_schemas(kinds, ref_template=REFERENCE)  # type: ignore[arg-type]
+    return described["$defs"]  # type: ignore[no-any-return]
+
+
+def _document(status: int, kind: type, example: Any) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(model=kind.__name__)}
     return {
-        "model": model,
         "description": _EXAMPLES[status][0],
         "content": {"application/json": {"schema": schema, "example": example}},
         "headers": _HEADERS.get(status, {}),

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.bodies import Limit, SourceName
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
-from airflow_provider_partition_registry.server.refusals import ANYWHERE, refusals_of_a_stream
+from airflow_provider_partition_registry.server.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService
 from airflow_provider_partition_registry.store.wire import Position, encode
 
@@ -75,7 +75,7 @@ def _start(
 @router.get(
     "/stream",
     response_class=EventSourceResponse,
-    responses=refusals_of_a_stream(*ANYWHERE, 404),
+    responses=refusals(404),
 )
 async def stream(
     service: InService, start: Annotated[int, Depends(_start)], source_name: SourceName | None = None
