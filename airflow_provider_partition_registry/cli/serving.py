@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
+from typing import IO
 
 import click
 
@@ -48,10 +49,16 @@ NOT_INSTALLED = (
 @click.option(
     "--database-url",
     metavar="URL",
-    required=True,
     envvar=["PARTITION_REGISTRY_DATABASE_URL", URL_VARIABLE],
     show_envvar=True,
     help="The registry to serve: postgresql://... or sqlite:///...",
+)
+@click.option(
+    "--database-url-file",
+    type=click.File(),
+    envvar="PARTITION_REGISTRY_DATABASE_URL_FILE",
+    show_envvar=True,
+    help="The file that holds it, such as a container's secret; it counts more.",
 )
 @click.option(
     "--workers",
@@ -79,6 +86,13 @@ NOT_INSTALLED = (
     help="Whoever has it may do everything, and nobody else may register sources. Better given by the variable.",
 )
 @click.option(
+    "--administrator-token-file",
+    type=click.File(),
+    envvar="PARTITION_REGISTRY_ADMINISTRATOR_TOKEN_FILE",
+    show_envvar=True,
+    help="The file that holds it, such as a container's secret; it counts more.",
+)
+@click.option(
     "--private-reads",
     is_flag=True,
     envvar="PARTITION_REGISTRY_PRIVATE_READS",
@@ -99,6 +113,16 @@ NOT_INSTALLED = (
     help="With --open: yes, whoever reaches this address may write.",
 )
 @click.option(
+    "--wrong-tokens-per-minute",
+    default=20,
+    type=click.IntRange(1),
+    envvar="PARTITION_REGISTRY_WRONG_TOKENS_PER_MINUTE",
+    show_default=True,
+    show_envvar=True,
+    help="How many wrong access tokens each worker process lets an address try; above it only tokens that were "
+    "right before are looked at.",
+)
+@click.option(
     "--trusted-proxies",
     default="127.0.0.1",
     metavar="ADDRESSES",
@@ -110,13 +134,16 @@ NOT_INSTALLED = (
 def serve(
     host: str,
     port: int,
-    database_url: str,
+    database_url: str | None,
+    database_url_file: IO[str] | None,
     workers: int,
     connections: int,
     administrator_token: str | None,
+    administrator_token_file: IO[str] | None,
     private_reads: bool,
     is_open: bool,
     open_to_the_network: bool,
+    wrong_tokens_per_minute: int,
     trusted_proxies: str,
 ) -> None:
     """Serve the registry over HTTP."""
@@ -125,6 +152,9 @@ def serve(
             f"--open lets everybody write who reaches {host}. Leave it out, listen on 127.0.0.1, or say "
             f"--open-to-the-network as well."
         )
+    served_url = _given(database_url, database_url_file)
+    if not served_url:
+        raise click.UsageError("Which registry? Give --database-url or --database-url-file")
     try:
         import uvicorn
 
@@ -133,11 +163,12 @@ def serve(
     except ImportError as error:
         raise click.UsageError(f"{NOT_INSTALLED} ({error})") from error
     settings = ServiceSettings(
-        database_url=database_url,
-        administrator_token=administrator_token or None,
+        database_url=served_url,
+        administrator_token=_given(administrator_token, administrator_token_file),
         is_open=is_open,
         has_private_reads=private_reads,
         connections=connections,
+        wrong_tokens_per_minute=wrong_tokens_per_minute,
     )
     _check_address(host, port)
     os.environ |= settings.as_environment()
@@ -176,6 +207,11 @@ def _metrics_of_all(workers: int) -> Iterator[None]:
     with TemporaryDirectory(prefix="partition-registry-metrics-") as folder:
         os.environ[METRICS_FOLDER] = folder
         yield
+
+
+def _given(secret: str | None, file: IO[str] | None) -> str | None:
+    """What a file says counts more than what was said itself; an empty secret is none."""
+    return (file.read().strip() if file else secret) or None
 
 
 def _is_local(host: str) -> bool:

@@ -30,6 +30,7 @@
     │   └── SchemaDamagedError
     ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
     └── StoreUnavailableError                   the only one worth retrying
+        └── TooManyAttemptsError
 
 A message says what happened, to what, and what to do next. ``code`` is stable: logs, the command line and the
 web service carry it.
@@ -348,3 +349,19 @@ class StoreUnavailableError(RegistryError):
     """
 
     code = "store_unavailable"
+
+
+class TooManyAttemptsError(StoreUnavailableError):
+    """Too many wrong access tokens came from the caller's address; nobody looked at this call.
+
+    :param retry_after: seconds after which it may be repeated.
+    """
+
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Too many wrong access tokens came from this address. Try again in {retry_after} s, and find out who "
+            f"there uses one that is unknown, has expired or was revoked."
+        )
+        self.retry_after = retry_after

@@ -74,10 +74,10 @@ class PartitionReadinessSensor(BaseSensorOperator):
     :param on_missing_source: what a source that does not exist means: "fail" at once, also with ``soft_fail``, or
         "wait" until somebody registers it.
     :param deferrable: wait in the triggerer, without a worker; ``poke_interval`` is then the longest pause between two
-        questions, and ``exponential_backoff`` and ``max_wait`` mean nothing. On Airflow 3.3 and later the task also starts there,
-        unless it is mapped, a template needs results of other tasks, its DAG brings own macros or filters, or it has
-        an ``execution_timeout`` or something to call before it starts; and it ends there, unless it has outlets,
-        multiple outputs, or something to call on success.
+        questions, and ``exponential_backoff`` and ``max_wait`` mean nothing. On Airflow 3.3 and later the task also
+        starts there, unless it is mapped, a template needs results of other tasks, its DAG brings own macros or
+        filters, or it has an ``execution_timeout`` or something to call before it starts; and it ends there, unless it
+        has outlets, multiple outputs, or something to call on success.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -19,6 +22,7 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownTokenError,
 )
 from airflow_provider_partition_registry.domain.models import AccessToken, Principal, PrincipalKind
+from airflow_provider_partition_registry.server.guard import Guard
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import RegistryStore
 
@@ -28,14 +32,39 @@ _bearer = HTTPBearer(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class PresentedToken:
+    """The access token that a request presents, and where it comes from.
+
+    :param text: None if it presents none.
+    :param client: the caller's address.
+    """
+
+    text: str | None = field(repr=False)
+    client: str
+
+    def required(self) -> str:
+        """The token's text.
+
+        :raises TokenRequiredError: there is none.
+        """
+        if not self.text:
+            raise TokenRequiredError(
+                "This takes an access token: send it as 'Authorization: Bearer prs_...'. A provider gets its own when "
+                "it is registered, a source's owner when the source is."
+            )
+        return self.text
+
+
 async def _token_of(
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> str | None:
-    return credentials.credentials if credentials else None
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> PresentedToken:
+    client = request.client.host if request.client else ""
+    return PresentedToken(credentials.credentials if credentials else None, client)
 
 
-Token = Annotated[str | None, Depends(_token_of)]
-"""The bearer token of a request, or None."""
+Token = Annotated[PresentedToken, Depends(_token_of)]
+"""The bearer token of a request."""
 
 
 class Access:
@@ -47,27 +76,46 @@ class Access:
     def __init__(self, store: RegistryStore, settings: ServiceSettings) -> None:
         self._store = store
         self._settings = settings
+        self._guard = Guard(settings.wrong_tokens_per_minute)
 
-    def require_reader(self, token: str | None) -> None:
+    @contextmanager
+    def guarded(self, token: PresentedToken) -> Iterator[str]:
+        """Let the token's text be tried; whoever tries too many wrong ones is held off.
+
+        :raises TokenRequiredError: there is none.
+        :raises TooManyAttemptsError: this address tried too many.
+        """
+        text = token.required()
+        with self._guard.watch(text, token.client):
+            yield text
+
+    def identify(self, token: PresentedToken) -> AccessToken:
+        """Whose the token is.
+
+        :raises AccessDeniedError: nobody's.
+        """
+        with self.guarded(token) as text:
+            return self._store.identify_token(text)
+
+    def require_reader(self, token: PresentedToken) -> None:
         """Let only those read who may.
 
         :raises AccessDeniedError: the caller may not.
         """
-        if self._settings.has_private_reads and not self._is_administrator(token):
-            self._identify(token)
+        if self._settings.has_private_reads:
+            self._principal_of(token)
 
-    def require_registrar(self, token: str | None) -> None:
+    def require_registrar(self, token: PresentedToken) -> None:
         """Let only those register sources who may: anybody, or the administrator if there is one.
 
         :raises AccessDeniedError: the caller may not.
         """
         if self._settings.administrator_token is None or self._settings.is_open:
             return
-        if not self._is_administrator(token):
-            required(token)
+        if self._principal_of(token) is not None:
             raise AccessDeniedError("Only the administrator of this service registers sources.")
 
-    def require_writer(self, token: str | None, source_name: str, provider_name: str) -> None:
+    def require_writer(self, token: PresentedToken, source_name: str, provider_name: str) -> None:
         """Let only the provider itself, or the source's owner, write as the provider into the source.
 
         :raises AccessDeniedError: the caller may not.
@@ -78,61 +126,51 @@ class Access:
             Principal(PrincipalKind.SOURCE, source_name),
         )
 
-    def require_owner(self, token: str | None, source_name: str) -> None:
+    def require_owner(self, token: PresentedToken, source_name: str) -> None:
         """Let only the source's owner decide over what others do there (R6).
 
         :raises AccessDeniedError: the caller may not.
         """
         self._require(token, Principal(PrincipalKind.SOURCE, source_name))
 
-    def require_self(self, token: str | None, principal: Principal) -> None:
+    def require_self(self, token: PresentedToken, principal: Principal) -> None:
         """Let only a source or provider itself manage its tokens.
 
         :raises AccessDeniedError: the caller may not.
         """
         self._require(token, principal)
 
-    def require_own_token(self, token: str | None, token_id: str) -> AccessToken:
+    def require_own_token(self, token: PresentedToken, token_id: str) -> AccessToken:
         """Look up a token for those who may manage it. To others it is as if there were none.
 
         :raises UnknownTokenError: no such token, or somebody else's.
         """
-        is_trusted = self._settings.is_open or self._is_administrator(token)
-        known = None if is_trusted else self._identify(token)
+        principal = None if self._settings.is_open else self._principal_of(token)
         found = self._store.get_token(token_id)
-        if known is not None and known != found.principal:
+        if principal is not None and principal != found.principal:
             raise UnknownTokenError(token_id)
         return found
 
-    def _require(self, token: str | None, *allowed: Principal) -> None:
-        if self._settings.is_open or self._is_administrator(token):
+    def _require(self, token: PresentedToken, *allowed: Principal) -> None:
+        if self._settings.is_open:
             return
-        known = self._identify(token)
-        if known not in allowed:
+        principal = self._principal_of(token)
+        if principal is not None and principal not in allowed:
             wanted = " or ".join(map(str, allowed))
-            raise AccessDeniedError(f"The access token is that of {known}. This takes the one of {wanted}.")
+            raise AccessDeniedError(
+                f"The access token is that of {principal}. This takes the one of {wanted}."
+            )
 
-    def _identify(self, token: str | None) -> Principal:
-        return self._store.identify_token(required(token)).principal
+    def _principal_of(self, token: PresentedToken) -> Principal | None:
+        """Whom the token speaks for; None for the administrator."""
+        with self.guarded(token) as text:
+            return None if self._is_administrators(text) else self._store.identify_token(text).principal
 
-    def _is_administrator(self, token: str | None) -> bool:
+    def _is_administrators(self, text: str) -> bool:
         expected = self._settings.administrator_token
         # Of equal length, so that the comparison tells nothing of it.
-        return bool(token and expected) and hmac.compare_digest(_hash(token), _hash(expected))
+        return expected is not None and hmac.compare_digest(_hash(text), _hash(expected))
 
 
-def required(token: str | None) -> str:
-    """The token.
-
-    :raises TokenRequiredError: there is none.
-    """
-    if not token:
-        raise TokenRequiredError(
-            "This takes an access token: send it as 'Authorization: Bearer prs_...'. A provider gets its own when it "
-            "is registered, a source's owner when the source is."
-        )
-    return token
-
-
-def _hash(text: str | None) -> bytes:
-    return hashlib.sha256((text or "").encode()).digest()
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()

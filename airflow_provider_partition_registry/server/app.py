@@ -10,16 +10,18 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
+from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.server import api, errors, health, original
+from airflow_provider_partition_registry.server import api, errors, health, original, refusals
 from airflow_provider_partition_registry.server.api import reading
+from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.express import ExpressRoute
 from airflow_provider_partition_registry.server.middleware import Envelope
+from airflow_provider_partition_registry.server.original_answers import ReadinessAnswer
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import RegistryStore
@@ -28,9 +30,34 @@ DESCRIPTION = """\
 A registry of data readiness. A writer **locks** a partition `[start, end)` of a source while it (re)writes it and
 **unlocks** it when the data is good; a reader asks **is `[a, b)` ready?** and gets yes, or exactly why not.
 
-Instants are ISO 8601, UTC unless they say otherwise. Whatever goes wrong under `/api/` is answered with
-`{"error": {"code", "message", "details"}}`; the codes are stable. The routes without `/api/` are those of the original
-partition-registry service."""
+Instants are ISO 8601, UTC unless they say otherwise.
+
+## Access tokens
+
+Registering a source answers its token, once. With it providers are registered, each of which is answered a token of its
+own, once; with that it locks and publishes. Send it as `Authorization: Bearer prs_...`. An address that sends too many
+wrong ones is answered 429 for a while, except for tokens that this process found right before.
+
+## Refusals
+
+Whatever goes wrong under `/api/` is answered with `{"error": {"code", "message", "details"}}`; the codes are stable.
+The routes without `/api/` are those of the original partition-registry service, and answer `{"status_code", "detail"}`.
+
+## When an answer is lost
+
+After a time-out, a broken connection or a 503 nobody knows whether the call took effect. It can be repeated:
+
+- **lock**: the same holder is granted its lock again (R3), with a new generation. Nobody else has heard of the former.
+- **renew**: the lease runs from the repeated call on.
+- **unlock**, **fail**: a finished call is answered again without a change (R4); give the generation, so that only the
+  lock that you held is meant.
+- **registering**, and what people decide by hand (R6), is refused with 409 the second time, or answered as before:
+  it has taken effect, look it up. A partition need not be registered first, `lock` does it (`register`).
+- a **token** in an answer that was lost cannot be answered again, only its hash is kept. An administrator rotates it.
+
+There is no `Idempotency-Key`: to answer a registration twice the service would have to keep tokens in clear (R10), and
+everything else needs none.
+"""
 
 
 def create_app(settings: ServiceSettings | None = None, store: RegistryStore | None = None) -> FastAPI:
@@ -44,14 +71,14 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        reading = asyncio.create_task(service.feed.run())
+        following = asyncio.create_task(service.feed.run())
         try:
             with _called_at_the_end(service.patience.end):
                 yield
         finally:
-            reading.cancel()
+            following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await reading
+                await following
             service.store.close()
 
     app = FastAPIOffline(
@@ -64,6 +91,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
     app.include_router(api.router)
     app.include_router(original.router)
     app.include_router(health.router)
+    _complete_description(app)
     return app
 
 
@@ -75,9 +103,20 @@ def _express_routes(service: Service) -> list[ExpressRoute]:
             service,
             original.READINESS_PATH,
             frozenset(interval),
-            lambda found: JSONResponse(original.to_body(found)),
+            lambda found: answer(ReadinessAnswer, original.to_answer(found)),
         ),
     ]
+
+
+def _complete_description(app: FastAPI) -> None:
+    described_by_framework = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        description = described_by_framework()
+        description["components"]["schemas"] |= refusals.schemas()
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
     StoreUnavailableError,
     TokenRequiredError,
+    TooManyAttemptsError,
     UnknownError,
 )
 from airflow_provider_partition_registry.server.metrics import count_store_error
@@ -39,6 +40,7 @@ STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (PartitionStateError, 409),
     (TokenRequiredError, 401),
     (AccessDeniedError, 403),
+    (TooManyAttemptsError, 429),
     (StoreUnavailableError, 503),
 )
 
@@ -71,8 +73,10 @@ def _answer_malformed(request: Request, error: RequestValidationError) -> JSONRe
 
 def _answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """What the framework itself refuses: a path or a method that does not exist, a body that is too large."""
-    told = RegistryError(f"{request.method} {request.url.path}: {error.detail}.")
-    return _answer(request, error.status_code, told, error.headers)
+    kind = InvalidInputError if error.status_code in (400, 413) else RegistryError
+    told = kind(f"{request.method} {request.url.path}: {error.detail}.")
+    # The framework says 400 to what cannot even be read.
+    return _answer(request, 422 if error.status_code == 400 else error.status_code, told, error.headers)
 
 
 def _answer_nobody(request: Request, error: Exception) -> Response:
@@ -87,7 +91,7 @@ def _answer_bug(request: Request, error: Exception) -> JSONResponse:
 def _answer(request: Request, status: int, error: RegistryError, headers: Any = None) -> JSONResponse:
     headers = dict(headers or {})
     if isinstance(error, StoreUnavailableError):
-        headers["Retry-After"] = str(RETRY_AFTER)
+        headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))
     if isinstance(error, TokenRequiredError):
         headers["WWW-Authenticate"] = "Bearer"
     is_versioned = request.url.path.startswith(VERSIONED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -20,6 +21,7 @@ from airflow_provider_partition_registry.store.wire import VERSION_HEADER
 log = logging.getLogger("airflow_provider_partition_registry.server.access_log")
 
 LARGEST_BODY = 4 * 1024 * 1024  # bytes: 10,000 questions are about two million
+BODY_PATIENCE = 30.0  # seconds for each part of a body to arrive
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by whoever operates the service: no line each, while all is well."""
@@ -31,6 +33,11 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    # Nothing of any page comes from elsewhere; that of /redoc would fetch a logo.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'"
+    ),
 }
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
@@ -69,21 +76,33 @@ class Envelope:
             await send(message)
 
         try:
-            await self._app(scope, _limited(receive), send_with_headers)
+            await self._app(scope, _limited(scope, receive), send_with_headers)
         finally:
             _tell(scope, status, time.perf_counter() - began)
             request_id.reset(token)
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Take no body that is too large or does not come; who waits for the caller to leave may wait for ever."""
+    length = Headers(scope=scope).get("Content-Length", "0")
+    announced = int(length) if length.isdigit() else 0
     received = 0
+    is_complete = False
+    too_large = HTTPException(413, f"a body has at most {LARGEST_BODY} bytes")
 
     async def receive_so_much() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, is_complete
+        if announced > LARGEST_BODY:
+            raise too_large
+        try:
+            async with asyncio.timeout(None if is_complete else BODY_PATIENCE):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"nothing came for {BODY_PATIENCE:g} s") from None
         received += len(message.get("body", b""))
+        is_complete = not message.get("more_body", False)
         if received > LARGEST_BODY:
-            raise HTTPException(413, f"a body has at most {LARGEST_BODY} bytes")
+            raise too_large
         return message
 
     return receive_so_much

@@ -5,14 +5,14 @@ All parameters are query parameters; what they mean beyond the original's is the
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
-from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import (
     EventType,
     Partition,
@@ -20,172 +20,166 @@ from airflow_provider_partition_registry.domain.models import (
     Question,
     Source,
 )
-from airflow_provider_partition_registry.server.access import Token
-from airflow_provider_partition_registry.server.api.bodies import to_lease
+from airflow_provider_partition_registry.server import examples
+from airflow_provider_partition_registry.server.access import PresentedToken, Token
+from airflow_provider_partition_registry.server.api.bodies import (
+    End,
+    Generation,
+    Identity,
+    Owner,
+    ProviderName,
+    Seconds,
+    SourceName,
+    Start,
+    to_lease,
+)
+from airflow_provider_partition_registry.server.original_answers import (
+    EventObject,
+    PartitionObject,
+    ProviderObject,
+    ReadinessAnswer,
+    Registered,
+    SourceObject,
+)
+from airflow_provider_partition_registry.server.refusals import ANYWHERE, original_refusals
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.store.base import Answer
 
 READINESS_PATH = "/sources/{source_name:path}/check_readiness"
 
-router = APIRouter(tags=["The original's routes"])
+router = APIRouter(
+    tags=["The original's routes"],
+    responses=original_refusals(*ANYWHERE, 404, 409),
+    generate_unique_id_function=lambda route: f"original_{route.name}",
+)
 
 
-def _token(
+async def _token(
     token: Token,
     access_token: Annotated[str | None, Query(description="In place of the bearer token.")] = None,
-) -> str | None:
-    return token or access_token
+) -> PresentedToken:
+    return token if access_token is None else replace(token, text=access_token)
 
 
-GivenToken = Annotated[str | None, Depends(_token)]
+GivenToken = Annotated[PresentedToken, Depends(_token)]
 
 
-class Place:
-    """The partition that a call is about."""
+class Place(NamedTuple):
+    """The partition that a call is about, as the store's methods take it."""
 
-    def __init__(self, start: str, end: str, source_name: str, provider_name: str) -> None:
-        self.source_name = source_name
-        self.provider_name = provider_name
-        self.interval = Interval(start, end)
-
-    def __iter__(self) -> Any:
-        """As the store's methods take it."""
-        return iter((self.source_name, self.provider_name, self.interval))
+    source_name: str
+    provider_name: str
+    interval: Interval
 
 
-InPlace = Annotated[Place, Depends()]
-Generation = Annotated[int | None, Query(description="The fencing token that locking answered.")]
-HolderName = Annotated[str | None, Query(description="Who writes; without one the provider itself does.")]
+async def _place(start: Start, end: End, source_name: SourceName, provider_name: ProviderName) -> Place:
+    return Place(source_name, provider_name, Interval(start, end))
 
 
-@router.post("/sources/register")
-def register_source(source_name: str, owner: str, service: InService, token: Token) -> dict[str, Any]:
+InPlace = Annotated[Place, Depends(_place)]
+HolderName = Annotated[
+    Identity | None, Query(description="Who writes; without one the provider itself does.")
+]
+FailureReason = Annotated[str, Query(description="The write went wrong: say why, and fail it.")]
+
+
+def _event(
+    event_type: EventType,
+    partition: Partition,
+    source: Source = examples.SOURCE,
+    provider: Provider = examples.PROVIDER,
+) -> Registered[EventObject]:
+    return Registered(registered_object=EventObject.of(event_type, partition, source, provider))
+
+
+def _shown(example: BaseModel) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": example.model_dump(mode="json")}}}}
+
+
+SOURCE = SourceObject.of(examples.SOURCE, examples.SECRET)
+PROVIDER = ProviderObject.of(examples.PROVIDER, examples.SECRET)
+PARTITION = PartitionObject.of(examples.REGISTERED, examples.SOURCE, examples.PROVIDER)
+
+
+@router.post("/sources/register", responses=_shown(Registered(registered_object=SOURCE)))
+def register_source(
+    source_name: SourceName, owner: Owner, service: InService, token: GivenToken
+) -> Registered[SourceObject]:
     """Register a source. The answer holds its access token, this once."""
     service.access.require_registrar(token)
     registration = service.store.register_source(source_name, owner)
-    return _registered(_source(registration.source, registration.access_token))
+    return Registered(registered_object=SourceObject.of(registration.source, registration.access_token))
 
 
-@router.post("/providers/register")
-def register_provider(provider_name: str, access_token: str, service: InService) -> dict[str, Any]:
+@router.post("/providers/register", responses=_shown(Registered(registered_object=PROVIDER)))
+def register_provider(
+    provider_name: ProviderName, service: InService, token: GivenToken
+) -> Registered[ProviderObject]:
     """Register a provider with a source's access token. A new one gets a token of its own, this once."""
-    registration = service.store.register_provider(provider_name, access_token)
-    return _registered(_provider(registration.provider, registration.access_token))
+    with service.access.guarded(token) as source_token:
+        registration = service.store.register_provider(provider_name, source_token)
+    return Registered(registered_object=ProviderObject.of(registration.provider, registration.access_token))
 
 
-@router.post("/partitions/register")
-def register_partition(place: InPlace, service: InService, token: GivenToken) -> dict[str, Any]:
+@router.post("/partitions/register", responses=_shown(Registered(registered_object=PARTITION)))
+def register_partition(place: InPlace, service: InService, token: GivenToken) -> Registered[PartitionObject]:
     """Make a partition known."""
     service.access.require_writer(token, place.source_name, place.provider_name)
-    return _registered(_partition(service, service.store.register_partition(*place)))
+    partition = service.store.register_partition(*place)
+    return Registered(registered_object=PartitionObject.of(partition, *_owners(service, place)))
 
 
-@router.post("/partitions/lock")
+@router.post("/partitions/lock", responses=_shown(_event(EventType.LOCK, examples.LOCKED)))
 def lock(
     place: InPlace,
     service: InService,
     token: GivenToken,
     holder: HolderName = None,
-    lease_seconds: float | None = None,
+    lease_seconds: Seconds | None = None,
     exclusive: bool = False,
-) -> dict[str, Any]:
+) -> Registered[EventObject]:
     """Take the lock before (re)writing a partition."""
     service.access.require_writer(token, place.source_name, place.provider_name)
     locked = service.store.lock(*place, holder=holder, lease=to_lease(lease_seconds), exclusive=exclusive)
-    return _happened(service, EventType.LOCK, locked)
+    return _event(EventType.LOCK, locked, *_owners(service, place))
 
 
-@router.post("/partitions/unlock")
+@router.post("/partitions/unlock", responses=_shown(_event(EventType.UNLOCK, examples.READY)))
 def unlock(
     place: InPlace,
     service: InService,
     token: GivenToken,
     holder: HolderName = None,
-    generation: Generation = None,
-    reason: Annotated[str | None, Query(description="The write went wrong: say why, and fail it.")] = None,
-) -> dict[str, Any]:
+    generation: Generation | None = None,
+    reason: FailureReason | None = None,
+) -> Registered[EventObject]:
     """Publish: the data is good. With a reason: the write went wrong."""
     service.access.require_writer(token, place.source_name, place.provider_name)
     if reason is None:
         published = service.store.unlock(*place, holder=holder, generation=generation)
-        return _happened(service, EventType.UNLOCK, published)
+        return _event(EventType.UNLOCK, published, *_owners(service, place))
     failed = service.store.fail(*place, reason=reason, holder=holder, generation=generation)
-    return _happened(service, EventType.FAIL, failed)
+    return _event(EventType.FAIL, failed, *_owners(service, place))
 
 
-@router.get(READINESS_PATH)
+@router.get(READINESS_PATH, responses=_shown(ReadinessAnswer.of(examples.NOT_READY)))
 def check_readiness(
-    source_name: str, start: str, end: str, service: InService, token: GivenToken
-) -> dict[str, Any]:
+    source_name: SourceName, start: Start, end: End, service: InService, token: GivenToken
+) -> ReadinessAnswer:
     """Say whether ``[start, end)`` of a source may be read, and if not, exactly why."""
     service.access.require_reader(token)
-    return to_body(service.answer(Question(source_name, Interval(start, end))))
+    return to_answer(service.answer(Question(source_name, Interval(start, end))))
 
 
-def to_body(found: Answer) -> dict[str, Any]:
+def to_answer(found: Answer) -> ReadinessAnswer:
     """The answer to a readiness question as the original's clients read it.
 
     :raises UnknownSourceError: no such source.
     """
     if isinstance(found, UnknownSourceError):
         raise found
-    return {
-        "status_code": 200,
-        "is_ready": found.is_ready,
-        "message": None if found.is_ready else " ".join(explain(found).split()),
-        "gaps": to_jsonable(found.gaps),
-        "blockers": to_jsonable(found.blockers),
-        "as_of": found.as_of,
-    }
+    return ReadinessAnswer.of(found)
 
 
-def _registered(what: dict[str, Any]) -> dict[str, Any]:
-    return {"status_code": 200, "registered_object": what}
-
-
-def _happened(service: Service, event: EventType, partition: Partition) -> dict[str, Any]:
-    lock = partition.lock
-    return _registered(
-        {
-            "partition": _partition(service, partition),
-            "event_type": event.value,
-            "registered_at": to_jsonable(partition.changed_at),
-            "generation": partition.generation,
-            "holder": lock.holder.identity if lock else None,
-            "expires_at": to_jsonable(lock.expires_at) if lock else None,
-        }
-    )
-
-
-def _source(source: Source, access_token: str | None = None) -> dict[str, Any]:
-    return {
-        "source_id": source.id,
-        "name": source.name,
-        "owner": source.owner,
-        "access_token": _handed_out(access_token),
-        "registered_at": to_jsonable(source.registered_at),
-    }
-
-
-def _provider(provider: Provider, access_token: str | None = None) -> dict[str, Any]:
-    return {
-        "provider_id": provider.id,
-        "name": provider.name,
-        "access_token": _handed_out(access_token),
-        "registered_at": to_jsonable(provider.registered_at),
-    }
-
-
-def _partition(service: Service, partition: Partition) -> dict[str, Any]:
-    return {
-        "partition_id": partition.id,
-        "start": to_jsonable(partition.start),
-        "end": to_jsonable(partition.end),
-        "source": _source(service.store.get_source(partition.source_name)),
-        "provider": _provider(service.store.get_provider(partition.provider_name)),
-        "registered_at": to_jsonable(partition.registered_at),
-    }
-
-
-def _handed_out(access_token: str | None) -> dict[str, str] | None:
-    return None if access_token is None else {"token": access_token}
+def _owners(service: Service, place: Place) -> tuple[Source, Provider]:
+    return service.store.get_source(place.source_name), service.store.get_provider(place.provider_name)

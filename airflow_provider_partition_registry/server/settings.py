@@ -13,8 +13,10 @@ ADMINISTRATOR_TOKEN = "PARTITION_REGISTRY_ADMINISTRATOR_TOKEN"  # noqa: S105 - t
 OPEN = "PARTITION_REGISTRY_OPEN"
 PRIVATE_READS = "PARTITION_REGISTRY_PRIVATE_READS"
 CONNECTIONS = "PARTITION_REGISTRY_CONNECTIONS"
+WRONG_TOKENS_PER_MINUTE = "PARTITION_REGISTRY_WRONG_TOKENS_PER_MINUTE"
 
 DEFAULT_CONNECTIONS = 8
+DEFAULT_WRONG_TOKENS_PER_MINUTE = 20
 SHORTEST_ADMINISTRATOR_TOKEN = 16
 _FLAGS = {
     "1": True,
@@ -39,6 +41,7 @@ class ServiceSettings:
     :param is_open: writing takes no credentials: for trials on one host.
     :param has_private_reads: reading takes a token as well, whosever it is.
     :param connections: how many connections to the database a worker process keeps at most.
+    :param wrong_tokens_per_minute: how many wrong access tokens a worker process lets an address try.
     """
 
     database_url: str = field(repr=False)
@@ -46,6 +49,7 @@ class ServiceSettings:
     is_open: bool = False
     has_private_reads: bool = False
     connections: int = DEFAULT_CONNECTIONS
+    wrong_tokens_per_minute: int = DEFAULT_WRONG_TOKENS_PER_MINUTE
 
     def __post_init__(self) -> None:
         token = self.administrator_token
@@ -63,6 +67,7 @@ class ServiceSettings:
             OPEN: str(self.is_open),
             PRIVATE_READS: str(self.has_private_reads),
             CONNECTIONS: str(self.connections),
+            WRONG_TOKENS_PER_MINUTE: str(self.wrong_tokens_per_minute),
         }
 
     @classmethod
@@ -79,6 +84,9 @@ class ServiceSettings:
             is_open=_flag(environment, OPEN),
             has_private_reads=_flag(environment, PRIVATE_READS),
             connections=_number(environment, CONNECTIONS, DEFAULT_CONNECTIONS),
+            wrong_tokens_per_minute=_number(
+                environment, WRONG_TOKENS_PER_MINUTE, DEFAULT_WRONG_TOKENS_PER_MINUTE
+            ),
         )
 
 

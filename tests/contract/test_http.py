@@ -14,12 +14,15 @@ from tests.contract.homes import Home
 from tests.contract.sql import sql_home
 
 ADMINISTRATOR_TOKEN = "of-the-administrator"
+MANY = 1_000_000
 
 
 class TestHttpStore(RegistryStoreContract):
     @pytest.fixture
     def home(self, migrated_sqlite_url: str) -> Iterator[Home]:
-        settings = ServiceSettings(migrated_sqlite_url, administrator_token=ADMINISTRATOR_TOKEN)
+        settings = ServiceSettings(
+            migrated_sqlite_url, administrator_token=ADMINISTRATOR_TOKEN, wrong_tokens_per_minute=MANY
+        )
         with (
             sql_home(migrated_sqlite_url) as behind,
             ServiceThread(settings, behind.store) as service,

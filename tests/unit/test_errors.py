@@ -29,6 +29,7 @@ EXAMPLES = [
     errors.PartitionStateError("no", partition("ready")),
     errors.PartitionLockedError("no", partition("locked")),
     errors.NotLockHolderError("no", partition("locked")),
+    errors.TokenRequiredError("who are you?"),
     errors.InvalidTokenError(),
     errors.NoGrantError("p", "s"),
     errors.TokenRequiredError("who are you?"),
@@ -39,6 +40,7 @@ EXAMPLES = [
     errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"], is_repairable=False),
     errors.StoreRefusedError("read-only"),
     errors.StoreUnavailableError("down"),
+    errors.TooManyAttemptsError(60),
 ]
 
 

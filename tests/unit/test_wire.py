@@ -83,6 +83,7 @@ ERRORS = [
     errors.NoGrantError("loader", "sales"),
     errors.SchemaMissingError("postgresql://db/registry"),
     errors.StoreUnavailableError("it is down"),
+    errors.TooManyAttemptsError(60),
 ]
 
 

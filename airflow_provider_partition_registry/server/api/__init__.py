@@ -3,8 +3,10 @@
 from fastapi import APIRouter
 
 from airflow_provider_partition_registry.server.api import following, reading, registering, tokens, writing
-from airflow_provider_partition_registry.server.api.answers import ERRORS
+from airflow_provider_partition_registry.server.refusals import ANYWHERE, refusals
 
-router = APIRouter(prefix="/api/v1", responses=ERRORS)
+router = APIRouter(
+    prefix="/api/v1", responses=refusals(*ANYWHERE), generate_unique_id_function=lambda route: route.name
+)
 for _each in (registering, tokens, writing, reading, following):
     router.include_router(_each.router)

@@ -1,26 +1,22 @@
-"""What the versioned API answers: values of the domain as they are, and one shape for everything that goes wrong."""
+"""What the versioned API answers: values of the domain as they are."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import Response
 
-from airflow_provider_partition_registry.store.wire import ProblemAnswer, encode
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemAnswer, "description": description}
-    for status, description in {
-        401: "No credentials",
-        403: "Not allowed",
-        404: "Unknown source, provider or partition",
-        409: "In conflict with what is there",
-        422: "Malformed",
-        503: "The registry does not answer; try again after `Retry-After` seconds",
-    }.items()
-}
+from airflow_provider_partition_registry.server.refusals import Refusals, refusals
+from airflow_provider_partition_registry.store.wire import encode
 
 
 def answer(kind: Any, value: Any, status: int = 200) -> Response:
     """A value as the body, without being checked and copied once more."""
     return Response(encode(kind, value), status, media_type="application/json")
+
+
+def answers(kind: Any, example: Any, *refused: int, status: int = 200) -> Refusals:
+    """How a route's answers look: a success, and the refusals beyond those that any route has."""
+    shown = {"content": {"application/json": {"example": json.loads(encode(kind, example))}}}
+    return {status: shown, **refusals(*refused)}

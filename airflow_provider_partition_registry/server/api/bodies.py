@@ -3,36 +3,85 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question
+from airflow_provider_partition_registry.domain.models import MAX_DETAILS, Holder, PartitionState, Question
+from airflow_provider_partition_registry.domain.names import (
+    LARGEST_PAGE,
+    MAX_IDENTITY_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_TEXT_LENGTH,
+)
 
-Instant = Annotated[
-    str, Field(description="ISO 8601; UTC unless it says otherwise.", examples=["2026-11-01T00:00:00Z"])
+
+def _name(description: str, example: str, longest: int = MAX_NAME_LENGTH) -> Any:
+    return Field(
+        description=f"{description} No white space, nothing that cannot be printed, Unicode in its composed form.",
+        examples=[example],
+        json_schema_extra={"minLength": 1, "maxLength": longest},
+    )
+
+
+def _text(description: str, example: str) -> Any:
+    return Field(
+        description=description,
+        examples=[example],
+        json_schema_extra={"minLength": 1, "maxLength": MAX_TEXT_LENGTH},
+    )
+
+
+def _instant(description: str, example: str) -> Any:
+    return Field(
+        description=f"{description} ISO 8601; UTC unless it says otherwise; a date is its midnight.",
+        examples=[example],
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+# What is described here is checked by the domain.
+Start = Annotated[str, _instant("First instant of the interval.", "2026-11-01T00:00:00Z")]
+End = Annotated[str, _instant("First instant after the interval.", "2026-11-02T00:00:00Z")]
+PublishedAfter = Annotated[
+    str | None,
+    _instant("Ask also that everything was published at or after it (R8).", "2026-11-01T06:00:00Z"),
 ]
-SourceName = Annotated[str, Field(description="Name of a source.", examples=["sales"])]
-ProviderName = Annotated[str, Field(description="Name of a provider.", examples=["nightly-load"])]
+SourceName = Annotated[str, _name("Name of a source.", "sales")]
+ProviderName = Annotated[str, _name("Name of a provider.", "nightly-load")]
+Owner = Annotated[str, _text("Who answers for the source.", "data-team@example.com")]
+Identity = Annotated[
+    str, _name("Stable through retries of the same work.", "host-1/nightly", MAX_IDENTITY_LENGTH)
+]
+TokenId = Annotated[str, _name("Its id, as lists show it.", "0123456789abcdef")]
+Reason = Annotated[str, _text("Why; kept in the history.", "the file was cut off")]
+By = Annotated[str, _text("Who decides it.", "ada@example.com")]
 Generation = Annotated[int, Field(description="The fencing token that locking answered (R3).", examples=[1])]
 Seconds = Annotated[float, Field(description="Seconds.", examples=[900])]
+AfterName = Annotated[str | None, Field(description="`next` of the page before.")]
+AfterNumber = Annotated[int | None, Field(description="`next` of the page before.")]
+Limit = Annotated[int, Field(description=f"How many at most, up to {LARGEST_PAGE}.", examples=[100])]
+
+
+def _add_example(schema: dict[str, Any]) -> None:
+    """Show a body as a whole, made of the examples of its fields."""
+    fields = schema["properties"].items()
+    schema["examples"] = [{name: each["examples"][0] for name, each in fields if "examples" in each}]
 
 
 class Body(BaseModel):
     """Anything sent; what it does not know it refuses, so that no misspelt option is ignored."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_add_example)
 
 
 class NewSource(Body):
     """A source to register."""
 
     source_name: SourceName
-    owner: Annotated[
-        str, Field(description="Who answers for the source.", examples=["data-team@example.com"])
-    ]
+    owner: Owner
 
 
 class NewProvider(Body):
@@ -44,14 +93,20 @@ class NewProvider(Body):
 class HolderBody(Body):
     """Who takes a lock."""
 
-    identity: Annotated[
-        str, Field(description="Stable through retries of the same work.", examples=["host-1/nightly"])
-    ]
-    details: Annotated[dict[str, str], Field(description="What helps people: host, log URL.")] = {}
+    identity: Identity
+    details: Annotated[
+        dict[str, str],
+        Field(
+            description=f"What helps people: host, log URL. At most {MAX_DETAILS}.",
+            examples=[{"host": "host-1"}],
+            json_schema_extra={"maxProperties": MAX_DETAILS},
+        ),
+    ] = {}
 
 
 HolderOrIdentity = Annotated[
-    HolderBody | str | None, Field(description="Who writes; without one the provider itself does.")
+    HolderBody | str | None,
+    Field(description="Who writes; without one the provider itself does.", examples=["host-1/nightly"]),
 ]
 
 
@@ -60,8 +115,8 @@ class Address(Body):
 
     source_name: SourceName
     provider_name: ProviderName
-    start: Instant
-    end: Instant
+    start: Start
+    end: End
 
     def place(self) -> tuple[str, str, Interval]:
         """As the store's methods take it.
@@ -99,29 +154,31 @@ class UnlockBody(Address):
 class FailBody(UnlockBody):
     """A write that went wrong."""
 
-    reason: Annotated[str, Field(description="What went wrong.", examples=["disk full"])]
+    reason: Annotated[str, _text("What went wrong.", "disk full")]
 
 
 class DecisionBody(Address):
     """What a person decides over others."""
 
-    reason: Annotated[str, Field(description="Why; kept in the history.")]
-    by: Annotated[str, Field(description="Who decides it.", examples=["ada@example.com"])]
+    reason: Reason
+    by: By
 
 
 class ReleaseBody(DecisionBody):
     """A lock to take from its holder."""
 
-    to: Annotated[PartitionState, Field(description="failed, or explicitly ready.")] = PartitionState.FAILED
+    to: Annotated[PartitionState, Field(description="failed, or explicitly ready.", examples=["failed"])] = (
+        PartitionState.FAILED
+    )
 
 
 class QuestionBody(Body):
     """May ``[start, end)`` of a source be read?"""
 
     source_name: SourceName
-    start: Instant
-    end: Instant
-    published_after: Instant | None = None
+    start: Start
+    end: End
+    published_after: PublishedAfter = None
 
     def question(self) -> Question:
         """As the store takes it.
@@ -134,7 +191,15 @@ class QuestionBody(Body):
 class QuestionsBody(Body):
     """Many questions at once."""
 
-    questions: Annotated[list[QuestionBody], Field(max_length=10_000)]
+    questions: Annotated[
+        list[QuestionBody],
+        Field(
+            max_length=10_000,
+            examples=[
+                [{"source_name": "sales", "start": "2026-11-01T00:00:00Z", "end": "2026-11-02T00:00:00Z"}]
+            ],
+        ),
+    ]
     explain: Annotated[bool, Field(description="Say also why what is not ready is not; costs more.")] = True
 
 

@@ -11,9 +11,12 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from airflow_provider_partition_registry.domain.models import Event, Page
+from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
-from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.bodies import Limit, SourceName
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
+from airflow_provider_partition_registry.server.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService
 from airflow_provider_partition_registry.server.waiting import while_present
 from airflow_provider_partition_registry.store.wire import Position, encode
@@ -21,14 +24,14 @@ from airflow_provider_partition_registry.store.wire import Position, encode
 router = APIRouter(prefix="/events", tags=["History"])
 
 
-@router.get("", response_model=Page[Event])
+@router.get("", response_model=Page[Event], responses=answers(Page[Event], Page((examples.EVENT,)), 404))
 async def events(
     request: Request,
     service: InService,
     token: Token,
     after: Annotated[int, Query(description="A position; 0 for the beginning.")] = 0,
-    source_name: str | None = None,
-    limit: Annotated[int, Query(description="How many at most.")] = 1000,
+    source_name: SourceName | None = None,
+    limit: Limit = 1000,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
     """List what happened after a position (R9), waiting for something to happen if nothing has yet."""
@@ -49,7 +52,7 @@ async def events(
     return answer(Page[Event], page)
 
 
-@router.get("/last", response_model=Position)
+@router.get("/last", response_model=Position, responses=answers(Position, Position(4)))
 def last_position(service: InService, token: Token) -> Response:
     """Where the history ends now."""
     service.access.require_reader(token)
@@ -60,7 +63,7 @@ def _start(
     service: InService,
     token: Token,
     after: Annotated[int | None, Query(description="A position; by default the present end.")] = None,
-    source_name: str | None = None,
+    source_name: SourceName | None = None,
     last_event_id: Annotated[int | None, Header(description="Sent by a client that connects again.")] = None,
 ) -> int:
     """Where to begin; asked before the stream begins, so that a refusal can still be told."""
@@ -72,12 +75,16 @@ def _start(
     return given
 
 
-@router.get("/stream", response_class=EventSourceResponse)
+@router.get(
+    "/stream",
+    response_class=EventSourceResponse,
+    responses=refusals(404),
+)
 async def stream(
     request: Request,
     service: InService,
     start: Annotated[int, Depends(_start)],
-    source_name: str | None = None,
+    source_name: SourceName | None = None,
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Follow the history as server-sent events, from the present end or from where ``Last-Event-ID`` says."""
     async with (

@@ -11,10 +11,18 @@ from fastapi.concurrency import run_in_threadpool
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Question, Readiness
-from airflow_provider_partition_registry.server.access import Token
-from airflow_provider_partition_registry.server.api.answers import answer
-from airflow_provider_partition_registry.server.api.bodies import QuestionsBody
+from airflow_provider_partition_registry.server import examples
+from airflow_provider_partition_registry.server.access import PresentedToken, Token
+from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.bodies import (
+    End,
+    PublishedAfter,
+    QuestionsBody,
+    SourceName,
+    Start,
+)
 from airflow_provider_partition_registry.server.metrics import QUESTIONS, counted
+from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.server.waiting import (
     LONGEST_WAIT,
@@ -43,15 +51,15 @@ WaitSeconds = Annotated[
 ]
 
 
-@router.get("/readiness", response_model=Readiness)
+@router.get("/readiness", response_model=Readiness, responses=answers(Readiness, examples.NOT_READY, 404))
 async def check_readiness(
     request: Request,
     service: InService,
     token: Token,
-    source_name: str,
-    start: str,
-    end: str,
-    published_after: str | None = None,
+    source_name: SourceName,
+    start: Start,
+    end: End,
+    published_after: PublishedAfter = None,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
     """May ``[start, end)`` of a source be read, and if not, exactly why (R1, R2)."""
@@ -70,7 +78,11 @@ def answer_of(found: Answer) -> Response:
     return answer(Readiness, found)
 
 
-@router.post("/readiness", response_model=Answers)
+@router.post(
+    "/readiness",
+    response_model=Answers,
+    responses=answers(Answers, Answers((ReadinessOrProblem(examples.NOT_READY),)), *WITH_A_BODY),
+)
 async def check_readiness_many(
     request: Request,
     body: QuestionsBody,
@@ -84,14 +96,14 @@ async def check_readiness_many(
     return answer(Answers, Answers(tuple(_as_data(each) for each in found)))
 
 
-@router.get("/changed-since", response_model=Changed)
+@router.get("/changed-since", response_model=Changed, responses=answers(Changed, Changed(True), 404))
 def changed_since(
     service: InService,
     token: Token,
-    source_name: str,
-    start: str,
-    end: str,
-    as_of: Annotated[int, Query(description="From an earlier answer about the same source.")],
+    source_name: SourceName,
+    start: Start,
+    end: End,
+    as_of: Annotated[int, Query(description="From an earlier answer about the same source.", examples=[4])],
 ) -> Response:
     """Was anything in ``[start, end)`` locked, failed or republished after an earlier answer (R7)?"""
     service.access.require_reader(token)
@@ -101,7 +113,7 @@ def changed_since(
 async def _ask(
     request: Request,
     service: Service,
-    token: str | None,
+    token: PresentedToken,
     questions: Sequence[Question],
     wait_seconds: float,
     explain: bool = True,

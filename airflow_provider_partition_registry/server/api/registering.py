@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from airflow_provider_partition_registry.domain.models import (
     Page,
@@ -13,54 +11,79 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     SourceRegistration,
 )
-from airflow_provider_partition_registry.server.access import Token, required
-from airflow_provider_partition_registry.server.api.answers import answer
-from airflow_provider_partition_registry.server.api.bodies import NewProvider, NewSource
+from airflow_provider_partition_registry.server import examples
+from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.bodies import (
+    AfterName,
+    Limit,
+    NewProvider,
+    NewSource,
+    ProviderName,
+    SourceName,
+)
+from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Sources and providers"])
 
-After = Annotated[str | None, Query(description="`next` of the page before.")]
-Limit = Annotated[int, Query(description="How many at most.")]
 
-
-@router.post("/sources", status_code=201, response_model=SourceRegistration)
+@router.post(
+    "/sources",
+    status_code=201,
+    response_model=SourceRegistration,
+    responses=answers(SourceRegistration, examples.SOURCE_REGISTRATION, *WITH_A_BODY, 409, status=201),
+)
 def register_source(body: NewSource, service: InService, token: Token) -> Response:
     """Register a source. The answer holds its access token, this once."""
     service.access.require_registrar(token)
     return answer(SourceRegistration, service.store.register_source(body.source_name, body.owner), 201)
 
 
-@router.get("/sources", response_model=Page[Source])
-def list_sources(service: InService, token: Token, after: After = None, limit: Limit = 100) -> Response:
+@router.get(
+    "/sources",
+    response_model=Page[Source],
+    responses=answers(Page[Source], Page((examples.SOURCE,))),
+)
+def list_sources(service: InService, token: Token, after: AfterName = None, limit: Limit = 100) -> Response:
     """List sources in the order of their names."""
     service.access.require_reader(token)
     return answer(Page[Source], service.store.list_sources(after, limit))
 
 
-@router.get("/source", response_model=Source)
-def get_source(source_name: str, service: InService, token: Token) -> Response:
+@router.get("/source", response_model=Source, responses=answers(Source, examples.SOURCE, 404))
+def get_source(source_name: SourceName, service: InService, token: Token) -> Response:
     """Look up one source."""
     service.access.require_reader(token)
     return answer(Source, service.store.get_source(source_name))
 
 
-@router.post("/providers", status_code=201, response_model=ProviderRegistration)
+@router.post(
+    "/providers",
+    status_code=201,
+    response_model=ProviderRegistration,
+    responses=answers(ProviderRegistration, examples.PROVIDER_REGISTRATION, *WITH_A_BODY, 409, status=201),
+)
 def register_provider(body: NewProvider, service: InService, token: Token) -> Response:
     """Register a provider for the source whose access token is the bearer token, or add that grant.
 
     A new provider gets an access token of its own, in this answer and never again.
     """
-    registration = service.store.register_provider(body.provider_name, required(token))
+    with service.access.guarded(token) as source_token:
+        registration = service.store.register_provider(body.provider_name, source_token)
     return answer(ProviderRegistration, registration, 201)
 
 
-@router.get("/providers", response_model=Page[Provider])
+@router.get(
+    "/providers",
+    response_model=Page[Provider],
+    responses=answers(Page[Provider], Page((examples.PROVIDER,)), 404),
+)
 def list_providers(
     service: InService,
     token: Token,
-    source_name: str | None = None,
-    after: After = None,
+    source_name: SourceName | None = None,
+    after: AfterName = None,
     limit: Limit = 100,
 ) -> Response:
     """List providers in the order of their names, all or those with a grant on a source."""
@@ -68,8 +91,8 @@ def list_providers(
     return answer(Page[Provider], service.store.list_providers(source_name, after, limit))
 
 
-@router.get("/provider", response_model=Provider)
-def get_provider(provider_name: str, service: InService, token: Token) -> Response:
+@router.get("/provider", response_model=Provider, responses=answers(Provider, examples.PROVIDER, 404))
+def get_provider(provider_name: ProviderName, service: InService, token: Token) -> Response:
     """Look up one provider."""
     service.access.require_reader(token)
     return answer(Provider, service.store.get_provider(provider_name))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import Field
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
@@ -16,28 +17,32 @@ from airflow_provider_partition_registry.domain.models import (
     PrincipalKind,
     Provider,
 )
-from airflow_provider_partition_registry.server.access import Token, required
-from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server import examples
+from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.bodies import (
+    AfterName,
     Body,
+    By,
+    Limit,
     ProviderName,
+    Reason,
     Seconds,
     SourceName,
+    TokenId,
     to_duration,
 )
+from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Access tokens"])
-
-Reason = Annotated[str, Field(description="Why; kept in the history.")]
-By = Annotated[str, Field(description="Who decides it.", examples=["ada@example.com"])]
 
 
 class RotateBody(Body):
     """Whose token to replace: a source's or a provider's."""
 
     source_name: SourceName | None = None
-    provider_name: ProviderName | None = None
+    provider_name: Annotated[ProviderName | None, Field(examples=["nightly-load"])] = None
     overlap_seconds: Annotated[Seconds, Field(description="How long the old ones stay valid.")] = 0
     expires_in_seconds: Annotated[Seconds | None, Field(description="How long the new one is valid.")] = None
 
@@ -45,7 +50,7 @@ class RotateBody(Body):
 class RevokeTokenBody(Body):
     """A token to end at once."""
 
-    token_id: Annotated[str, Field(description="Its id, as lists show it.")]
+    token_id: TokenId
     reason: Reason
     by: By
 
@@ -59,14 +64,18 @@ class RevokeGrantBody(Body):
     by: By
 
 
-@router.get("/tokens", response_model=Page[AccessToken])
+@router.get(
+    "/tokens",
+    response_model=Page[AccessToken],
+    responses=answers(Page[AccessToken], Page((examples.TOKEN,)), 404),
+)
 def list_tokens(
     service: InService,
     token: Token,
-    source_name: str | None = None,
-    provider_name: str | None = None,
-    after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(description="How many at most.")] = 100,
+    source_name: SourceName | None = None,
+    provider_name: ProviderName | None = None,
+    after: AfterName = None,
+    limit: Limit = 100,
 ) -> Response:
     """List the tokens of a source or of a provider, never their values."""
     principal = _principal(source_name, provider_name)
@@ -74,19 +83,24 @@ def list_tokens(
     return answer(Page[AccessToken], service.store.list_tokens(principal, after, limit))
 
 
-@router.get("/tokens/self", response_model=AccessToken)
+@router.get("/tokens/self", response_model=AccessToken, responses=answers(AccessToken, examples.TOKEN))
 def identify_token(service: InService, token: Token) -> Response:
     """Say whose the bearer token is."""
-    return answer(AccessToken, service.store.identify_token(required(token)))
+    return answer(AccessToken, service.access.identify(token))
 
 
-@router.get("/token", response_model=AccessToken)
-def get_token(token_id: str, service: InService, token: Token) -> Response:
+@router.get("/token", response_model=AccessToken, responses=answers(AccessToken, examples.TOKEN, 404))
+def get_token(token_id: TokenId, service: InService, token: Token) -> Response:
     """Look up one token by its id."""
     return answer(AccessToken, service.access.require_own_token(token, token_id))
 
 
-@router.post("/tokens/rotate", status_code=201, response_model=IssuedToken)
+@router.post(
+    "/tokens/rotate",
+    status_code=201,
+    response_model=IssuedToken,
+    responses=answers(IssuedToken, examples.ISSUED, *WITH_A_BODY, 404, status=201),
+)
 def rotate_token(body: RotateBody, service: InService, token: Token) -> Response:
     """Issue a new token for a source or a provider; the others stay valid for the overlap. It is answered this once."""
     principal = _principal(body.source_name, body.provider_name)
@@ -97,14 +111,22 @@ def rotate_token(body: RotateBody, service: InService, token: Token) -> Response
     return answer(IssuedToken, issued, 201)
 
 
-@router.post("/tokens/revoke", response_model=AccessToken)
+@router.post(
+    "/tokens/revoke",
+    response_model=AccessToken,
+    responses=answers(AccessToken, replace(examples.TOKEN, revoked_at=examples.NOW), *WITH_A_BODY, 404),
+)
 def revoke_token(body: RevokeTokenBody, service: InService, token: Token) -> Response:
     """End one token at once."""
     service.access.require_own_token(token, body.token_id)
     return answer(AccessToken, service.store.revoke_token(body.token_id, reason=body.reason, by=body.by))
 
 
-@router.post("/grants/revoke", response_model=Provider)
+@router.post(
+    "/grants/revoke",
+    response_model=Provider,
+    responses=answers(Provider, replace(examples.PROVIDER, source_names=()), *WITH_A_BODY, 404),
+)
 def revoke_grant(body: RevokeGrantBody, service: InService, token: Token) -> Response:
     """Take a provider's right to write to a source back."""
     service.access.require_owner(token, body.source_name)

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Interval
 from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition
+from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
-from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.bodies import (
     Address,
+    AfterNumber,
     DecisionBody,
+    End,
     FailBody,
+    Limit,
     LockBody,
+    ProviderName,
     ReleaseBody,
     RenewBody,
+    SourceName,
+    Start,
     UnlockBody,
     to_duration,
     to_holder,
     to_lease,
 )
+from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Partitions"])
 
+WHEN_WRITING = (404, *WITH_A_BODY, 409)
 
-@router.post("/partitions", status_code=201, response_model=Partition)
+
+@router.post(
+    "/partitions",
+    status_code=201,
+    response_model=Partition,
+    responses=answers(Partition, examples.REGISTERED, *WHEN_WRITING, status=201),
+)
 def register_partition(body: Address, service: InService, token: Token) -> Response:
     """Make a partition known. It covers and blocks nothing yet."""
     service.access.require_writer(token, body.source_name, body.provider_name)
     return answer(Partition, service.store.register_partition(*body.place()), 201)
 
 
-@router.post("/partitions/lock", response_model=Partition)
+@router.post(
+    "/partitions/lock",
+    response_model=Partition,
+    responses=answers(Partition, examples.LOCKED, *WHEN_WRITING),
+)
 def lock(body: LockBody, service: InService, token: Token) -> Response:
     """Take the lock before (re)writing a partition (R3).
 
@@ -51,7 +68,11 @@ def lock(body: LockBody, service: InService, token: Token) -> Response:
     return answer(Partition, locked)
 
 
-@router.post("/partitions/renew", response_model=Partition)
+@router.post(
+    "/partitions/renew",
+    response_model=Partition,
+    responses=answers(Partition, examples.LOCKED, *WHEN_WRITING),
+)
 def renew(body: RenewBody, service: InService, token: Token) -> Response:
     """Let the lease of a held lock run for so many seconds from now on (R5)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
@@ -59,7 +80,11 @@ def renew(body: RenewBody, service: InService, token: Token) -> Response:
     return answer(Partition, service.store.renew(*body.place(), generation=body.generation, lease=lease))
 
 
-@router.post("/partitions/unlock", response_model=Partition)
+@router.post(
+    "/partitions/unlock",
+    response_model=Partition,
+    responses=answers(Partition, examples.READY, *WHEN_WRITING),
+)
 def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     """Publish: the data is good, the partition becomes ready (R4).
 
@@ -70,7 +95,11 @@ def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     return answer(Partition, published)
 
 
-@router.post("/partitions/fail", response_model=Partition)
+@router.post(
+    "/partitions/fail",
+    response_model=Partition,
+    responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
+)
 def fail(body: FailBody, service: InService, token: Token) -> Response:
     """End a write that went wrong: the partition becomes failed and goes on blocking readers (R4)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
@@ -80,7 +109,11 @@ def fail(body: FailBody, service: InService, token: Token) -> Response:
     return answer(Partition, failed)
 
 
-@router.post("/partitions/force-release", response_model=Partition)
+@router.post(
+    "/partitions/force-release",
+    response_model=Partition,
+    responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
+)
 def force_release(body: ReleaseBody, service: InService, token: Token) -> Response:
     """Take a lock from its holder (R6)."""
     service.access.require_owner(token, body.source_name)
@@ -88,29 +121,41 @@ def force_release(body: ReleaseBody, service: InService, token: Token) -> Respon
     return answer(Partition, released)
 
 
-@router.post("/partitions/invalidate", response_model=Partition)
+@router.post(
+    "/partitions/invalidate",
+    response_model=Partition,
+    responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
+)
 def invalidate(body: DecisionBody, service: InService, token: Token) -> Response:
     """Declare published data bad: the partition becomes failed (R6)."""
     service.access.require_owner(token, body.source_name)
     return answer(Partition, service.store.invalidate(*body.place(), reason=body.reason, by=body.by))
 
 
-@router.post("/partitions/withdraw", response_model=Partition)
+@router.post(
+    "/partitions/withdraw",
+    response_model=Partition,
+    responses=answers(Partition, examples.REGISTERED, *WHEN_WRITING),
+)
 def withdraw(body: DecisionBody, service: InService, token: Token) -> Response:
     """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6)."""
     service.access.require_owner(token, body.source_name)
     return answer(Partition, service.store.withdraw(*body.place(), reason=body.reason, by=body.by))
 
 
-@router.get("/partitions", response_model=Page[Partition])
+@router.get(
+    "/partitions",
+    response_model=Page[Partition],
+    responses=answers(Page[Partition], Page((examples.READY,)), 404),
+)
 def list_partitions(
     service: InService,
     token: Token,
-    source_name: str,
-    start: str | None = None,
-    end: str | None = None,
-    after: Annotated[int | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(description="How many at most.")] = 100,
+    source_name: SourceName,
+    start: Start | None = None,
+    end: End | None = None,
+    after: AfterNumber = None,
+    limit: Limit = 100,
 ) -> Response:
     """List partitions of a source in the order of their start, all or those that overlap ``[start, end)``."""
     service.access.require_reader(token)
@@ -118,16 +163,21 @@ def list_partitions(
     return answer(Page[Partition], service.store.list_partitions(source_name, interval, after, limit))
 
 
-@router.get("/locks/count", response_model=LockCounts)
+@router.get("/locks/count", response_model=LockCounts, responses=answers(LockCounts, LockCounts(2, 1)))
 def count_locks(service: InService, token: Token) -> Response:
     """Count the locks of all sources, of each at most 10,000."""
     service.access.require_reader(token)
     return answer(LockCounts, service.store.count_locks())
 
 
-@router.get("/partition", response_model=Partition)
+@router.get("/partition", response_model=Partition, responses=answers(Partition, examples.READY, 404))
 def get_partition(
-    service: InService, token: Token, source_name: str, provider_name: str, start: str, end: str
+    service: InService,
+    token: Token,
+    source_name: SourceName,
+    provider_name: ProviderName,
+    start: Start,
+    end: End,
 ) -> Response:
     """Look up one partition."""
     service.access.require_reader(token)

@@ -20,6 +20,7 @@ from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
     StoreRefusedError,
     StoreUnavailableError,
+    TooManyAttemptsError,
 )
 from airflow_provider_partition_registry.store.wire import (
     VERSION_HEADER,
@@ -100,8 +101,8 @@ class Client:
             except _NotAnsweredError as error:
                 pause = max(error.retry_after, min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE))
                 is_over = attempt == ATTEMPTS or time.monotonic() + pause >= deadline
-                if is_over or not (call.is_repeatable or error.was_never_sent):
-                    raise StoreUnavailableError(self._unavailable(call, error)) from error
+                if is_over or not (call.is_repeatable or error.had_no_effect):
+                    raise error.refusal or StoreUnavailableError(self._unavailable(call, error)) from error
                 time.sleep(pause)
 
     def close(self) -> None:
@@ -130,7 +131,7 @@ class Client:
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             self._refuse_bad_certificate(error)
-            raise _NotAnsweredError(_words(error), was_never_sent=True) from error
+            raise _NotAnsweredError(_words(error), had_no_effect=True) from error
         except httpx.TransportError as error:
             raise _NotAnsweredError(_words(error)) from error
         return self._read(call, answer)
@@ -145,6 +146,10 @@ class Client:
             if answer.status_code in UNAVAILABLE:
                 raise _NotAnsweredError(f"HTTP {answer.status_code}", retry_after=_seconds(answer)) from None
             raise StoreRefusedError(self._no_registry(call, answer)) from None
+        if isinstance(error, TooManyAttemptsError):
+            raise _NotAnsweredError(
+                error.message, retry_after=error.retry_after, had_no_effect=True, refusal=error
+            )
         if isinstance(error, StoreUnavailableError):
             # It was looked at, and nothing is known of what became of it.
             raise _NotAnsweredError(error.message, retry_after=_seconds(answer))
@@ -183,7 +188,7 @@ class Client:
     def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
         outcome = (
             ""
-            if call.is_repeatable or error.was_never_sent
+            if call.is_repeatable or error.had_no_effect
             else (" The call may or may not have taken effect: look whether it has before you repeat it.")
         )
         return f"The registry at {self.url} does not answer: {error}.{outcome}"
@@ -205,10 +210,25 @@ class Client:
 
 
 class _NotAnsweredError(Exception):
-    def __init__(self, reason: str, *, retry_after: float = 0.0, was_never_sent: bool = False) -> None:
+    """The call may be worth repeating.
+
+    :param retry_after: seconds that the service asks to wait for.
+    :param had_no_effect: whether that is certain.
+    :param refusal: what to raise in the end, where the service did say something.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after: float = 0.0,
+        had_no_effect: bool = False,
+        refusal: StoreUnavailableError | None = None,
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        self.was_never_sent = was_never_sent
+        self.had_no_effect = had_no_effect
+        self.refusal = refusal
 
 
 def _seconds(answer: httpx.Response) -> float:

@@ -1,0 +1,54 @@
+"""What the OpenAPI description shows as answers: values of the domain, so that they are what is really answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import (
+    AccessToken,
+    Event,
+    EventType,
+    Holder,
+    IssuedToken,
+    Lock,
+    Partition,
+    PartitionState,
+    Principal,
+    PrincipalKind,
+    Provider,
+    ProviderRegistration,
+    Question,
+    Readiness,
+    Source,
+    SourceRegistration,
+)
+
+NOW = datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
+DAY = Interval("2026-11-01", "2026-11-02")
+NEXT_DAY = Interval("2026-11-02", "2026-11-03")
+SECRET = "prs_0123456789abcdef_…"  # noqa: S105 - what one looks like
+
+SOURCE = Source("sales", "data-team@example.com", NOW, id=1)
+PROVIDER = Provider("nightly-load", NOW, id=1, source_names=("sales",))
+TOKEN = AccessToken("0123456789abcdef", Principal(PrincipalKind.PROVIDER, "nightly-load"), NOW)
+SOURCE_REGISTRATION = SourceRegistration(SOURCE, SECRET)
+PROVIDER_REGISTRATION = ProviderRegistration(PROVIDER, SECRET)
+ISSUED = IssuedToken(TOKEN, SECRET)
+
+LOCK = Lock(Holder("host-1/nightly", {"host": "host-1"}), 1, NOW, NOW + timedelta(minutes=15))
+REGISTERED = Partition("sales", "nightly-load", DAY, PartitionState.REGISTERED, 0, NOW, NOW, id=1)
+LOCKED = Partition("sales", "nightly-load", DAY, PartitionState.LOCKED, 1, NOW, NOW, LOCK, id=1)
+READY = Partition(
+    "sales", "nightly-load", DAY, PartitionState.READY, 1, NOW, NOW, LOCK, published_at=NOW, id=1
+)
+FAILED = Partition("sales", "nightly-load", DAY, PartitionState.FAILED, 1, NOW, NOW, LOCK, "disk full", id=1)
+
+NOT_READY = Readiness(
+    Question("sales", Interval("2026-11-01", "2026-11-03")),
+    is_ready=False,
+    as_of=4,
+    gaps=(NEXT_DAY,),
+    blockers=(LOCKED,),
+)
+EVENT = Event(4, EventType.LOCK, NOW, "sales", "nightly-load", DAY, "host-1/nightly", 1)

@@ -1,0 +1,78 @@
+"""Holds off whoever sends one wrong access token after the other."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from airflow_provider_partition_registry.domain.errors import InvalidTokenError, TooManyAttemptsError
+
+log = logging.getLogger(__name__)
+
+PROVEN_AT_MOST = 10_000
+IPV6_SITE = 64  # bits of an IPv6 address; the others its owner may choose at will
+
+
+class Guard:
+    """Counts wrong access tokens by the address that they come from, in this process.
+
+    Above the limit an address is refused without the token being looked at, so that guessing is of no use. A token that
+    proved right before is let through: one job with an old token must not shut out its neighbours behind the same
+    address.
+
+    :param wrong_per_minute: how many wrong tokens an address may send within a minute.
+    """
+
+    def __init__(self, wrong_per_minute: int) -> None:
+        self._limit = RateLimitItemPerMinute(wrong_per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._proven: set[bytes] = set()
+
+    @contextmanager
+    def watch(self, access_token: str, client: str) -> Iterator[None]:
+        """Let a token be tried, and learn from how it ends.
+
+        :param client: the address that it comes from.
+        :raises TooManyAttemptsError: too many were wrong lately.
+        """
+        digest = hashlib.sha256(access_token.encode(errors="surrogateescape")).digest()
+        if digest not in self._proven:
+            self._admit(client)
+        try:
+            yield
+        except InvalidTokenError:
+            self._proven.discard(digest)
+            self._count(client)
+            raise
+        if len(self._proven) >= PROVEN_AT_MOST:
+            self._proven.clear()
+        self._proven.add(digest)
+
+    def _admit(self, client: str) -> None:
+        if not self._limiter.test(self._limit, _site(client)):
+            free_at = self._limiter.get_window_stats(self._limit, _site(client)).reset_time
+            raise TooManyAttemptsError(max(1, math.ceil(free_at - time.time())))
+
+    def _count(self, client: str) -> None:
+        self._limiter.hit(self._limit, _site(client))
+        if not self._limiter.test(self._limit, _site(client)):
+            log.warning("too many wrong access tokens from %s", client)
+
+
+def _site(client: str) -> str:
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:  # a proxy may be told anything
+        return client
+    if address.version == 4:
+        return client
+    return str(ipaddress.ip_network((int(address), IPV6_SITE), strict=False))

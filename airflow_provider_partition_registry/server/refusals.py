@@ -1,0 +1,108 @@
+"""What may go wrong, as the OpenAPI description shows it: per status a description, a schema and an example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    InvalidIntervalError,
+    InvalidTokenError,
+    PartitionLockedError,
+    RegistryError,
+    SchemaMissingError,
+    StoreUnavailableError,
+    TokenRequiredError,
+    TooManyAttemptsError,
+    UnknownSourceError,
+)
+from airflow_provider_partition_registry.server import examples
+from airflow_provider_partition_registry.store.wire import ProblemAnswer, error_to_data
+
+Refusals = dict[int | str, dict[str, Any]]
+
+REFERENCE = "#/components/schemas/{model}"
+ANYWHERE = (401, 403, 422, 429, 500, 503)
+WITH_A_BODY = (408, 413)
+
+_EXAMPLES: dict[int, tuple[str, RegistryError]] = {
+    401: (
+        "No access token",
+        TokenRequiredError("This takes an access token: send it as 'Authorization: Bearer …'."),
+    ),
+    403: (
+        "Not allowed: the access token is wrong, somebody else's, or there is no grant",
+        InvalidTokenError(),
+    ),
+    404: ("A source, provider, partition or token that is not registered", UnknownSourceError("sales")),
+    408: ("The body does not come", RegistryError("POST /api/v1/partitions/lock: nothing came for 30 s.")),
+    409: (
+        "In conflict with what is there: registered already, locked by somebody else, or not the caller's lock",
+        PartitionLockedError("The partition is locked by host-1/nightly.", examples.LOCKED),
+    ),
+    413: (
+        "The body is too large",
+        InvalidInputError("POST /api/v1/readiness: a body has at most 4194304 bytes."),
+    ),
+    422: (
+        "Malformed: a name, an interval, a number or a body that makes no sense",
+        InvalidIntervalError("The interval [2026-11-02T00:00:00Z, 2026-11-01T00:00:00Z) is empty."),
+    ),
+    429: ("Too many wrong access tokens came from this address", TooManyAttemptsError(42)),
+    500: (
+        "The service's own trouble, such as tables of another version",
+        SchemaMissingError("postgresql://db/registry"),
+    ),
+    503: (
+        "The registry's database does not answer. The call may or may not have taken effect",
+        StoreUnavailableError("The registry does not answer."),
+    ),
+}
+_HEADERS = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer`"}},
+    429: {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}},
+    503: {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds."}},
+}
+
+
+class Refusal(BaseModel):
+    """The body of the original's refusals."""
+
+    status_code: int
+    detail: str
+
+
+def refusals(*statuses: int) -> Refusals:
+    """The refusals of the versioned API."""
+    return {
+        status: _document(status, ProblemAnswer, error_to_data(_EXAMPLES[status][1])) for status in statuses
+    }
+
+
+def original_refusals(*statuses: int) -> Refusals:
+    """The refusals of the original's routes."""
+    return {
+        status: _document(status, Refusal, {"status_code": status, "detail": _EXAMPLES[status][1].message})
+        for status in statuses
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """The bodies of all refusals, for the description's components.
+
+    Given to FastAPI as models they would be built anew for every status of every route, which takes a second.
+    """
+    kinds = [(kind, "serialization", TypeAdapter(kind)) for kind in (ProblemAnswer, Refusal)]
+    _, described = TypeAdapter.json_schemas(kinds, ref_template=REFERENCE)  # type: ignore[arg-type]
+    return described["$defs"]  # type: ignore[no-any-return]
+
+
+def _document(status: int, kind: type, example: Any) -> dict[str, Any]:
+    schema = {"$ref": REFERENCE.format(model=kind.__name__)}
+    return {
+        "description": _EXAMPLES[status][0],
+        "content": {"application/json": {"schema": schema, "example": example}},
+        "headers": _HEADERS.get(status, {}),
+    }
