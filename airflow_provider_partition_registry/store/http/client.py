@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet, finalize
 
 import httpx
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
     RegistryError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -55,7 +57,7 @@ class Call(Generic[T]):
 
 
 class Client:
-    """Talks to one service. Connects lazily, and anew in a forked process.
+    """Talks to one service. Connects lazily, and anew in a process forked from this one.
 
     :param url: of the service.
     :param access_token: sent with every call, unless the call brings its own.
@@ -72,7 +74,8 @@ class Client:
         self._verify = verify
         self._guard = Lock()
         self._http: httpx.Client | None = None
-        self._process: int | None = None
+        self._hang_up: finalize | None = None
+        _clients.add(self)
 
     def call(self, call: Call[T]) -> T:
         """Send a request, again if that is safe and needed, and return what is answered.
@@ -97,9 +100,16 @@ class Client:
     def close(self) -> None:
         """Close all connections; they are opened again when needed."""
         with self._guard:
-            if self._http is not None and self._process == os.getpid():
-                self._http.close()
-            self._http = None
+            if self._hang_up is not None:
+                self._hang_up()
+            self._http = self._hang_up = None
+
+    def forget(self) -> None:
+        """In a forked child: leave everything to the parent and start anew."""
+        if self._hang_up is not None:
+            self._hang_up.detach()
+        self._guard = Lock()
+        self._http = self._hang_up = None
 
     def _send(self, call: Call[T], deadline: float) -> T:
         left = max(0.1, deadline - time.monotonic())
@@ -114,6 +124,8 @@ class Client:
                 timeout=httpx.Timeout(left, connect=min(left, self._timeout)),
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            if untrusted := _untrusted_certificate(error):
+                raise StoreRefusedError(self._not_trusted(untrusted)) from error
             raise _NotAnsweredError(_words(error), was_never_sent=True) from error
         except httpx.TransportError as error:
             raise _NotAnsweredError(_words(error)) from error
@@ -138,20 +150,17 @@ class Client:
 
     def _client(self) -> httpx.Client:
         with self._guard:
-            if self._http is None or self._process != os.getpid():
-                # Connections are never shared with a parent; what it opened is left to it.
+            if self._http is None:
                 self._http = self._connect()
-                self._process = os.getpid()
+                # Tasks have no good moment to close what their hook has opened.
+                self._hang_up = finalize(self, self._http.close)
             return self._http
 
     def _connect(self) -> httpx.Client:
-        verify = (
-            ssl.create_default_context(cafile=self._verify) if isinstance(self._verify, str) else self._verify
-        )
         return httpx.Client(
             base_url=self.url,
             headers={"User-Agent": f"partition-registry/{__version__}"},
-            verify=verify,
+            verify=_trusting(self._verify) if isinstance(self._verify, str) else self._verify,
             limits=httpx.Limits(max_connections=self._pool_size, max_keepalive_connections=self._pool_size),
             follow_redirects=False,
         )
@@ -163,6 +172,12 @@ class Client:
             else (" The call may or may not have taken effect: look whether it has before you repeat it.")
         )
         return f"The registry at {self.url} does not answer: {error}.{outcome}"
+
+    def _not_trusted(self, error: ssl.SSLCertVerificationError) -> str:
+        return (
+            f"The certificate of the registry at {self.url} is not trusted: {error.verify_message}. If an authority of "
+            f"your own has signed it, name the file with that authority's certificate."
+        )
 
     def _no_registry(self, call: Call, answer: httpx.Response) -> str:
         version = answer.headers.get(VERSION_HEADER)
@@ -187,5 +202,31 @@ def _seconds(answer: httpx.Response) -> float:
     return float(text) if text.isdigit() else 0.0
 
 
+def _trusting(authorities: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:  # ssl.SSLError, of a file that holds no certificate, is one
+        raise InvalidInputError(
+            f"The file of the authorities to trust, {authorities!r}, cannot be used: {error}"
+        ) from error
+
+
+def _untrusted_certificate(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def _words(error: httpx.TransportError) -> str:
     return str(error) or type(error).__name__
+
+
+_clients: WeakSet[Client] = WeakSet()
+
+
+def _start_anew() -> None:
+    for client in tuple(_clients):
+        client.forget()
+
+
+os.register_at_fork(after_in_child=_start_anew)
