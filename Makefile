@@ -32,11 +32,15 @@ test: environments lint ## All tests, in every environment that the package supp
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) tests/unit tests/cli tests/contract -m "not postgres"
 
-lint: $(AIRFLOW_3)/.ready ## Style, types, and which module may import which
+lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and the containers' files
 	$(AIRFLOW_3)/bin/ruff check
 	$(AIRFLOW_3)/bin/ruff format --check
 	$(AIRFLOW_3)/bin/mypy
 	$(AIRFLOW_3)/bin/lint-imports --no-cache
+	$(AIRFLOW_3)/bin/hadolint docker/Dockerfile docker/airflow.Dockerfile
+	$(AIRFLOW_3)/bin/shellcheck docker/entrypoint.sh
+	$(AIRFLOW_3)/bin/yamllint --strict --config-file docker/yamllint.yaml docker
+	$(AIRFLOW_3)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose*.yaml
 
 bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few minutes
 	$(AIRFLOW_3)/bin/python -m benchmarks

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = PROJECT / ".venvs"
+SERVICE_URL = re.compile(r"http://127\.0\.0\.1:\d{1,5}/?")
 NO = {"", "0", "false", "no", "off"}
 
 
@@ -16,7 +19,9 @@ NO = {"", "0", "false", "no", "off"}
 class Options:
     """One run of the demo.
 
-    :param registry_url: of a PostgreSQL for the registry; None for a SQLite file in the run's folder
+    :param registry_url: of a PostgreSQL for the registry, or where a web service for it is to be started; None for a
+        SQLite file in the run's folder
+    :param database_url: of a PostgreSQL behind that web service; None for a SQLite file in the run's folder
     :param keep: leave both web pages running after the verdict
     :param airflow_2_bin: ``bin`` folder of the environment with Airflow 2.11
     :param airflow_3_bin: ``bin`` folder of the environment with Airflow 3
@@ -24,10 +29,21 @@ class Options:
     """
 
     registry_url: str | None
+    database_url: str | None
     keep: bool
     airflow_2_bin: Path
     airflow_3_bin: Path
     folder: Path
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the registry is reached through a web service."""
+        return bool(self.registry_url and self.registry_url.startswith(("http://", "https://")))
+
+    @property
+    def service_port(self) -> int | None:
+        """Where that web service is to listen; None for a free port."""
+        return urlsplit(self.registry_url or "").port or None
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
@@ -40,8 +56,15 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         "--registry-url",
         metavar="URL",
         default=os.environ.get("REGISTRY_URL") or None,
-        help="keep the registry in this PostgreSQL, postgresql://user:password@host:5432/database"
-        "; what the demo registers stays there [REGISTRY_URL; default: a SQLite file of this run]",
+        help="keep the registry in this PostgreSQL, postgresql://user:password@host:5432/database, where what the demo "
+        "registers stays, or reach it through a web service that is started here, http://127.0.0.1:5498 (port 0: a "
+        "free one) [REGISTRY_URL; default: a SQLite file of this run]",
+    )
+    parser.add_argument(
+        "--database-url",
+        metavar="URL",
+        default=os.environ.get("REGISTRY_DATABASE_URL") or None,
+        help="with a web service: the PostgreSQL behind it [REGISTRY_DATABASE_URL; default: a SQLite file of this run]",
     )
     parser.add_argument(
         "--keep",
@@ -63,4 +86,13 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         default=PROJECT / ".demo",
         help="where each run keeps its logs, in a folder named after its time [default: .demo]",
     )
-    return Options(**vars(parser.parse_args(arguments)))
+    options = Options(**vars(parser.parse_args(arguments)))
+    if options.database_url and not options.is_served:
+        parser.error(
+            "--database-url is what a web service serves: give --registry-url http://127.0.0.1:0 as well"
+        )
+    if options.is_served and not SERVICE_URL.fullmatch(options.registry_url or ""):
+        parser.error(
+            "the demo starts its web service itself, on this machine: http://127.0.0.1:5498, or port 0"
+        )
+    return options

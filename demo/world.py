@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from demo.console import Console, short_path
+from demo.console import Console
+from demo.homes import running_home
 from demo.options import Options
-from demo.registry import WARM_UP_DAY, Registry, open_registry
+from demo.registry import WARM_UP_DAY, Registry, furnish
 from demo.sides import Side, Starting, stop_sides
 from testbed.postgres import PostgresServer
 from testbed.processes import new_temporary_folder
@@ -53,10 +54,10 @@ def running_world(options: Options, folder: Path, console: Console) -> Iterator[
             Side(options.airflow_2_bin, folder, postgres),
             Side(options.airflow_3_bin, folder, None),
         )
-        at_end.callback(_stop, sides, console)
         console.heading("Starting two Airflow instances that share nothing but a registry")
-        registry = open_registry(options.registry_url, folder, [side.key for side in sides])
-        at_end.callback(registry.store.close)
+        home = at_end.enter_context(running_home(options, folder))
+        registry = furnish(home, folder.name, [side.key for side in sides])
+        at_end.callback(_stop, sides, console)
         _introduce(registry, sides, console)
         _start(sides, registry, console)
         yield World(folder, registry, sides)
@@ -81,16 +82,10 @@ def _remove(entry: Path) -> None:
 
 
 def _introduce(registry: Registry, sides: tuple[Side, Side], console: Console) -> None:
-    console.event("registry", short_place(registry.place))
+    console.event("registry", registry.place)
     console.event("registry", f"source {registry.source}, written by one provider of each Airflow")
     for side in sides:
         console.event(side.name, f"{side.version}, metadata in a {side.metadata_database} of its own")
-
-
-def short_place(place: str) -> str:
-    """Where a registry is; a file as seen from here."""
-    prefix = "sqlite:///"
-    return f"SQLite, {short_path(Path(place.removeprefix(prefix)))}" if place.startswith(prefix) else place
 
 
 def _start(sides: tuple[Side, Side], registry: Registry, console: Console) -> None:

@@ -107,12 +107,14 @@ class PartitionRegistryHook(BaseHook):
         """Say whether the registry answers, for the Test button. Creates nothing."""
         try:
             # Not as self.settings, whose errors name the connection: Airflow tests a form under a random name.
-            with _read(self._find_connection()).open() as store:
+            settings = _read(self._find_connection())
+            with settings.open() as store:
                 store.ping()
+                whose = _whose_token(settings, store)
                 has_sources = bool(store.list_sources(limit=1).items)
         except (RegistryError, AirflowNotFoundException) as error:
             return False, str(error)
-        return True, f"The registry answers{'' if has_sources else '; it has no sources yet'}."
+        return True, f"The registry answers{whose}{'' if has_sources else '; it has no sources yet'}."
 
     def check_readiness(
         self, source_name: str, start: Instant, end: Instant, *, published_after: datetime | None = None
@@ -332,6 +334,10 @@ class PartitionRegistryHook(BaseHook):
         """The history after a position."""
         return self.store.events(after, source_name, limit)
 
+    def last_position(self) -> int:
+        """Where the history ends now."""
+        return self.store.last_position()
+
     def _find_connection(self) -> Connection:
         try:
             return self.get_connection(self.partition_registry_conn_id)
@@ -364,3 +370,12 @@ def _read(connection: Connection) -> RegistrySettings:
     for secret in settings.secrets:
         mask_secret(secret)
     return settings
+
+
+def _whose_token(settings: RegistrySettings, store: RegistryStore) -> str:
+    """Who this Airflow is to a web service; reading may be open to all, so a wrong token would go unnoticed."""
+    if not settings.is_service:
+        return ""
+    if settings.access_token is None:
+        return ". It was given no access token, which writing takes unless the service is an open one"
+    return f" and knows the access token as that of {store.identify_token(settings.access_token).principal}"

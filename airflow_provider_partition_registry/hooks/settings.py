@@ -70,7 +70,7 @@ class RegistrySettings:
         url = _url(connection, extra)
         return cls(
             url=url,
-            access_token=connection.password or None if url.startswith(SERVICE_SCHEMES) else None,
+            access_token=_access_token(connection) if url.startswith(SERVICE_SCHEMES) else None,
             verify=_verify(extra),
             provider=extra.get("provider"),
             instance=extra.get("instance"),
@@ -81,6 +81,11 @@ class RegistrySettings:
     def is_on_one_host(self) -> bool:
         """Whether only processes of one host can share the registry."""
         return self.url.startswith("sqlite:")
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is a web service that is asked, not a database."""
+        return self.url.startswith(SERVICE_SCHEMES)
 
     @property
     def secrets(self) -> list[str]:
@@ -116,7 +121,7 @@ def _url(connection: Connection, extra: Mapping[str, Any]) -> str:
         )
     if host.startswith("sqlite:"):
         return _sqlite_url(host)
-    if host.startswith(SERVICE_SCHEMES):
+    if host.lower().startswith(SERVICE_SCHEMES):
         return _service_url(host, connection.port)
     given = _split(host if "://" in host else f"postgresql://{host}")
     path = given.path if given.path.strip("/") else f"/{connection.schema or ''}"
@@ -141,8 +146,14 @@ def _service_url(url: str, port: int | None) -> str:
         raise InvalidInputError(
             "The access token of a registry's web service belongs into the connection's password, not into its URL."
         )
-    authority = f"{given.netloc}:{port}" if port and not given.port else given.netloc
-    return urlunsplit((given.scheme, authority, given.path.rstrip("/"), given.query, ""))
+    return urlunsplit(
+        (given.scheme, _with_port(given.netloc, port), given.path.rstrip("/"), given.query, given.fragment)
+    )
+
+
+def _access_token(connection: Connection) -> str | None:
+    """The token, without the white space that copying it may have added."""
+    return (connection.password or "").strip() or None
 
 
 def _split(url: str) -> SplitResult:
@@ -167,10 +178,14 @@ def _authority(connection: Connection, given: SplitResult) -> str:
         credentials = quote(connection.login, safe="")
     if credentials and connection.password:
         credentials += f":{quote(connection.password, safe='')}"
-    # Port 0 is what Airflow's connection test sends for an empty field.
-    if connection.port and ":" not in address.rpartition("]")[2]:
-        address = f"{address}:{connection.port}"
+    address = _with_port(address, connection.port)
     return f"{credentials}@{address}" if credentials else address
+
+
+def _with_port(address: str, port: int | None) -> str:
+    """The address, with the port unless it has one."""
+    # Port 0 is what Airflow's connection test sends for an empty field.
+    return address if not port or ":" in address.rpartition("]")[2] else f"{address}:{port}"
 
 
 def _verify(extra: Mapping[str, Any]) -> bool | str:

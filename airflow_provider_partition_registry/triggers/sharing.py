@@ -35,9 +35,9 @@ async def watcher_of(conn_id: str) -> Watcher:
             "only if the triggerer runs on the host where the data's writers do.",
             conn_id,
         )
-    return shared_watcher(
-        (settings.url, settings.access_token), lambda: settings.open(pool_size=WATCHER_CONNECTIONS)
-    )
+    # Everything that opening depends on, so that a connection may be corrected while others wait.
+    door = (settings.url, settings.access_token, settings.verify, settings.timeout)
+    return shared_watcher(door, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
 
 
 async def shared_settings(conn_id: str) -> RegistrySettings:

@@ -55,6 +55,7 @@ from tests.airflow.registries import (  # noqa: E402, F401 - fixtures
     registry_url,
 )
 from tests.airflow.runs import Run, task_label  # noqa: E402
+from tests.airflow.services import new_place, place, service  # noqa: E402, F401 - fixtures
 from tests.airflow.tasks import lock_write_unlock, run_lock  # noqa: E402, F401 - fixtures
 
 VERSION = tuple(int(part) for part in airflow.__version__.split(".")[:2])
@@ -299,6 +300,28 @@ def _form_of_2() -> dict[str, Any]:
             each.field_name: (each.field.args[0], each.field.kwargs["description"]) for each in widgets
         },
     }
+
+
+@pytest.fixture
+def redact() -> Callable[[str], str]:
+    """What this Airflow's logs make of a text."""
+    if IS_AIRFLOW_3:
+        from airflow.sdk.log import redact
+    else:
+        from airflow.utils.log.secrets_masker import redact
+    return redact
+
+
+@pytest.fixture
+def shown_by_rest_api() -> Callable[[Any], dict[str, Any]]:
+    """What this Airflow's REST API says of a stored connection."""
+    if IS_AIRFLOW_3:
+        from airflow.api_fastapi.core_api.datamodels.connections import ConnectionResponse
+
+        return lambda connection: ConnectionResponse.model_validate(connection).model_dump()
+    from airflow.api_connexion.schemas.connection_schema import connection_schema
+
+    return connection_schema.dump
 
 
 @pytest.fixture

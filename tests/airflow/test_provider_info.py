@@ -67,7 +67,11 @@ def test_airflow_finds_the_hook(hook_info: Any) -> None:
 def test_connection_form(connection_form: dict[str, Any]) -> None:
     assert connection_form["name"] == "Partition Registry"
     assert connection_form["hidden"] == []
-    assert connection_form["labels"] == {"host": "Registry (host or URL)", "url_schema": "Database"}
+    assert connection_form["labels"] == {
+        "host": "Registry (host or URL)",
+        "password": "Password or access token",
+        "url_schema": "Database",
+    }
     assert connection_form["placeholders"] == {
         "host": UI_FIELD_BEHAVIOUR["placeholders"]["host"],
         "url_schema": "registry",
@@ -77,4 +81,4 @@ def test_connection_form(connection_form: dict[str, Any]) -> None:
     assert connection_form["extra"] == {
         name: (field["label"], field["description"]) for name, field in CONN_FIELDS.items()
     }
-    assert set(connection_form["extra"]) == {"provider", "instance", "timeout", "sslmode"}
+    assert set(connection_form["extra"]) == {"provider", "instance", "timeout", "sslmode", "verify"}

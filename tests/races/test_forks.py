@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.service_process import ServiceProcess
 from tests.contract.homes import hours
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on
@@ -19,7 +22,7 @@ import sys
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.homes import hours
 with open_store(sys.argv[1]) as store:
-    print(store.check_readiness("s", hours(0, 1)).is_ready)
+    print(store.check_readiness(sys.argv[2], hours(0, 1)).is_ready)
 """
 
 
@@ -50,35 +53,90 @@ class Child:
         os.close(self._done)
 
 
-def seen_from_outside(url: str) -> bool:
-    command = [sys.executable, "-c", A_LOOK_FROM_OUTSIDE, url]
+def a_writer(store: RegistryStore, source: str) -> str:
+    """Register the source and a provider of its; the provider's name."""
+    store.register_provider(f"writer-of-{source}", store.register_source(source, "ann").access_token)
+    return f"writer-of-{source}"
+
+
+def seen_from_outside(url: str, source: str) -> bool:
+    command = [sys.executable, "-c", A_LOOK_FROM_OUTSIDE, url, source]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout == "True\n"
 
 
-def test_a_lock_taken_in_a_child_outlasts_everybody(database_url: str) -> None:
-    store = open_store(database_url, timeout=30)
-    store.register_provider("p", store.register_source("s", "ann").access_token)
-    store.lock("s", "p", hours(0, 1), register=True)
-    store.unlock("s", "p", hours(0, 1))
+@pytest.fixture(scope="module")
+def service_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database_url = f"sqlite:///{tmp_path_factory.mktemp('service')}/registry.db"
+    with ServiceProcess(
+        sys.executable, database_url, variables={"PARTITION_REGISTRY_OPEN": "true"}
+    ) as service:
+        yield service.url
 
-    child = Child(lambda: store.get_source("s"), lambda: store.lock("s", "p", hours(0, 1)))
+
+@pytest.fixture(
+    params=["migrated_sqlite", pytest.param("postgres", marks=pytest.mark.postgres), "service"],
+    ids=["sqlite", "postgres", "service"],
+)
+def home_url(request: pytest.FixtureRequest) -> str:
+    """A registry in each home."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture
+def source(request: pytest.FixtureRequest) -> str:
+    """A source of this test's own: the tests of a service share it."""
+    return request.node.name
+
+
+def test_a_lock_taken_in_a_child_outlasts_everybody(home_url: str, source: str) -> None:
+    store = open_store(home_url, timeout=30)
+    provider = a_writer(store, source)
+    store.lock(source, provider, hours(0, 1), register=True)
+    store.unlock(source, provider, hours(0, 1))
+
+    child = Child(lambda: store.get_source(source), lambda: store.lock(source, provider, hours(0, 1)))
     store.close()
     child.step()
-    assert seen_from_outside(database_url)
+    assert seen_from_outside(home_url, source)
     child.step()
-    assert not seen_from_outside(database_url)
+    assert not seen_from_outside(home_url, source)
     child.end()
-    assert not seen_from_outside(database_url)
+    assert not seen_from_outside(home_url, source)
 
 
-def test_parent_and_child_work_at_the_same_time(database_url: str) -> None:
-    store = open_store(database_url, timeout=30)
-    store.register_provider("p", store.register_source("s", "ann").access_token)
-    child = Child(lambda: [store.lock("s", "p", hours(n, n + 1), register=True) for n in range(0, 40, 2)])
+def test_parent_and_child_work_at_the_same_time(home_url: str, source: str) -> None:
+    store = open_store(home_url, timeout=30)
+    provider = a_writer(store, source)
+    child = Child(
+        lambda: [store.lock(source, provider, hours(n, n + 1), register=True) for n in range(0, 40, 2)]
+    )
     os.write(child._orders, b".")
     for number in range(1, 41, 2):
-        store.lock("s", "p", hours(number, number + 1), register=True)
+        store.lock(source, provider, hours(number, number + 1), register=True)
     assert os.read(child._done, 1) == b"."
     child.end()
-    assert len(store.list_partitions("s").items) == 40
+    assert len(store.list_partitions(source).items) == 40
+    store.close()
+
+
+def test_children_born_while_another_thread_asks_a_service(service_url: str, source: str) -> None:
+    """Whatever lock that thread holds at that moment, nobody in the child will ever release it."""
+    store = open_store(service_url, timeout=30, pool_size=2)
+    provider = a_writer(store, source)
+    is_over = threading.Event()
+
+    def connect_again_and_again() -> None:
+        while not is_over.is_set():
+            store.ping()
+            store.close()
+
+    busy = threading.Thread(target=connect_again_and_again)
+    busy.start()
+    for number in range(10):
+        child = Child(lambda hour=number: store.lock(source, provider, hours(hour, hour + 1), register=True))
+        child.step()
+        child.end()
+    is_over.set()
+    busy.join()
+    assert len(store.list_partitions(source).items) == 10
     store.close()

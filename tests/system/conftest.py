@@ -1,5 +1,6 @@
 """Two real Airflow instances and one registry on PostgreSQL, shared by all system tests.
 
+Airflow 2.11 reaches the registry's database, Airflow 3.3 a web service in front of it: the DAGs are the same.
 Whoever changes something in the registry uses a source or a day of their own.
 """
 
@@ -20,9 +21,13 @@ from demo.registry import CONNECTION_VARIABLE
 from testbed.airflow import AirflowInstance
 from testbed.postgres import PostgresServer
 from testbed.processes import stop_together
+from testbed.service_process import ServiceProcess
 from tests.conftest import TEMPLATE
 
 START_TIMEOUT = 400.0
+
+# The DAGs of one connection act as several providers here, which no provider's token would allow.
+ADMINISTRATOR_TOKEN = "of-the-administrator"
 
 PROVIDERS = {
     "shop.sales": ("example_producer",),
@@ -69,13 +74,27 @@ def registry(registry_url: str) -> Iterator[RegistryStore]:
 
 
 @pytest.fixture(scope="session")
+def service(registry_url: str, registry: RegistryStore) -> Iterator[ServiceProcess]:
+    """A web service in front of the registry."""
+    variables = {
+        "PARTITION_REGISTRY_ADMINISTRATOR_TOKEN": ADMINISTRATOR_TOKEN,
+        "PARTITION_REGISTRY_PRIVATE_READS": "true",
+    }
+    with ServiceProcess(
+        ENVIRONMENTS / "core" / "bin" / "python", registry_url, variables=variables
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def instances(
-    postgres: PostgresServer, registry_url: str, registry: RegistryStore
+    postgres: PostgresServer, registry_url: str, service: ServiceProcess
 ) -> Iterator[Mapping[int, AirflowInstance]]:
     """Both instances, by major version, warm and with all DAGs of the examples and of these tests."""
+    by_service = {"host": service.url, "password": ADMINISTRATOR_TOKEN}
     started = {
-        2: _instance(2, registry_url, postgres.create_database("airflow_2")),
-        3: _instance(3, registry_url, None),
+        2: _instance(2, {"host": registry_url}, postgres.create_database("airflow_2")),
+        3: _instance(3, by_service, None),
     }
     try:
         with ThreadPoolExecutor(2) as pool:
@@ -85,11 +104,11 @@ def instances(
         stop_together([child for each in started.values() for child in each.components.values()])
 
 
-def _instance(major: int, registry_url: str, metadata_url: str | None) -> AirflowInstance:
+def _instance(major: int, address: Mapping[str, str], metadata_url: str | None) -> AirflowInstance:
     programs = ENVIRONMENTS / f"airflow-{major}" / "bin"
     assert programs.is_dir(), f"no environment in {programs}: run make environments"
     extra = {"instance": f"airflow-{major}"}
-    connection = {"conn_type": "partition_registry", "host": registry_url, "extra": extra}
+    connection = {"conn_type": "partition_registry", **address, "extra": extra}
     instance = AirflowInstance(
         programs,
         name=f"airflow-{major}",

@@ -22,7 +22,11 @@ from demo.options import PROJECT
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 DEMO = [sys.executable, "-m", "demo"]
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in {"KEEP", "REGISTRY_URL"}}
+ENVIRONMENT = {
+    key: value
+    for key, value in os.environ.items()
+    if key not in {"KEEP", "REGISTRY_URL", "REGISTRY_DATABASE_URL"}
+}
 
 
 class Demo(NamedTuple):
@@ -135,8 +139,13 @@ def test_nothing_is_left_running(demo: Demo) -> None:
 
 
 def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
+    """With a web service, which is one process more to end."""
     process = subprocess.Popen(
-        [*DEMO, "--folder", str(tmp_path)], cwd=PROJECT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        [*DEMO, "--folder", str(tmp_path), "--registry-url", "http://127.0.0.1:0"],
+        cwd=PROJECT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     for line in process.stdout:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Generic, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import httpx
 
@@ -83,6 +83,7 @@ class Client:
         self._verify = verify
         self._guard = Lock()
         self._http: httpx.Client | None = None
+        self._hang_up: finalize | None = None
         _clients.add(self)
 
     def call(self, call: Call[T]) -> T:
@@ -108,14 +109,16 @@ class Client:
     def close(self) -> None:
         """Close all connections; they are opened again when needed."""
         with self._guard:
-            if self._http is not None:
-                self._http.close()
-            self._http = None
+            if self._hang_up is not None:
+                self._hang_up()
+            self._http = self._hang_up = None
 
     def forget(self) -> None:
         """In a forked child: leave all connections to the parent, and start anew."""
+        if self._hang_up is not None:
+            self._hang_up.detach()
         self._guard = Lock()
-        self._http = None
+        self._http = self._hang_up = None
 
     def _send(self, call: Call[T], deadline: float) -> T:
         left = max(0.1, deadline - time.monotonic())
@@ -161,6 +164,8 @@ class Client:
         with self._guard:
             if self._http is None:
                 self._http = self._connect()
+                # Tasks have no good moment to close what their hook has opened.
+                self._hang_up = finalize(self, self._http.close)
             return self._http
 
     def _connect(self) -> httpx.Client:

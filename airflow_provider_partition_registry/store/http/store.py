@@ -297,9 +297,11 @@ def open_http_store(
     """Open the registry behind a web service.
 
     :raises InvalidInputError: the URL is none.
+    :raises InvalidTokenError: the access token can be none.
     """
-    parts = urlsplit(url)
-    if not parts.hostname or parts.query or parts.fragment or parts.username or parts.password:
+    if access_token is not None:
+        _check_token(access_token)
+    if not _is_address(url):
         raise InvalidInputError(
             "The URL of a registry's web service is http://host:5498 or https://host, perhaps with a path in front of "
             "the service's own; the access token is given apart from it."
@@ -313,6 +315,16 @@ def open_http_store(
             verify=verify,
         )
     )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_fits = parts.port != 0
+    except ValueError:
+        return False
+    has_more = parts.query or parts.fragment or parts.username or parts.password
+    return bool(parts.hostname and port_fits and not has_more)
 
 
 def _check_token(access_token: str) -> None:

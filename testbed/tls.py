@@ -1,0 +1,96 @@
+"""TLS in front of a server that speaks none, as a reverse proxy does it, with a certificate of nobody's."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import socket
+import socketserver
+import ssl
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+ADDRESS = "127.0.0.1"
+AT_MOST = 65_536
+
+
+def self_signed(file: Path) -> Path:
+    """Write a certificate for 127.0.0.1, and its key, which only who is told to will trust; the file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a registry under test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(ADDRESS))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + secret)
+    return file
+
+
+class TlsProxy:
+    """Takes TLS off what clients send to a server on 127.0.0.1, for the length of a ``with`` block.
+
+    :param server_port: of the server behind it
+    :param certificate: the file with its certificate and key
+    """
+
+    def __init__(self, server_port: int, certificate: Path) -> None:
+        self._server_port = server_port
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+        self._proxy = socketserver.ThreadingTCPServer((ADDRESS, 0), self._pass_on)
+        self._proxy.daemon_threads = True
+        self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
+        self.url = f"https://{ADDRESS}:{self._proxy.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._proxy.shutdown()
+        self._proxy.server_close()
+        self._thread.join()
+
+    def _pass_on(self, raw: socket.socket, *_: object) -> None:
+        with (
+            contextlib.suppress(
+                OSError
+            ),  # a client that does not trust the certificate hangs up in the handshake
+            self._context.wrap_socket(raw, server_side=True) as client,
+            socket.create_connection((ADDRESS, self._server_port)) as server,
+        ):
+            back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+            back.start()
+            _copy(client, server)
+            back.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while message := source.recv(AT_MOST):
+            target.sendall(message)
+        target.shutdown(socket.SHUT_WR)

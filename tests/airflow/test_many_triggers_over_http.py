@@ -1,0 +1,169 @@
+"""A triggerer full of waiting triggers whose registry is behind a web service, which also dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.store import watch
+from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
+from testbed.service_process import ServiceProcess
+from tests.airflow.services import Place, service_on
+
+pytestmark = pytest.mark.postgres
+
+CROWD = 200
+DAYS_ASKED = 30
+WHOLE_MONTH = Interval("2026-11-01", "2026-12-01")
+LATER_THAN_ANY_TEST = 3600.0
+QUIET_SECONDS = 3 * watch.LISTENING_SLICE
+
+EventOf = Callable[[PartitionReadinessTrigger], Any]
+
+
+@pytest.fixture
+def own_service(postgres_url: str) -> Iterator[ServiceProcess]:
+    """One whose log is about this test alone."""
+    with service_on(postgres_url) as running:
+        yield running
+
+
+@pytest.fixture
+def place(own_service: ServiceProcess, new_place: Callable[..., Place]) -> Place:
+    return new_place(own_service, timeout=5)
+
+
+def a_crowd(place: Place) -> list[PartitionReadinessTrigger]:
+    return [
+        PartitionReadinessTrigger(
+            partition_registry_conn_id="partition_registry_default",
+            source_name=place.source,
+            start=f"2026-11-{number % DAYS_ASKED + 1:02}",
+            grain="day",
+            poll_interval=LATER_THAN_ANY_TEST,
+        )
+        for number in range(CROWD)
+    ]
+
+
+async def event_of(trigger: PartitionReadinessTrigger) -> Any:
+    (event,) = [event.payload async for event in trigger.run()]
+    return event
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(120):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(0.05)
+
+
+def requests(service: ServiceProcess) -> Counter[str]:
+    """What the service has been asked so far, by its own log."""
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    return Counter(line["path"].removeprefix("/api/v1") for line in lines if "path" in line)
+
+
+async def requests_while_nobody_asks(service: ServiceProcess) -> Counter[str]:
+    """What it is asked in the first while without a question, which comes soon: there is no news to ask about."""
+    async with asyncio.timeout(120):
+        while True:
+            before = requests(service)
+            await asyncio.sleep(QUIET_SECONDS)
+            found = requests(service) - before
+            if "/readiness" not in found:
+                return found
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
+    """How many triggers have said something with these words in their logs."""
+    monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
+    caplog.set_level(logging.INFO, logger="trigger")
+    return lambda words: sum(words in record.getMessage() for record in caplog.records)
+
+
+async def publish(place: Place) -> float:
+    """Publish the month; when it was answered."""
+
+    def lock_and_unlock() -> float:
+        (provider,) = [
+            each.name for each in place.store.list_providers(place.source).items if "loader" in each.name
+        ]
+        place.store.lock(place.source, provider, WHOLE_MONTH, register=True)
+        place.store.unlock(place.source, provider, WHOLE_MONTH)
+        return time.monotonic()
+
+    return await asyncio.to_thread(lock_and_unlock)
+
+
+def test_a_crowd_costs_one_open_request(
+    place: Place,
+    own_service: ServiceProcess,
+    told: Callable[[str], int],
+    record_property: Callable[[str, object], None],
+) -> None:
+    async def run() -> tuple[Counter[str], list[Any], float]:
+        waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
+        await until(lambda: told("Not ready") == CROWD)
+        while_quiet = await requests_while_nobody_asks(own_service)
+        assert not any(task.done() for task in waiting)
+        published_at = await publish(place)
+        first = asyncio.create_task(asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED))
+        await first
+        took = time.monotonic() - published_at
+        return while_quiet, await asyncio.wait_for(asyncio.gather(*waiting), 60), took
+
+    while_quiet, events, took = asyncio.run(run())
+    assert {event["status"] for event in events} == {"ready"}
+    assert set(while_quiet) == {"/events"}
+    assert while_quiet["/events"] <= QUIET_SECONDS / watch.LISTENING_SLICE + 1
+    assert told("does not answer") == 0
+    record_property("unlock_to_first_event_ms", round(took * 1000))
+
+
+def test_a_service_that_dies_and_comes_back(
+    place: Place,
+    own_service: ServiceProcess,
+    told: Callable[[str], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch, "LONGEST_BACK_OFF", 1.0)
+
+    async def run() -> list[Any]:
+        waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
+        await until(lambda: told("Not ready") == CROWD)
+        await asyncio.to_thread(own_service.kill)
+        # Nobody would notice before the next question; what listens does.
+        await until(lambda: told("does not answer") == CROWD)
+        await asyncio.to_thread(own_service.start)
+        assert not any(task.done() for task in waiting)
+        await publish(place)
+        return await asyncio.wait_for(asyncio.gather(*waiting), 60)
+
+    events = asyncio.run(run())
+    assert {event["status"] for event in events} == {"ready"}
+    assert told("does not answer") == CROWD, "each trigger tells of the trouble once"
+
+
+def test_a_service_that_is_restarted_in_good_order(
+    place: Place, own_service: ServiceProcess, told: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LONGEST_BACK_OFF", 1.0)
+
+    async def run() -> list[Any]:
+        waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
+        await until(lambda: told("Not ready") == CROWD)
+        assert await asyncio.to_thread(own_service.stop), "it ends the requests that wait"
+        await asyncio.to_thread(own_service.start)
+        await publish(place)
+        return await asyncio.wait_for(asyncio.gather(*waiting), 60)
+
+    assert {event["status"] for event in asyncio.run(run())} == {"ready"}
