@@ -98,7 +98,7 @@ def figures_of_writing(store: SqlRegistryStore, url: str, repeats: int) -> Itera
             delays = [delay(remote, service.url, number) for number in range(10_000, 10_000 + waits)]
         what = "unlock to the event of a remote waiter, both through the service"
         yield Figure(what, median(delays), waits, at_most=50)
-        yield from _memory(service)
+    yield from _memory(url)
 
 
 def _rates(service: Service, requests: Mapping[str, bytes], rounds: int) -> dict[str, float]:
@@ -114,8 +114,8 @@ def _rates(service: Service, requests: Mapping[str, bytes], rounds: int) -> dict
     return {name: median(values) for name, values in rates.items()}
 
 
-def _memory(service: Service) -> Iterator[Figure]:
-    """What a thousand clients that wait hold in memory, a share each."""
+def _memory(url: str) -> Iterator[Figure]:
+    """What clients that wait hold in memory: a thousand against a hundred, of a new service for each kind."""
     start, end = _ends(PLAIN.interval(10 * HISTORY))  # which nobody publishes
     question = {"source_name": PLAIN.source_name, "start": start, "end": end, "wait_seconds": 300}
     kinds = {
@@ -123,10 +123,10 @@ def _memory(service: Service) -> Iterator[Figure]:
         "on a stream of events": get("/api/v1/events/stream"),
     }
     for kind, request in kinds.items():
-        _wait_together(service, request, CROWD // 10)  # what it needs once, however many wait
-        before = service.memory()
-        held = _wait_together(service, request, CROWD) - before
-        yield Figure(f"memory per client that waits {kind}, of {CROWD:,}", held / CROWD / 1024, 1, unit="KiB")
+        with running(url) as service:
+            few, many = (_wait_together(service, request, clients) for clients in (CROWD // 10, CROWD))
+        each = (many - few) / (CROWD - CROWD // 10)
+        yield Figure(f"memory per client that waits {kind}, of {CROWD:,}", each / 1024, 1, unit="KiB")
 
 
 def _wait_together(service: Service, request: bytes, clients: int) -> int:
