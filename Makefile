@@ -24,7 +24,7 @@ demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coor
 	@$(AIRFLOW_3)/bin/python -m demo
 
 test: environments lint ## All tests, in every environment that the package supports
-	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races
+	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races tests/service
 	$(AIRFLOW_2)/$(PYTEST) tests/contract tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/system

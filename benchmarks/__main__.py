@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine, make_url
 
-from benchmarks import data, importing, reading, waiting, writing
+from benchmarks import data, importing, reading, serving, waiting, writing
 from benchmarks.report import Figure, machine, table
 
 USUAL_SIZE = 1_000_000
@@ -42,16 +42,17 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     usual = 100_000 if options.quick else USUAL_SIZE
     sizes = [SMALL_SIZE, usual] + ([LARGE_SIZE] if options.large else [])
     repeats = 100 if options.quick else 300
-    stores = {}
+    stores, urls = {}, {}
     for size in sizes:
         _tell(f"generating {size:,} partitions")
-        stores[size] = data.create(
-            server.database(stack, f"read_{size}"), reading.QUIET, *reading.series_of(size)
-        )
+        urls[size] = server.database(stack, f"read_{size}")
+        stores[size] = data.create(urls[size], reading.QUIET, *reading.series_of(size))
         if size <= USUAL_SIZE:
             data.check(stores[size])
     _tell("reading")
     yield from reading.figures(stores, usual, repeats)
+    _tell("serving readers")
+    yield from serving.figures_of_reading(urls[usual], usual, repeats)
     _tell("generating the registry that is written to")
     url = server.database(stack, "write")
     store = data.create(url, writing.PLAIN, writing.BESIDE_A_YEAR, waiting.WAITED_FOR)
@@ -61,6 +62,8 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     gc.collect()
     gc.freeze()  # what all that was measured before has left on the heap would hold the loop at every collection
     yield from waiting.figures(store, url, 5 if options.quick else 15)
+    _tell("serving writers and waiters")
+    yield from serving.figures_of_writing(store, url, repeats)
     data.check(store)
     _tell("importing")
     yield from importing.figures(3 if options.quick else 9)

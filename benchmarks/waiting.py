@@ -19,7 +19,7 @@ from typing import Any
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
 from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, RegistrySettings
-from airflow_provider_partition_registry.store.base import Answer
+from airflow_provider_partition_registry.store.base import Answer, RegistryStore
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from benchmarks.data import PROVIDER, Series
@@ -35,7 +35,7 @@ BEAT = 0.002
 
 def figures(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]:
     """All figures about waiting, in a registry with the source."""
-    delays = sorted(_delay(store, url, number) for number in range(-2, repeats))
+    delays = sorted(delay(store, url, number) for number in range(-2, repeats))
     what = "unlock committed to the event of a trigger in another process"
     yield Figure(what, max(0.0, median(delays)), repeats, at_most=25)
     yield from asyncio.run(_crowd(store, url, first=repeats + 10))
@@ -44,7 +44,7 @@ def figures(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]
 # --- One waiter in another process ---
 
 
-def _delay(store: SqlRegistryStore, url: str, number: int) -> float:
+def delay(store: RegistryStore, url: str, number: int) -> float:
     """Milliseconds from the end of an unlock here until the other process knows."""
     interval = WAITED_FOR.interval(number + 2)
     lock = store.lock(WAITED_FOR.source_name, PROVIDER, interval, register=True)

@@ -62,8 +62,10 @@ class Feed:
                     pause = min(back_off(failures), LONGEST_BACK_OFF)
                     count_store_error(error)
                     log.warning("The history cannot be read, trying again: %s", error)
+                # Not wait_for(): before Python 3.12 it may lose that we are cancelled.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hint.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._hint.wait()
         finally:
             stop.set()
 

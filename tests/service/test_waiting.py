@@ -21,6 +21,7 @@ from tests.contract.homes import hours
 from tests.races.conftest import register as register_in
 from tests.races.traffic import Writer, started
 from tests.service.conftest import (
+    HOUR,
     PLACE,
     QUESTION,
     client,
@@ -196,3 +197,16 @@ def test_who_waits_learns_of_what_was_changed_without_the_service(
 
     status, body = asyncio.run(wait())
     assert (status, body["is_ready"]) == (200, True)
+
+
+def test_a_plain_question_is_answered_as_the_documented_route_answers_it(http: httpx.Client) -> None:
+    plain, at_length = {"source_name": "s", **HOUR}, {"source_name": "s", **HOUR, "wait_seconds": 0}
+    for wrong in ({}, {"source_name": "nowhere"}, {"end": "2025-01-01"}, {"start": "yesterday-ish"}):
+        answers = [http.get("/api/v1/readiness", params={**each, **wrong}) for each in (plain, at_length)]
+        assert answers[0].status_code == answers[1].status_code
+        assert answers[0].json() == answers[1].json()
+        path = f"/sources/{wrong.get('source_name', 's')}/check_readiness"
+        ends = {**HOUR, **{name: value for name, value in wrong.items() if name != "source_name"}}
+        answers = [http.get(path, params=each) for each in (ends, {**ends, "source_name": "s"})]
+        assert answers[0].status_code == answers[1].status_code
+        assert answers[0].json() == answers[1].json()

@@ -1,0 +1,177 @@
+"""What the web service costs beside an empty synchronous route on the same server, and what those cost who wait."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from itertools import count
+from statistics import median
+
+from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
+from airflow_provider_partition_registry.domain.models import Principal, PrincipalKind
+from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from benchmarks.data import PROVIDER
+from benchmarks.http_client import Connection, get, post, rate
+from benchmarks.measuring import WARM_UP, in_turns
+from benchmarks.reading import series_of
+from benchmarks.report import Figure
+from benchmarks.service import EMPTY, Service, running
+from benchmarks.waiting import delay
+from benchmarks.writing import HISTORY, PLAIN
+
+CLIENTS = 32
+CROWD = 1_000
+BATCH = 1_000
+WINDOW = 1_000
+LATENCY = 1.8
+SHARE_OF_RATE = 0.55
+FLOOR = "empty route"
+
+
+def figures_of_reading(url: str, size: int, repeats: int) -> Iterator[Figure]:
+    """What readers pay, of a registry of this size."""
+    archive, _ = series_of(size)
+    start, end = _ends(archive.interval(size // 4, WINDOW))
+    asked = {"source_name": archive.source_name, "start": start, "end": end}
+    windows = [archive.interval(size // 8 + number, WINDOW) for number in range(BATCH)]
+    questions = [
+        dict(zip(("source_name", "start", "end"), (archive.source_name, *_ends(each)), strict=True))
+        for each in windows
+    ]
+    requests = {
+        FLOOR: get(EMPTY),
+        "GET /api/v1/readiness": get("/api/v1/readiness", asked),
+        "check_readiness": get(
+            f"/sources/{archive.source_name}/check_readiness", {"start": start, "end": end}
+        ),
+    }
+    batch = post("/api/v1/readiness", {"questions": questions, "explain": False})
+    with running(url) as service, Connection(service.port) as connection:
+        _check_ready(connection, requests, batch)
+        times = in_turns(
+            {name: lambda each=each: connection.ask(each) for name, each in requests.items()}, repeats
+        )
+        for name in list(requests)[1:]:
+            what = f"{name}, 1 client, {size:,} partitions"
+            yield _figure(what, times[name], times[FLOOR], repeats, LATENCY)
+        rounds = max(repeats // 30, 3)
+        rates = _rates(service, requests, rounds)
+        for name in list(requests)[1:]:
+            what = f"{name}, {CLIENTS} clients, time per answer"
+            yield _figure(what, 1 / rates[name], 1 / rates[FLOOR], rounds, round(1 / SHARE_OF_RATE, 2))
+        few = max(repeats // 10, 10)
+        many = in_turns(
+            {FLOOR: lambda: connection.ask(requests[FLOOR]), "batch": lambda: connection.ask(batch)}, few
+        )
+        yield _figure(f"{BATCH:,} questions in one request, all ready", many["batch"], many[FLOOR], few)
+
+
+def figures_of_writing(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]:
+    """What writers pay, and how soon those know who wait, in a registry with the series of the other benchmarks."""
+    token = store.rotate_token(Principal(PrincipalKind.PROVIDER, PROVIDER)).access_token
+    with running(url) as service, Connection(service.port) as connection:
+        numbers = count(2 * HISTORY)
+        empty = get(EMPTY)
+
+        def empty_twice() -> None:
+            connection.ask(empty)
+            connection.ask(empty)
+
+        def lock_and_unlock() -> None:
+            place = _place(PLAIN.interval(next(numbers)))
+            connection.ask(post("/api/v1/partitions/lock", place | {"register": True}, token))
+            connection.ask(post("/api/v1/partitions/unlock", place, token))
+
+        times = in_turns({"two": empty_twice, "pair": lock_and_unlock}, repeats)
+        yield Figure(
+            "lock + unlock by a provider's token, registering it",
+            times["pair"] * 1000,
+            repeats,
+            times["two"] * 1000,
+            f"two {FLOOR}",
+        )
+        waits = max(repeats // 20, 5)
+        with open_store(service.url, access_token=token) as remote:
+            delays = [delay(remote, service.url, number) for number in range(10_000, 10_000 + waits)]
+        what = "unlock to the event of a remote waiter, both through the service"
+        yield Figure(what, median(delays), waits, at_most=50)
+    yield from _memory(url)
+
+
+def _rates(service: Service, requests: Mapping[str, bytes], rounds: int) -> dict[str, float]:
+    """Answers per second with many clients, all requests in turns."""
+    rates: dict[str, list[float]] = {name: [] for name in requests}
+    with ExitStack() as stack:
+        connections = [stack.enter_context(Connection(service.port)) for _ in range(CLIENTS)]
+        for number in range(-1, rounds):
+            for name, request in requests.items():
+                measured = rate(connections, request, CLIENTS * WARM_UP * 2)
+                if number >= 0:
+                    rates[name].append(measured)
+    return {name: median(values) for name, values in rates.items()}
+
+
+def _memory(url: str) -> Iterator[Figure]:
+    """What clients that wait hold in memory: a thousand against a hundred, of a new service for each kind."""
+    start, end = _ends(PLAIN.interval(10 * HISTORY))  # which nobody publishes
+    question = {"source_name": PLAIN.source_name, "start": start, "end": end, "wait_seconds": 300}
+    kinds = {
+        "for readiness": get("/api/v1/readiness", question),
+        "on a stream of events": get("/api/v1/events/stream"),
+    }
+    for kind, request in kinds.items():
+        with running(url) as service:
+            few, many = (_wait_together(service, request, clients) for clients in (CROWD // 10, CROWD))
+        each = (many - few) / (CROWD - CROWD // 10)
+        yield Figure(f"memory per client that waits {kind}, of {CROWD:,}", each / 1024, 1, unit="KiB")
+
+
+def _wait_together(service: Service, request: bytes, clients: int) -> int:
+    """Memory of the service while so many wait (bytes)."""
+    with ExitStack() as stack:
+        for _ in range(clients):
+            stack.enter_context(Connection(service.port)).socket.sendall(request)
+        probe = stack.enter_context(Connection(service.port))
+        _wait_for_waiting(probe, clients)
+        memory = service.memory()
+    with Connection(service.port) as probe:
+        _wait_for_waiting(probe, 0)
+    return memory
+
+
+def _wait_for_waiting(connection: Connection, clients: int) -> None:
+    for _ in range(600):
+        if _waiting(connection) == clients:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{_waiting(connection)} wait instead of {clients}")
+
+
+def _waiting(connection: Connection) -> int:
+    lines = connection.ask(get("/metrics")).decode().splitlines()
+    found = [line for line in lines if line.startswith("partition_registry_waiting_clients{")]
+    return sum(int(float(line.split()[-1])) for line in found)
+
+
+def _check_ready(connection: Connection, requests: Mapping[str, bytes], batch: bytes) -> None:
+    for name in list(requests)[1:]:
+        assert json.loads(connection.ask(requests[name]))["is_ready"]
+    answers = json.loads(connection.ask(batch))["answers"]
+    assert len(answers) == BATCH
+    assert all(each["readiness"]["is_ready"] for each in answers)
+
+
+def _figure(what: str, seconds: float, floor: float, repeats: int, at_most: float | None = None) -> Figure:
+    return Figure(what, seconds * 1000, repeats, floor * 1000, FLOOR, at_most)
+
+
+def _ends(interval: Interval) -> tuple[str, str]:
+    return format_instant(interval.start), format_instant(interval.end)
+
+
+def _place(interval: Interval) -> dict[str, str]:
+    start, end = _ends(interval)
+    return {"source_name": PLAIN.source_name, "provider_name": PROVIDER, "start": start, "end": end}
