@@ -15,7 +15,7 @@ PYTEST := bin/python -m pytest -q
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check lint bench clean environments lock help
+.PHONY: demo test check fuzz lint bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -24,13 +24,16 @@ demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coor
 	@$(AIRFLOW_3)/bin/python -m demo
 
 test: environments lint ## All tests, in every environment that the package supports
-	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races
+	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races tests/service
 	$(AIRFLOW_2)/$(PYTEST) tests/contract tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/system
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) tests/unit tests/cli tests/contract -m "not postgres"
+
+fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
+	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600
 
 lint: $(AIRFLOW_3)/.ready ## Style, types, and which module may import which
 	$(AIRFLOW_3)/bin/ruff check
