@@ -15,7 +15,7 @@ PYTEST := bin/python -m pytest -q
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check lint bench clean environments lock help
+.PHONY: demo test check fuzz lint bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ test: environments lint ## All tests, in every environment that the package supp
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) tests/unit tests/cli tests/contract -m "not postgres"
+
+fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
+	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600
 
 lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and the containers' files
 	$(AIRFLOW_3)/bin/ruff check

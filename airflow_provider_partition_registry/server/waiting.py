@@ -50,9 +50,8 @@ class Patience:
     def end(self) -> None:
         """End all waits, and those to come."""
         self._is_over = True
-        now = asyncio.get_running_loop().time()
         for limit in self._limits:
-            limit.reschedule(now)
+            limit.reschedule(asyncio.get_running_loop().time())
 
 
 @asynccontextmanager

@@ -102,7 +102,7 @@ class Client:
             except _NotAnsweredError as error:
                 pause = max(error.retry_after, min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE))
                 is_over = attempt == ATTEMPTS or time.monotonic() + pause >= deadline
-                if is_over or not (call.is_repeatable or error.had_no_effect):
+                if is_over or not (call.is_repeatable or error.was_never_sent):
                     raise error.refusal or StoreUnavailableError(self._unavailable(call, error)) from error
                 time.sleep(pause)
 
@@ -151,7 +151,7 @@ class Client:
             raise StoreRefusedError(self._no_registry(call, answer)) from None
         if isinstance(error, TooManyAttemptsError):
             raise _NotAnsweredError(
-                error.message, retry_after=error.retry_after, had_no_effect=True, refusal=error
+                error.message, retry_after=error.retry_after, was_never_sent=True, refusal=error
             )
         if isinstance(error, StoreUnavailableError):
             # It was looked at, and nothing is known of what became of it.
@@ -193,7 +193,7 @@ class Client:
     def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
         outcome = (
             ""
-            if call.is_repeatable or error.had_no_effect
+            if call.is_repeatable or error.was_never_sent
             else (" The call may or may not have taken effect: look whether it has before you repeat it.")
         )
         return f"The registry at {self.url} does not answer: {error}.{outcome}"
@@ -215,10 +215,10 @@ class Client:
 
 
 class _NotAnsweredError(Exception):
-    """The call may be worth repeating.
+    """Nothing is known of what became of the call, or it may be worth repeating.
 
     :param retry_after: seconds that the service asks to wait for.
-    :param had_no_effect: whether that is certain.
+    :param was_never_sent: whether it certainly had no effect.
     :param refusal: what to raise in the end, where the service did say something.
     """
 
@@ -227,12 +227,12 @@ class _NotAnsweredError(Exception):
         reason: str,
         *,
         retry_after: float = 0.0,
-        had_no_effect: bool = False,
+        was_never_sent: bool = False,
         refusal: StoreUnavailableError | None = None,
     ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        self.had_no_effect = had_no_effect
+        self.was_never_sent = was_never_sent
         self.refusal = refusal
 
 

@@ -1,0 +1,203 @@
+"""Who may call what: every route, for every kind of caller, in every mode."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.store.base import RegistryStore
+from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, END, START, bearer, served, sqlite_at
+
+# none: no token. wrong: one that nobody has. reader: a provider without a grant here. own: the provider that the call
+# is about. owner: the source's. other: another source's. admin: the administrator's.
+CALLERS = ("none", "wrong", "reader", "own", "owner", "other", "admin")
+
+WRITES = """
+                                      none wrong reader own owner other admin
+POST /api/v1/providers                 401   403   403  403  201   201   403
+POST /api/v1/partitions                401   403   403  201  201   403   201
+POST /api/v1/partitions/lock           401   403   403  200  200   403   200
+POST /api/v1/partitions/renew          401   403   403  200  200   403   200
+POST /api/v1/partitions/unlock         401   403   403  200  200   403   200
+POST /api/v1/partitions/fail           401   403   403  200  200   403   200
+POST /api/v1/partitions/force-release  401   403   403  403  200   403   200
+POST /api/v1/partitions/invalidate     401   403   403  403  200   403   200
+POST /api/v1/partitions/withdraw       401   403   403  403  200   403   200
+GET  /api/v1/tokens                    401   403   403  200  403   403   200
+GET  /api/v1/tokens/self               401   403   200  200  200   200   403
+GET  /api/v1/token                     401   403   404  200  404   404   200
+POST /api/v1/tokens/rotate             401   403   403  201  403   403   201
+POST /api/v1/tokens/revoke             401   403   404  200  404   404   200
+POST /api/v1/grants/revoke             401   403   403  403  200   403   200
+POST /providers/register               401   403   403  403  200   200   403
+POST /partitions/register              401   403   403  200  200   403   200
+POST /partitions/lock                  401   403   403  200  200   403   200
+POST /partitions/unlock                401   403   403  200  200   403   200
+"""
+REGISTRATION_BY_ANYBODY = """
+POST /api/v1/sources                   201   201   201  201  201   201   201
+POST /sources/register                 200   200   200  200  200   200   200
+"""
+REGISTRATION_BY_THE_ADMINISTRATOR = """
+POST /api/v1/sources                   401   403   403  403  403   403   201
+POST /sources/register                 401   403   403  403  403   403   200
+"""
+READS = """
+GET  /api/v1/sources                   200   200   200  200  200   200   200
+GET  /api/v1/source                    200   200   200  200  200   200   200
+GET  /api/v1/providers                 200   200   200  200  200   200   200
+GET  /api/v1/provider                  200   200   200  200  200   200   200
+GET  /api/v1/partitions                200   200   200  200  200   200   200
+GET  /api/v1/partition                 200   200   200  200  200   200   200
+GET  /api/v1/readiness                 200   200   200  200  200   200   200
+POST /api/v1/readiness                 200   200   200  200  200   200   200
+GET  /api/v1/changed-since             200   200   200  200  200   200   200
+GET  /api/v1/events                    200   200   200  200  200   200   200
+GET  /api/v1/events/last               200   200   200  200  200   200   200
+GET  /api/v1/events/stream             200   200   200  200  200   200   200
+GET  /sources/S/check_readiness        200   200   200  200  200   200   200
+"""
+PRIVATE_READS = READS.replace(" 200   200   200  200", " 401   403   200  200")
+OPEN_WRITES = """
+POST /api/v1/partitions                201   201   201  201  201   201   201
+POST /api/v1/partitions/lock           200   200   200  200  200   200   200
+POST /api/v1/partitions/withdraw       200   200   200  200  200   200   200
+POST /api/v1/tokens/rotate             201   201   201  201  201   201   201
+POST /api/v1/tokens/revoke             200   200   200  200  200   200   200
+POST /api/v1/grants/revoke             200   200   200  200  200   200   200
+POST /partitions/register              200   200   200  200  200   200   200
+POST /partitions/lock                  200   200   200  200  200   200   200
+POST /partitions/unlock                200   200   200  200  200   200   200
+POST /api/v1/providers                 401   403   403  403  201   201   403
+POST /providers/register               401   403   403  403  200   200   403
+"""
+ADMINISTRATOR = {"administrator_token": ADMINISTRATOR_TOKEN}
+MODES: dict[str, tuple[dict[str, Any], str]] = {
+    "with an administrator": (ADMINISTRATOR, WRITES + REGISTRATION_BY_THE_ADMINISTRATOR + READS),
+    "without": ({}, REGISTRATION_BY_ANYBODY),
+    "private reads": ({**ADMINISTRATOR, "has_private_reads": True}, PRIVATE_READS),
+    "open": ({"is_open": True}, OPEN_WRITES + REGISTRATION_BY_ANYBODY),
+}
+ROWS = [(mode, row) for mode, (_, table) in MODES.items() for row in table.splitlines() if "/" in row]
+WHY = {"reason": "wrong", "by": "ann"}
+_numbers = itertools.count()
+
+
+class Case:
+    """A source with its provider and a partition of its own, in the state that the call needs."""
+
+    def __init__(self, store: RegistryStore, verb: str) -> None:
+        number = next(_numbers)
+        self.source, self.provider = f"s{number}", f"p{number}"
+        owner = store.register_source(self.source, "ann").access_token
+        other = store.register_source(f"t{number}", "ann").access_token
+        own = store.register_provider(self.provider, owner).access_token
+        reader = store.register_provider(f"r{number}", other).access_token
+        self.tokens = {
+            "none": None,
+            "wrong": "prs_0123456789abcdef_wrong",
+            "admin": ADMINISTRATOR_TOKEN,
+            "owner": owner,
+            "other": other,
+            "own": own,
+            "reader": reader,
+        }
+        self.token_id = store.identify_token(str(own)).id
+        place = (self.source, self.provider, Interval(START, END))
+        if verb not in ("partitions", "register"):
+            store.register_partition(*place)
+        if verb in ("renew", "unlock", "fail", "force-release", "invalidate", "withdraw"):
+            store.lock(*place)
+        if verb in ("invalidate", "withdraw"):
+            store.unlock(*place)
+
+    def parameters(self, route: str) -> dict[str, Any]:
+        source, provider = {"source_name": self.source}, {"provider_name": self.provider}
+        place = {**source, **provider, **DAY}
+        new_source = {"source_name": f"{self.source}-new", "owner": "ann"}
+        new_provider = {"provider_name": f"{self.provider}-new"}
+        lease = {"generation": 1, "lease_seconds": 60}
+        return {
+            "POST /api/v1/sources": new_source,
+            "POST /sources/register": new_source,
+            "POST /api/v1/providers": new_provider,
+            "POST /providers/register": new_provider,
+            "POST /api/v1/partitions/renew": {**place, **lease},
+            "POST /api/v1/partitions/fail": {**place, "reason": "disk full"},
+            "POST /api/v1/partitions/force-release": {**place, **WHY},
+            "POST /api/v1/partitions/invalidate": {**place, **WHY},
+            "POST /api/v1/partitions/withdraw": {**place, **WHY},
+            "GET /api/v1/tokens": provider,
+            "GET /api/v1/token": {"token_id": self.token_id},
+            "POST /api/v1/tokens/rotate": provider,
+            "POST /api/v1/tokens/revoke": {"token_id": self.token_id, **WHY},
+            "POST /api/v1/grants/revoke": {**source, **provider, **WHY},
+            "POST /api/v1/readiness": {"questions": [{**source, **DAY}]},
+            "GET /api/v1/changed-since": {**source, **DAY, "as_of": 1},
+            "GET /api/v1/provider": provider,
+            "GET /api/v1/partitions": {**source, **DAY},
+        }.get(route, source if "/source" in route or "/events" in route else place)
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[httpx.Client, Any]]]:
+    with ExitStack() as stack:
+        yield {
+            mode: stack.enter_context(
+                served(sqlite_at(tmp_path_factory.mktemp("access")), wrong_tokens_per_minute=1000, **settings)
+            )
+            for mode, (settings, _) in MODES.items()
+        }
+
+
+def status(client: httpx.Client, method: str, path: str, parameters: Any, headers: dict[str, str]) -> int:
+    is_body = method == "POST" and path.startswith("/api/")
+    given = {"json": parameters} if is_body else {"params": parameters}
+    with client.stream(method, path, headers=headers, **given) as answer:
+        return answer.status_code
+
+
+@pytest.mark.parametrize(("mode", "row"), ROWS, ids=lambda text: " ".join(text.split()[:2]))
+def test_who_may(services: dict[str, tuple[httpx.Client, Any]], mode: str, row: str) -> None:
+    method, path, *expected = row.split()
+    client, store = services[mode]
+    found = []
+    for caller in CALLERS:
+        case = Case(store, path.rpartition("/")[2])
+        parameters = case.parameters(f"{method} {path}")
+        if path.startswith("/sources/S/"):
+            parameters = DAY
+        where = path.replace("/S/", f"/{case.source}/")
+        headers = bearer(case.tokens[caller])
+        found.append(str(status(client, method, where, parameters, headers)))
+    assert dict(zip(CALLERS, found, strict=True)) == dict(zip(CALLERS, expected, strict=True))
+
+
+@pytest.mark.parametrize("verb", ["register", "lock", "unlock"])
+def test_the_original_s_routes_take_the_token_as_a_parameter_too(
+    services: dict[str, tuple[httpx.Client, Any]], verb: str
+) -> None:
+    client, store = services["with an administrator"]
+    case = Case(store, verb)
+    place = {**case.parameters("POST /partitions/lock")}
+    path = f"/partitions/{verb}"
+    assert client.post(path, params={**place, "access_token": "wrong"}).status_code == 403
+    assert client.post(path, params={**place, "access_token": case.tokens["own"]}).status_code == 200
+
+
+def test_every_route_is_in_the_table(services: dict[str, tuple[httpx.Client, Any]]) -> None:
+    client, _ = services["open"]
+    paths = client.get("/openapi.json").json()["paths"]
+    described = {
+        (method.upper(), path.replace("{source_name}", "S"))
+        for path, methods in paths.items()
+        for method in methods
+        if not path.startswith(("/healthz", "/readyz", "/metrics"))
+    }
+    assert described == {tuple(row.split()[:2]) for _, row in ROWS}

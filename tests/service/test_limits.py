@@ -1,0 +1,186 @@
+"""What the service does not put up with: guessing, sizes, slowness, other origins, false proxies, carelessness."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import TooManyAttemptsError
+from airflow_provider_partition_registry.server import middleware
+from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from testbed.service import ServiceProcess
+from tests.cli.test_process import call
+from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, caller, served
+
+LIMIT = 3
+SELF = "/api/v1/tokens/self"
+Registry = tuple[httpx.Client, RegistryStore]
+
+
+@pytest.fixture
+def registry(migrated_sqlite_url: str) -> Iterator[Registry]:
+    with served(
+        migrated_sqlite_url, wrong_tokens_per_minute=LIMIT, administrator_token=ADMINISTRATOR_TOKEN
+    ) as both:
+        yield both
+
+
+def exhaust(http: httpx.Client) -> None:
+    for number in range(LIMIT):
+        assert http.get(SELF, headers=bearer(f"prs_wrong_{number}")).status_code == 403
+
+
+class TestWrongTokens:
+    def test_too_many_are_not_looked_at_any_more(self, registry: Registry) -> None:
+        http, store = registry
+        token = store.register_source("s", "ann").access_token
+        exhaust(http)
+        for attempt in ("prs_wrong_again", token, ADMINISTRATOR_TOKEN):
+            refused = http.post(
+                "/sources/register", params={"source_name": "t", "owner": "a"}, headers=bearer(attempt)
+            )
+            assert (refused.status_code, refused.json()["status_code"]) == (429, 429)
+            assert 1 <= int(refused.headers["Retry-After"]) <= 60
+        by_parameter = http.post("/providers/register", params={"provider_name": "p", "access_token": token})
+        assert by_parameter.status_code == 429
+
+    def test_a_token_that_was_right_is_let_through(self, registry: Registry) -> None:
+        http, store = registry
+        token = store.register_source("s", "ann").access_token
+        assert http.get(SELF, headers=bearer(token)).status_code == 200
+        exhaust(http)
+        assert http.get(SELF, headers=bearer("prs_wrong_again")).status_code == 429
+        assert http.get(SELF, headers=bearer(token)).status_code == 200
+
+    def test_right_ones_are_never_counted(self, registry: Registry) -> None:
+        http, store = registry
+        token = store.register_source("s", "ann").access_token
+        assert {http.get(SELF, headers=bearer(token)).status_code for _ in range(10 * LIMIT)} == {200}
+
+    def test_one_that_was_revoked_counts_again(self, registry: Registry) -> None:
+        http, store = registry
+        token = store.register_source("s", "ann").access_token
+        assert http.get(SELF, headers=bearer(token)).status_code == 200
+        store.revoke_token(store.identify_token(token).id, reason="leaked", by="ann")
+        statuses = [http.get(SELF, headers=bearer(token)).status_code for _ in range(LIMIT + 1)]
+        assert statuses == [403] * LIMIT + [429]
+
+    def test_the_store_tells_it_as_itself(self, registry: Registry) -> None:
+        http, _ = registry
+        exhaust(http)
+        with (
+            open_store(str(http.base_url), timeout=1) as store,
+            pytest.raises(TooManyAttemptsError) as caught,
+        ):
+            store.identify_token("prs_wrong_again")
+        assert caught.value.retry_after > 0
+
+
+class TestProxies:
+    def refused_by(self, url: str, trusted: str) -> list[int]:
+        with (
+            ServiceProcess(url, "--wrong-tokens-per-minute", "1", "--trusted-proxies", trusted) as service,
+            caller(service.url) as http,
+        ):
+            return [
+                http.get(SELF, headers={**bearer("wrong"), "X-Forwarded-For": address}).status_code
+                for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "2001:db8::1", "2001:db8::2")
+            ]
+
+    def test_a_trusted_one_tells_clients_apart(self, migrated_sqlite_url: str) -> None:
+        assert self.refused_by(migrated_sqlite_url, "127.0.0.1") == [403, 403, 429, 403, 429]
+
+    def test_another_is_not_believed(self, migrated_sqlite_url: str) -> None:
+        assert self.refused_by(migrated_sqlite_url, "192.0.2.99") == [403, 429, 429, 429, 429]
+
+
+class TestSizes:
+    def test_a_body_that_announces_to_be_too_large(self, registry: Registry) -> None:
+        http, _ = registry
+        refused = http.post("/api/v1/readiness", content=b" " * (middleware.LARGEST_BODY + 1))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (413, "invalid_input")
+
+    def test_a_body_that_grows_too_large(self, registry: Registry) -> None:
+        http, _ = registry
+        parts = (b" " * 65_536 for _ in range(middleware.LARGEST_BODY // 65_536 + 1))
+        assert http.post("/api/v1/readiness", content=parts).status_code == 413
+
+    @pytest.mark.parametrize("body", [b"\xff\xfe", b"{", b"[]", b"null", b'{"questions": 1}', b'{"a": 1}'])
+    def test_a_body_that_makes_no_sense(self, registry: Registry, body: bytes) -> None:
+        http, _ = registry
+        refused = http.post("/api/v1/readiness", content=body, headers={"Content-Type": "application/json"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_input")
+
+    def test_a_name_of_megabytes(self, registry: Registry) -> None:
+        http, _ = registry
+        body = {"source_name": "x" * 1_000_000, "owner": "ann"}
+        refused = http.post("/api/v1/sources", json=body, headers=bearer(ADMINISTRATOR_TOKEN))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_name")
+        assert len(refused.content) < 1_000
+
+
+def test_a_body_that_does_not_come(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    http, _ = registry
+    monkeypatch.setattr(middleware, "BODY_PATIENCE", 0.2)
+    with socket.create_connection((http.base_url.host, http.base_url.port), timeout=60) as connection:
+        connection.sendall(
+            b"POST /api/v1/readiness HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        )
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 408 ")
+
+
+class TestBrowsers:
+    @pytest.mark.parametrize("path", ["/docs", "/redoc", "/api/v1/sources", "/nowhere"])
+    def test_every_answer_has_security_headers(self, registry: Registry, path: str) -> None:
+        http, _ = registry
+        headers = http.get(path, headers={"Origin": "https://evil.example"}).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert not any(name.startswith("access-control-") for name in headers)
+        assert "Server" not in headers
+
+    def test_no_other_origin_is_let_in(self, registry: Registry) -> None:
+        http, _ = registry
+        asking = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+        answer = http.options("/api/v1/sources", headers=asking)
+        assert answer.status_code == 405
+        assert not any(name.startswith("access-control-") for name in answer.headers)
+
+
+class TestCommand:
+    def test_open_is_for_this_host_unless_said_twice(self, sqlite_url: str) -> None:
+        serve = ("serve", "--open", "--host", "0.0.0.0", "--database-url", sqlite_url)
+        refused = call(*serve)
+        assert refused.returncode == 2
+        assert "--open-to-the-network" in refused.stderr
+        with (
+            ServiceProcess(sqlite_url, *serve[1:4], "--open-to-the-network") as service,
+            caller(service.url) as http,
+        ):
+            source = {"source_name": "s", "owner": "ann"}
+            assert http.post("/sources/register", params=source).status_code == 200
+
+    def test_secrets_in_files(self, migrated_sqlite_url: str, tmp_path: Path) -> None:
+        url, token = tmp_path / "url", tmp_path / "token"
+        url.write_text(f"{migrated_sqlite_url}\n")
+        token.write_text(f"{ADMINISTRATOR_TOKEN}\n")
+        files = ("--database-url-file", str(url), "--administrator-token-file", str(token))
+        with ServiceProcess("sqlite:////nowhere/registry.db", *files) as service, caller(service.url) as http:
+            source = {"source_name": "s", "owner": "ann"}
+            assert http.post("/sources/register", params=source).status_code == 401
+            allowed = http.post("/sources/register", params=source, headers=bearer(ADMINISTRATOR_TOKEN))
+            assert allowed.status_code == 200
+        assert ADMINISTRATOR_TOKEN not in service.log_text
+
+    def test_no_registry(self) -> None:
+        refused = call("serve")
+        assert refused.returncode == 2
+        assert "--database-url" in refused.stderr
