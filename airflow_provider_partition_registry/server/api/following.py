@@ -46,6 +46,19 @@ async def events(
     return answer(Page[Event], page)
 
 
+@router.get("/latest", response_model=Page[Event])
+def latest_events(
+    service: InService,
+    token: Token,
+    source_name: str,
+    before: Annotated[int | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(description="How many at most.")] = 100,
+) -> Response:
+    """List the history of a source, the newest first."""
+    service.access.require_reader(token)
+    return answer(Page[Event], service.store.latest_events(source_name, before, limit))
+
+
 @router.get("/last", response_model=Position)
 def last_position(service: InService, token: Token) -> Response:
     """Where the history ends now."""
