@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from typing import Annotated
+from urllib.parse import unquote
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -28,14 +29,23 @@ _bearer = HTTPBearer(
 )
 
 
+SESSION_COOKIE = "partition_registry_token"
+"""Holds the token of somebody who signed in with a browser. It counts for reading only: no other site can make a
+browser write."""
+_READING = frozenset({"GET", "HEAD"})
+
+
 async def _token_of(
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> str | None:
-    return credentials.credentials if credentials else None
+    if credentials:
+        return credentials.credentials
+    of_session = request.cookies.get(SESSION_COOKIE) if request.method in _READING else None
+    return None if of_session is None else unquote(of_session)
 
 
 Token = Annotated[str | None, Depends(_token_of)]
-"""The bearer token of a request, or None."""
+"""The bearer token of a request, when it only reads also that of a browser's session, or None."""
 
 
 class Access:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.server import api, errors, health, original
+from airflow_provider_partition_registry.server import api, errors, health, original, pages
 from airflow_provider_partition_registry.server.middleware import Envelope
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
@@ -59,6 +59,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
     app.include_router(api.router)
     app.include_router(original.router)
     app.include_router(health.router)
+    app.include_router(pages.router)
     return app
 
 
