@@ -23,8 +23,9 @@ help: ## Say what there is
 demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coordinate through a registry (REGISTRY_URL=..., KEEP=1)
 	@$(AIRFLOW_3)/bin/python -m demo
 
-test: environments lint ## All tests, in every environment that the package supports
-	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races tests/service
+test: environments lint ## All tests, in every environment; they need a Chromium, which root gets on Debian
+	$(CORE)/bin/python -m testbed.browser
+	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 	$(AIRFLOW_2)/$(PYTEST) tests/contract tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/system

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -30,6 +31,12 @@ _bearer = HTTPBearer(
     auto_error=False,
     description="A source's or provider's access token, or the administrator's.",
 )
+
+
+SESSION_COOKIE = "partition_registry_token"
+"""Holds the token of somebody who signed in with a browser. It counts for reading only: no other site can make a
+browser write."""
+_READING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +67,14 @@ async def _token_of(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> PresentedToken:
     client = request.client.host if request.client else ""
-    return PresentedToken(credentials.credentials if credentials else None, client)
+    if credentials:
+        return PresentedToken(credentials.credentials, client)
+    of_session = request.cookies.get(SESSION_COOKIE) if request.method in _READING else None
+    return PresentedToken(None if of_session is None else unquote(of_session), client)
 
 
 Token = Annotated[PresentedToken, Depends(_token_of)]
-"""The bearer token of a request."""
+"""The bearer token of a request; of one that only reads also that of a browser's session."""
 
 
 class Access:

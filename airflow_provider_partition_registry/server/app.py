@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.server import api, errors, health, original, refusals
+from airflow_provider_partition_registry.server import api, errors, health, original, pages, refusals
 from airflow_provider_partition_registry.server.api import reading
 from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.express import ExpressRoute
@@ -91,6 +91,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
     app.include_router(api.router)
     app.include_router(original.router)
     app.include_router(health.router)
+    app.include_router(pages.router)
     _complete_description(app)
     return app
 

@@ -34,6 +34,7 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.store.viewing import RegistryViewer
 
 Answer = Readiness | UnknownSourceError
 
@@ -55,7 +56,7 @@ class Listener(ABC):
         """Stop listening."""
 
 
-class RegistryReader(ABC):
+class RegistryReader(RegistryViewer):
     """What readers ask. Nothing here changes anything."""
 
     @abstractmethod

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_partition_registry.domain.models import PartitionState, Principal, PrincipalKind
 from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
+from airflow_provider_partition_registry.store.viewing import RegistryViewer
 from tests.contract.homes import hours
 
 _place = {"source_name": "s"}
@@ -31,6 +32,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "events": {**_place, "after": 0, "limit": 10},
     "count_locks": {},
     "last_position": {},
+    "latest_events": {**_place, "before": None, "limit": 10},
+    "get_overview": _place,
+    "list_overviews": {"prefix": None, "after": None, "limit": 10},
+    "timeline": {**_place, "interval": hours(0, 1), "resolution": 10},
     "register_source": {"source_name": "new", "owner": "ann"},
     "register_provider": {"provider_name": "new", "access_token": "prs_1_2"},
     "revoke_grant": {**_place, "provider_name": "p", **_decision},
@@ -45,7 +50,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "invalidate": {**_partition, **_decision},
     "withdraw": {**_partition, **_decision},
 }
-WRITES = [name for name in CALLS if name not in RegistryReader.__dict__]
+READS = {*RegistryViewer.__dict__, *RegistryReader.__dict__}
+WRITES = [name for name in CALLS if name not in READS]
 NEEDING_A_GRANT = ["register_partition", "lock", "renew", "unlock", "fail"]
 
 LONG_NAME, LONG_TEXT = "x" * 251, "x" * 4_001
@@ -69,6 +75,9 @@ BAD: dict[str, list[Any]] = {
     "generation": [*_not_number, *_too_great, True],
     "as_of": [None, *_not_number, *_too_great],
     "limit": [0, -1, 10_001, None, *_not_number, *_too_great],
+    "before": [*_not_number, *_too_great],
+    "prefix": ["", "a b", "a\x00b", "\ud800", LONG_NAME, *_not_text[1:]],
+    "resolution": [0, -1, 1_001, None, *_not_number, *_too_great],
     "published_after": ["yesterday", 5, object()],
     "questions": [[None], ["s"], [hours(0, 1)]],
 }
@@ -79,6 +88,7 @@ BAD_AFTER: dict[str, list[Any]] = {
     "list_sources": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_providers": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_tokens": ["a\x00b", "\ud800", *_not_text[1:]],
+    "list_overviews": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_partitions": [*_not_number, *_too_great],
     "events": [None, *_not_number, *_too_great],
 }

@@ -12,6 +12,7 @@ from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
+from airflow_provider_partition_registry.store.viewing import RegistryViewer
 from tests.contract.base import ContractBase, refused
 from tests.contract.calls import CALLS, NEEDING_A_GRANT, call, spoiled_calls
 from tests.contract.homes import ManualClock, all_events, hours
@@ -242,7 +243,10 @@ class RefusalContract(ContractBase):
     def test_every_method_is_listed(self) -> None:
         elsewhere = {"open_listener", "ping", "close"}
         methods = {
-            name for kind in (RegistryReader, RegistryStore) for name in kind.__dict__ if name[0] != "_"
+            name
+            for kind in (RegistryViewer, RegistryReader, RegistryStore)
+            for name in kind.__dict__
+            if name[0] != "_"
         }
         assert set(CALLS) == methods - elsewhere
 

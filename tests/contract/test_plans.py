@@ -137,9 +137,16 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     "list some on": lambda r: r.store.list_partitions(
         "s", r.hour(0, 24), r.store.get_partition("s", "p", r.hour(1)).id, 20
     ),
+    "list more": lambda r: r.store.list_partitions("s", r.hour(0, 100), limit=80),
     "events": lambda r: r.store.events(r.last_position - 50, limit=20),
     "events of a source": lambda r: r.store.events(r.middle, "s", limit=20),
     "no more events": lambda r: r.store.events(r.last_position, "s"),
+    "latest events": lambda r: r.store.latest_events("s", r.middle, limit=20),
+    "overview": lambda r: r.store.get_overview("s"),
+    "overviews": lambda r: r.store.list_overviews(limit=20),
+    "timeline": lambda r: r.store.timeline("s", r.hour(0, 24), 30),
+    "timeline of a year": lambda r: r.store.timeline("s", r.hour(-4000, 8760), 10),
+    "timeline of all": lambda r: r.store.timeline("s", hours(-9000, r.count + 800), 10),
     "rewrite": lambda r: (r.store.lock("s", "p", r.hour(2)), r.store.unlock("s", "p", r.hour(2))),
     "failure": lambda r: (r.store.lock("s", "p", r.hour(3)), r.store.fail("s", "p", r.hour(3), reason="x")),
     "withdrawal": lambda r: r.store.withdraw("s", "p", r.hour(4), reason="x", by="ann"),
@@ -201,7 +208,7 @@ def _visits_of_sqlite(registry: Registry, statement: str, parameters: Any) -> tu
 
 
 def _visits_of_postgres(registry: Registry, statement: str, parameters: Any) -> tuple[set[str], int]:
-    reads = statement.startswith(("SELECT", "WITH question", "WITH claim", "EXECUTE"))
+    reads = statement.startswith(("SELECT", "WITH", "EXECUTE"))
     prefix = "EXPLAIN (ANALYZE, FORMAT JSON) " if reads else "EXPLAIN (FORMAT JSON) "
     ((plan,),) = explain(registry, prefix, statement, parameters)
     nodes = list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))

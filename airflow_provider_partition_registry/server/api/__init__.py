@@ -2,11 +2,18 @@
 
 from fastapi import APIRouter
 
-from airflow_provider_partition_registry.server.api import following, reading, registering, tokens, writing
+from airflow_provider_partition_registry.server.api import (
+    following,
+    reading,
+    registering,
+    tokens,
+    viewing,
+    writing,
+)
 from airflow_provider_partition_registry.server.refusals import ANYWHERE, refusals
 
 router = APIRouter(
     prefix="/api/v1", responses=refusals(*ANYWHERE), generate_unique_id_function=lambda route: route.name
 )
-for _each in (registering, tokens, writing, reading, following):
+for _each in (registering, tokens, writing, reading, following, viewing):
     router.include_router(_each.router)

@@ -52,6 +52,21 @@ async def events(
     return answer(Page[Event], page)
 
 
+@router.get(
+    "/latest", response_model=Page[Event], responses=answers(Page[Event], Page((examples.EVENT,)), 404)
+)
+def latest_events(
+    service: InService,
+    token: Token,
+    source_name: SourceName,
+    before: Annotated[int | None, Query(description="`next` of the page before.")] = None,
+    limit: Limit = 100,
+) -> Response:
+    """List the history of a source, the newest first."""
+    service.access.require_reader(token)
+    return answer(Page[Event], service.store.latest_events(source_name, before, limit))
+
+
 @router.get("/last", response_model=Position, responses=answers(Position, Position(4)))
 def last_position(service: InService, token: Token) -> Response:
     """Where the history ends now."""

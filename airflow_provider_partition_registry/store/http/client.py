@@ -134,7 +134,7 @@ class Client:
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             self._refuse_bad_certificate(error)
-            raise _NotAnsweredError(_words(error), had_no_effect=True) from error
+            raise _NotAnsweredError(_words(error), was_never_sent=True) from error
         except httpx.TransportError as error:
             raise _NotAnsweredError(_words(error)) from error
         return self._read(call, answer)

@@ -38,6 +38,7 @@ from airflow_provider_partition_registry.domain.names import (
     check_number,
     check_text,
 )
+from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryStore
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener
@@ -138,6 +139,32 @@ class HttpRegistryStore(RegistryStore):
             "limit": check_limit(limit),
         }
         return self._client.call(Call("GET", "/events", Page[Event], params))
+
+    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
+        params = {
+            "source_name": check_name("source name", source_name),
+            "before": None if before is None else check_number("position", before),
+            "limit": check_limit(limit),
+        }
+        return self._client.call(Call("GET", "/events/latest", Page[Event], params))
+
+    def get_overview(self, source_name: str) -> SourceOverview:
+        params = {"source_name": check_name("source name", source_name)}
+        return self._client.call(Call("GET", "/overview", SourceOverview, params))
+
+    def list_overviews(
+        self, prefix: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[SourceOverview]:
+        params = {"prefix": _optional_name("prefix", prefix), **_after_name(after, limit)}
+        return self._client.call(Call("GET", "/overviews", Page[SourceOverview], params))
+
+    def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
+        params = {
+            "source_name": check_name("source name", source_name),
+            **_ends(interval),
+            "resolution": check_resolution(resolution),
+        }
+        return self._client.call(Call("GET", "/timeline", Timeline, params))
 
     def last_position(self) -> int:
         return self._client.call(Call("GET", "/events/last", Position)).position

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, exists, literal, or_, select, tuple_, union_all
+from sqlalchemy import BigInteger, and_, exists, func, literal, or_, select, true, tuple_, union_all
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
@@ -38,12 +38,14 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.domain.names import check_limit, check_name, check_number
 from airflow_provider_partition_registry.domain.readiness import assess
+from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener, ProcessListener
 from airflow_provider_partition_registry.store.sql.overlaps import overlapping, reach
+from airflow_provider_partition_registry.store.sql.overviews import overviews, to_overview
 from airflow_provider_partition_registry.store.sql.principals import (
     find_providers,
     find_token,
@@ -72,6 +74,7 @@ from airflow_provider_partition_registry.store.sql.tables import (
     provider,
     source,
 )
+from airflow_provider_partition_registry.store.sql.timeline import Asked, draw
 from airflow_provider_partition_registry.store.sql.types import UtcInstant
 
 T = TypeVar("T")
@@ -271,6 +274,46 @@ class SqlRegistryReader(RegistryReader):
             self._require_position(after)
         return page
 
+    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
+        source_id = self.get_source(source_name).id
+        statement = (
+            select(event, source.c.name.label("source_name"), provider.c.name.label("provider_name"))
+            .select_from(event.outerjoin(source).outerjoin(provider))
+            # Not "=", for the reason that statements.py gives where it looks for a source's position.
+            .where(event.c.source_id.between(source_id, source_id))
+            .order_by(event.c.source_id.desc(), event.c.position.desc())
+        )
+        if before is not None:
+            statement = statement.where(event.c.position < check_number("position", before))
+        return self._page(statement, limit, to_event, lambda found: found.position)
+
+    def get_overview(self, source_name: str) -> SourceOverview:
+        its_row = select(source).where(source.c.name == check_name("source name", source_name))
+        row = self._first(overviews(its_row, self._sql_now()))
+        if row is None:
+            raise UnknownSourceError(source_name)
+        return to_overview(row)
+
+    def list_overviews(
+        self, prefix: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[SourceOverview]:
+        sources = select(source).order_by(source.c.name).limit(check_limit(limit) + 1)
+        if prefix is not None:
+            check_name("prefix", prefix)
+            # LIKE would not tell capital from small letters in SQLite.
+            sources = sources.where(func.substr(source.c.name, 1, len(prefix)) == prefix)
+        if after is not None:
+            sources = sources.where(source.c.name > check_name("place to go on from", after))
+        statement = overviews(sources, self._sql_now())
+        return self._page(statement, limit, to_overview, lambda found: found.source.name)
+
+    def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
+        check_interval(interval)
+        check_resolution(resolution)
+        asked = Asked(self.get_source(source_name).id, source_name, interval, resolution)
+        some = _partitions(asked.source_id, interval, None, resolution + 1)
+        return self._read(lambda connection: draw(connection, asked, some, self._now))
+
     def last_position(self) -> int:
         statement = select(history.c.last_position)
         return self._read(lambda connection: connection.execute(statement).scalar()) or 0
@@ -316,6 +359,11 @@ class SqlRegistryReader(RegistryReader):
             return self._clock()
         return of_database or datetime.now(UTC)
 
+    def _sql_now(self) -> ColumnElement:
+        if self._clock is None and not self.database.is_sqlite:
+            return DatabaseNow()
+        return literal(self._now(None), UtcInstant())
+
     def _providers(self, statement: Select) -> list[Provider]:
         return self._read(lambda connection: find_providers(connection, statement))
 
@@ -334,9 +382,10 @@ def _partitions(source_id: int, interval: Interval | None, after: int | None, li
     """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
     columns = [*PARTITION_COLUMNS, partition.c.provider_id]
     place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
-    mine = partition.c.source_id == source_id
+    follows: ColumnElement = true()
     if after is not None:
-        mine &= tuple_(*place) > select(*place).where(partition.c.id == after).scalar_subquery()
+        follows = tuple_(*place) > select(*place).where(partition.c.id == after).scalar_subquery()
+    mine = and_(partition.c.source_id == source_id, follows)
     if interval is None:
         parts = [select(*columns).where(mine)]
     else:
@@ -345,10 +394,12 @@ def _partitions(source_id: int, interval: Interval | None, after: int | None, li
             literal(interval.start, UtcInstant()).label("interval_start"),
             literal(interval.end, UtcInstant()).label("interval_end"),
         ).cte("asked")
+        # With the values themselves in place of those of the reach, PostgreSQL may read all that began before.
+        its_reach = reach(asked, "reach")
         reach_in = (
             select(*columns)
-            .select_from(overlapping(reach(asked, "reach"), ALL_STATES))
-            .where(mine, partition.c.interval_start < interval.start)
+            .select_from(overlapping(its_reach, ALL_STATES))
+            .where(partition.c.interval_start < its_reach.c.interval_start, follows)
         )
         begin_there = select(*columns).where(
             mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end

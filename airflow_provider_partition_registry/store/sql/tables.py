@@ -104,6 +104,8 @@ partition = Table(
         "source_id", "interval_start", "interval_end", "provider_id", name=f"uq_{PREFIX}partition_interval"
     ),
     Index(f"ix_{PREFIX}partition_overlap", "source_id", "state", "length_class", "interval_start"),
+    # For the timeline, which looks at one provider after the other.
+    Index(f"ix_{PREFIX}partition_lane", "source_id", "provider_id", "state", "length_class", "interval_end"),
 )
 
 length_class = Table(

@@ -1,0 +1,57 @@
+"""What people look at: sources at a glance and over time. No answer grows with a source's history."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Page
+from airflow_provider_partition_registry.domain.viewing import FINEST_RESOLUTION, SourceOverview, Timeline
+from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.service import InService
+
+router = APIRouter(tags=["Overviews"])
+
+
+@router.get("/overview", response_model=SourceOverview)
+def get_overview(source_name: str, service: InService, token: Token) -> Response:
+    """Show one source at a glance: what is ready last, and what is locked, expired or failed now."""
+    service.access.require_reader(token)
+    return answer(SourceOverview, service.store.get_overview(source_name))
+
+
+@router.get("/overviews", response_model=Page[SourceOverview])
+def list_overviews(
+    service: InService,
+    token: Token,
+    prefix: Annotated[str | None, Query(description="How the names begin.")] = None,
+    after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(description="How many at most.")] = 100,
+) -> Response:
+    """List sources at a glance, in the order of their names."""
+    service.access.require_reader(token)
+    return answer(Page[SourceOverview], service.store.list_overviews(prefix, after, limit))
+
+
+@router.get("/timeline", response_model=Timeline)
+def timeline(
+    service: InService,
+    token: Token,
+    source_name: str,
+    start: str,
+    end: str,
+    resolution: Annotated[
+        int,
+        Query(
+            description="How many partitions, and how many ready intervals, are listed at most; and into how many "
+            f"slots the interval is cut where there are more. 1 to {FINEST_RESOLUTION}."
+        ),
+    ] = 400,
+) -> Response:
+    """Show a source over time, in no more detail than asked for."""
+    service.access.require_reader(token)
+    drawn = service.store.timeline(source_name, Interval(start, end), resolution)
+    return answer(Timeline, drawn)

@@ -1,0 +1,93 @@
+"""How pages are made: templates that escape everything, a strict policy for the browser, and errors as pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from airflow_provider_partition_registry import __version__
+from airflow_provider_partition_registry.domain.errors import (
+    AccessDeniedError,
+    InvalidInputError,
+    RegistryError,
+    TokenRequiredError,
+)
+from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.server.access import SESSION_COOKIE
+from airflow_provider_partition_registry.server.errors import status_of
+from airflow_provider_partition_registry.server.pages import wording
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("airflow_provider_partition_registry.server.pages"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters |= {
+    "instant": wording.instant,
+    "for_input": wording.for_input,
+    "duration": wording.duration,
+    "relative": wording.relative,
+    "linked": wording.linked,
+    "log_address": wording.log_address,
+}
+ENVIRONMENT.globals |= {"version": __version__, "event_types": " ".join(EventType)}
+
+
+def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page.
+
+    :param template: its name, without the ending.
+    """
+    page = ENVIRONMENT.get_template(f"{template}.html").render(
+        is_signed_in=SESSION_COOKIE in request.cookies, **values
+    )
+    return HTMLResponse(page, status, {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+
+
+def render_error(request: Request, error: RegistryError) -> HTMLResponse:
+    """The page that says what went wrong, or asks who wants to read."""
+    if isinstance(error, AccessDeniedError):
+        return render_sign_in(request, None if isinstance(error, TokenRequiredError) else error.message)
+    status = status_of(error)
+    return render(request, "problem", status, message=error.message, is_ours=status >= 500)
+
+
+def render_sign_in(request: Request, refusal: str | None = None, back: str | None = None) -> HTMLResponse:
+    """The page that asks for an access token.
+
+    :param back: where to go on afterwards: a path of this service, with its query.
+    """
+    if back is None:
+        back = request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
+    return render(request, "sign_in", 401, refusal=refusal, back=back)
+
+
+class PageRoute(APIRoute):
+    """A route that tells of errors on a page."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the usual handler."""
+        answer = super().get_route_handler()
+
+        async def answer_or_tell(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except RegistryError as error:
+                return render_error(request, error)
+            except RequestValidationError:
+                return render_error(request, InvalidInputError("The address of this page is not complete."))
+
+        return answer_or_tell
