@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.domain.viewing import Blockage, SourceOverview, Stretch, Timeline
 
 NOW = datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
 DAY = Interval("2026-11-01", "2026-11-02")
@@ -52,3 +53,8 @@ NOT_READY = Readiness(
     blockers=(LOCKED,),
 )
 EVENT = Event(4, EventType.LOCK, NOW, "sales", "nightly-load", DAY, "host-1/nightly", 1)
+
+OVERVIEW = SourceOverview(
+    SOURCE, Interval(DAY.start, NEXT_DAY.end), DAY, (Blockage(PartitionState.LOCKED, 1, NOW),)
+)
+TIMELINE = Timeline("sales", Interval(DAY.start, NEXT_DAY.end), 4, (Stretch(DAY, is_whole=True),), (READY,))

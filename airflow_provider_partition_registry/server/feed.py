@@ -62,7 +62,7 @@ class Feed:
                     pause = min(back_off(failures), LONGEST_BACK_OFF)
                     count_store_error(error)
                     log.warning("The history cannot be read, trying again: %s", error)
-                # Not wait_for(): before Python 3.12 it may lose that we are cancelled.
+                # Not wait_for: up to Python 3.11 it forgets that it was cancelled if the hint comes just then.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._hint.wait()

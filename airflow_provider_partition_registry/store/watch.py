@@ -196,8 +196,10 @@ class Watcher:
         answered_at = time.monotonic()
         # However fast news come in, asking takes no more than half of the time.
         rest = max(SHORTEST_PAUSE, answered_at - asked_at)
+        # Not wait_for: up to Python 3.11 it forgets that it was cancelled if the wake-up comes just then.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
         await asyncio.sleep(max(0.0, answered_at + rest - time.monotonic()))
 
 

@@ -61,6 +61,11 @@ GET  /api/v1/changed-since             200   200   200  200  200   200   200
 GET  /api/v1/events                    200   200   200  200  200   200   200
 GET  /api/v1/events/last               200   200   200  200  200   200   200
 GET  /api/v1/events/stream             200   200   200  200  200   200   200
+GET  /api/v1/events/latest             200   200   200  200  200   200   200
+GET  /api/v1/locks/count               200   200   200  200  200   200   200
+GET  /api/v1/overview                  200   200   200  200  200   200   200
+GET  /api/v1/overviews                 200   200   200  200  200   200   200
+GET  /api/v1/timeline                  200   200   200  200  200   200   200
 GET  /sources/S/check_readiness        200   200   200  200  200   200   200
 """
 PRIVATE_READS = READS.replace(" 200   200   200  200", " 401   403   200  200")

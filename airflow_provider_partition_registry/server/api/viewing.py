@@ -9,40 +9,48 @@ from fastapi import APIRouter, Query, Response
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page
 from airflow_provider_partition_registry.domain.viewing import FINEST_RESOLUTION, SourceOverview, Timeline
+from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
-from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.bodies import End, Limit, SourceName, Start
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Overviews"])
 
 
-@router.get("/overview", response_model=SourceOverview)
-def get_overview(source_name: str, service: InService, token: Token) -> Response:
+@router.get(
+    "/overview", response_model=SourceOverview, responses=answers(SourceOverview, examples.OVERVIEW, 404)
+)
+def get_overview(source_name: SourceName, service: InService, token: Token) -> Response:
     """Show one source at a glance: what is ready last, and what is locked, expired or failed now."""
     service.access.require_reader(token)
     return answer(SourceOverview, service.store.get_overview(source_name))
 
 
-@router.get("/overviews", response_model=Page[SourceOverview])
+@router.get(
+    "/overviews",
+    response_model=Page[SourceOverview],
+    responses=answers(Page[SourceOverview], Page((examples.OVERVIEW,))),
+)
 def list_overviews(
     service: InService,
     token: Token,
     prefix: Annotated[str | None, Query(description="How the names begin.")] = None,
     after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(description="How many at most.")] = 100,
+    limit: Limit = 100,
 ) -> Response:
     """List sources at a glance, in the order of their names."""
     service.access.require_reader(token)
     return answer(Page[SourceOverview], service.store.list_overviews(prefix, after, limit))
 
 
-@router.get("/timeline", response_model=Timeline)
+@router.get("/timeline", response_model=Timeline, responses=answers(Timeline, examples.TIMELINE, 404))
 def timeline(
     service: InService,
     token: Token,
-    source_name: str,
-    start: str,
-    end: str,
+    source_name: SourceName,
+    start: Start,
+    end: End,
     resolution: Annotated[
         int,
         Query(
