@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain import errors
+from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.engine import Database
@@ -231,6 +234,22 @@ def test_many_processes_open_a_new_registry_at_once(
         each.result(90)
     with open_store(empty_url) as store:
         assert len(store.list_sources().items) == PROCESSES
+
+
+def test_many_new_registries_of_one_process_at_once(tmp_path: Path) -> None:
+    stores = [open_store(f"sqlite:///{tmp_path / f'{number}.db'}") for number in range(PROCESSES)]
+    together = threading.Barrier(PROCESSES)
+
+    def open_and_register(store: RegistryStore) -> None:
+        with store:
+            together.wait(30)
+            store.register_source("s", "ann")
+
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        list(pool.map(open_and_register, stores))
+    for store in stores:
+        assert [source.name for source in store.list_sources().items] == ["s"]
+        store.close()
 
 
 @pytest.mark.parametrize(

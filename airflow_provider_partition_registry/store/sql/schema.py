@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,9 @@ HEAD = REVISIONS[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLES = frozenset({VERSION_TABLE, *metadata.tables})
 """All tables of a registry at :data:`HEAD`."""
+
+# What Alembic's migrations run on is global to a process: two upgrades at once would change each other's database.
+_one_at_a_time = threading.Lock()
 
 # Held while migrating: of several replicas that start at once one upgrades and the others find it done.
 _UPGRADE_LOCK = 7_305_144_839_215_771
@@ -82,7 +87,8 @@ def upgrade(database: Database) -> str:
     # Loaded before the transaction: on a busy machine it takes seconds, for which all others would wait.
     import alembic.command  # noqa: F401
 
-    database.write(lambda connection: _upgrade(connection, database), is_patient=True)
+    with _one_at_a_time:
+        database.write(lambda connection: _upgrade(connection, database), is_patient=True)
     return HEAD
 
 
@@ -119,6 +125,15 @@ def _upgrade(connection: Connection, database: Database) -> None:
         raise SchemaNewerError(database.name, found, HEAD)
     if found != HEAD:
         command.upgrade(alembic_config(connection), "head")
+
+
+def _let_children_upgrade() -> None:
+    """A forked child must not wait for a thread that it does not have."""
+    global _one_at_a_time  # noqa: PLW0603
+    _one_at_a_time = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_let_children_upgrade)
 
 
 def _current(connection: Connection, database: Database) -> str | None:
