@@ -85,7 +85,7 @@ def home_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def source(request: pytest.FixtureRequest) -> str:
     """A source of this test's own: the tests of a service share it."""
-    return request.node.name
+    return request.node.name.replace(" ", "-")
 
 
 def test_a_lock_taken_in_a_child_outlasts_everybody(home_url: str, source: str) -> None:
@@ -119,16 +119,18 @@ def test_parent_and_child_work_at_the_same_time(home_url: str, source: str) -> N
     store.close()
 
 
-def test_children_born_while_another_thread_asks_a_service(service_url: str, source: str) -> None:
+@pytest.mark.parametrize("closes", [True, False], ids=["connecting", "connected"])
+def test_children_born_while_another_thread_asks(home_url: str, source: str, closes: bool) -> None:
     """Whatever lock that thread holds at that moment, nobody in the child will ever release it."""
-    store = open_store(service_url, timeout=30, pool_size=2)
+    store = open_store(home_url, timeout=30, pool_size=2)
     provider = a_writer(store, source)
     is_over = threading.Event()
 
     def connect_again_and_again() -> None:
         while not is_over.is_set():
-            store.ping()
-            store.close()
+            store.last_position()
+            if closes:
+                store.close()
 
     busy = threading.Thread(target=connect_again_and_again)
     busy.start()

@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.store.sql.failures import is_worth_repeating, reason_of, translate
+from airflow_provider_partition_registry.store.sql.fork_gate import ForkGate
 from airflow_provider_partition_registry.store.sql.url import normalise_url
 from airflow_provider_partition_registry.store.sql.watchdog import Watchdog
 
@@ -31,6 +32,7 @@ ATTEMPTS = 3
 CONNECT_TIMEOUT = 5
 
 _databases: WeakSet[Database] = WeakSet()
+_sqlite_gate = ForkGate()
 
 
 class Database:
@@ -152,6 +154,10 @@ class Database:
             return result
 
     def _attempt(self, run: Callable[[], T]) -> T:
+        with _sqlite_gate.passing() if self.is_sqlite else nullcontext():
+            return self._repeat_if_safe(run)
+
+    def _repeat_if_safe(self, run: Callable[[], T]) -> T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return run()
@@ -243,18 +249,24 @@ def _roll_back(connection: Connection) -> None:
 
 
 def _let_go() -> None:
-    """Before a fork: close what is idle.
+    """Before a fork: close all connections that nobody uses; of SQLite those are all, once its calls have ended.
 
-    SQLite's locks belong to a process, and what it remembers of them would be wrong in a child; a connection to
-    PostgreSQL cannot be shared.
+    A connection to PostgreSQL cannot be shared, and one to SQLite must not even be inherited.
     """
+    _sqlite_gate.shut()
     for database in tuple(_databases):
         database.close()
 
 
+def _go_on() -> None:
+    _sqlite_gate.open()
+
+
 def _start_anew() -> None:
+    global _sqlite_gate  # noqa: PLW0603
+    _sqlite_gate = ForkGate()
     for database in tuple(_databases):
         database.forget()
 
 
-os.register_at_fork(before=_let_go, after_in_child=_start_anew)
+os.register_at_fork(before=_let_go, after_in_parent=_go_on, after_in_child=_start_anew)

@@ -1,0 +1,47 @@
+"""A gate that keeps calls to SQLite and forks apart.
+
+SQLite's locks belong to a process, and what a connection remembers of them is wrong in a child. A fork in the middle of
+another thread's call could so lose what was acknowledged afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE = 30.0  # seconds that a fork waits for calls to end
+
+
+class ForkGate:
+    """Lets calls pass while nobody forks, and a fork while nobody calls."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._calls = 0
+        self._forks = 0
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Call inside."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._forks)
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()
+
+    def shut(self) -> None:
+        """Before a fork: let no call begin, and wait until those that run have ended."""
+        with self._changed:
+            self._forks += 1
+            self._changed.wait_for(lambda: not self._calls, PATIENCE)
+
+    def open(self) -> None:
+        """After a fork, in the parent."""
+        with self._changed:
+            self._forks -= 1
+            self._changed.notify_all()
