@@ -21,6 +21,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.conftest import NOVEMBER, Command, day
 
 SCRIPT = Path(sys.executable).parent / "partition-registry"
@@ -159,6 +160,8 @@ def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch:
 
     real = following._events
     monkeypatch.setattr(following, "time", SimpleNamespace(sleep=sleep))
+    # Where nothing tells of changes, so that it sleeps between two looks.
+    monkeypatch.setattr(SqlRegistryStore, "open_listener", lambda _self: None)
     told = nightly("watch")
     assert told.code == 130
     assert [line.split("  ")[2] for line in told.stdout.splitlines()] == [
