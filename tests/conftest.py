@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -23,6 +24,15 @@ settings.register_profile("nightly", max_examples=5_000, stateful_step_count=60,
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
 
 pytest.register_assert_rewrite("tests.contract", "tests.races", "tests.oracle")
+
+# A shell that starts the tests in the background has some signals ignored, and so would everything that they start.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)
