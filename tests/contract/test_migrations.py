@@ -30,25 +30,27 @@ EVENTS = [
     ("PARTITION_REGISTERED", "1, 0, 8000, NULL, NULL"),
     ("LOCK", "1, 0, 8000, 'p', 1"),
 ]
-FILL = {
-    "0001": [
-        f"INSERT INTO {PREFIX}_source (name, owner, registered_at) VALUES ('s', 'ann', {AT})",
-        f"INSERT INTO {PREFIX}_provider (name, registered_at) VALUES ('p', {AT})",
-        f"INSERT INTO {PREFIX}_grant VALUES (1, 1, {AT})",
-        f"INSERT INTO {PREFIX}_access_token VALUES ('{TOKEN.id}', 1, '{TOKEN.secret_hash}', {AT})",
-        f"INSERT INTO {PREFIX}_length_class VALUES (1, 5, 32768)",
-        (
-            f"INSERT INTO {PREFIX}_partition (source_id, provider_id, interval_start, interval_end, length_class, "
-            f"state, generation, registered_at, changed_at, exclusive, holder, holder_details, locked_at) "
-            f"VALUES (1, 1, 0, 8000, 5, 'locked', 1, {AT}, {AT}, false, 'p', '{{}}', {AT})"
-        ),
-        *[
-            f"INSERT INTO {PREFIX}_event VALUES ({position}, '{event_type}', {AT}, 1, {about}, '{{}}')"
-            for position, (event_type, about) in enumerate(EVENTS, start=1)
-        ],
-        f"UPDATE {PREFIX}_history SET last_position = {len(EVENTS)}",
-    ]
-}
+IN_0001 = [
+    f"INSERT INTO {PREFIX}_source (name, owner, registered_at) VALUES ('s', 'ann', {AT})",
+    f"INSERT INTO {PREFIX}_provider (name, registered_at) VALUES ('p', {AT})",
+    f"INSERT INTO {PREFIX}_grant VALUES (1, 1, {AT})",
+    (
+        f"INSERT INTO {PREFIX}_access_token (id, source_id, secret_hash, created_at) "
+        f"VALUES ('{TOKEN.id}', 1, '{TOKEN.secret_hash}', {AT})"
+    ),
+    f"INSERT INTO {PREFIX}_length_class VALUES (1, 5, 32768)",
+    (
+        f"INSERT INTO {PREFIX}_partition (source_id, provider_id, interval_start, interval_end, length_class, "
+        f"state, generation, registered_at, changed_at, exclusive, holder, holder_details, locked_at) "
+        f"VALUES (1, 1, 0, 8000, 5, 'locked', 1, {AT}, {AT}, false, 'p', '{{}}', {AT})"
+    ),
+    *[
+        f"INSERT INTO {PREFIX}_event VALUES ({position}, '{event_type}', {AT}, 1, {about}, '{{}}')"
+        for position, (event_type, about) in enumerate(EVENTS, start=1)
+    ],
+    f"UPDATE {PREFIX}_history SET last_position = {len(EVENTS)}",
+]
+FILL = {"0001": IN_0001, "0002": IN_0001}
 """What each older version may have left."""
 
 
