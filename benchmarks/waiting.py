@@ -74,9 +74,12 @@ class _Teller(logging.Handler):
 
 async def _wait_and_tell(url: str, number: int) -> None:
     _connect(url)
+    log = logging.getLogger("trigger")
+    log.setLevel(logging.INFO)
+    log.addHandler(_Teller())
+    log.propagate = False  # Airflow prints what it hears where the answers go
+    PartitionReadinessTrigger.log = log  # type: ignore[assignment]
     trigger = _trigger(WAITED_FOR.interval(number), poll_interval=60)
-    trigger.log.setLevel(logging.INFO)
-    trigger.log.addHandler(_Teller())
     async for _event in trigger.run():
         print(time.time(), flush=True)
 
