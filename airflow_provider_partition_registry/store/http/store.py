@@ -42,6 +42,7 @@ from airflow_provider_partition_registry.domain.viewing import SourceOverview, T
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryStore
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener
+from airflow_provider_partition_registry.store.portions import in_portions
 from airflow_provider_partition_registry.store.wire import (
     Answers,
     Changed,
@@ -63,13 +64,11 @@ class HttpRegistryStore(RegistryStore):
         self._client = client
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        if not isinstance(questions, Sequence) or not all(isinstance(each, Question) for each in questions):
-            raise InvalidInputError("Give a sequence of Questions.")
-        portions = (
-            questions[first : first + QUESTIONS_AT_ONCE]
-            for first in range(0, len(questions), QUESTIONS_AT_ONCE)
-        )
-        return [answer for portion in portions for answer in self._ask(portion, explain)]
+        return [
+            answer
+            for portion in in_portions(questions, QUESTIONS_AT_ONCE)
+            for answer in self._ask(portion, explain)
+        ]
 
     def _ask(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
         body = {"questions": [_question(each) for each in questions], "explain": explain}

@@ -40,6 +40,7 @@ from airflow_provider_partition_registry.domain.names import check_limit, check_
 from airflow_provider_partition_registry.domain.readiness import assess
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
+from airflow_provider_partition_registry.store.portions import in_portions
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
@@ -95,10 +96,9 @@ class SqlRegistryReader(RegistryReader):
         self._schema_is_checked = False
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        if not isinstance(questions, Sequence) or not all(isinstance(each, Question) for each in questions):
-            raise InvalidInputError("Give a sequence of Questions.")
-        portions = (questions[first : first + AT_ONCE] for first in range(0, len(questions), AT_ONCE))
-        return [answer for portion in portions for answer in self._answer(portion, explain)]
+        return [
+            answer for portion in in_portions(questions, AT_ONCE) for answer in self._answer(portion, explain)
+        ]
 
     def _answer(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
         # The probe knows nothing of publishing times (R8); those questions are always looked at closely.
