@@ -58,4 +58,5 @@ def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
     assert not [line for line in requests if line["path"] in ("/metrics", "/healthz")]
     for token in tokens:
         assert token not in text
-        assert token.rpartition("_")[2] not in text
+        # A registry's token is prs_<id>_<secret>, and a secret may have underscores of its own.
+        assert (token.removeprefix("prs_").partition("_")[2] or token) not in text
