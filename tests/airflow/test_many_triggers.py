@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.store import watch
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql import watchdog
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from testbed.postgres import PostgresServer
@@ -90,11 +91,21 @@ async def until_quiet(asked: list[int]) -> None:
         await asyncio.sleep(watch.EXPLANATION_PAUSE + 0.5)
 
 
+@pytest.fixture
+def threads_that_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks after calls for some seconds after the last one would only make a test wait."""
+    monkeypatch.setattr(watchdog, "IDLE_AFTER", 0.0)
+
+
 def our_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("partition-registry")]
 
 
-def test_a_crowd_shares_one_question(postgres_registry: RegistryStore, asked: list[int]) -> None:
+def test_a_crowd_shares_one_question(
+    postgres_registry: RegistryStore, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "EXPLANATION_PAUSE", 0.5)
+
     async def run() -> tuple[Any, Ticker, float]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(CROWD)]
         await until_quiet(asked)
@@ -119,6 +130,7 @@ def test_a_crowd_shares_one_question(postgres_registry: RegistryStore, asked: li
     assert ticker.longest < LONGEST_LAG
 
 
+@pytest.mark.usefixtures("threads_that_end_soon")
 def test_cancelled_triggers_leave_nothing_behind(
     postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
 ) -> None:
@@ -136,6 +148,7 @@ def test_cancelled_triggers_leave_nothing_behind(
     assert connections(postgres, "partition-registry") == 0
 
 
+@pytest.mark.usefixtures("threads_that_end_soon")
 def test_a_loop_that_ends_leaves_nothing_behind(
     postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
 ) -> None:

@@ -192,7 +192,7 @@ class TestReadiness:
     ) -> None:
         monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
         connect("127.0.0.1", port=1, schema="registry", password="geheim", login="me")
-        event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon(3)))
+        event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon(2)))
         assert event.payload["status"] == "timeout"
         assert "does not answer" in event.payload["message"]
         assert "geheim" not in event.payload["message"] + caplog.text
@@ -244,7 +244,7 @@ class TestLock:
     ) -> None:
         monkeypatch.setattr(PartitionLockTrigger, "log", logging.getLogger("trigger"))
         connect("127.0.0.1", port=1, schema="registry")
-        event = event_of(PartitionLockTrigger(**LOCK, deadline=soon(3)))
+        event = event_of(PartitionLockTrigger(**LOCK, deadline=soon(2)))
         assert event.payload["status"] == "try_again"
         assert len(warnings(caplog)) == 1
 
