@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
 from airflow_provider_partition_registry.domain.explanation import explain
@@ -23,21 +23,24 @@ OnFailed = Literal["wait", "fail"]
 OnMissingSource = Literal["wait", "fail"]
 
 
-class WaitParameters(Protocol):
-    """What a reading task says of its wait: the attributes that the sensor and its trigger have in common.
+@dataclass(kw_only=True, eq=False, repr=False)
+class WaitParameters:
+    """What a reading task says of its wait. The sensor documents it; its trigger inherits it."""
 
-    The sensor documents them.
-    """
+    source_name: str | None = None
+    requires: Sequence[Requirement] | None = None
+    start: Instant | None = None
+    end: Instant | None = None
+    published_after: Instant | None = None
+    grain: Grain | None = None
+    timezone: str = "UTC"
+    on_failed: OnFailed = "wait"
+    on_missing_source: OnMissingSource = "fail"
 
-    source_name: str | None
-    requires: Sequence[Requirement] | None
-    start: Instant | None
-    end: Instant | None
-    published_after: Instant | None
-    grain: Grain | None
-    timezone: str
-    on_failed: OnFailed
-    on_missing_source: OnMissingSource
+    @classmethod
+    def of_task(cls, task: Any) -> WaitParameters:
+        """Those of a task that has attributes of the same names."""
+        return cls(**{each.name: getattr(task, each.name) for each in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -53,29 +56,39 @@ class Wait:
     on_missing_source: OnMissingSource = "fail"
 
     @classmethod
-    def of_run(cls, context: Mapping[str, Any], task: WaitParameters) -> Wait:
+    def of_run(cls, context: Mapping[str, Any], parameters: WaitParameters) -> Wait:
         """Read what a task's parameters and its run say.
 
         :raises InvalidInputError: they do not say what to wait for.
         """
-        if bool(task.source_name) == bool(task.requires):
+        if bool(parameters.source_name) == bool(parameters.requires):
             raise InvalidInputError("Give either source_name or requires, and not both.")
-        if isinstance(task.requires, (str, Mapping)):
+        if isinstance(parameters.requires, (str, Mapping)):
             raise InvalidInputError(
-                f"requires is a list of requirements, not {task.requires!r}. A template renders to text unless its DAG "
-                f"has render_template_as_native_obj=True."
+                f"requires is a list of requirements, not {parameters.requires!r}. A template renders to text unless "
+                f"its DAG has render_template_as_native_obj=True."
             )
-        shared = {"start": task.start, "end": task.end, "published_after": task.published_after}
+        shared = {
+            "start": parameters.start,
+            "end": parameters.end,
+            "published_after": parameters.published_after,
+        }
         questions = []
-        for requirement in task.requires or [{"source_name": task.source_name}]:
+        for requirement in parameters.requires or [{"source_name": parameters.source_name}]:
             wanted = {**shared, **_named(requirement)}
             interval = interval_of_run(
-                context, start=wanted["start"], end=wanted["end"], grain=task.grain, timezone=task.timezone
+                context,
+                start=wanted["start"],
+                end=wanted["end"],
+                grain=parameters.grain,
+                timezone=parameters.timezone,
             )
             if wanted["published_after"] == "":
                 raise InvalidInputError("published_after is empty: its template rendered to nothing.")
             questions.append(Question(wanted["source_name"], interval, wanted["published_after"]))
-        return cls(tuple(questions), not task.requires, task.on_failed, task.on_missing_source)
+        return cls(
+            tuple(questions), not parameters.requires, parameters.on_failed, parameters.on_missing_source
+        )
 
     def result(self, answers: Sequence[Answer]) -> Any:
         """What the task answers when everything is ready, or None while it is not.

@@ -210,9 +210,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)
 
     def _what_to_wait_for(self, context: Context) -> Wait:
-        from airflow_provider_partition_registry.runs.waiting import Wait
+        from airflow_provider_partition_registry.runs.waiting import Wait, WaitParameters
 
-        return Wait.of_run(context, self)
+        return Wait.of_run(context, WaitParameters.of_task(self))
 
     def _needs_worker(self) -> bool:
         """Whether something of this task happens on a worker only.

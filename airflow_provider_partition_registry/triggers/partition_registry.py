@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,63 +14,40 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
-from airflow_provider_partition_registry.domain.grains import Grain
-from airflow_provider_partition_registry.domain.intervals import Instant, Interval, to_instant
+from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
-from airflow_provider_partition_registry.runs.waiting import OnFailed, OnMissingSource, Requirement, Wait
+from airflow_provider_partition_registry.runs.waiting import Wait, WaitParameters
 from airflow_provider_partition_registry.store.watch import News, Watcher
 from airflow_provider_partition_registry.triggers.sharing import watcher_of
 
 
-class PartitionReadinessTrigger(BaseTrigger):
+@dataclass(kw_only=True, eq=False, repr=False)
+class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     """Wait until everything asked for is ready.
 
     The parameters are those of
-    :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`, and further:
+    :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`, of which a grain
+    that is a timedelta is given by its seconds, and further:
 
-    :param grain: here a timedelta is given by its seconds.
     :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
     :param deadline: ISO 8601; when to give up. Without it, shortly before Airflow's own time-out.
     :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3.3).
     :param pushes_result: then also store the answer as the task's result.
     """
 
-    def __init__(
-        self,
-        *,
-        partition_registry_conn_id: str,
-        source_name: str | None = None,
-        requires: Sequence[Requirement] | None = None,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        published_after: Instant | None = None,
-        grain: str | float | None = None,
-        timezone: str = "UTC",
-        on_failed: OnFailed = "wait",
-        on_missing_source: OnMissingSource = "fail",
-        poll_interval: float = 60.0,
-        deadline: str | None = None,
-        ends_task: bool = False,
-        pushes_result: bool = True,
-    ) -> None:
-        super().__init__()
-        self.partition_registry_conn_id = partition_registry_conn_id
-        self.source_name = source_name
-        self.requires = requires
-        self.start = start
-        self.end = end
-        self.published_after = published_after
-        self.grain: Grain | None = timedelta(seconds=grain) if isinstance(grain, (int, float)) else grain
-        self.timezone = timezone
-        self.on_failed = on_failed
-        self.on_missing_source = on_missing_source
-        self.poll_interval = poll_interval
-        self.deadline = deadline
-        self.ends_task = ends_task
-        self.pushes_result = pushes_result
+    partition_registry_conn_id: str
+    poll_interval: float = 60.0
+    deadline: str | None = None
+    ends_task: bool = False
+    pushes_result: bool = True
+
+    def __post_init__(self) -> None:
+        BaseTrigger.__init__(self)
+        if isinstance(self.grain, (int, float)):
+            self.grain = timedelta(seconds=self.grain)
         self._context: Mapping[str, Any] = {}
         self._missing = ""
         self._render_error: str | None = None
@@ -154,39 +131,33 @@ class PartitionReadinessTrigger(BaseTrigger):
         return to_instant(timeout_after) - timedelta(seconds=TIMEOUT_MARGIN)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PartitionLockTrigger(BaseTrigger):
     """Wait until nobody else's lock is in the way. The operator that waits then tries again to take it.
 
+    :param partition_registry_conn_id: the Airflow connection of the registry.
+    :param source_name: the source that the partition belongs to.
+    :param provider_name: who supplies it.
     :param start: first instant of the partition, ISO 8601.
     :param end: first instant after it, ISO 8601.
     :param holder: identity of the holder that wants the lock.
+    :param exclusive: whether overlapping locks of other providers are in the way as well.
     :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
     :param deadline: ISO 8601; when to give up, or None.
     """
 
-    def __init__(
-        self,
-        *,
-        partition_registry_conn_id: str,
-        source_name: str,
-        provider_name: str,
-        start: str,
-        end: str,
-        holder: str,
-        exclusive: bool = False,
-        poll_interval: float = 60.0,
-        deadline: str | None = None,
-    ) -> None:
-        super().__init__()
-        self.partition_registry_conn_id = partition_registry_conn_id
-        self.source_name = source_name
-        self.provider_name = provider_name
-        self.start = start
-        self.end = end
-        self.holder = holder
-        self.exclusive = exclusive
-        self.poll_interval = poll_interval
-        self.deadline = deadline
+    partition_registry_conn_id: str
+    source_name: str
+    provider_name: str
+    start: str
+    end: str
+    holder: str
+    exclusive: bool = False
+    poll_interval: float = 60.0
+    deadline: str | None = None
+
+    def __post_init__(self) -> None:
+        BaseTrigger.__init__(self)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where to find the class, and what to call it with."""
@@ -226,10 +197,10 @@ class PartitionLockTrigger(BaseTrigger):
         return all(blocker.state is PartitionState.EXPIRED for blocker in found)
 
 
-def _serialized(trigger: BaseTrigger) -> tuple[str, dict[str, Any]]:
-    """The trigger's class and its constructor's arguments, which it keeps under their own names, fit for JSON."""
+def _serialized(trigger: PartitionReadinessTrigger | PartitionLockTrigger) -> tuple[str, dict[str, Any]]:
+    """The trigger's class and its arguments, fit for JSON."""
     kind = type(trigger)
-    arguments = {name: getattr(trigger, name) for name in inspect.signature(kind).parameters}
+    arguments = {each.name: getattr(trigger, each.name) for each in fields(trigger)}
     return f"{kind.__module__}.{kind.__qualname__}", {
         name: value.total_seconds() if isinstance(value, timedelta) else value
         for name, value in arguments.items()
