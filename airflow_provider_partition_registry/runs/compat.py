@@ -44,23 +44,27 @@ def states_of_tasks(
     context: Mapping[str, Any], task_ids: Collection[str]
 ) -> dict[tuple[str, int], str | None]:
     """The states of tasks of the same run, by task id and map index (-1 for tasks that are not mapped)."""
-    ti = context["ti"]
-    if not IS_AIRFLOW_3:
+    if IS_AIRFLOW_3:
+        # One by one: each answer joins task id and map index, which only so come apart again.
         return {
-            (each.task_id, each.map_index): each.state
-            for each in context["dag_run"].get_task_instances()
-            if each.task_id in task_ids
+            (task_id, index): state
+            for task_id in task_ids
+            for index, state in _states_by_index(context["ti"], task_id).items()
         }
-    states: dict[tuple[str, int], str | None] = {}
-    for (
-        task_id
-    ) in task_ids:  # one by one: the answer joins task id and map index, which only so come apart again
-        found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id]).get(
-            ti.run_id, {}
-        )
-        for key, state in found.items():
-            states[task_id, int(key.removeprefix(f"{task_id}_")) if key != task_id else -1] = state
-    return states
+    return {
+        (each.task_id, each.map_index): each.state
+        for each in context["dag_run"].get_task_instances()
+        if each.task_id in task_ids
+    }
+
+
+def _states_by_index(ti: Any, task_id: str) -> dict[int, str | None]:
+    """The states of one task of the same run on Airflow 3, where they come by ``task`` or ``task_2``."""
+    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
+    return {
+        -1 if key == task_id else int(key.removeprefix(f"{task_id}_")): state
+        for key, state in found.get(ti.run_id, {}).items()
+    }
 
 
 _NOTE = "partition_registry_waits"
