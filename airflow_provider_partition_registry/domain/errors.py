@@ -21,6 +21,7 @@
     ├── AccessDeniedError
     │   ├── TokenRequiredError
     │   ├── InvalidTokenError
+    │   ├── AdministratorTokenError
     │   └── NoGrantError
     ├── SchemaError                             the store's tables do not fit this version
     │   ├── SchemaMissingError
@@ -63,6 +64,11 @@ class RegistryError(Exception):
         error = cls.__new__(cls, message)
         error.__dict__.update({"message": message, **fields})
         return error
+
+    def continued(self, sentences: str) -> Self:
+        """The same error, whose message goes on with what only the caller knows."""
+        message = f"{self.message} {sentences}"
+        return self.restored(message, {**vars(self), "message": message})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are unpickled by calling the class with its message; most of ours take other arguments.
@@ -242,6 +248,18 @@ class InvalidTokenError(AccessDeniedError):
             "The access token is not valid here: it is unknown, has expired, was revoked, or is not of the kind that "
             "is asked for. Ask the source's owner for the right one, or an administrator for a new one "
             "(partition-registry token rotate)."
+        )
+
+
+class AdministratorTokenError(AccessDeniedError):
+    """The access token is the administrator's of a web service, which belongs to no source and no provider."""
+
+    code = "administrator_token"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The access token is that of the service's administrator: it may do everything, and is no source's and no "
+            "provider's. For this, send the token of a source or a provider."
         )
 
 

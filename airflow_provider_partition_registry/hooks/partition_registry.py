@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
+from airflow_provider_partition_registry.domain.errors import (
+    AdministratorTokenError,
+    InvalidInputError,
+    RegistryError,
+)
 from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Instant, Interval
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
@@ -378,4 +382,12 @@ def _whose_token(settings: RegistrySettings, store: RegistryStore) -> str:
         return ""
     if settings.access_token is None:
         return ". It was given no access token, which writing takes unless the service is an open one"
-    return f" and knows the access token as that of {store.identify_token(settings.access_token).principal}"
+    try:
+        return (
+            f" and knows the access token as that of {store.identify_token(settings.access_token).principal}"
+        )
+    except AdministratorTokenError:
+        return (
+            " and knows the access token as its administrator's, which may write as every provider. Give each Airflow "
+            "the token of a provider of its own instead, so that one that leaks does not open everything"
+        )

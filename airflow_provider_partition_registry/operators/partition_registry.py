@@ -6,19 +6,16 @@ DAG files that use them are parsed again and again: what only a running task nee
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSkipException,
-    BaseOperator,
-    conf,
-)
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
 from airflow_provider_partition_registry.domain.errors import (
+    AccessDeniedError,
     InvalidInputError,
     PartitionAlreadyRegisteredError,
     PartitionLockedError,
@@ -30,7 +27,11 @@ from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
-from airflow_provider_partition_registry.runs.work import nearest_upstream, reason_not_to_publish, state_of
+from airflow_provider_partition_registry.runs.work import (
+    nearest_upstream,
+    reason_not_to_publish,
+    require_lock,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.intervals import Instant, Interval
     from airflow_provider_partition_registry.domain.models import Holder, Partition
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+    from airflow_provider_partition_registry.store.base import RegistryStore
 
 OnConflict = Literal["fail", "wait"]
 
@@ -46,17 +48,7 @@ WRITTEN = ("source_name", "provider_name", "start", "end")
 
 
 class _PartitionOperator(BaseOperator):
-    """What all operators on one partition share.
-
-    :param source_name: the source that the partition belongs to. (templated)
-    :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
-    :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
-        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
-    :param end: first instant after it. (templated)
-    :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
-    :param timezone: in which a named grain begins.
-    :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
-    """
+    """What all operators on one partition share: which partition it is, and who writes it."""
 
     template_fields: Sequence[str] = (
         "source_name",
@@ -105,6 +97,21 @@ class _PartitionOperator(BaseOperator):
     def _provider(self) -> str:
         return self.provider_name or self.hook.settings.provider or self.dag_id
 
+    @contextmanager
+    def _registry(self) -> Iterator[RegistryStore]:
+        """The registry. Whom a web service refuses is told what in Airflow says who a task is."""
+        try:
+            yield self.hook.store
+        except AccessDeniedError as error:
+            if not self.hook.settings.is_service:
+                raise
+            raise error.continued(
+                f"This task acts as provider {self._provider()!r} over the Airflow connection "
+                f"{self.partition_registry_conn_id!r}, whose password is the access token. If the token is another "
+                f"provider's, name that one in the connection's field Provider (without it, tasks act as their DAG's "
+                f"id), or give this task a connection of its own (partition_registry_conn_id)."
+            ) from None
+
     def _holder(self, context: Context, task_id: str | None = None, map_index: int | None = None) -> Holder:
         """This task as a lock holder, or another one of its run."""
         from airflow_provider_partition_registry.runs.identity import holder_of_task
@@ -116,22 +123,27 @@ class _PartitionOperator(BaseOperator):
 class PartitionRegisterOperator(_PartitionOperator):
     """Make a partition known before anybody writes it. Does nothing if it is known.
 
-    Parameters as for all operators on a partition:
+    Its result (XCom) names the partition: ``source_name``, ``provider_name``, ``start`` and ``end``.
 
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
-    :param start: first instant of the partition; by default the run's own interval. (templated)
+    :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
+        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
-    :param grain: how long a partition lasts, where only a date is known.
+    :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Register the partition."""
+        """Register the partition.
+
+        :raises AccessDeniedError: the provider may not write to the source.
+        """
         provider, interval = self._provider(), self._interval(context)
         try:
-            self.hook.store.register_partition(self.source_name, provider, interval)
+            with self._registry() as store:
+                store.register_partition(self.source_name, provider, interval)
             self.log.info("Registered %s of source %s by provider %s.", interval, self.source_name, provider)
         except PartitionAlreadyRegisteredError as error:
             self.log.info("%s", error)
@@ -148,9 +160,10 @@ class PartitionLockOperator(_PartitionOperator):
 
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
-    :param start: first instant of the partition; by default the run's own interval. (templated)
+    :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
+        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
-    :param grain: how long a partition lasts, where only a date is known.
+    :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.
     :param register: register the partition first if it is not known.
     :param lease: after which anybody with a grant may take the lock over, as a timedelta or in seconds; by default the
@@ -158,7 +171,7 @@ class PartitionLockOperator(_PartitionOperator):
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
     :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
         waits for others also waits for a registry that does not answer.
-    :param poke_interval: time between two looks while waiting, as a timedelta or in seconds.
+    :param poke_interval: time between two looks while waiting, as a timedelta or in seconds; deferred, the longest one.
     :param timeout: after which waiting ends with a failure, as a timedelta or in seconds.
     :param deferrable: wait in the triggerer, without a worker.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
@@ -188,7 +201,12 @@ class PartitionLockOperator(_PartitionOperator):
             raise InvalidInputError(f"on_conflict is 'fail' or 'wait', not {on_conflict!r}.")
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Take the lock, or wait for it."""
+        """Take the lock, or wait for it.
+
+        :raises AmbiguousInstanceError: this Airflow has no name of its own.
+        :raises PartitionLockedError: somebody else holds it, and is not or no longer to be waited for.
+        :raises AccessDeniedError: the provider may not write to the source.
+        """
         from airflow_provider_partition_registry.runs.identity import require_name
 
         require_name(self.hook.settings.instance, self.partition_registry_conn_id)
@@ -216,15 +234,16 @@ class PartitionLockOperator(_PartitionOperator):
             time.sleep(min(self.poke_interval, _seconds_until(deadline)))
 
     def _lock(self, context: Context) -> dict[str, Any]:
-        partition = self.hook.store.lock(
-            self.source_name,
-            self._provider(),
-            self._interval(context),
-            holder=self._holder(context),
-            lease=self.lease,
-            exclusive=self.exclusive,
-            register=self.register,
-        )
+        with self._registry() as store:
+            partition = store.lock(
+                self.source_name,
+                self._provider(),
+                self._interval(context),
+                holder=self._holder(context),
+                lease=self.lease,
+                exclusive=self.exclusive,
+                register=self.register,
+            )
         self.log.info(
             "Locked %s of source %s, generation %s.",
             partition.interval,
@@ -263,9 +282,10 @@ class PartitionUnlockOperator(_PartitionOperator):
 
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
-    :param start: first instant of the partition; by default the run's own interval. (templated)
+    :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
+        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
-    :param grain: how long a partition lasts, where only a date is known.
+    :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.
     :param lock_task_id: the task that took the lock; by default the nearest :class:`PartitionLockOperator` upstream
         with the same source, provider and interval as they are written in the DAG.
@@ -289,21 +309,26 @@ class PartitionUnlockOperator(_PartitionOperator):
         return super().as_teardown(**kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Publish, or fail the partition if the work did not succeed."""
+        """Publish, or fail the partition if the work did not succeed.
+
+        :raises AirflowSkipException: the task that would take the lock was skipped.
+        :raises AirflowFailException: that task or the work after it did not succeed.
+        :raises NotLockHolderError: the lock is not, or no longer, this run's.
+        """
         lock_task = self._lock_task()
         if lock_task is not None:
-            _require_lock(context, lock_task)
+            require_lock(context, lock_task)
         holder = self._holder_of(lock_task, context)
         reason = reason_not_to_publish(context, self, lock_task)
         provider, interval = self._provider(), self._interval(context)
-        if reason is not None:
-            self.hook.store.fail(
-                self.source_name, provider, interval, reason=reason[:MAX_TEXT_LENGTH], holder=holder
-            )
-            raise AirflowFailException(
-                f"Not published: {interval} of source {self.source_name}; it is marked as failed. {reason}"
-            )
-        partition = self.hook.store.unlock(self.source_name, provider, interval, holder=holder)
+        with self._registry() as store:
+            if reason is not None:
+                short = reason[:MAX_TEXT_LENGTH]
+                store.fail(self.source_name, provider, interval, reason=short, holder=holder)
+                raise AirflowFailException(
+                    f"Not published: {interval} of source {self.source_name}; it is marked as failed. {reason}"
+                )
+            partition = store.unlock(self.source_name, provider, interval, holder=holder)
         self.log.info(
             "Published %s of source %s, generation %s.", interval, self.source_name, partition.generation
         )
@@ -328,21 +353,6 @@ class PartitionUnlockOperator(_PartitionOperator):
             return self._holder(context)
         index = context["ti"].map_index if _is_mapped(lock_task) else -1
         return self._holder(context, lock_task.task_id, index)
-
-
-def _require_lock(context: Context, lock_task: Any) -> None:
-    """Do not touch a lock that this run never took.
-
-    :raises AirflowSkipException: the task that would take it was skipped.
-    :raises AirflowFailException: it did not succeed.
-    """
-    state = state_of(context, lock_task)
-    if state == "skipped":
-        raise AirflowSkipException(f"Nothing to publish: {lock_task.task_id} was skipped.")
-    if state != "success":
-        raise AirflowFailException(
-            f"Nothing to publish: {lock_task.task_id} did not take the lock ({state})."
-        )
 
 
 def _in_seconds(duration: timedelta | float) -> float:

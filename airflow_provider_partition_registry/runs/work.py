@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
 from airflow_provider_partition_registry.runs.compat import states_of_tasks
 
 DONE_WELL = {"success", "skipped"}
@@ -28,11 +30,19 @@ def nearest_upstream(task: Any, is_wanted: Callable[[Any], bool]) -> Any | None:
     return None
 
 
-def state_of(context: Mapping[str, Any], task: Any) -> str | None:
-    """The state of another task of the same run, of the same map index if both are mapped alike."""
-    states = states_of_tasks(context, {task.task_id})
-    mine = (task.task_id, context["ti"].map_index)
-    return states[mine] if mine in states else next(iter(states.values()), None)
+def require_lock(context: Mapping[str, Any], lock_task: Any) -> None:
+    """Do not touch a lock that this run never took.
+
+    :raises AirflowSkipException: the task that would take it was skipped.
+    :raises AirflowFailException: it did not succeed.
+    """
+    state = _state_of(context, lock_task)
+    if state == "skipped":
+        raise AirflowSkipException(f"Nothing to publish: {lock_task.task_id} was skipped.")
+    if state != "success":
+        raise AirflowFailException(
+            f"Nothing to publish: {lock_task.task_id} did not take the lock ({state})."
+        )
 
 
 def reason_not_to_publish(context: Mapping[str, Any], unlock_task: Any, lock_task: Any | None) -> str | None:
@@ -55,6 +65,13 @@ def reason_not_to_publish(context: Mapping[str, Any], unlock_task: Any, lock_tas
     if all(state == "skipped" for state in states.values()):
         return f"No work was done: {', '.join(_label(*task) for task in sorted(states))} skipped"
     return None
+
+
+def _state_of(context: Mapping[str, Any], task: Any) -> str | None:
+    """The state of another task of the same run, of the same map index if both are mapped alike."""
+    states = states_of_tasks(context, {task.task_id})
+    mine = (task.task_id, context["ti"].map_index)
+    return states[mine] if mine in states else next(iter(states.values()), None)
 
 
 def _work_between(lock_task: Any | None, unlock_task: Any) -> set[str]:

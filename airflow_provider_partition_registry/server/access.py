@@ -19,6 +19,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
+    AdministratorTokenError,
     TokenRequiredError,
     UnknownTokenError,
 )
@@ -57,8 +58,8 @@ class PresentedToken:
         """
         if not self.text:
             raise TokenRequiredError(
-                "This takes an access token: send it as 'Authorization: Bearer prs_...'. A provider gets its own when "
-                "it is registered, a source's owner when the source is."
+                "This takes an access token: send it as 'Authorization: Bearer prs_...'; in an Airflow connection it "
+                "is the password. A provider gets its own when it is registered, a source's owner when the source is."
             )
         return self.text
 
@@ -102,9 +103,12 @@ class Access:
     def identify(self, token: PresentedToken) -> AccessToken:
         """Whose the token is.
 
-        :raises AccessDeniedError: nobody's.
+        :raises InvalidTokenError: nobody's.
+        :raises AdministratorTokenError: the administrator's, of which there is nothing else to tell.
         """
         with self.guarded(token) as text:
+            if self._is_administrators(text):
+                raise AdministratorTokenError
             return self._store.identify_token(text)
 
     def require_reader(self, token: PresentedToken) -> None:
@@ -168,7 +172,8 @@ class Access:
         if principal is not None and principal not in allowed:
             wanted = " or ".join(map(str, allowed))
             raise AccessDeniedError(
-                f"The access token is that of {principal}. This takes the one of {wanted}."
+                f"The access token is that of {principal}. This takes the one of {wanted}: send that one, or ask "
+                f"whoever has it."
             )
 
     def _principal_of(self, token: PresentedToken) -> Principal | None:

@@ -128,6 +128,7 @@ class RegistryReader(RegistryViewer):
         """Say whose token this is (R10). Looks at nothing else.
 
         :raises InvalidTokenError: it is unknown, has expired or was revoked; nobody is told which.
+        :raises AdministratorTokenError: it is that of a web service's administrator.
         """
 
     @abstractmethod

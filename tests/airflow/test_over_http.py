@@ -187,6 +187,15 @@ class TestAccess:
         assert isinstance(error, AccessDeniedError)
         assert f"is that of provider {provider_of(place)!r}" in str(error)
         assert f"takes the one of provider {other!r}" in str(error)
+        assert f"acts as provider {other!r} over the Airflow connection 'partition_registry_default'" in str(
+            error
+        )
+
+    def test_as_its_dag(self, place: Place, connect: Connect, run_lock: LockWriteUnlock) -> None:
+        connect(place.url, password=place.tokens["loader"], extra={"instance": "here"})
+        run = run_lock(**place.day)
+        assert f"acts as provider {run.dag.dag_id!r}" in str(run.error("lock"))
+        assert "name that one in the connection's field Provider" in str(run.error("lock"))
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -27,7 +27,7 @@ from testbed.processes import free_port
 from testbed.service_process import ServiceProcess
 from testbed.tls import TlsProxy, self_signed
 from tests.airflow.registries import THE_DAY, Connect
-from tests.airflow.services import PYTHON, Place
+from tests.airflow.services import ADMINISTRATOR_TOKEN, PYTHON, Place
 from tests.airflow.test_connections import CONN_ID, STRANGE, as_json, as_uri, press_test_button, settings
 
 TOKEN = "prs_a-token_that.opens~nothing"
@@ -197,6 +197,12 @@ class TestButton:
             True,
             f"The registry answers and knows the access token as that of provider {provider!r}.",
         )
+
+    def test_with_the_administrators_token(self, place: Place) -> None:
+        is_well, message = press_test_button(host=place.url, password=ADMINISTRATOR_TOKEN)
+        assert is_well
+        assert message.startswith("The registry answers and knows the access token as its administrator's")
+        assert "the token of a provider of its own" in message
 
     def test_with_the_port_in_its_field(self, place: Place) -> None:
         host, _, port = place.url.rpartition(":")

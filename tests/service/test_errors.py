@@ -38,6 +38,7 @@ CASES: list[tuple[type[errors.RegistryError], int, str, dict[str, Any]]] = [
     (errors.PartitionStateError, 409, "POST /partitions/invalidate", INVALIDATED),
     (errors.NoGrantError, 403, "POST /partitions/lock", OTHERS),
     (errors.InvalidTokenError, 403, "GET /tokens/self", {}),
+    (errors.AdministratorTokenError, 403, "GET /tokens/self", {}),
     (errors.AccessDeniedError, 403, "POST /sources", {"source_name": "u", "owner": "ann"}),
     (errors.TokenRequiredError, 401, "POST /partitions", PLACE),
 ]

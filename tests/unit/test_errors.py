@@ -31,6 +31,7 @@ EXAMPLES = [
     errors.NotLockHolderError("no", partition("locked")),
     errors.TokenRequiredError("who are you?"),
     errors.InvalidTokenError(),
+    errors.AdministratorTokenError(),
     errors.NoGrantError("p", "s"),
     errors.TokenRequiredError("who are you?"),
     errors.SchemaMissingError("sqlite:///x"),

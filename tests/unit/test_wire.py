@@ -80,6 +80,7 @@ ERRORS = [
     errors.PartitionLockedError("it is locked", PARTITION),
     errors.NotLockHolderError("it is not yours", PARTITION),
     errors.InvalidTokenError(),
+    errors.AdministratorTokenError(),
     errors.NoGrantError("loader", "sales"),
     errors.SchemaMissingError("postgresql://db/registry"),
     errors.StoreUnavailableError("it is down"),
