@@ -52,7 +52,6 @@ with DAG(
         source_name="shop.clicks",
         start="{{ params.day }}",
         grain="day",
-        mode="reschedule",
-        poke_interval=60,
+        deferrable=True,
         timeout=6 * 3600,
     )

@@ -1,4 +1,7 @@
-"""The demo, as a user runs it: what it says, what its facts say to another pair of eyes, what it leaves."""
+"""The demo, as a user runs it: what it says, what its facts say to another pair of eyes, what it leaves.
+
+It is played twice at the same time: on its default, a SQLite file, and through a web service in front of PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from demo.options import PROJECT
+from testbed.postgres import PostgresServer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -46,14 +52,38 @@ class Demo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def demo() -> Demo:
-    """One run, with its logs where those of every run are."""
+def demos(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Demo]:
+    """Both runs; that of the default has its logs where those of every run are."""
+    variables = {
+        "default": {},
+        "service": {
+            "REGISTRY_URL": "http://127.0.0.1:0",
+            "REGISTRY_DATABASE_URL": postgres.create_database("demo_registry"),
+        },
+    }
+    arguments = {"default": [], "service": ["--folder", str(tmp_path_factory.mktemp("demo"))]}
+    with ThreadPoolExecutor(2) as pool:
+        started = {name: pool.submit(played, arguments[name], variables[name]) for name in variables}
+    return {name: each.result() for name, each in started.items()}
+
+
+def played(arguments: list[str], variables: dict[str, str]) -> Demo:
     with subprocess.Popen(
-        DEMO, cwd=PROJECT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*DEMO, *arguments],
+        cwd=PROJECT,
+        env=ENVIRONMENT | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         output, _ = process.communicate(timeout=800)
     (folder,) = re.findall(r"Logs: (\S+)$", output, re.MULTILINE)
     return Demo(process.returncode, output, PROJECT / folder)
+
+
+@pytest.fixture(params=["default", "service"])
+def demo(request: pytest.FixtureRequest, demos: Mapping[str, Demo]) -> Demo:
+    return demos[request.param]
 
 
 def test_the_promise_is_kept(demo: Demo) -> None:
@@ -121,11 +151,21 @@ def test_logs_are_all_that_is_left(demo: Demo) -> None:
     left = {path.name for path in demo.folder.iterdir()}
     homes = {home: {path.name for path in home.iterdir()} for home in demo.folder.glob("airflow-*")}
 
-    assert f"Logs: .demo/{demo.folder.name}" in demo.output
     assert {"demo.log", "facts.json", "postgres.log"} <= left
     assert not any(name.startswith("registry.db") for name in left)
     assert list(homes.values()) == [{"logs"}, {"logs"}]
     assert "VERDICT: KEPT" in (demo.folder / "demo.log").read_text()
+
+
+def test_logs_are_where_those_of_every_run_are(demos: Mapping[str, Demo]) -> None:
+    demo = demos["default"]
+    assert f"Logs: .demo/{demo.folder.name}" in demo.output
+
+
+def test_the_registry_is_where_it_was_asked_for(demos: Mapping[str, Demo]) -> None:
+    assert "SQLite, .demo/" in demos["default"].output
+    assert "a web service at http://127.0.0.1:" in demos["service"].output
+    assert "in front of postgresql://" in demos["service"].output
 
 
 def test_nothing_is_left_running(demo: Demo) -> None:
@@ -139,7 +179,7 @@ def test_nothing_is_left_running(demo: Demo) -> None:
 
 
 def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
-    """With a web service, which is one process more to end."""
+    """With a web service in front of SQLite, which is one process more to end."""
     process = subprocess.Popen(
         [*DEMO, "--folder", str(tmp_path), "--registry-url", "http://127.0.0.1:0"],
         cwd=PROJECT,
