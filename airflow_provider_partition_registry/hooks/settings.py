@@ -24,8 +24,8 @@ Create it in the Airflow UI (Admin > Connections, type "Partition Registry"), or
 every Airflow process:
   {variable}='{{"conn_type": "partition_registry", "host": "db.example.com", "schema": "registry", \
 "login": "user", "password": "password", "extra": {{"instance": "my-airflow"}}}}'
-A web service: "host": "https://registry.example.com" and "password": "prs_...", the provider's access token, in \
-place of host, schema, login and password. A registry on one host only: "host": \
+A web service: "host": "https://registry.example.com" and "password": "prs_...", a provider's access token, in place \
+of host, schema, login and password, and that "provider" in "extra". A registry on one host only: "host": \
 "sqlite:////var/lib/airflow/registry.db" alone."""
 
 
