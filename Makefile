@@ -26,7 +26,7 @@ demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coor
 test: environments lint ## All tests, in every environment; they need a Chromium, which root gets on Debian
 	$(CORE)/bin/python -m testbed.browser
 	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
-	$(AIRFLOW_2)/$(PYTEST) tests/contract tests/airflow --ignore tests/contract/test_http.py
+	$(AIRFLOW_2)/$(PYTEST) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
 	$(AIRFLOW_3)/$(PYTEST) tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/system
 

@@ -17,6 +17,7 @@ import pytest
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
+    InvalidTokenError,
     PartitionAlreadyRegisteredError,
     RegistryError,
     StoreRefusedError,
@@ -250,8 +251,13 @@ def test_who_is_told_to_come_back_later_than_it_can_wait_gives_up_at_once() -> N
         ),
         pytest.param(
             says(200, '{"place": 7}', **{VERSION_HEADER: "9.9.9"}),
-            "Bring both to the same version",
+            "bring both to the same version",
             id="another version with other words",
+        ),
+        pytest.param(
+            says(404, '{"detail":"Not Found"}', **{VERSION_HEADER: __version__}),
+            "Check the path in the URL",
+            id="a path too many",
         ),
     ],
 )
@@ -262,6 +268,31 @@ def test_what_is_no_registry_of_this_version_is_told_apart_and_not_asked_again(
         with pytest.raises(StoreRefusedError, match=words):
             store.last_position()
         assert told.asked == 1
+
+
+def test_words_that_another_version_does_not_understand() -> None:
+    refusal = '{"error": {"code": "invalid_input", "message": "explain: unheard of.", "details": {}}}'
+    with (
+        impostor(says(422, refusal, **{VERSION_HEADER: "9.9.9"})) as (_, url),
+        open_store(url) as store,
+        pytest.raises(InvalidInputError, match=r"unheard of.*of version 9\.9\.9.*may be why"),
+    ):
+        store.last_position()
+
+
+def test_white_space_around_a_token_does_no_harm_and_inside_it_is_not_repeated(
+    service: ServiceThread,
+) -> None:
+    with open_store(service.url) as store:
+        token = store.register_source("s", "ann").access_token
+    with open_store(service.url, access_token=f" {token}\n") as store:
+        assert store.register_provider("p", token).provider.name == "p"
+        assert store.identify_token(token).principal.name == "s"
+        with pytest.raises(InvalidTokenError) as refused:
+            store.register_provider("q", f"{token} ")
+    assert token not in str(refused.value)
+    with pytest.raises(InvalidTokenError):
+        open_store(service.url, access_token="prs_of two words")
 
 
 def test_a_service_that_hangs() -> None:

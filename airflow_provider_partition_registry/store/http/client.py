@@ -158,6 +158,8 @@ class Client:
             raise _NotAnsweredError(error.message, retry_after=_seconds(answer))
         if type(error) is RegistryError:
             raise StoreRefusedError(f"{self._no_registry(call, answer)} It says: {error.message}")
+        if type(error) is InvalidInputError and (version := _other_version(answer)):
+            raise InvalidInputError(f"{error.message} {self._versions(version)} That may be why.")
         raise error
 
     def _client(self) -> httpx.Client:
@@ -191,12 +193,10 @@ class Client:
                 ) from error
 
     def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
-        outcome = (
-            ""
-            if call.is_repeatable or error.was_never_sent
-            else (" The call may or may not have taken effect: look whether it has before you repeat it.")
-        )
-        return f"The registry at {self.url} does not answer: {error}.{outcome}"
+        text = f"The registry at {self.url} does not answer: {error}."
+        if call.is_repeatable or error.was_never_sent:
+            return text
+        return f"{text} The call may or may not have taken effect: look whether it has before you repeat it."
 
     def _no_registry(self, call: Call, answer: httpx.Response) -> str:
         if answer.is_redirect:
@@ -204,13 +204,17 @@ class Client:
                 f"{self.url} sends callers on to {answer.headers.get('Location')}. Tokens do not follow: if that is "
                 f"the registry, give its own URL."
             )
-        version = answer.headers.get(VERSION_HEADER)
         told = f"HTTP {answer.status_code} to {call.method} {API}{call.path}"
-        if version is None:
-            return f"What answers at {self.url} is no partition registry ({told}). Check the URL."
+        if version := _other_version(answer):
+            return f"{self._versions(version)} They do not understand each other ({told})."
+        if VERSION_HEADER in answer.headers:
+            return f"The registry does not know {self.url} ({told}). Check the path in the URL."
+        return f"What answers at {self.url} is no partition registry ({told}). Check the URL."
+
+    def _versions(self, version: str) -> str:
         return (
-            f"The registry at {self.url} is of version {version} and this is version {__version__}; they do not "
-            f"understand each other ({told}). Bring both to the same version."
+            f"The registry at {self.url} is of version {version} and this is version {__version__}: bring both to "
+            f"the same version."
         )
 
 
@@ -242,7 +246,15 @@ def _seconds(answer: httpx.Response) -> float:
 
 
 def _words(error: httpx.TransportError) -> str:
+    if isinstance(error, httpx.LocalProtocolError):  # It may quote headers, and with them a token.
+        return "the request cannot be sent"
     return str(error) or type(error).__name__
+
+
+def _other_version(answer: httpx.Response) -> str | None:
+    """The version of the service, if it is not ours."""
+    version: str | None = answer.headers.get(VERSION_HEADER)
+    return None if version == __version__ else version
 
 
 def _trusting(file: str) -> ssl.SSLContext:

@@ -322,10 +322,12 @@ def open_http_store(
 ) -> HttpRegistryStore:
     """Open the registry behind a web service.
 
+    :param access_token: white space around it is taken for a slip of whoever copied it.
     :raises InvalidInputError: the URL is none.
     :raises InvalidTokenError: the access token can be none.
     """
     if access_token is not None:
+        access_token = access_token.strip()
         _check_token(access_token)
     if not _is_address(url):
         raise InvalidInputError(
@@ -354,8 +356,9 @@ def _is_address(url: str) -> bool:
 
 
 def _check_token(access_token: str) -> None:
-    """Refuse what could not even be sent in a header."""
-    if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+    """Refuse what could not even be sent in a header: who tries would quote it in an error."""
+    is_word = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
+    if not is_word or " " in access_token:
         raise InvalidTokenError()
 
 
