@@ -122,7 +122,7 @@ class Client:
 
     def _send(self, call: Call[T], deadline: float) -> T:
         left = max(0.1, deadline - time.monotonic())
-        token = call.access_token or self._access_token
+        token = self._access_token if call.access_token is None else call.access_token
         try:
             answer = self._client().request(
                 call.method,

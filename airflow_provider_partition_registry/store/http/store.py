@@ -322,12 +322,12 @@ def open_http_store(
 ) -> HttpRegistryStore:
     """Open the registry behind a web service.
 
-    :param access_token: white space around it is taken for a slip of whoever copied it.
+    :param access_token: white space around it is taken for a slip of whoever copied it; none if it is empty.
     :raises InvalidInputError: the URL is none.
     :raises InvalidTokenError: the access token can be none.
     """
+    access_token = (access_token or "").strip() or None
     if access_token is not None:
-        access_token = access_token.strip()
         _check_token(access_token)
     if not _is_address(url):
         raise InvalidInputError(
@@ -357,8 +357,8 @@ def _is_address(url: str) -> bool:
 
 def _check_token(access_token: str) -> None:
     """Refuse what could not even be sent in a header: who tries would quote it in an error."""
-    is_word = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
-    if not is_word or " " in access_token:
+    is_text = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
+    if not is_text or not access_token or " " in access_token:
         raise InvalidTokenError()
 
 
