@@ -112,7 +112,7 @@ def _tell(what: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the size and fewer repeats, under a minute"
+        "--quick", action="store_true", help="a tenth of the size and fewer repeats, about two minutes"
     )
     parser.add_argument("--large", action="store_true", help=f"also a registry of {LARGE_SIZE:,} partitions")
     parser.add_argument(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from airflow.providers.common.compat.sdk import Connection
+
+from airflow_provider_partition_registry.hooks.settings import RegistrySettings
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -24,3 +29,25 @@ def test_its_dags_parse_without_warnings(tmp_path: Path, load_dags: Callable[[Pa
     assert [task.task_id for task in dag_bag.dags["example_producer"].topological_sort()] == [
         *("lock", "load", "unlock"),
     ]
+
+
+def test_its_teardown_parses(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
+    producer, *_, teardown = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    dag, chain = producer.replace("example_producer", "teardown").rsplit("    lock >>", 1)
+    assert chain.strip() == "load() >> unlock"
+    extract = "    @task\n    def extract():\n        print(1)\n\n"
+    (tmp_path / "teardown.py").write_text(dag + extract + textwrap.indent(teardown, "    "))
+
+    dag_bag = load_dags(tmp_path)
+
+    assert dag_bag.import_errors == {}
+    assert dag_bag.dags["teardown"].get_task("unlock").is_teardown
+
+
+def test_its_connection_leads_to_its_registry() -> None:
+    shown = "".join(re.findall(r"```bash\n(export .*?)```", README.read_text(), flags=re.DOTALL))
+    variables = dict(re.findall(r"^export (\w+)=('.*?'|\S+)$", shown, flags=re.MULTILINE | re.DOTALL))
+    connection = Connection.from_json(variables["AIRFLOW_CONN_PARTITION_REGISTRY_DEFAULT"].strip("'"))
+    settings = RegistrySettings.of_connection(connection)
+    assert settings.url == variables["PARTITION_REGISTRY_URL"].replace(":5432", "")
+    assert settings.instance == "sales-airflow"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from airflow_provider_partition_registry.domain.errors import AccessDeniedError
 from airflow_provider_partition_registry.store.factory import open_store
@@ -192,6 +194,42 @@ def test_two_airflows_are_introduced(start: Callable[..., Child], programs: Path
         with open_store(url, access_token=str(connection["password"])) as store:
             assert store.identify_token(str(connection["password"])).principal.name == f"loader-on-{instance}"
     assert {file.stat().st_mode & 0o007 for file in folder.iterdir()} == {0}
+
+
+WITHOUT_AN_ENGINE = r"""
+docker() {
+    test "$1" = compose; shift
+    while [ "$1" = --file ]; do test -f "$2"; shift 2; done
+    case "$*" in
+        up) ;;
+        "run --rm registry "*) ./entrypoint.sh "${@:4}" ;;
+        *) return 1 ;;
+    esac
+}
+"""
+"""What docker would start, as far as it can be had: files that are named must be there, services do not start."""
+
+
+def test_the_commands_on_its_page(programs: Path, tmp_path: Path) -> None:
+    page = (DOCKER.parent / "docs" / "containers.md").read_text()
+    script = "".join(re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL))
+    shutil.copytree(DOCKER, tmp_path / "docker", ignore=shutil.ignore_patterns("secrets", ".env"))
+    url = f"sqlite:///{tmp_path}/registry.db"
+    subprocess.run([programs / "partition-registry", "--url", url, "db", "upgrade"], check=True)
+    path = f"{programs}{os.pathsep}{os.defpath}"
+    done = subprocess.run(
+        ["bash", "-euc", WITHOUT_AN_ENGINE + script],
+        cwd=tmp_path,
+        env=clean_environment(PATH=path, PARTITION_REGISTRY_URL=url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "prs_" in done.stdout, "the new source's token"
+    compose = yaml.safe_load((DOCKER / "compose.secrets.yaml").read_text())
+    for secret in compose["secrets"].values():
+        assert len((tmp_path / "docker" / secret["file"]).read_text().strip()) == 64
 
 
 def connection_in(file: Path) -> Mapping[str, object]:

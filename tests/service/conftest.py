@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
+import pytest
 
 from testbed.processes import wait_until
 from testbed.service import ServiceProcess, ServiceThread
@@ -14,6 +17,23 @@ ONE = "2026-01-01T01:00:00Z"
 HOUR = {"start": MIDNIGHT, "end": ONE}
 QUESTION = {"source_name": "s", **HOUR}
 PLACE = {**QUESTION, "provider_name": "p"}
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate that signed itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = folder / "certificate.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-days", "2", "-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", str(made[0]), "-keyout", str(made[1])),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return made
 
 
 def client(service: ServiceProcess | ServiceThread, **options: object) -> httpx.Client:

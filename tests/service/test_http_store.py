@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import os
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -309,23 +308,6 @@ def test_a_service_that_is_down() -> None:
     with open_store("http://127.0.0.1:1", timeout=1) as store, pytest.raises(StoreUnavailableError) as caught:
         store.register_source("s", "ann")
     assert "may or may not" not in str(caught.value)  # nobody got it
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate that signed itself, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    made = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
-            *("-days", "2", "-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-out", str(made[0]), "-keyout", str(made[1])),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made
 
 
 def test_tls(migrated_sqlite_url: str, certificate: tuple[Path, Path], tmp_path: Path) -> None:
