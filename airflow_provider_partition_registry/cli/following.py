@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError,
 from airflow_provider_partition_registry.domain.intervals import format_instant, format_to_the_second
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import Event
-from airflow_provider_partition_registry.store.paging import PAGE_SIZE
+from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.base import Listener, RegistryReader
@@ -29,22 +29,28 @@ DEFAULT_LIMIT = 100
 HEADINGS = ("POSITION", "AT", "EVENT", "SOURCE", "PROVIDER", "INTERVAL", "GEN", "DETAILS")
 OUT_OF_ORDER = timedelta(minutes=1)
 """How far events may lie apart that are numbered in another order than their times."""
-END = datetime.max.replace(tzinfo=UTC)
 LONGEST_BACK_OFF = 15.0  # seconds
 LONGEST_PAUSE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What ``history --json`` prints; ``next`` is what to pass as ``--after`` for more, None if there is no more."""
+    """What ``history --json`` prints.
+
+    :param has_earlier: there are earlier events that a higher ``--limit`` would show.
+    :param next: what to pass as ``--after`` for more, None if there is no more.
+    """
 
     events: tuple[Event, ...]
+    has_earlier: bool
     next: int | None
 
 
 @click.command()
 @click.argument("source_name", metavar="[SOURCE]", required=False)
-@click.option("--after", type=click.IntRange(min=0), metavar="N", help="Begin after this position.")
+@click.option(
+    "--after", type=click.IntRange(min=0), metavar="N", help="Begin after this position; 0 is the beginning."
+)
 @click.option("--since", type=InstantType(), metavar="INSTANT", help="Begin at this instant.")
 @timezone_option
 @click.option(
@@ -53,7 +59,7 @@ class History:
     default=DEFAULT_LIMIT,
     show_default=True,
     metavar="N",
-    help="Show at most so many events.",
+    help="Show at most so many events: the newest, or with --after or --since the first from there on.",
 )
 @common_options
 @click.pass_obj
@@ -66,18 +72,16 @@ def history(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show what happened, of a source or of all, oldest first.
+    """Show what happened last, of a source or of all; the newest comes last.
 
-    Every change of state is one event. Their positions have no end: go on with --after.
+    Every change of state is one event. With --after or --since it begins there instead, and says how to go on;
+    --after 0 is the beginning.
     """
     with settings.open_store() as store:
-        begin = after or 0
-        if since is not None:
-            begin = max(begin, position_before(store, source_name, since - OUT_OF_ORDER))
-        wanted = (each for each in _events(store, source_name, begin) if since is None or each.at >= since)
-        events = tuple(islice(wanted, limit + 1))
-    shown = events[:limit]
-    found = History(shown, shown[-1].position if len(events) > limit else None)
+        if after is None and since is None:
+            found = _newest(store, source_name, limit)
+        else:
+            found = _beginning_at(store, source_name, after or 0, since, limit)
     show(found, lambda: _history_text(found), as_json=as_json)
 
 
@@ -108,10 +112,32 @@ def watch(
     begins again with --after and the last position seen goes on where it ended.
     """
     with settings.open_store(2) as store:
-        begin = position_before(store, source_name, END) if after is None else after
+        begin = store.last_position() if after is None else after
         for event in _follow(store, source_name, begin, min(poll_interval.total_seconds(), LONGEST_PAUSE)):
             told = json.dumps(to_jsonable(event), ensure_ascii=False)
             click.echo(told if as_json else printable("  ".join(each for each in _row(event) if each)))
+
+
+def _newest(store: RegistryReader, source_name: str | None, limit: int) -> History:
+    """The end of the history. One event more than is shown tells whether there are earlier ones."""
+    if source_name is None:  # Positions of the whole history have no gaps, so they can be counted back.
+        begin = max(0, store.last_position() - limit - 1)
+        found = tuple(islice(_events(store, None, begin), limit + 1))
+    else:
+        pages = all_items(lambda after, limit: store.latest_events(source_name, after, limit))
+        found = tuple(islice(pages, limit + 1))[::-1]
+    return History(found[-limit:], len(found) > limit, None)
+
+
+def _beginning_at(
+    store: RegistryReader, source_name: str | None, after: int, since: datetime | None, limit: int
+) -> History:
+    if since is not None:
+        after = max(after, position_before(store, source_name, since - OUT_OF_ORDER))
+    wanted = (each for each in _events(store, source_name, after) if since is None or each.at >= since)
+    found = tuple(islice(wanted, limit + 1))
+    shown = found[:limit]
+    return History(shown, False, shown[-1].position if len(found) > limit else None)
 
 
 def position_before(store: RegistryReader, source_name: str | None, instant: datetime) -> int:
@@ -138,20 +164,18 @@ def position_before(store: RegistryReader, source_name: str | None, instant: dat
     return high
 
 
-def _events(store: RegistryReader, source_name: str | None, after: int) -> Iterator[Event]:
+def _events(store: RegistryReader, source_name: str | None, begin: int) -> Iterator[Event]:
     """All there are, fetched as they are taken."""
-    while True:
-        page = store.events(after, source_name, PAGE_SIZE)
-        yield from page.items
-        if page.next is None:
-            return
-        after = page.items[-1].position
+    return all_items(lambda after, limit: store.events(begin if after is None else after, source_name, limit))
 
 
 def _follow(
     store: RegistryReader, source_name: str | None, after: int, poll_interval: float
 ) -> Iterator[Event]:
     """Events as they happen, for ever."""
+    # Imported late, as it takes longer than all of the help.
+    from airflow_provider_partition_registry.store.watch import back_off
+
     failures = 0
     with contextlib.ExitStack() as listening:
         listener: Listener | None = None
@@ -173,11 +197,13 @@ def _follow(
                 if not failures:
                     tell(f"{error} It is asked again.")
                 failures += 1
-                time.sleep(min(2.0 ** (failures - 1), LONGEST_BACK_OFF))
+                time.sleep(min(back_off(failures), LONGEST_BACK_OFF))
 
 
 def _history_text(found: History) -> str:
     shown = table(HEADINGS, map(_row, found.events), empty="No events.", width=terminal_width())
+    if found.has_earlier:
+        return f"{shown}\n... and earlier ones: raise --limit, or begin with --since or --after 0."
     return shown if found.next is None else f"{shown}\n... and more: go on with --after {found.next}."
 
 

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.cli import following
-from airflow_provider_partition_registry.cli.following import END, position_before
+from airflow_provider_partition_registry.cli.following import position_before
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page
+from airflow_provider_partition_registry.store import paging
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.conftest import NOVEMBER, Command, day
@@ -54,7 +55,7 @@ def test_explain_leaves_nothing_out(nightly: Command):
 
 
 def test_history_page_by_page(nightly: Command, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(following, "PAGE_SIZE", 2)
+    monkeypatch.setattr(paging, "PAGE_SIZE", 2)
     fail(nightly, 1, 2)
     nightly("source", "register", "stock", "--owner", "x")
     whole = nightly("history", "--json").json
@@ -73,9 +74,26 @@ def test_history_page_by_page(nightly: Command, monkeypatch: pytest.MonkeyPatch)
     assert nightly("history", "--after", "1000").code == 2
 
 
+@pytest.mark.parametrize("source", [(), ("sales",)], ids=["all", "source"])
+def test_history_shows_what_happened_last(
+    nightly: Command, monkeypatch: pytest.MonkeyPatch, source: tuple[str, ...]
+):
+    monkeypatch.setattr(paging, "PAGE_SIZE", 2)
+    fail(nightly, 1, 2)
+    if source:
+        nightly("source", "register", "stock", "--owner", "x")  # none of its business
+    for limit, positions in ((3, [6, 7, 8]), (8, list(range(1, 9))), (9, list(range(1, 9)))):
+        found = nightly("history", *source, "--limit", str(limit), "--json").json
+        assert [each["position"] for each in found["events"]] == positions
+        assert (found["has_earlier"], found["next"]) == (limit < 8, None)
+    shown = nightly("history", *source, "--limit", "3").stdout.splitlines()
+    assert shown[-1] == "... and earlier ones: raise --limit, or begin with --since or --after 0."
+    assert [line.split()[0] for line in shown[1:-1]] == ["6", "7", "8"]
+
+
 def test_history_for_people(nightly: Command):
     fail(nightly, 1)
-    heading, *rows = nightly("history", "--limit", "4").stdout.splitlines()
+    heading, *rows = nightly("history", "--after", "0", "--limit", "4").stdout.splitlines()
     assert heading.split() == ["POSITION", "AT", "EVENT", "SOURCE", "PROVIDER", "INTERVAL", "GEN", "DETAILS"]
     assert "LOCK" in rows[3]
     assert "2026-11-01T00:00:00Z/2026-11-02T00:00:00Z  1" in rows[3]
@@ -110,7 +128,6 @@ def test_a_moment_in_the_history_is_found_in_a_few_probes(count: int):
         store = Numbered(count)
         assert position_before(store, None, at(first)) == min(first - 1, count)  # type: ignore[arg-type]
         assert store.probes < 25
-    assert position_before(Numbered(count), None, END) == count  # type: ignore[arg-type]
 
 
 def test_watch(database_url: str):
