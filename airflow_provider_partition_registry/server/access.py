@@ -35,8 +35,8 @@ _bearer = HTTPBearer(
 
 
 SESSION_COOKIE = "partition_registry_token"
-"""Holds the token of somebody who signed in with a browser. It counts for reading only: no other site can make a
-browser write."""
+"""Holds the token of somebody who signed in with a browser. It counts for reading only: whatever writes takes the
+token in a header, which browsers do not add by themselves."""
 _READING = frozenset({"GET", "HEAD"})
 
 

@@ -24,6 +24,7 @@ from airflow_provider_partition_registry.server.middleware import Envelope
 from airflow_provider_partition_registry.server.original_answers import ReadinessAnswer
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.server.sites import OwnSite
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 DESCRIPTION = """\
@@ -85,6 +86,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
         title="Partition Registry", version=__version__, description=DESCRIPTION, lifespan=lifespan
     )
     app.state.service = service
+    app.add_middleware(OwnSite, settings=service.settings)
     app.add_middleware(Envelope)
     errors.install(app)
     app.router.routes[:0] = _express_routes(service)

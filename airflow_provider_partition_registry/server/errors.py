@@ -52,14 +52,15 @@ def status_of(error: RegistryError) -> int:
 
 def install(app: FastAPI) -> None:
     """Let every error of the app become an answer of the right shape."""
-    app.add_exception_handler(RegistryError, _answer_registry_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RegistryError, answer_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _answer_malformed)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(ClientGoneError, _answer_nobody)
     app.add_exception_handler(Exception, _answer_bug)
 
 
-def _answer_registry_error(request: Request, error: RegistryError) -> JSONResponse:
+def answer_error(request: Request, error: RegistryError) -> JSONResponse:
+    """What an error says, in the shape of the route that was called."""
     status = status_of(error)
     if status >= 500:
         log.error("%s", error)
@@ -74,7 +75,7 @@ def _answer_malformed(request: Request, error: RequestValidationError) -> JSONRe
 def _answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """What the framework itself refuses: a path or a method that does not exist, a body that is too large."""
     kind = InvalidInputError if error.status_code in (400, 413) else RegistryError
-    told = kind(f"{request.method} {request.url.path}: {error.detail}.")
+    told = kind(f"{request.method} {request.scope['path']}: {error.detail}.")
     # The framework says 400 to what cannot even be read.
     return _answer(request, 422 if error.status_code == 400 else error.status_code, told, error.headers)
 
@@ -94,7 +95,7 @@ def _answer(request: Request, status: int, error: RegistryError, headers: Any = 
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))
     if isinstance(error, TokenRequiredError):
         headers["WWW-Authenticate"] = "Bearer"
-    is_versioned = request.url.path.startswith(VERSIONED)
+    is_versioned = request.scope["path"].startswith(VERSIONED)
     body = error_to_data(error) if is_versioned else {"status_code": status, "detail": error.message}
     return JSONResponse(body, status, headers)
 

@@ -31,7 +31,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # With "no-referrer" browsers would hide from us, too, that a form is our own.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     # Nothing of any page comes from elsewhere; that of /redoc would fetch a logo.
     "Content-Security-Policy": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service import ServiceProcess
 from tests.cli.test_process import call
-from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, caller, served
+from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, caller, served, sqlite_at
 
 LIMIT = 3
 SELF = "/api/v1/tokens/self"
@@ -28,6 +29,12 @@ def registry(migrated_sqlite_url: str) -> Iterator[Registry]:
         migrated_sqlite_url, wrong_tokens_per_minute=LIMIT, administrator_token=ADMINISTRATOR_TOKEN
     ) as both:
         yield both
+
+
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with served(sqlite_at(tmp_path_factory.mktemp("open")), is_open=True) as (http, _):
+        yield http
 
 
 def exhaust(http: httpx.Client) -> None:
@@ -142,7 +149,7 @@ class TestBrowsers:
         headers = http.get(path, headers={"Origin": "https://evil.example"}).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert not any(name.startswith("access-control-") for name in headers)
         assert "Server" not in headers
@@ -153,6 +160,59 @@ class TestBrowsers:
         answer = http.options("/api/v1/sources", headers=asking)
         assert answer.status_code == 405
         assert not any(name.startswith("access-control-") for name in answer.headers)
+
+
+class TestOtherSites:
+    def register(self, open_service: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+        source = {"source_name": uuid4().hex, "owner": "ann"}
+        return open_service.post("/sources/register", params=source, headers=headers)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "http://127.0.0.1:1"},
+            {"Origin": "null"},
+            {"Origin": "http://["},
+        ],
+    )
+    def test_none_makes_a_browser_write(self, open_service: httpx.Client, headers: dict[str, str]) -> None:
+        before = open_service.get("/api/v1/sources").text
+        refused = self.register(open_service, headers)
+        assert (refused.status_code, refused.json()["status_code"]) == (403, 403)
+        assert "another site" in refused.json()["detail"]
+        versioned = open_service.post(
+            "/api/v1/sources",
+            content='{"source_name": "s", "owner": "ann"}',
+            headers={"Content-Type": "text/plain", "Sec-Fetch-Site": "cross-site"},
+        )
+        assert (versioned.status_code, versioned.json()["error"]["code"]) == (403, "access_denied")
+        assert open_service.get("/api/v1/sources").text == before
+
+    @pytest.mark.parametrize("site", ["own origin", "same-origin", "none"])
+    def test_the_service_s_own_may(self, open_service: httpx.Client, site: str) -> None:
+        own = str(open_service.base_url).rstrip("/")
+        headers = {"Origin": own} if site == "own origin" else {"Sec-Fetch-Site": site}
+        assert self.register(open_service, headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "LOCALHOST:5498", "me.localhost", "127.0.0.2:1", "[::1]:1"]
+    )
+    def test_an_open_service_goes_by_the_names_of_its_host(
+        self, open_service: httpx.Client, host: str
+    ) -> None:
+        assert self.register(open_service, {"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "192.0.2.1", "[", ""])
+    def test_and_by_no_other(self, open_service: httpx.Client, host: str) -> None:
+        assert self.register(open_service, {"Host": host}).status_code == 403
+        assert open_service.get("/api/v1/sources", headers={"Host": host}).status_code == 403
+
+    def test_a_service_with_tokens_goes_by_any_name(self, registry: Registry) -> None:
+        http, _ = registry
+        assert http.get("/api/v1/sources", headers={"Host": "registry.example.com"}).status_code == 200
 
 
 class TestCommand:
@@ -166,7 +226,8 @@ class TestCommand:
             caller(service.url) as http,
         ):
             source = {"source_name": "s", "owner": "ann"}
-            assert http.post("/sources/register", params=source).status_code == 200
+            named = {"Host": "registry.example.com"}
+            assert http.post("/sources/register", params=source, headers=named).status_code == 200
 
     def test_secrets_in_files(self, migrated_sqlite_url: str, tmp_path: Path) -> None:
         url, token = tmp_path / "url", tmp_path / "token"
