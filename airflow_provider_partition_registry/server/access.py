@@ -119,6 +119,14 @@ class Access:
         if self._settings.has_private_reads:
             self._principal_of(token)
 
+    def require_reader_still(self, token: PresentedToken) -> None:
+        """Let somebody who was let in read on. Being wrong now is not held against the address.
+
+        :raises InvalidTokenError: the token has expired or was revoked meanwhile.
+        """
+        if self._settings.has_private_reads and not self._is_administrators(text := token.required()):
+            self._store.identify_token(text)
+
     def require_registrar(self, token: PresentedToken) -> None:
         """Let only those register sources who may: anybody, or the administrator if there is one.
 
