@@ -118,8 +118,8 @@ NOT_INSTALLED = (
     envvar="PARTITION_REGISTRY_WRONG_TOKENS_PER_MINUTE",
     show_default=True,
     show_envvar=True,
-    help="How many wrong access tokens each worker process lets an address try; above it only tokens that were "
-    "right before are looked at.",
+    help="How many wrong access tokens each worker process lets an address try; above it the administrator's is "
+    "not looked at.",
 )
 @click.option(
     "--trusted-proxies",

@@ -37,7 +37,7 @@ Instants are ISO 8601, UTC unless they say otherwise.
 
 Registering a source answers its token, once. With it providers are registered, each of which is answered a token of its
 own, once; with that it locks and publishes. Send it as `Authorization: Bearer prs_...`. An address that sends too many
-wrong ones is answered 429 for a while, except for tokens that this process found right before.
+wrong ones is answered 429 for a while, except for right tokens of sources and providers.
 
 ## Refusals
 
