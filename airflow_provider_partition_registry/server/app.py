@@ -22,6 +22,7 @@ from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.express import ExpressRoute
 from airflow_provider_partition_registry.server.middleware import Envelope
 from airflow_provider_partition_registry.server.original_answers import ReadinessAnswer
+from airflow_provider_partition_registry.server.secrecy import Mask
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.sites import OwnSite
@@ -87,7 +88,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
     )
     app.state.service = service
     app.add_middleware(OwnSite, settings=service.settings)
-    app.add_middleware(Envelope)
+    app.add_middleware(Envelope, mask=Mask(service.settings.administrator_token))
     errors.install(app)
     app.router.routes[:0] = _express_routes(service)
     app.include_router(api.router)
