@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionStateError,
     RegistryError,
+    SchemaError,
     StoreUnavailableError,
     TokenRequiredError,
     TooManyAttemptsError,
@@ -31,8 +32,7 @@ VERSIONED = "/api/"
 RETRY_AFTER = 1  # seconds
 CLIENT_GONE = 499  # for the log and the metrics; nobody gets to see it
 
-# The first that fits counts. What is not here (a schema that does not fit, rights that are missing) is the service's
-# own trouble.
+# The first that fits counts. What is not here (rights that are missing) is the service's own trouble.
 STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (InvalidInputError, 422),
     (UnknownError, 404),
@@ -42,6 +42,7 @@ STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (AccessDeniedError, 403),
     (TooManyAttemptsError, 429),
     (StoreUnavailableError, 503),
+    (SchemaError, 503),  # once somebody has brought it up to date, the service goes on by itself
 )
 
 
@@ -91,7 +92,7 @@ def _answer_bug(request: Request, error: Exception) -> JSONResponse:
 
 def _answer(request: Request, status: int, error: RegistryError, headers: Any = None) -> JSONResponse:
     headers = dict(headers or {})
-    if isinstance(error, StoreUnavailableError):
+    if status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))
     if isinstance(error, TokenRequiredError):
         headers["WWW-Authenticate"] = "Bearer"
