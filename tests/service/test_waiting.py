@@ -170,11 +170,14 @@ def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_noth
         assert len(seen) > 100
 
 
-def test_a_stream_begins_at_the_present_end_and_tells_a_position_that_was_never_reached(
+def test_a_stream_begins_at_the_present_end_and_tells_what_there_never_was(
     http: httpx.Client,
 ) -> None:
     refused = http.get("/api/v1/events/stream", params={"after": 1_000})
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_input")
+    for start in ({}, {"after": 0}):
+        refused = http.get("/api/v1/events/stream", params={"source_name": "nowhere", **start})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_source")
     with http.stream("GET", "/api/v1/events/stream") as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         with httpx.Client(base_url=http.base_url, trust_env=False) as other:

@@ -93,6 +93,8 @@ def _start(
     service.access.require_reader(token)
     given = last_event_id if last_event_id is not None else after
     if given is None:
+        if source_name is not None:
+            service.store.get_source(source_name)
         return service.store.last_position()
     service.store.events(given, source_name, limit=1)
     return given
