@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.store.factory import is_database
 
 DATABASE_URL = "PARTITION_REGISTRY_DATABASE_URL"
 ADMINISTRATOR_TOKEN = "PARTITION_REGISTRY_ADMINISTRATOR_TOKEN"  # noqa: S105 - the name of a variable
@@ -36,7 +37,7 @@ _FLAGS = {
 class ServiceSettings:
     """How a service is set up.
 
-    :param database_url: the registry it serves, as
+    :param database_url: the registry it serves, in a database, as
         :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
     :param administrator_token: whoever has it may do everything, and nobody else may register sources. Without one
         anybody may register sources.
@@ -56,6 +57,10 @@ class ServiceSettings:
     wrong_tokens_per_minute: int = DEFAULT_WRONG_TOKENS_PER_MINUTE
 
     def __post_init__(self) -> None:
+        if not is_database(self.database_url):
+            raise InvalidInputError(
+                "A service serves the registry in a database: the URL starts with postgresql:// or sqlite:///."
+            )
         token = self.administrator_token
         if token is not None and len(token) < SHORTEST_ADMINISTRATOR_TOKEN:
             raise InvalidInputError(

@@ -248,3 +248,8 @@ class TestCommand:
         refused = call("serve")
         assert refused.returncode == 2
         assert "--database-url" in refused.stderr
+
+    def test_a_registry_that_another_service_has(self) -> None:
+        refused = call("serve", "--database-url", "http://127.0.0.1:5498")
+        assert refused.returncode == 2
+        assert "postgresql:// or sqlite:///" in refused.stderr

@@ -175,6 +175,8 @@ def test_a_stream_begins_at_the_present_end_and_tells_what_there_never_was(
 ) -> None:
     refused = http.get("/api/v1/events/stream", params={"after": 1_000})
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_input")
+    before_all = http.get("/api/v1/events/stream", headers={"Last-Event-ID": "-1"})
+    assert (before_all.status_code, before_all.json()["error"]["code"]) == (422, "invalid_input")
     for start in ({}, {"after": 0}):
         refused = http.get("/api/v1/events/stream", params={"source_name": "nowhere", **start})
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_source")

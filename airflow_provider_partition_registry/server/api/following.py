@@ -85,9 +85,11 @@ def last_position(service: InService, token: Token) -> Response:
 def _start(
     service: InService,
     token: Token,
-    after: Annotated[int | None, Query(description="A position; by default the present end.")] = None,
+    after: Annotated[int | None, Query(description="A position; by default the present end.", ge=0)] = None,
     source_name: SourceName | None = None,
-    last_event_id: Annotated[int | None, Header(description="Sent by a client that connects again.")] = None,
+    last_event_id: Annotated[
+        int | None, Header(description="Sent by a client that connects again.", ge=0)
+    ] = None,
 ) -> int:
     """Where to begin; asked before the stream begins, so that a refusal can still be told."""
     service.access.require_reader(token)
