@@ -139,7 +139,7 @@ def test_a_body_that_does_not_come(registry: Registry, monkeypatch: pytest.Monke
     monkeypatch.setattr(middleware, "BODY_PATIENCE", 0.2)
     with socket.create_connection((http.base_url.host, http.base_url.port), timeout=60) as connection:
         connection.sendall(
-            b"POST /api/v1/readiness HTTP/1.1\r\nHost: x\r\n"
+            b"POST /api/v1/readiness HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
         )
         assert connection.recv(1_000).startswith(b"HTTP/1.1 408 ")

@@ -58,7 +58,7 @@ async def ask(service: ServiceProcess | ServiceThread, path: str, **params: Any)
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(service.url).port)
     try:
         target = f"{path}?{urlencode(params)}"
-        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         return int(head.split()[1]), json.loads(body)
     finally:
