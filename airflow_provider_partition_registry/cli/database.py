@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     SchemaMissingError,
 )
-from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, SQL_SCHEMES
+from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, is_database
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.sql.engine import Database
@@ -112,7 +112,7 @@ def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool
 @contextmanager
 def _open(settings: Settings) -> Iterator[Database]:
     url = settings.require_url()
-    if url.partition(":")[0].lower() not in SQL_SCHEMES:
+    if not is_database(url):
         raise InvalidInputError(
             "The db commands work on the database itself: its URL starts with postgresql:// or sqlite:///."
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -119,8 +118,8 @@ NOT_INSTALLED = (
     envvar="PARTITION_REGISTRY_WRONG_TOKENS_PER_MINUTE",
     show_default=True,
     show_envvar=True,
-    help="How many wrong access tokens each worker process lets an address try; above it only tokens that were "
-    "right before are looked at.",
+    help="How many wrong access tokens each worker process lets an address try; above it the administrator's is "
+    "not looked at.",
 )
 @click.option(
     "--trusted-proxies",
@@ -147,11 +146,6 @@ def serve(
     trusted_proxies: str,
 ) -> None:
     """Serve the registry over HTTP."""
-    if is_open and not open_to_the_network and not _is_local(host):
-        raise click.UsageError(
-            f"--open lets everybody write who reaches {host}. Leave it out, listen on 127.0.0.1, or say "
-            f"--open-to-the-network as well."
-        )
     served_url = _given(database_url, database_url_file)
     if not served_url:
         raise click.UsageError("Which registry? Give --database-url or --database-url-file")
@@ -159,17 +153,23 @@ def serve(
         import uvicorn
 
         from airflow_provider_partition_registry.server.logs import LOGGING
-        from airflow_provider_partition_registry.server.settings import ServiceSettings
+        from airflow_provider_partition_registry.server.settings import ServiceSettings, is_this_host
     except ImportError as error:
         raise click.UsageError(f"{NOT_INSTALLED} ({error})") from error
     settings = ServiceSettings(
         database_url=served_url,
         administrator_token=_given(administrator_token, administrator_token_file),
         is_open=is_open,
+        is_open_to_the_network=open_to_the_network,
         has_private_reads=private_reads,
         connections=connections,
         wrong_tokens_per_minute=wrong_tokens_per_minute,
     )
+    if settings.is_for_this_host_alone and not is_this_host(host):
+        raise click.UsageError(
+            f"--open lets everybody write who reaches {host}. Leave it out, listen on 127.0.0.1, or say "
+            f"--open-to-the-network as well."
+        )
     _check_address(host, port)
     os.environ |= settings.as_environment()
     with _metrics_of_all(workers):
@@ -212,10 +212,3 @@ def _metrics_of_all(workers: int) -> Iterator[None]:
 def _given(secret: str | None, file: IO[str] | None) -> str | None:
     """What a file says counts more than what was said itself; an empty secret is none."""
     return (file.read().strip() if file else secret) or None
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -370,7 +370,7 @@ class StoreUnavailableError(RegistryError):
 
 
 class TooManyAttemptsError(StoreUnavailableError):
-    """Too many wrong access tokens came from the caller's address; nobody looked at this call.
+    """Too many wrong access tokens came from the caller's address, and this one is wrong or was not looked at.
 
     :param retry_after: seconds after which it may be repeated.
     """

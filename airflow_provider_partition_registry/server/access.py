@@ -35,8 +35,8 @@ _bearer = HTTPBearer(
 
 
 SESSION_COOKIE = "partition_registry_token"
-"""Holds the token of somebody who signed in with a browser. It counts for reading only: no other site can make a
-browser write."""
+"""Holds the token of somebody who signed in with a browser. It counts for reading only: whatever writes takes the
+token in a header, which browsers do not add by themselves."""
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -118,6 +118,14 @@ class Access:
         """
         if self._settings.has_private_reads:
             self._principal_of(token)
+
+    def require_reader_still(self, token: PresentedToken) -> None:
+        """Let somebody who was let in read on. Being wrong now is not held against the address.
+
+        :raises InvalidTokenError: the token has expired or was revoked meanwhile.
+        """
+        if self._settings.has_private_reads and not self._is_administrators(text := token.required()):
+            self._store.identify_token(text)
 
     def require_registrar(self, token: PresentedToken) -> None:
         """Let only those register sources who may: anybody, or the administrator if there is one.

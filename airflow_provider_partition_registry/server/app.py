@@ -22,8 +22,10 @@ from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.express import ExpressRoute
 from airflow_provider_partition_registry.server.middleware import Envelope
 from airflow_provider_partition_registry.server.original_answers import ReadinessAnswer
+from airflow_provider_partition_registry.server.secrecy import Mask
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.server.sites import OwnSite
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 DESCRIPTION = """\
@@ -36,7 +38,7 @@ Instants are ISO 8601, UTC unless they say otherwise.
 
 Registering a source answers its token, once. With it providers are registered, each of which is answered a token of its
 own, once; with that it locks and publishes. Send it as `Authorization: Bearer prs_...`. An address that sends too many
-wrong ones is answered 429 for a while, except for tokens that this process found right before.
+wrong ones is answered 429 for a while, except for right tokens of sources and providers.
 
 ## Refusals
 
@@ -85,7 +87,8 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
         title="Partition Registry", version=__version__, description=DESCRIPTION, lifespan=lifespan
     )
     app.state.service = service
-    app.add_middleware(Envelope)
+    app.add_middleware(OwnSite, settings=service.settings)
+    app.add_middleware(Envelope, mask=Mask(service.settings.administrator_token))
     errors.install(app)
     app.router.routes[:0] = _express_routes(service)
     app.include_router(api.router)

@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionStateError,
     RegistryError,
+    SchemaError,
     StoreUnavailableError,
     TokenRequiredError,
     TooManyAttemptsError,
@@ -31,8 +32,7 @@ VERSIONED = "/api/"
 RETRY_AFTER = 1  # seconds
 CLIENT_GONE = 499  # for the log and the metrics; nobody gets to see it
 
-# The first that fits counts. What is not here (a schema that does not fit, rights that are missing) is the service's
-# own trouble.
+# The first that fits counts. What is not here (rights that are missing) is the service's own trouble.
 STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (InvalidInputError, 422),
     (UnknownError, 404),
@@ -42,6 +42,7 @@ STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (AccessDeniedError, 403),
     (TooManyAttemptsError, 429),
     (StoreUnavailableError, 503),
+    (SchemaError, 503),  # once somebody has brought it up to date, the service goes on by itself
 )
 
 
@@ -52,14 +53,15 @@ def status_of(error: RegistryError) -> int:
 
 def install(app: FastAPI) -> None:
     """Let every error of the app become an answer of the right shape."""
-    app.add_exception_handler(RegistryError, _answer_registry_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RegistryError, answer_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _answer_malformed)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
     app.add_exception_handler(ClientGoneError, _answer_nobody)
     app.add_exception_handler(Exception, _answer_bug)
 
 
-def _answer_registry_error(request: Request, error: RegistryError) -> JSONResponse:
+def answer_error(request: Request, error: RegistryError) -> JSONResponse:
+    """What an error says, in the shape of the route that was called."""
     status = status_of(error)
     if status >= 500:
         log.error("%s", error)
@@ -74,7 +76,7 @@ def _answer_malformed(request: Request, error: RequestValidationError) -> JSONRe
 def _answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """What the framework itself refuses: a path or a method that does not exist, a body that is too large."""
     kind = InvalidInputError if error.status_code in (400, 413) else RegistryError
-    told = kind(f"{request.method} {request.url.path}: {error.detail}.")
+    told = kind(f"{request.method} {request.scope['path']}: {error.detail}.")
     # The framework says 400 to what cannot even be read.
     return _answer(request, 422 if error.status_code == 400 else error.status_code, told, error.headers)
 
@@ -90,11 +92,11 @@ def _answer_bug(request: Request, error: Exception) -> JSONResponse:
 
 def _answer(request: Request, status: int, error: RegistryError, headers: Any = None) -> JSONResponse:
     headers = dict(headers or {})
-    if isinstance(error, StoreUnavailableError):
+    if status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))
     if isinstance(error, TokenRequiredError):
         headers["WWW-Authenticate"] = "Bearer"
-    is_versioned = request.url.path.startswith(VERSIONED)
+    is_versioned = request.scope["path"].startswith(VERSIONED)
     body = error_to_data(error) if is_versioned else {"status_code": status, "detail": error.message}
     return JSONResponse(body, status, headers)
 

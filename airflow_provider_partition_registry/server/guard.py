@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import logging
 import math
@@ -15,19 +14,19 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from airflow_provider_partition_registry.domain.errors import InvalidTokenError, TooManyAttemptsError
+from airflow_provider_partition_registry.store.sql.tokens import is_of_own_form
 
 log = logging.getLogger(__name__)
 
-PROVEN_AT_MOST = 10_000
 IPV6_SITE = 64  # bits of an IPv6 address; the others its owner may choose at will
 
 
 class Guard:
     """Counts wrong access tokens by the address that they come from, in this process.
 
-    Above the limit an address is refused without the token being looked at, so that guessing is of no use. A token that
-    proved right before is let through: one job with an old token must not shut out its neighbours behind the same
-    address.
+    Above the limit the administrator's token, which somebody chose and others might guess, is not looked at. One that
+    the registry made cannot be guessed and is looked up all the same: a job with an old token must not shut out its
+    neighbours behind the same address.
 
     :param wrong_per_minute: how many wrong tokens an address may send within a minute.
     """
@@ -35,27 +34,22 @@ class Guard:
     def __init__(self, wrong_per_minute: int) -> None:
         self._limit = RateLimitItemPerMinute(wrong_per_minute)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
-        self._proven: set[bytes] = set()
 
     @contextmanager
     def watch(self, access_token: str, client: str) -> Iterator[None]:
-        """Let a token be tried, and learn from how it ends.
+        """Let a token be tried, and count it if it is wrong.
 
         :param client: the address that it comes from.
         :raises TooManyAttemptsError: too many were wrong lately.
         """
-        digest = hashlib.sha256(access_token.encode(errors="surrogateescape")).digest()
-        if digest not in self._proven:
+        if not is_of_own_form(access_token):
             self._admit(client)
         try:
             yield
         except InvalidTokenError:
-            self._proven.discard(digest)
+            self._admit(client)
             self._count(client)
             raise
-        if len(self._proven) >= PROVEN_AT_MOST:
-            self._proven.clear()
-        self._proven.add(digest)
 
     def _admit(self, client: str) -> None:
         if not self._limiter.test(self._limit, _site(client)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +11,8 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from airflow_provider_partition_registry.server.middleware import request_id
-
-# Nothing here logs one. Callers may put theirs where none belongs: into a path, or a request's id.
-_TOKEN = re.compile(r"prs_[\w-]+")
+from airflow_provider_partition_registry.server.secrecy import Mask
+from airflow_provider_partition_registry.server.settings import ADMINISTRATOR_TOKEN
 
 
 class WithRequestId(logging.Filter):
@@ -28,9 +27,14 @@ class WithRequestId(logging.Filter):
 class JsonLines(JsonFormatter):
     """One JSON object per line, its time in UTC. Whatever looks like an access token is left out, wherever it is."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Made anew in each worker process, all of which are told by the environment.
+        self._mask = Mask(os.environ.get(ADMINISTRATOR_TOKEN))
+
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        return _TOKEN.sub("prs_***", super().format(record))
+        return self._mask.applied_to(super().format(record))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         """ISO 8601 with milliseconds."""

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.server.metrics import count_request
+from airflow_provider_partition_registry.server.secrecy import Mask
 from airflow_provider_partition_registry.server.waiting import HAS_WAITED
 from airflow_provider_partition_registry.store.wire import VERSION_HEADER
 
@@ -31,7 +32,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # With "no-referrer" browsers would hide from us, too, that a form is our own.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     # Nothing of any page comes from elsewhere; that of /redoc would fetch a logo.
     "Content-Security-Policy": (
@@ -48,10 +50,12 @@ class Envelope:
     """Wraps the application.
 
     :param app: what answers.
+    :param mask: knows access tokens, which are no ids.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, mask: Mask) -> None:
         self._app = app
+        self._mask = mask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -59,8 +63,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        its_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        its_id = self._id_of(Headers(scope=scope))
         token = request_id.set(its_id)
         status = 0
 
@@ -80,6 +83,11 @@ class Envelope:
         finally:
             _tell(scope, status, time.perf_counter() - began)
             request_id.reset(token)
+
+    def _id_of(self, headers: Headers) -> str:
+        given = headers.get(REQUEST_ID_HEADER, "")
+        is_fit = _REQUEST_ID.fullmatch(given) and not self._mask.is_needed_for(given)
+        return given if is_fit else uuid4().hex
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

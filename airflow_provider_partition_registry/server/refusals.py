@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidTokenError,
     PartitionLockedError,
     RegistryError,
-    SchemaMissingError,
+    StoreRefusedError,
     StoreUnavailableError,
     TokenRequiredError,
     TooManyAttemptsError,
@@ -52,11 +52,11 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
     ),
     429: ("Too many wrong access tokens came from this address", TooManyAttemptsError(42)),
     500: (
-        "The service's own trouble, such as tables of another version",
-        SchemaMissingError("postgresql://db/registry"),
+        "The service's own trouble, such as missing rights in the database, or a bug",
+        StoreRefusedError("The database refuses it: permission denied for table partition_registry_lock."),
     ),
     503: (
-        "The registry's database does not answer. The call may or may not have taken effect",
+        "The registry's database does not answer: the call may or may not have taken effect. Or its schema misfits",
         StoreUnavailableError("The registry does not answer."),
     ),
 }

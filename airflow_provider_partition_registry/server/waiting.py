@@ -33,7 +33,9 @@ class Patience:
         self._is_over = False
 
     @asynccontextmanager
-    async def limit(self, request: Request, kind: str, seconds: float | None) -> AsyncIterator[None]:
+    async def limit(
+        self, request: Request, kind: str, seconds: float | None
+    ) -> AsyncIterator[asyncio.Timeout]:
         """Leave the block when the time is over, without an error.
 
         :param kind: what it waits for, in the metrics.
@@ -43,7 +45,7 @@ class Patience:
             async with asyncio.timeout(0 if self._is_over else seconds) as limit:
                 self._limits.add(limit)
                 try:
-                    yield
+                    yield limit
                 finally:
                     self._limits.discard(limit)
 

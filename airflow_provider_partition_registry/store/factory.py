@@ -14,6 +14,11 @@ HTTP_SCHEMES = ("http", "https")
 SQL_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "sqlite")
 
 
+def is_database(url: str) -> bool:
+    """Whether a URL names a database, and not a web service or nothing that this version knows."""
+    return _scheme_of(url) in SQL_SCHEMES
+
+
 def open_store(
     url: str,
     *,
@@ -37,7 +42,7 @@ def open_store(
         raise InvalidInputError(f"The timeout is a number of seconds from 0.1 to 3600, not {timeout!r}.")
     if not isinstance(pool_size, int) or pool_size < 1:
         raise InvalidInputError(f"A pool holds at least one connection, not {pool_size!r}.")
-    scheme = url.strip().partition(":")[0].lower() if isinstance(url, str) else ""
+    scheme = _scheme_of(url) if isinstance(url, str) else ""
     if scheme in SQL_SCHEMES:
         from airflow_provider_partition_registry.store.sql.store import open_sql_store
 
@@ -51,3 +56,7 @@ def open_store(
     raise InvalidInputError(
         f"A registry's URL starts with postgresql:// or sqlite:///, not with {scheme or 'nothing'!r}."
     )
+
+
+def _scheme_of(url: str) -> str:
+    return url.strip().partition(":")[0].lower()

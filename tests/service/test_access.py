@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.server.api import following
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, END, START, bearer, served, sqlite_at
 
@@ -206,3 +208,18 @@ def test_every_route_is_in_the_table(services: dict[str, tuple[httpx.Client, Any
         if not path.startswith(("/healthz", "/readyz", "/metrics"))
     }
     assert described == {tuple(row.split()[:2]) for _, row in ROWS}
+
+
+def test_a_stream_ends_with_the_token_that_opened_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(sqlite_at(tmp_path), has_private_reads=True) as (client, store):
+        told, untold = (store.register_source(name, "ann").access_token for name in ("told", "untold"))
+        path = "/api/v1/events/stream"
+        with client.stream("GET", path, headers=bearer(told)) as stream:
+            store.revoke_token(store.identify_token(told).id, reason="leaked", by="ann")
+            store.register_source("secret", "ann")
+            assert "event:" not in stream.read().decode()
+        monkeypatch.setattr(following, "RECHECKED_EVERY", 0.1)
+        of_one = {"source_name": "untold"}  # whose history says nothing of tokens
+        with client.stream("GET", path, params=of_one, headers=bearer(untold)) as stream:
+            store.rotate_token(store.identify_token(untold).principal)
+            assert stream.read() == b""

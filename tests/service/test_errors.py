@@ -43,9 +43,9 @@ CASES: list[tuple[type[errors.RegistryError], int, str, dict[str, Any]]] = [
     (errors.TokenRequiredError, 401, "POST /partitions", PLACE),
 ]
 OF_THE_SOURCE = {errors.ProviderAlreadyRegisteredError, errors.AccessDeniedError}
-BROKEN: list[tuple[type[errors.RegistryError], int, str]] = [
-    (errors.SchemaNewerError, 500, "UPDATE partition_registry_version SET version_num = '9999'"),
-    (errors.SchemaDamagedError, 500, "DROP TABLE partition_registry_event"),
+BROKEN = [
+    (errors.SchemaNewerError, "UPDATE partition_registry_version SET version_num = '9999'"),
+    (errors.SchemaDamagedError, "DROP TABLE partition_registry_event"),
 ]
 
 
@@ -87,9 +87,9 @@ def test_it_comes_back_as_itself(
         assert error.partition.lock.holder.identity == "me"
 
 
-@pytest.mark.parametrize(("kind", "status", "damage"), BROKEN, ids=lambda each: getattr(each, "__name__", ""))
-def test_what_is_wrong_with_the_store_comes_back(
-    migrated_sqlite_url: str, kind: type[errors.RegistryError], status: int, damage: str
+@pytest.mark.parametrize(("kind", "damage"), BROKEN, ids=lambda each: getattr(each, "__name__", ""))
+def test_what_is_wrong_with_the_schema_comes_back(
+    migrated_sqlite_url: str, kind: type[errors.RegistryError], damage: str
 ) -> None:
     engine = create_engine(migrated_sqlite_url)
     with engine.begin() as connection:
@@ -97,6 +97,10 @@ def test_what_is_wrong_with_the_store_comes_back(
     engine.dispose()
     with served(migrated_sqlite_url) as (client, _):
         answer = client.get("/api/v1/sources")
-        assert (answer.status_code, type(came_back(answer))) == (status, kind)
+        assert (answer.status_code, type(came_back(answer))) == (503, kind)
+        assert int(answer.headers["Retry-After"]) > 0
+        of_original = client.get("/sources/s/check_readiness", params=DAY)
+        told = {"status_code": 503, "detail": came_back(answer).message}
+        assert (of_original.status_code, of_original.json()) == (503, told)
         with open_store(str(client.base_url)) as store, pytest.raises(kind):
             store.list_sources()

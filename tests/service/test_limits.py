@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -13,12 +14,14 @@ from airflow_provider_partition_registry.domain.errors import TooManyAttemptsErr
 from airflow_provider_partition_registry.server import middleware
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.tokens import create_token
 from testbed.service import ServiceProcess
 from tests.cli.test_process import call
-from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, caller, served
+from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, caller, served, sqlite_at
 
 LIMIT = 3
 SELF = "/api/v1/tokens/self"
+NOBODYS = create_token().text
 Registry = tuple[httpx.Client, RegistryStore]
 
 
@@ -30,31 +33,38 @@ def registry(migrated_sqlite_url: str) -> Iterator[Registry]:
         yield both
 
 
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    with served(sqlite_at(tmp_path_factory.mktemp("open")), is_open=True) as (http, _):
+        yield http
+
+
 def exhaust(http: httpx.Client) -> None:
     for number in range(LIMIT):
         assert http.get(SELF, headers=bearer(f"prs_wrong_{number}")).status_code == 403
 
 
 class TestWrongTokens:
-    def test_too_many_are_not_looked_at_any_more(self, registry: Registry) -> None:
-        http, store = registry
-        token = store.register_source("s", "ann").access_token
+    def test_after_too_many_what_can_be_guessed_is_not_looked_at(self, registry: Registry) -> None:
+        http, _ = registry
+        assert http.get("/api/v1/tokens", headers=bearer(ADMINISTRATOR_TOKEN)).status_code == 422
         exhaust(http)
-        for attempt in ("prs_wrong_again", token, ADMINISTRATOR_TOKEN):
+        for attempt in ("prs_wrong_again", NOBODYS, ADMINISTRATOR_TOKEN):
             refused = http.post(
                 "/sources/register", params={"source_name": "t", "owner": "a"}, headers=bearer(attempt)
             )
             assert (refused.status_code, refused.json()["status_code"]) == (429, 429)
             assert 1 <= int(refused.headers["Retry-After"]) <= 60
-        by_parameter = http.post("/providers/register", params={"provider_name": "p", "access_token": token})
+        by_parameter = http.post(
+            "/providers/register", params={"provider_name": "p", "access_token": NOBODYS}
+        )
         assert by_parameter.status_code == 429
 
-    def test_a_token_that_was_right_is_let_through(self, registry: Registry) -> None:
+    def test_neighbours_of_who_sends_wrong_ones_are_let_through(self, registry: Registry) -> None:
         http, store = registry
         token = store.register_source("s", "ann").access_token
-        assert http.get(SELF, headers=bearer(token)).status_code == 200
         exhaust(http)
-        assert http.get(SELF, headers=bearer("prs_wrong_again")).status_code == 429
+        assert http.get(SELF, headers=bearer(NOBODYS)).status_code == 429
         assert http.get(SELF, headers=bearer(token)).status_code == 200
 
     def test_right_ones_are_never_counted(self, registry: Registry) -> None:
@@ -129,7 +139,7 @@ def test_a_body_that_does_not_come(registry: Registry, monkeypatch: pytest.Monke
     monkeypatch.setattr(middleware, "BODY_PATIENCE", 0.2)
     with socket.create_connection((http.base_url.host, http.base_url.port), timeout=60) as connection:
         connection.sendall(
-            b"POST /api/v1/readiness HTTP/1.1\r\nHost: x\r\n"
+            b"POST /api/v1/readiness HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
         )
         assert connection.recv(1_000).startswith(b"HTTP/1.1 408 ")
@@ -142,7 +152,7 @@ class TestBrowsers:
         headers = http.get(path, headers={"Origin": "https://evil.example"}).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["X-Frame-Options"] == "DENY"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert not any(name.startswith("access-control-") for name in headers)
         assert "Server" not in headers
@@ -153,6 +163,59 @@ class TestBrowsers:
         answer = http.options("/api/v1/sources", headers=asking)
         assert answer.status_code == 405
         assert not any(name.startswith("access-control-") for name in answer.headers)
+
+
+class TestOtherSites:
+    def register(self, open_service: httpx.Client, headers: dict[str, str]) -> httpx.Response:
+        source = {"source_name": uuid4().hex, "owner": "ann"}
+        return open_service.post("/sources/register", params=source, headers=headers)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "http://127.0.0.1:1"},
+            {"Origin": "null"},
+            {"Origin": "http://["},
+        ],
+    )
+    def test_none_makes_a_browser_write(self, open_service: httpx.Client, headers: dict[str, str]) -> None:
+        before = open_service.get("/api/v1/sources").text
+        refused = self.register(open_service, headers)
+        assert (refused.status_code, refused.json()["status_code"]) == (403, 403)
+        assert "another site" in refused.json()["detail"]
+        versioned = open_service.post(
+            "/api/v1/sources",
+            content='{"source_name": "s", "owner": "ann"}',
+            headers={"Content-Type": "text/plain", "Sec-Fetch-Site": "cross-site"},
+        )
+        assert (versioned.status_code, versioned.json()["error"]["code"]) == (403, "access_denied")
+        assert open_service.get("/api/v1/sources").text == before
+
+    @pytest.mark.parametrize("site", ["own origin", "same-origin", "none"])
+    def test_the_service_s_own_may(self, open_service: httpx.Client, site: str) -> None:
+        own = str(open_service.base_url).rstrip("/")
+        headers = {"Origin": own} if site == "own origin" else {"Sec-Fetch-Site": site}
+        assert self.register(open_service, headers).status_code == 200
+
+    @pytest.mark.parametrize(
+        "host", ["localhost", "LOCALHOST:5498", "me.localhost", "127.0.0.2:1", "[::1]:1"]
+    )
+    def test_an_open_service_goes_by_the_names_of_its_host(
+        self, open_service: httpx.Client, host: str
+    ) -> None:
+        assert self.register(open_service, {"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "192.0.2.1", "[", ""])
+    def test_and_by_no_other(self, open_service: httpx.Client, host: str) -> None:
+        assert self.register(open_service, {"Host": host}).status_code == 403
+        assert open_service.get("/api/v1/sources", headers={"Host": host}).status_code == 403
+
+    def test_a_service_with_tokens_goes_by_any_name(self, registry: Registry) -> None:
+        http, _ = registry
+        assert http.get("/api/v1/sources", headers={"Host": "registry.example.com"}).status_code == 200
 
 
 class TestCommand:
@@ -166,7 +229,8 @@ class TestCommand:
             caller(service.url) as http,
         ):
             source = {"source_name": "s", "owner": "ann"}
-            assert http.post("/sources/register", params=source).status_code == 200
+            named = {"Host": "registry.example.com"}
+            assert http.post("/sources/register", params=source, headers=named).status_code == 200
 
     def test_secrets_in_files(self, migrated_sqlite_url: str, tmp_path: Path) -> None:
         url, token = tmp_path / "url", tmp_path / "token"
@@ -184,3 +248,8 @@ class TestCommand:
         refused = call("serve")
         assert refused.returncode == 2
         assert "--database-url" in refused.stderr
+
+    def test_a_registry_that_another_service_has(self) -> None:
+        refused = call("serve", "--database-url", "http://127.0.0.1:5498")
+        assert refused.returncode == 2
+        assert "postgresql:// or sqlite:///" in refused.stderr

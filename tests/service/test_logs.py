@@ -10,25 +10,29 @@ import pytest
 from testbed.service import ServiceProcess
 from tests.service.conftest import HOUR, PLACE, QUESTION, client, metric
 
-ADMINISTRATOR = "administrator-of-this-test"
+PLAIN, QUOTED = "administrator-of-this-test", 'the "administrator"\\of this test'
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
-@pytest.mark.parametrize("reads", [(), ("--private-reads",)], ids=["open reads", "private reads"])
+@pytest.mark.parametrize(
+    ("administrator", "reads"),
+    [(PLAIN, ()), (QUOTED, ("--private-reads",))],
+    ids=["open reads", "private reads"],
+)
 def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
-    sqlite_url: str, reads: tuple[str, ...]
+    sqlite_url: str, administrator: str, reads: tuple[str, ...]
 ) -> None:
     with (
-        ServiceProcess(sqlite_url, "--administrator-token", ADMINISTRATOR, *reads) as service,
+        ServiceProcess(sqlite_url, "--administrator-token", administrator, *reads) as service,
         client(service) as http,
     ):
-        bearer = {"Authorization": f"Bearer {ADMINISTRATOR}"}
+        bearer = {"Authorization": f"Bearer {administrator}"}
         source = http.post("/sources/register", params={"source_name": "s", "owner": "ann"}, headers=bearer)
         of_source = source.json()["registered_object"]["access_token"]["token"]
         named = {"provider_name": "p", "access_token": of_source}
         provider = http.post("/providers/register", params=named)
         of_provider = provider.json()["registered_object"]["access_token"]["token"]
-        tokens = [ADMINISTRATOR, of_source, of_provider, "prs_wrong_token-that-nobody-has"]
+        tokens = [administrator, of_source, of_provider, "prs_wrong_token-that-nobody-has"]
         for token in tokens:
             for verb in ("register", "lock", "unlock", "nothing-of-the-kind"):
                 http.post(f"/partitions/{verb}", params={**PLACE, "access_token": token})
@@ -42,8 +46,8 @@ def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
             http.get(
                 "/api/v1/readiness", params={**QUESTION, "token": token}, headers={"X-Request-ID": "mine"}
             )
-            if token != ADMINISTRATOR:  # which looks like nothing in particular
-                http.get(f"/sources/{token}", headers={"X-Request-ID": token})
+            misplaced = http.get(f"/sources/{token}", headers={"X-Request-ID": token})
+            assert token not in str(misplaced.headers)
             assert token not in http.get("/metrics").text
         assert metric(http, "partition_registry_requests_total", status="500") == 0
 
@@ -58,5 +62,6 @@ def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
     assert not [line for line in requests if line["path"] in ("/metrics", "/healthz")]
     for token in tokens:
         assert token not in text
+        assert json.dumps(token)[1:-1] not in text
         # A registry's token is prs_<id>_<secret>, and a secret may have underscores of its own.
         assert (token.removeprefix("prs_").partition("_")[2] or token) not in text

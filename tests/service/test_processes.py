@@ -88,7 +88,7 @@ def test_it_waits_for_its_database_and_for_its_schema() -> None:
             assert (no_schema.status_code, no_schema.json()["code"]) == (503, "schema_missing")
             assert "partition-registry db upgrade" in no_schema.json()["reason"]
             refused = http.get("/api/v1/sources")
-            assert (refused.status_code, refused.json()["error"]["code"]) == (500, "schema_missing")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "schema_missing")
             upgrade(url)
             assert http.get("/readyz").json() == {"status": "ready"}
             register(http)

@@ -58,7 +58,7 @@ async def ask(service: ServiceProcess | ServiceThread, path: str, **params: Any)
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(service.url).port)
     try:
         target = f"{path}?{urlencode(params)}"
-        writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         return int(head.split()[1]), json.loads(body)
     finally:
@@ -170,11 +170,16 @@ def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_noth
         assert len(seen) > 100
 
 
-def test_a_stream_begins_at_the_present_end_and_tells_a_position_that_was_never_reached(
+def test_a_stream_begins_at_the_present_end_and_tells_what_there_never_was(
     http: httpx.Client,
 ) -> None:
     refused = http.get("/api/v1/events/stream", params={"after": 1_000})
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_input")
+    before_all = http.get("/api/v1/events/stream", headers={"Last-Event-ID": "-1"})
+    assert (before_all.status_code, before_all.json()["error"]["code"]) == (422, "invalid_input")
+    for start in ({}, {"after": 0}):
+        refused = http.get("/api/v1/events/stream", params={"source_name": "nowhere", **start})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_source")
     with http.stream("GET", "/api/v1/events/stream") as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         with httpx.Client(base_url=http.base_url, trust_env=False) as other:

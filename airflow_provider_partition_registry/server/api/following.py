@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from airflow_provider_partition_registry.domain.models import Event, Page
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidTokenError,
+    RegistryError,
+    StoreUnavailableError,
+)
+from airflow_provider_partition_registry.domain.models import Event, EventType, Page
 from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.access import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.bodies import Limit, SourceName
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
 from airflow_provider_partition_registry.server.refusals import refusals
-from airflow_provider_partition_registry.server.service import InService
+from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.server.waiting import while_present
 from airflow_provider_partition_registry.store.wire import Position, encode
 
 router = APIRouter(prefix="/events", tags=["History"])
+
+RECHECKED_EVERY = 10.0  # seconds: so long somebody reads on whose token has expired
+ENDING_TOKENS = frozenset({EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED})
 
 
 @router.get("", response_model=Page[Event], responses=answers(Page[Event], Page((examples.EVENT,)), 404))
@@ -77,14 +85,18 @@ def last_position(service: InService, token: Token) -> Response:
 def _start(
     service: InService,
     token: Token,
-    after: Annotated[int | None, Query(description="A position; by default the present end.")] = None,
+    after: Annotated[int | None, Query(description="A position; by default the present end.", ge=0)] = None,
     source_name: SourceName | None = None,
-    last_event_id: Annotated[int | None, Header(description="Sent by a client that connects again.")] = None,
+    last_event_id: Annotated[
+        int | None, Header(description="Sent by a client that connects again.", ge=0)
+    ] = None,
 ) -> int:
     """Where to begin; asked before the stream begins, so that a refusal can still be told."""
     service.access.require_reader(token)
     given = last_event_id if last_event_id is not None else after
     if given is None:
+        if source_name is not None:
+            service.store.get_source(source_name)
         return service.store.last_position()
     service.store.events(given, source_name, limit=1)
     return given
@@ -98,19 +110,45 @@ def _start(
 async def stream(
     request: Request,
     service: InService,
+    token: Token,
     start: Annotated[int, Depends(_start)],
     source_name: SourceName | None = None,
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Follow the history as server-sent events, from the present end or from where ``Last-Event-ID`` says."""
-    async with (
-        service.patience.limit(request, "stream", None),
-        aclosing(service.feed.follow(start, source_name)) as feed,
-    ):
-        async for found in feed:
-            for each in found:
-                yield ServerSentEvent(
-                    id=str(each.position), event=each.type.value, raw_data=encode(Event, each).decode()
-                )
+    with suppress(InvalidTokenError):
+        async with (
+            service.patience.limit(request, "stream", None) as limit,
+            _while_valid(service, token, limit),
+            aclosing(service.feed.follow(start, source_name)) as feed,
+        ):
+            async for found in feed:
+                if not ENDING_TOKENS.isdisjoint(each.type for each in found):
+                    await asyncio.to_thread(service.access.require_reader_still, token)
+                for each in found:
+                    yield ServerSentEvent(
+                        id=str(each.position), event=each.type.value, raw_data=encode(Event, each).decode()
+                    )
+
+
+@asynccontextmanager
+async def _while_valid(
+    service: Service, token: PresentedToken, limit: asyncio.Timeout
+) -> AsyncIterator[None]:
+    """Let the limit expire when the token does, or soon after it was revoked: a stream may tell nothing of that."""
+    checking = asyncio.create_task(_end_when_invalid(service, token, limit))
+    try:
+        yield
+    finally:
+        checking.cancel()
+
+
+async def _end_when_invalid(service: Service, token: PresentedToken, limit: asyncio.Timeout) -> None:
+    with suppress(RegistryError):
+        while True:
+            await asyncio.sleep(RECHECKED_EVERY)
+            with suppress(StoreUnavailableError):  # which has nothing new to tell either
+                await asyncio.to_thread(service.access.require_reader_still, token)
+    limit.reschedule(asyncio.get_running_loop().time())
 
 
 def _first(events: list[Event], limit: int) -> Page[Event]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from typing import NamedTuple
 
 PREFIX = "prs"  # lets scanners for leaked secrets recognise one
 HASH_OF_NOTHING = "0" * 64
 """What to compare with where there is no token, so that it takes as long."""
+_OWN_FORM = re.compile(rf"{PREFIX}_[0-9a-f]{{16}}_[A-Za-z0-9_-]{{43}}")
 
 
 class NewToken(NamedTuple):
@@ -24,6 +26,11 @@ def create_token() -> NewToken:
     """Make a token: an identifier to look it up by, and 256 random bits that nobody can guess."""
     token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     return NewToken(f"{PREFIX}_{token_id}_{secret}", token_id, hash_secret(secret))
+
+
+def is_of_own_form(text: str) -> bool:
+    """Whether this could be a token that the registry made, and not one that somebody chose."""
+    return _OWN_FORM.fullmatch(text) is not None
 
 
 def split_token(text: str) -> tuple[str, str]:
