@@ -269,6 +269,15 @@ def test_what_is_no_registry_of_this_version_is_told_apart_and_not_asked_again(
         assert told.asked == 1
 
 
+def test_fewer_answers_than_questions_are_nobodys() -> None:
+    with (
+        impostor(says(200, '{"answers": []}')) as (_, url),
+        open_store(url) as store,
+        pytest.raises(StoreRefusedError, match="0 of 1 questions"),
+    ):
+        store.check_readiness("sales", hours(0, 1))
+
+
 def test_words_that_another_version_does_not_understand() -> None:
     refusal = '{"error": {"code": "invalid_input", "message": "explain: unheard of.", "details": {}}}'
     with (

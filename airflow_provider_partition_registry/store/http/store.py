@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     InvalidTokenError,
+    StoreRefusedError,
     UnknownSourceError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, format_instant
@@ -72,8 +73,13 @@ class HttpRegistryStore(RegistryStore):
 
     def _ask(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
         body = {"questions": [_question(each) for each in questions], "explain": explain}
-        answers: Answers = self._client.call(Call("POST", "/readiness", Answers, body=body))
-        return [_answer(each) for each in answers.answers]
+        answers = self._client.call(Call("POST", "/readiness", Answers, body=body)).answers
+        if len(answers) != len(questions):  # Whose answer is which is told by their order alone.
+            raise StoreRefusedError(
+                f"{self._client.url} answered {len(answers)} of {len(questions)} questions, as no registry does. "
+                f"Check the URL."
+            )
+        return [_answer(each) for each in answers]
 
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         params = {
