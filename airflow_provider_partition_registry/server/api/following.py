@@ -135,6 +135,9 @@ async def _while_valid(
     service: Service, token: PresentedToken, limit: asyncio.Timeout
 ) -> AsyncIterator[None]:
     """Let the limit expire when the token does, or soon after it was revoked: a stream may tell nothing of that."""
+    if not service.settings.has_private_reads:
+        yield
+        return
     checking = asyncio.create_task(_end_when_invalid(service, token, limit))
     try:
         yield
