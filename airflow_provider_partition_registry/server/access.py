@@ -51,6 +51,11 @@ class PresentedToken:
     text: str | None = field(repr=False)
     client: str
 
+    @classmethod
+    def with_request(cls, text: str | None, request: Request) -> PresentedToken:
+        """A token that came with a request."""
+        return cls(text, request.client.host if request.client else "")
+
     def required(self) -> str:
         """The token's text.
 
@@ -67,11 +72,10 @@ class PresentedToken:
 async def _token_of(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> PresentedToken:
-    client = request.client.host if request.client else ""
     if credentials:
-        return PresentedToken(credentials.credentials, client)
+        return PresentedToken.with_request(credentials.credentials, request)
     of_session = request.cookies.get(SESSION_COOKIE) if request.method in _READING else None
-    return PresentedToken(None if of_session is None else unquote(of_session), client)
+    return PresentedToken.with_request(None if of_session is None else unquote(of_session), request)
 
 
 Token = Annotated[PresentedToken, Depends(_token_of)]

@@ -1,15 +1,11 @@
-"""The application: its routes, what they share, and how it starts and stops."""
+"""The application: its routes, and what they share."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
-import signal
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from types import FrameType
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,6 +22,7 @@ from airflow_provider_partition_registry.server.secrecy import Mask
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.sites import OwnSite
+from airflow_provider_partition_registry.server.stopping import called_at_the_end
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 DESCRIPTION = """\
@@ -75,7 +72,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(service.feed.run())
         try:
-            with _called_at_the_end(service.patience.end):
+            with called_at_the_end(service.patience.end):
                 yield
         finally:
             following.cancel()
@@ -121,47 +118,3 @@ def _complete_description(app: FastAPI) -> None:
         return description
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-@contextmanager
-def _called_at_the_end(call: Callable[[], None]) -> Iterator[None]:
-    """Have it called when the process is told to stop: the server waits for running requests before it says so."""
-    if threading.current_thread() is not threading.main_thread():  # where no signals arrive
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(call)
-        handler = former[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
-
-    for number in former:
-        signal.signal(number, stop)
-    try:
-        with _stopped_with_its_parent(loop):
-            yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _stopped_with_its_parent(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Let no worker process outlive one that started it and was killed: it would keep the port."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        yield
-        return
-
-    def stop() -> None:
-        loop.remove_reader(parent.sentinel)
-        signal.raise_signal(signal.SIGTERM)
-
-    loop.add_reader(parent.sentinel, stop)
-    try:
-        yield
-    finally:
-        loop.remove_reader(parent.sentinel)

@@ -22,7 +22,7 @@ async def sign_in(request: Request, service: InService) -> Response:
     form = parse_qs((await request.body()).decode("utf-8", "replace"))
     token, back = (form.get(name, [""])[0] for name in ("access_token", "back"))
     try:
-        presented = PresentedToken(token.strip(), request.client.host if request.client else "")
+        presented = PresentedToken.with_request(token.strip(), request)
         await run_in_threadpool(service.access.require_reader, presented)
     except AccessDeniedError as error:
         return render_sign_in(request, error.message, back)
