@@ -10,6 +10,8 @@ AIRFLOW_3 := $(VENVS)/airflow-3
 # Airflow 2.11 runs on Python up to 3.12; where the machine's is newer, uv finds or fetches one that fits.
 PYTHON_2 := $(shell $(PYTHON) -c "import sys; print(sys.executable if sys.version_info < (3, 13) else '>=3.11,<3.13')")
 PYTEST := bin/python -m pytest -q
+# Most tests wait most of the time; three processes keep two cores busy.
+AT_ONCE := -n 3
 
 # What a shell happens to set must not decide how Airflow or the tests behave.
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
@@ -25,13 +27,13 @@ demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coor
 
 test: environments lint ## All tests, in every environment; they need a Chromium, which root gets on Debian
 	$(CORE)/bin/python -m testbed.browser
-	$(CORE)/$(PYTEST) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
-	$(AIRFLOW_2)/$(PYTEST) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
-	$(AIRFLOW_3)/$(PYTEST) tests/airflow
+	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
+	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
+	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow
 	$(AIRFLOW_3)/$(PYTEST) tests/system
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
-	$(CORE)/$(PYTEST) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
+	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
 
 fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
 	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600

@@ -72,10 +72,10 @@ def history(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show what happened last, of a source or of all; the newest comes last.
+    """Show what happened last, the newest at the end.
 
-    Every change of state is one event. With --after or --since it begins there instead, and says how to go on;
-    --after 0 is the beginning.
+    Every change of state is one event; without a source, those of all are shown. With --after or --since it begins
+    there instead, and says how to go on; --after 0 is the beginning.
     """
     with settings.open_store() as store:
         if after is None and since is None:
