@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, format_instant
+from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
@@ -30,7 +30,6 @@ from airflow_provider_partition_registry.domain.models import (
     Question,
     Source,
     SourceRegistration,
-    check_principal,
 )
 from airflow_provider_partition_registry.domain.names import (
     check_flag,
@@ -41,6 +40,7 @@ from airflow_provider_partition_registry.domain.names import (
 )
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryStore
+from airflow_provider_partition_registry.store.http import arguments
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener
 from airflow_provider_partition_registry.store.portions import in_portions
@@ -72,7 +72,7 @@ class HttpRegistryStore(RegistryStore):
         ]
 
     def _ask(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
-        body = {"questions": [_question(each) for each in questions], "explain": explain}
+        body = {"questions": [arguments.question_data(each) for each in questions], "explain": explain}
         answers = self._client.call(Call("POST", "/readiness", Answers, body=body)).answers
         if len(answers) != len(questions):  # Whose answer is which is told by their order alone.
             raise StoreRefusedError(
@@ -84,7 +84,7 @@ class HttpRegistryStore(RegistryStore):
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         params = {
             "source_name": check_name("source name", source_name),
-            **_ends(interval),
+            **arguments.ends(interval),
             "as_of": check_number("position", as_of),
         }
         changed: Changed = self._client.call(Call("GET", "/changed-since", Changed, params))
@@ -95,7 +95,7 @@ class HttpRegistryStore(RegistryStore):
         return self._client.call(Call("GET", "/source", Source, params))
 
     def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
-        return self._client.call(Call("GET", "/sources", Page[Source], _after_name(after, limit)))
+        return self._client.call(Call("GET", "/sources", Page[Source], arguments.after_name(after, limit)))
 
     def get_provider(self, provider_name: str) -> Provider:
         params = {"provider_name": check_name("provider name", provider_name)}
@@ -104,7 +104,10 @@ class HttpRegistryStore(RegistryStore):
     def list_providers(
         self, source_name: str | None = None, after: str | None = None, limit: int = 100
     ) -> Page[Provider]:
-        params = {"source_name": _optional_name("source name", source_name), **_after_name(after, limit)}
+        params = {
+            "source_name": arguments.optional_name("source name", source_name),
+            **arguments.after_name(after, limit),
+        }
         return self._client.call(Call("GET", "/providers", Page[Provider], params))
 
     def identify_token(self, access_token: str) -> AccessToken:
@@ -119,19 +122,22 @@ class HttpRegistryStore(RegistryStore):
     def list_tokens(
         self, principal: Principal, after: str | None = None, limit: int = 100
     ) -> Page[AccessToken]:
-        params = {**_named(principal), **_after_name(after, limit)}
+        params = {**arguments.principal(principal), **arguments.after_name(after, limit)}
         return self._client.call(Call("GET", "/tokens", Page[AccessToken], params))
 
     def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
-        params = _place(source_name, provider_name, interval)
+        params = arguments.place(source_name, provider_name, interval)
         return self._client.call(Call("GET", "/partition", Partition, params))
 
     def list_partitions(
         self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
     ) -> Page[Partition]:
-        params = {"source_name": check_name("source name", source_name), **_after_number(after, limit)}
+        params = {
+            "source_name": check_name("source name", source_name),
+            **arguments.after_number(after, limit),
+        }
         if interval is not None:
-            params |= _ends(interval)
+            params |= arguments.ends(interval)
         return self._client.call(Call("GET", "/partitions", Page[Partition], params))
 
     def count_locks(self) -> LockCounts:
@@ -139,7 +145,7 @@ class HttpRegistryStore(RegistryStore):
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         params = {
-            "source_name": _optional_name("source name", source_name),
+            "source_name": arguments.optional_name("source name", source_name),
             "after": check_number("position", after),
             "limit": check_limit(limit),
         }
@@ -160,13 +166,13 @@ class HttpRegistryStore(RegistryStore):
     def list_overviews(
         self, prefix: str | None = None, after: str | None = None, limit: int = 100
     ) -> Page[SourceOverview]:
-        params = {"prefix": _optional_name("prefix", prefix), **_after_name(after, limit)}
+        params = {"prefix": arguments.optional_name("prefix", prefix), **arguments.after_name(after, limit)}
         return self._client.call(Call("GET", "/overviews", Page[SourceOverview], params))
 
     def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
         params = {
             "source_name": check_name("source name", source_name),
-            **_ends(interval),
+            **arguments.ends(interval),
             "resolution": check_resolution(resolution),
         }
         return self._client.call(Call("GET", "/timeline", Timeline, params))
@@ -208,7 +214,7 @@ class HttpRegistryStore(RegistryStore):
         body = {
             "source_name": check_name("source name", source_name),
             "provider_name": check_name("provider name", provider_name),
-            **_decision(reason, by),
+            **arguments.decision(reason, by),
         }
         return self._client.call(Call("POST", "/grants/revoke", Provider, body=body, is_repeatable=False))
 
@@ -220,18 +226,18 @@ class HttpRegistryStore(RegistryStore):
         expires_in: timedelta | None = None,
     ) -> IssuedToken:
         body = {
-            **_named(principal),
-            "overlap_seconds": _seconds("overlap", overlap),
-            "expires_in_seconds": None if expires_in is None else _seconds("expiry", expires_in),
+            **arguments.principal(principal),
+            "overlap_seconds": arguments.seconds("overlap", overlap),
+            "expires_in_seconds": None if expires_in is None else arguments.seconds("expiry", expires_in),
         }
         return self._client.call(Call("POST", "/tokens/rotate", IssuedToken, body=body, is_repeatable=False))
 
     def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
-        body = {"token_id": check_name("token id", token_id), **_decision(reason, by)}
+        body = {"token_id": check_name("token id", token_id), **arguments.decision(reason, by)}
         return self._client.call(Call("POST", "/tokens/revoke", AccessToken, body=body))
 
     def register_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
-        body = _place(source_name, provider_name, interval)
+        body = arguments.place(source_name, provider_name, interval)
         return self._client.call(Call("POST", "/partitions", Partition, body=body, is_repeatable=False))
 
     def lock(
@@ -246,9 +252,9 @@ class HttpRegistryStore(RegistryStore):
         register: bool = False,
     ) -> Partition:
         body = {
-            **_place(source_name, provider_name, interval),
-            "holder": _holder(holder),
-            "lease_seconds": None if lease is None else _seconds("lease", lease),
+            **arguments.place(source_name, provider_name, interval),
+            "holder": arguments.holder_data(holder),
+            "lease_seconds": None if lease is None else arguments.seconds("lease", lease),
             "exclusive": check_flag("exclusive", exclusive),
             "register": check_flag("register", register),
         }
@@ -258,9 +264,9 @@ class HttpRegistryStore(RegistryStore):
         self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
     ) -> Partition:
         body = {
-            **_place(source_name, provider_name, interval),
+            **arguments.place(source_name, provider_name, interval),
             "generation": check_number("generation", generation),
-            "lease_seconds": _seconds("lease", lease),
+            "lease_seconds": arguments.seconds("lease", lease),
         }
         return self._change("renew", body)
 
@@ -273,7 +279,10 @@ class HttpRegistryStore(RegistryStore):
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        body = {**_place(source_name, provider_name, interval), **_whose(holder, generation)}
+        body = {
+            **arguments.place(source_name, provider_name, interval),
+            **arguments.whose(holder, generation),
+        }
         return self._change("unlock", body)
 
     def fail(
@@ -287,8 +296,8 @@ class HttpRegistryStore(RegistryStore):
         generation: int | None = None,
     ) -> Partition:
         body = {
-            **_place(source_name, provider_name, interval),
-            **_whose(holder, generation),
+            **arguments.place(source_name, provider_name, interval),
+            **arguments.whose(holder, generation),
             "reason": check_text("reason", reason),
         }
         return self._change("fail", body)
@@ -303,19 +312,23 @@ class HttpRegistryStore(RegistryStore):
         by: str,
         to: PartitionState = PartitionState.FAILED,
     ) -> Partition:
-        body = {**_place(source_name, provider_name, interval), **_decision(reason, by), "to": str(to)}
+        body = {
+            **arguments.place(source_name, provider_name, interval),
+            **arguments.decision(reason, by),
+            "to": str(to),
+        }
         return self._change("force-release", body, is_repeatable=False)
 
     def invalidate(
         self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
     ) -> Partition:
-        body = {**_place(source_name, provider_name, interval), **_decision(reason, by)}
+        body = {**arguments.place(source_name, provider_name, interval), **arguments.decision(reason, by)}
         return self._change("invalidate", body, is_repeatable=False)
 
     def withdraw(
         self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
     ) -> Partition:
-        body = {**_place(source_name, provider_name, interval), **_decision(reason, by)}
+        body = {**arguments.place(source_name, provider_name, interval), **arguments.decision(reason, by)}
         return self._change("withdraw", body, is_repeatable=False)
 
     def _change(self, verb: str, body: Mapping[str, Any], *, is_repeatable: bool = True) -> Partition:
@@ -366,71 +379,6 @@ def _check_token(access_token: str) -> None:
     is_text = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
     if not is_text or not access_token or " " in access_token:
         raise InvalidTokenError()
-
-
-def _after_name(after: str | None, limit: int) -> dict[str, Any]:
-    return {"after": _optional_name("place to go on from", after), "limit": check_limit(limit)}
-
-
-def _after_number(after: int | None, limit: int) -> dict[str, Any]:
-    return {
-        "after": None if after is None else check_number("place to go on from", after),
-        "limit": check_limit(limit),
-    }
-
-
-def _optional_name(what: str, name: str | None) -> str | None:
-    return None if name is None else check_name(what, name)
-
-
-def _ends(interval: Interval) -> dict[str, str]:
-    check_interval(interval)
-    return {"start": format_instant(interval.start), "end": format_instant(interval.end)}
-
-
-def _place(source_name: str, provider_name: str, interval: Interval) -> dict[str, str]:
-    return {
-        "source_name": check_name("source name", source_name),
-        "provider_name": check_name("provider name", provider_name),
-        **_ends(interval),
-    }
-
-
-def _named(principal: Principal) -> dict[str, str]:
-    check_principal(principal)
-    return {f"{principal.kind.value}_name": principal.name}
-
-
-def _decision(reason: str, by: str) -> dict[str, str]:
-    return {"reason": check_text("reason", reason), "by": check_text("name of who decides", by)}
-
-
-def _holder(holder: Holder | str | None) -> Any:
-    if isinstance(holder, Holder):
-        return {"identity": holder.identity, "details": dict(holder.details)}
-    return None if holder is None else {"identity": Holder(holder).identity}
-
-
-def _whose(holder: Holder | str | None, generation: int | None) -> dict[str, Any]:
-    return {
-        "holder": _holder(holder),
-        "generation": None if generation is None else check_number("generation", generation),
-    }
-
-
-def _seconds(what: str, duration: timedelta) -> float:
-    if not isinstance(duration, timedelta):
-        raise InvalidInputError(f"The {what} must be a timedelta, not {duration!r}.")
-    return duration.total_seconds()
-
-
-def _question(question: Question) -> dict[str, str | None]:
-    after = question.published_after
-    return {
-        "source_name": question.source_name,
-        **_ends(question.interval),
-        "published_after": None if after is None else format_instant(after),
-    }
 
 
 def _answer(told: ReadinessOrProblem) -> Answer:

@@ -1,0 +1,87 @@
+"""The arguments of the store's methods as the service takes them. What makes no sense is refused before it is sent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, format_instant
+from airflow_provider_partition_registry.domain.models import Holder, Principal, Question, check_principal
+from airflow_provider_partition_registry.domain.names import check_limit, check_name, check_number, check_text
+
+
+def after_name(after: str | None, limit: int) -> dict[str, Any]:
+    """Which page of what is in the order of names."""
+    return {"after": optional_name("place to go on from", after), "limit": check_limit(limit)}
+
+
+def after_number(after: int | None, limit: int) -> dict[str, Any]:
+    """Which page of what is numbered."""
+    return {
+        "after": None if after is None else check_number("place to go on from", after),
+        "limit": check_limit(limit),
+    }
+
+
+def optional_name(what: str, name: str | None) -> str | None:
+    """A name that may be missing."""
+    return None if name is None else check_name(what, name)
+
+
+def ends(interval: Interval) -> dict[str, str]:
+    """An interval."""
+    check_interval(interval)
+    return {"start": format_instant(interval.start), "end": format_instant(interval.end)}
+
+
+def place(source_name: str, provider_name: str, interval: Interval) -> dict[str, str]:
+    """A partition."""
+    return {
+        "source_name": check_name("source name", source_name),
+        "provider_name": check_name("provider name", provider_name),
+        **ends(interval),
+    }
+
+
+def principal(principal: Principal) -> dict[str, str]:
+    """Whose token: a source's or a provider's."""
+    check_principal(principal)
+    return {f"{principal.kind.value}_name": principal.name}
+
+
+def decision(reason: str, by: str) -> dict[str, str]:
+    """Why somebody decides by hand, and who (R6)."""
+    return {"reason": check_text("reason", reason), "by": check_text("name of who decides", by)}
+
+
+def holder_data(holder: Holder | str | None) -> Any:
+    """Who locks, with what it tells of itself; None leaves it to the service."""
+    if isinstance(holder, Holder):
+        return {"identity": holder.identity, "details": dict(holder.details)}
+    return None if holder is None else {"identity": Holder(holder).identity}
+
+
+def whose(holder: Holder | str | None, generation: int | None) -> dict[str, Any]:
+    """Which lock is meant."""
+    return {
+        "holder": holder_data(holder),
+        "generation": None if generation is None else check_number("generation", generation),
+    }
+
+
+def seconds(what: str, duration: timedelta) -> float:
+    """A duration."""
+    if not isinstance(duration, timedelta):
+        raise InvalidInputError(f"The {what} must be a timedelta, not {duration!r}.")
+    return duration.total_seconds()
+
+
+def question_data(question: Question) -> dict[str, str | None]:
+    """One of several questions."""
+    after = question.published_after
+    return {
+        "source_name": question.source_name,
+        **ends(question.interval),
+        "published_after": None if after is None else format_instant(after),
+    }
