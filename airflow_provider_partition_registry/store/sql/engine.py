@@ -235,8 +235,13 @@ class Database:
             )
 
     def _set_up_sqlite(self, connection: Any, _record: Any) -> None:
-        # FULL: what was acknowledged survives a power cut, also in WAL mode.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # What was acknowledged survives a power cut, also in WAL mode.
+            "foreign_keys = ON",
+            # Our indexes fit. Where the file was analysed, SQLite at times rather made one of its own for a question.
+            "automatic_index = OFF",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
 
