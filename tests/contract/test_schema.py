@@ -166,6 +166,16 @@ def test_a_dropped_table_is_named_by_whoever_looks(database: Database, empty_url
             assert remedy in caught.value.message
 
 
+def test_a_version_that_was_deleted_is_missed_like_its_table(database: Database, empty_url: str) -> None:
+    schema.upgrade(database)
+    database.write(lambda connection: connection.exec_driver_sql(f"DELETE FROM {VERSION_TABLE}"))
+    with open_store(empty_url) as store:
+        for call in (store.list_sources, lambda: schema.current(database), lambda: schema.upgrade(database)):
+            with pytest.raises(errors.SchemaDamagedError, match="from a backup") as caught:
+                call()
+            assert caught.value.missing == (VERSION_TABLE,)
+
+
 def test_a_table_that_is_dropped_later_is_named_as_well(database: Database, empty_url: str) -> None:
     schema.upgrade(database)
     with open_store(empty_url) as store:

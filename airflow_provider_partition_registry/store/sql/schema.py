@@ -141,6 +141,9 @@ def _current(connection: Connection, database: Database) -> str | None:
     if found in (None, HEAD):
         # Looked for after the revision: an upgrade in between can only have added tables.
         missing = missing_tables(connection)
+        if found is None and not missing:
+            found = _revision(connection)  # There is one if somebody created the registry in between.
+            missing = frozenset() if found else frozenset({VERSION_TABLE})
         if missing and (found == HEAD or missing != TABLES):
             is_repairable = missing.issubset(each.name for each in DERIVED_TABLES)
             raise SchemaDamagedError(database.name, sorted(missing), is_repairable=is_repairable)
