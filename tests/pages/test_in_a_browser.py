@@ -124,6 +124,17 @@ def test_news_arrive_by_themselves(page: Page, store: RegistryStore) -> None:
     expect(page.locator(".mark.ready").first).to_be_visible()
 
 
+def test_a_page_goes_on_after_its_proxy_was_without_the_service(
+    browser: Browser, service: ServiceThread
+) -> None:
+    with browser.new_context(base_url=service.url) as context:
+        page = context.new_page()
+        page.route("**/events/stream*", lambda route: route.fulfill(status=502), times=2)
+        page.goto(source_page("shop.sales"))
+        expect(page.locator("#live")).to_have_text("Connecting again")
+        expect(page.locator("#live")).to_have_text("Live")
+
+
 def test_other_people_s_text_stays_text(page: Page) -> None:
     page.goto("/")
     page.get_by_role("link", name=NASTY).click()
@@ -139,7 +150,7 @@ def test_other_people_s_text_stays_text(page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 360])
+@pytest.mark.parametrize("width", [1100, 320])
 def test_everybody_can_use_them(browser: Browser, service: ServiceThread, scheme: str, width: int) -> None:
     viewport = {"width": width, "height": 800}
     with browser.new_context(base_url=service.url, color_scheme=scheme, viewport=viewport) as context:

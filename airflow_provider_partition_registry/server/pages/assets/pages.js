@@ -30,6 +30,8 @@ function seldom(work, pause) {
   };
 }
 
+const pauseAfter = (failures) => Math.min(2 ** (failures - 1), 30) * SECOND * (0.5 + Math.random() / 2);
+
 // Staying up to date: news are hints to look again.
 
 async function renewLiveParts() {
@@ -53,20 +55,25 @@ function follow(onNews) {
     if (sign.textContent !== text) sign.textContent = text;
     sign.classList.toggle("on", isOn);
   };
-  let stream = null;
+  let stream = null, failures = 0, reopening = 0;
   const open = () => {
     const query = follows ? `?${new URLSearchParams({ source_name: follows })}` : "";
     stream = new EventSource(`api/v1/events/stream${query}`);
-    stream.onopen = () => { say("Live", true); onNews(); };
-    stream.onerror = () => say("Connecting again", false);
+    stream.onopen = () => { failures = 0; say("Live", true); onNews(); };
+    stream.onerror = () => {
+      say("Connecting again", false);
+      // The browser goes on by itself, but not after a refusal, such as a proxy's while the service restarts.
+      if (stream.readyState === EventSource.CLOSED) reopening = setTimeout(open, pauseAfter(++failures));
+    };
     for (const type of eventTypes.split(" ")) stream.addEventListener(type, onNews);
   };
+  const close = () => { clearTimeout(reopening); stream.close(); };
   // Browsers open few connections to a host: a page that nobody sees gives its own back.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) stream.close();
+    if (document.hidden) close();
     else { open(); onNews(); }
   });
-  addEventListener("pagehide", () => stream.close());
+  addEventListener("pagehide", close);
   open();
   setInterval(() => { if (!document.hidden) onNews(); }, MINUTE);
 }
