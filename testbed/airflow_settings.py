@@ -91,6 +91,9 @@ def _settings_of_2(ui_url: str) -> Settings:
         "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(urlsplit(ui_url).port),
         "AIRFLOW__WEBSERVER__BASE_URL": ui_url.rstrip("/"),
         "AIRFLOW__WEBSERVER__WORKERS": "1",
+        # On a busy machine Airflow at times miscounts the workers at the start, and would stop a server that is well
+        # after waiting so long for another one.
+        "AIRFLOW__WEBSERVER__WEB_SERVER_MASTER_TIMEOUT": "0",
         "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(16),
         "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
