@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.contract import RegistryStoreContract
 from tests.contract.homes import Home
 from tests.contract.sql import sql_home
@@ -16,3 +19,22 @@ class TestSqliteStore(RegistryStoreContract):
     def home(self, migrated_sqlite_url: str) -> Iterator[Home]:
         with sql_home(migrated_sqlite_url) as home:
             yield home
+
+
+def test_threads_take_turns_to_write_but_do_not_wait_for_ever(migrated_sqlite_url: str) -> None:
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    def write(_connection: object) -> None:
+        is_writing.set()
+        may_end.wait(10)
+
+    with open_store(migrated_sqlite_url, pool_size=2, timeout=0.2) as store:
+        writer = threading.Thread(target=store.database.write, args=(write,), daemon=True)
+        writer.start()
+        assert is_writing.wait(10)
+        with pytest.raises(StoreUnavailableError, match="without a pause"):
+            store.register_source("s", "ann")
+        assert store.list_sources().items == ()
+        may_end.set()
+        writer.join()
+        assert store.register_source("s", "ann").source.name == "s"

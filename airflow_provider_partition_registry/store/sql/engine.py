@@ -8,8 +8,8 @@ where this is safe, and gives driver errors one place in which they become the r
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -50,6 +50,7 @@ class Database:
         self._engine: Engine | None = None
         self._watchdog: Watchdog | None = None
         self._guard = Lock()
+        self._turn = Lock()
         _databases.add(self)
 
     @property
@@ -105,6 +106,7 @@ class Database:
     def forget(self) -> None:
         """In a forked child: leave everything to the parent and start anew."""
         self._guard = Lock()
+        self._turn = Lock()
         self._engine = None
 
     def close(self) -> None:
@@ -134,6 +136,7 @@ class Database:
 
     def _run_writing(self, work: Callable[[Connection], T], is_patient: bool) -> T:
         with (
+            self._turn_to_write() if self.is_sqlite else nullcontext(),
             self.engine.connect() as connection,
             nullcontext() if is_patient else self.watch(connection.connection.dbapi_connection),
         ):
@@ -152,6 +155,21 @@ class Database:
                     f"have taken effect. Look whether it has, or repeat the call: {reason_of(error)}"
                 ) from error
             return result
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """Let one thread of this process after the other write.
+
+        At the file they would look now and then, the more seldom the longer they wait, and some would give up.
+        """
+        if not self._turn.acquire(timeout=self._timeout):
+            raise StoreUnavailableError(
+                f"Others wrote to {self.name} for {self._timeout:g} s without a pause. Try again."
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _attempt(self, run: Callable[[], T]) -> T:
         with _sqlite_gate.passing() if self.is_sqlite else nullcontext():
