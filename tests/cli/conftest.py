@@ -43,11 +43,13 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, sqlite_url: str) -> Command:
+def run(monkeypatch: pytest.MonkeyPatch, migrated_sqlite_url: str) -> Command:
     """Runs the command on a SQLite registry of the test's own; ``url`` names another, or none."""
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
 
-    def invoke(*arguments: str, url: str = sqlite_url, stdin: str = "", **environment: str) -> Outcome:
+    def invoke(
+        *arguments: str, url: str = migrated_sqlite_url, stdin: str = "", **environment: str
+    ) -> Outcome:
         # Without COLUMNS help is as wide as the terminal that the tests happen to run in.
         environment = {URL_VARIABLE: url, "COLUMNS": "80", **environment}
         result = CliRunner().invoke(

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
-import sqlite3
-from contextlib import closing
 
 import pytest
 
 from airflow_provider_partition_registry.cli import asking, options, output, providers
 from airflow_provider_partition_registry.domain.intervals import to_instant
 from airflow_provider_partition_registry.store import paging
-from airflow_provider_partition_registry.store.sql.schema import HEAD
 from tests.cli.conftest import NOVEMBER, Command, day
 
 FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
@@ -368,38 +364,3 @@ class TestAsking:
         nightly("source", "register", "продажи", "--owner", "отдел 数据")
         assert "продажи" in nightly("source", "list").stdout
         assert "отдел 数据" in nightly("source", "list", "--json").stdout
-
-
-class TestDatabase:
-    def test_upgrade_and_current(self, run: Command):
-        assert run("db", "current").code == 7
-        assert run("db", "upgrade").stdout.endswith(f"is at schema {HEAD}.\n")
-        assert run("db", "current").stdout == f"{HEAD}\n"
-        assert run("db", "current", "--json").json["revision"] == HEAD
-        assert run("db", "upgrade", "--json").json["revision"] == HEAD
-
-    @pytest.mark.parametrize("command", ["current", "verify"])
-    def test_asking_creates_nothing(self, run: Command, tmp_path, command: str):
-        refused = run("db", command, "--json")
-        assert (refused.code, refused.error["code"]) == (7, "schema_missing")
-        assert list(tmp_path.iterdir()) == []
-
-    @pytest.mark.parametrize("command", ["current", "verify", "upgrade"])
-    def test_a_dropped_table_does_not_send_people_in_circles(self, nightly: Command, tmp_path, command: str):
-        with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
-            connection.execute("DROP TABLE partition_registry_ready_interval")
-        refused = nightly("db", command, "--json")
-        assert (refused.code, refused.error["code"]) == (7, "schema_damaged")
-        assert "Missing tables: partition_registry_ready_interval." in refused.error["message"]
-        assert refused.error["message"].endswith("partition-registry db verify --repair")
-        assert nightly("db", "verify", "--repair").stdout.startswith(
-            "Repaired: Registry: tables that were dropped"
-        )
-        assert nightly("db", command).code == 0
-
-    def test_verify(self, nightly: Command):
-        publish(nightly, 1, 2)
-        sound = nightly("db", "verify")
-        assert (sound.code, sound.stderr) == (0, "")
-        assert sound.stdout.endswith(" is sound.\n")
-        assert json.loads(nightly("db", "verify", "--json").stdout)["discrepancies"] == []

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
-from airflow_provider_partition_registry.store.sql.schema import HEAD
-from tests.cli.conftest import NOVEMBER, day
+from airflow_provider_partition_registry.store.factory import open_store
+from tests.cli.conftest import NOVEMBER
 
 SCRIPT = Path(sys.executable).parent / "partition-registry"
 WAYS = {
@@ -50,42 +48,6 @@ def test_both_ways_to_call_it(way: str):
         "",
     )
     assert call("--help", way=way).stdout.startswith("Usage: partition-registry [OPTIONS]")
-
-
-def test_a_day_in_the_life(database_url: str):
-    def succeed(*arguments: str, **more: object) -> str:
-        done = call(*arguments, url=database_url, **more)
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        return done.stdout
-
-    succeed("db", "upgrade")
-    token = succeed("source", "register", "sales", "--owner", "data-team").splitlines()[-1]
-    succeed("provider", "register", "nightly", input=token)
-    locked = json.loads(
-        succeed("lock", "sales", "nightly", *day(1), "--holder", "me", "--lease", "2h", "--json")
-    )
-    waiting = call("ready", "sales", *day(1), url=database_url)
-    assert (waiting.returncode, waiting.stderr) == (1, "")
-    assert "is being written by me" in waiting.stdout
-    refused = call("lock", "sales", "nightly", *day(1), "--holder", "you", url=database_url)
-    assert (refused.returncode, refused.stdout) == (5, "")
-    succeed("unlock", "sales", "nightly", *day(1), "--generation", str(locked["generation"]))
-    assert succeed("ready", "sales", *day(1)).startswith("Ready: ")
-    assert "ready" in succeed("status", "sales", *NOVEMBER)
-    succeed("invalidate", "sales", "nightly", *day(1), "--reason", "wrong", "--by", "ann")
-    succeed("withdraw", "sales", "nightly", *day(1), "--reason", "retired", "--by", "ann")
-    assert succeed("db", "verify").endswith(" is sound.\n")
-
-
-@pytest.mark.postgres
-def test_a_postgres_without_a_registry(new_postgres_url: Callable[..., str]):
-    url = new_postgres_url(None)
-    for arguments in (("db", "current"), ("db", "verify"), ("source", "list")):
-        refused = call(*arguments, url=url)
-        assert refused.returncode == 7
-        assert "partition-registry db upgrade" in refused.stderr
-    assert call("db", "upgrade", url=url).returncode == 0
-    assert call("db", "current", url=url).stdout == f"{HEAD}\n"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +104,8 @@ def test_a_reader_who_leaves_gets_no_answer(sqlite_url: str):
 
 
 def test_a_terminal_that_does_not_know_all_letters(sqlite_url: str):
-    call("source", "register", "продажи", "--owner", "x", url=sqlite_url)
+    with open_store(sqlite_url) as store:
+        store.register_source("продажи", "x")
     environment = {**os.environ, URL_VARIABLE: sqlite_url, "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run(
         [*WAYS["script"], "source", "list"], env=environment, capture_output=True, timeout=60, check=False

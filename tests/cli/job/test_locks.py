@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_partition_registry.domain.errors import PartitionLockedError
 from tests.cli.job.conftest import PLACE, Registry, is_alive, kill, until
 
 SLEEP = ("sh", "-c", "echo $$; exec sleep 60")
@@ -25,20 +26,25 @@ def test_two_runs_of_the_same_job_do_not_both_hold_the_lock(each_registry: Regis
 
 
 def test_the_lease_is_renewed_while_the_command_runs(each_registry: Registry):
-    assert each_registry.run(*LEASE, "--", "sleep", "5") == (0, "")
-    events = [each.type.value for each in each_registry.history()]
-    assert events.count("RENEW") >= 2
-    assert events[-1] == "UNLOCK"
+    def events() -> list[str]:
+        return [each.type.value for each in each_registry.history()]
+
+    running = each_registry.start("--lease", "4s", "--grace", "1s", "--", "sh", "-c", "read word", stdin=-1)
+    until(lambda: events().count("RENEW") == 2, "the lease to be renewed again and again")
+    running.process.communicate("word\n", timeout=30)
+    assert running.process.returncode == 0
+    assert events()[-1] == "UNLOCK"
 
 
 def test_a_run_that_is_killed_takes_its_command_along_and_keeps_the_lock_for_its_lease(
     each_registry: Registry,
 ):
-    killed = each_registry.start("--lease", "3s", "--", *SLEEP)
+    killed = each_registry.start("--lease", "2s", "--", *SLEEP)
     child = int(killed.line())
     kill(killed.pid)
+    with pytest.raises(PartitionLockedError):
+        each_registry.store.lock(*PLACE, holder="next")
     until(lambda: not is_alive(child), "the command of the killed run to end")
-    assert each_registry.run("--", "true")[0] == 5
     assert each_registry.run("--on-conflict", "wait", "--timeout", "30s", "--", "true") == (0, "")
     assert each_registry.partition.generation == 2
 

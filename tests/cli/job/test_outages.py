@@ -65,7 +65,7 @@ def test_a_moment_without_the_registry_is_ridden_out(server: Any, registry: Regi
 def test_a_lease_that_cannot_be_renewed_ends_the_command_before_others_may_write(
     server: Any, registry: Registry
 ):
-    limits = ("--lease", "4s", "--grace", "1s", "--retry-for", "1s")
+    limits = ("--lease", "3s", "--grace", "1s", "--retry-for", "1s")
     running = registry.start(*limits, "--", "sh", "-c", "echo $$; exec sleep 60")
     child = int(running.line())
     server.kill()
@@ -79,13 +79,13 @@ def test_a_lease_that_cannot_be_renewed_ends_the_command_before_others_may_write
 
 
 def test_a_registry_that_hangs_does_not_keep_a_command_beyond_its_lease(server: Any, registry: Registry):
-    limits = ("--lease", "4s", "--grace", "1m", "--retry-for", "1s")
+    limits = ("--lease", "3s", "--grace", "1m", "--retry-for", "1s")
     running = registry.start(*limits, "--", "sh", "-c", "trap '' TERM; echo $$; while :; do sleep 0.05; done")
     child = int(running.line())
     with server.paused():
         began = time.monotonic()
         until(lambda: not is_alive(child), "the command to end")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 4
     assert running.end()[0] == 5
 
 

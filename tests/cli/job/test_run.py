@@ -244,7 +244,7 @@ def test_at_a_terminal_the_command_reads_what_is_typed(registry: Registry):
 def test_ctrl_c_reaches_the_command_once(registry: Registry):
     program = (
         "import signal, time; got = []; signal.signal(signal.SIGINT, lambda *_: got.append(1)); "
-        "print('up', flush=True); time.sleep(1.5); raise SystemExit(40 + len(got))"
+        "print('up', flush=True); time.sleep(0.5); raise SystemExit(40 + len(got))"
     )
     terminal = Terminal(registry, sys.executable, "-c", program)
     terminal.until("up")
