@@ -22,12 +22,19 @@ URL_VARIABLE = "PARTITION_REGISTRY_URL"
 TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
 CA_FILE_VARIABLE = "PARTITION_REGISTRY_CA_FILE"
 URL_HELP = (
-    "Where the registry lives: postgresql://user:password@host:5432/database, or sqlite:////path/registry.db."
+    "Where the registry lives: https://host of a web service, postgresql://user:password@host:5432/database, or "
+    "sqlite:////path/registry.db."
 )
 NO_URL = (
-    f"No registry given. Set {URL_VARIABLE}, or pass --url, for instance "
-    f"postgresql://user:password@host:5432/database, or sqlite:////var/lib/registry.db for one host"
+    f"No registry given. Set {URL_VARIABLE}, or pass --url, for instance https://registry.example.com of a web "
+    f"service, postgresql://user:password@host:5432/database, or sqlite:////var/lib/registry.db for one host"
 )
+VARIABLES = {
+    URL_VARIABLE: "where the registry lives, unless --url says so",
+    TOKEN_VARIABLE: "what a web service knows you by; a database needs none",
+    CA_FILE_VARIABLE: "the authorities that vouch for a web service, if not those of this host",
+}
+"""What a registry is found and entered with, for ``--help``."""
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from airflow_provider_partition_registry.cli import (
     writing,
 )
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, report, wants_json
-from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, Settings
+from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, VARIABLES, Settings
 
 SECTIONS = {
     "Ask": (
@@ -52,7 +52,8 @@ EXAMPLES = """\
   partition-registry ready sales --start 2026-11-01 --end 2026-12-01 && make report"""
 
 _codes = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in EXIT_CODES.items())
-EPILOG = f"\b\nExamples:\n{EXAMPLES}\n\n\b\nExit codes:\n{_codes}"
+_variables = "\n".join(f"  {name:<32}  {meaning}" for name, meaning in VARIABLES.items())
+EPILOG = f"\b\nExamples:\n{EXAMPLES}\n\n\b\nEnvironment:\n{_variables}\n\n\b\nExit codes:\n{_codes}"
 
 
 class Root(click.Group):

@@ -54,7 +54,7 @@ def open_store(
             url, access_token=access_token, pool_size=pool_size, timeout=timeout, verify=verify
         )
     raise InvalidInputError(
-        f"A registry's URL starts with postgresql:// or sqlite:///, not with {scheme or 'nothing'!r}."
+        f"A registry's URL starts with https://, postgresql:// or sqlite:///, not with {scheme or 'nothing'!r}."
     )
 
 

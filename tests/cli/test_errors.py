@@ -131,7 +131,14 @@ def test_without_a_url(run: Command):
     assert refused.code == 2
     assert "PARTITION_REGISTRY_URL" in refused.stderr
     assert "--url" in refused.stderr
-    assert "postgresql://" in refused.stderr
+    for beginning in ("https://", "postgresql://", "sqlite:///"):
+        assert beginning in refused.stderr
+        assert beginning in run("source", "list", url="ftp://x").stderr
+
+
+def test_authorities_that_cannot_be_read(run: Command):
+    refused = run("source", "list", url="https://127.0.0.1:1", PARTITION_REGISTRY_CA_FILE="/no/such/file")
+    assert (refused.code, "/no/such/file" in refused.stderr) == (2, True)
 
 
 def test_the_url_may_stand_before_or_behind_the_command(run: Command, sqlite_url: str):

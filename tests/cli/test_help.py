@@ -8,6 +8,7 @@ import click
 import pytest
 
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES
+from airflow_provider_partition_registry.cli.options import VARIABLES
 from airflow_provider_partition_registry.cli.root import root
 from tests.cli.conftest import Command
 
@@ -64,9 +65,12 @@ def test_every_command_has_one_line(run: Command):
         assert line.endswith("."), "the sentence runs over into the next line"
 
 
-def test_the_help_documents_exit_codes_and_the_variable(run: Command):
+def test_the_help_documents_exit_codes_and_variables(run: Command):
     shown = run("--help").stdout
     assert "[env var: PARTITION_REGISTRY_URL]" in " ".join(shown.split())
+    for name, meaning in VARIABLES.items():
+        assert f"{name}  " in shown
+        assert meaning in shown
     for code, meaning in EXIT_CODES.items():
         assert f"{code.value:>3}  {meaning}" in shown
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from airflow_provider_partition_registry.cli.instants import DurationType
-from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE, URL_VARIABLE, VARIABLES
 from airflow_provider_partition_registry.store.factory import open_store
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def test_completion_knows_commands_and_options(shell: Shell):
 
 
 def test_its_crontab(shell: Shell, tmp_path: Path):
-    (crontab,) = blocks("cron")
+    crontab, _ = blocks("cron")
     lines = crontab.splitlines()
     variables = dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
     commands = [line.split(maxsplit=5) for line in lines if not re.match(r"\w+=", line)]
@@ -99,6 +99,12 @@ def test_its_crontab(shell: Shell, tmp_path: Path):
         done = shell(command, **variables)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), "cron would send a mail"
     assert (tmp_path / "done").read_text() == "load.sh\nreport.sh\nload.sh\n"
+
+
+def test_its_crontab_for_a_web_service():
+    _, variables = blocks("cron")
+    names = [line.partition("=")[0] for line in variables.splitlines()]
+    assert names == [*VARIABLES] == re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE)
 
 
 @pytest.fixture
@@ -167,14 +173,18 @@ def test_its_manifest(manifests: dict[str, Any]):
     assert all(isinstance(each, str) for each in container["command"] + container["args"])
 
 
-def test_its_manifest_takes_the_url_from_its_secret(manifests: dict[str, Any]):
+def test_its_manifest_takes_url_and_token_from_its_secret(manifests: dict[str, Any]):
     (container,) = manifests["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    url, job_name = container["env"]
-    assert url["name"] == URL_VARIABLE
-    reference = url["valueFrom"]["secretKeyRef"]
+    *from_secret, job_name = container["env"]
     secret = manifests["Secret"]
-    assert reference["name"] == secret["metadata"]["name"]
-    assert secret["stringData"][reference["key"]].startswith("postgresql://")
+    values = {}
+    for variable in from_secret:
+        reference = variable["valueFrom"]["secretKeyRef"]
+        assert reference["name"] == secret["metadata"]["name"]
+        values[variable["name"]] = secret["stringData"].pop(reference["key"])
+    assert values.keys() == {URL_VARIABLE, TOKEN_VARIABLE}
+    assert values[URL_VARIABLE].startswith("https://")
+    assert not secret["stringData"], "nothing reads these"
     assert job_name["valueFrom"]["fieldRef"]["fieldPath"].startswith("metadata.labels['")
     assert f"--holder=$({job_name['name']})" in container["args"]
 

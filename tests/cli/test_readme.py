@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+from airflow_provider_partition_registry.cli.options import VARIABLES
 from tests.cli.conftest import Command
 
 README = Path(__file__).parents[2] / "README.md"
@@ -24,3 +25,10 @@ def test_its_commands_work(run: Command):
         )  # Registering a provider asks for what registering the source said last.
         assert outcome.code == (1 if command[0] == "ready" else 0), outcome.stderr
         said = outcome.stdout.splitlines()[-1]
+
+
+def test_it_names_what_a_registry_is_found_and_entered_with():
+    (about,) = re.findall(
+        r"^## The command line\n(.*?)^## ", README.read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    assert all(f"`{name}`" in about for name in VARIABLES)
