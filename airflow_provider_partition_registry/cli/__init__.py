@@ -6,20 +6,32 @@ Airflow: a command opens its store when it needs one, so help and mistyped calls
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from types import FrameType
+
 
 def main() -> None:
     """Run the command and end the process with one of the documented exit codes."""
-    from airflow_provider_partition_registry.cli.root import root
-
     _end_when_told_to()
-    root.main(prog_name="partition-registry")
+    try:
+        from airflow_provider_partition_registry.cli.root import root
+
+        root.main(prog_name="partition-registry")
+    except KeyboardInterrupt:  # while modules are loaded
+        sys.exit(128 + signal.SIGINT)
 
 
 def _end_when_told_to() -> None:
     """The first process of a container is spared by signals that it does not handle, and would be waited for."""
-    import os
-    import signal
-    import sys
-
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda signum, _frame: sys.exit(128 + signum))
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as in the background
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(_signum: int, _frame: FrameType | None) -> None:
+    """Tidy up; but whoever interrupts that as well wants to wait for nothing, and to read no traceback of it."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    raise KeyboardInterrupt

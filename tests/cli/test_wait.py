@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -127,6 +128,22 @@ def test_postgres_wakes_it_and_nothing_holds_up_its_end(postgres_url: str):
         waiting.stderr.close()
     assert woken_at - unlocked_at < 1
     assert ended_at - woken_at < 1.5
+
+
+def test_who_interrupts_it_more_than_once_reads_no_traceback(nightly: Command, sqlite_url: str):
+    environment = {**os.environ, URL_VARIABLE: sqlite_url}
+    waiting = subprocess.Popen(
+        [SCRIPT, *WAIT, "--verbose"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert waiting.stderr is not None
+    assert "Not ready" in waiting.stderr.readline()
+    while waiting.poll() is None:
+        waiting.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    with waiting.stderr as errors:
+        assert "Traceback" not in errors.read()
+    # At its very end Python lets the signal end the process, which shells call 130 as well.
+    assert waiting.returncode in (130, -signal.SIGINT)
 
 
 @pytest.mark.postgres
