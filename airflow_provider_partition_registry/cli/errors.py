@@ -113,5 +113,20 @@ def _usage(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     if context is None:
         return message
+    if isinstance(error, click.NoSuchOption):
+        message = _as_argument(error.option_name, context) or message
     is_sentence = message.endswith((".", "?", "?)"))
     return f"{message}{'' if is_sentence else '.'} See: {context.command_path} --help"
+
+
+def _as_argument(option: str, context: click.Context) -> str | None:
+    """What to write in place of an option that other commands have, where this one takes an argument."""
+    wanted = option.lstrip("-").upper()
+    command = context.command
+    if not any(
+        isinstance(each, click.Argument) and str(each.metavar).strip("[]") == wanted
+        for each in command.params
+    ):
+        return None
+    usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
+    return f"No such option {option!r}: {wanted} is written without it. Write: {usage}."

@@ -209,3 +209,11 @@ def test_the_commands_are_all_in_a_section_of_the_help():
 
     listed = [command.name for commands in SECTIONS.values() for command in commands]
     assert sorted(listed) == sorted(root.commands)
+
+
+@pytest.mark.parametrize("option", ["--provider", "--source"])
+def test_an_option_where_an_argument_belongs(run: Command, option: str):
+    refused = run("lock", option, "x", *day(1))
+    assert refused.code == 2
+    assert f"No such option '{option}': {option[2:].upper()} is written without it. " in refused.stderr
+    assert "Write: partition-registry lock [OPTIONS] SOURCE PROVIDER." in refused.stderr
