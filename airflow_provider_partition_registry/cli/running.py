@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.cli.options import (
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Holder
 
-STORE_THREADS = 2  # one renews the lease, one finishes
+STORE_THREADS = 3  # one waits for news, one renews the lease, one finishes
 
 EPILOG = """\b
 Example:
@@ -37,7 +37,8 @@ Exit codes:
     3  waited too long for somebody else's lock: nothing was run
     5  locked by somebody else: nothing was run; or the lock was lost meanwhile
     7  also: the command succeeded, but the registry does not answer any more
-  126, 127  the command cannot be started, is not found
+  126, 127  the command is not executable, is not found: nothing was locked; or it cannot be started for another
+            reason, such as a missing interpreter: marked as failed
 A message on standard error says which of them it is.
 """
 
@@ -70,7 +71,8 @@ A message on standard error says which of them it is.
     type=click.Choice(("fail", "wait")),
     default="fail",
     show_default=True,
-    help="When somebody else holds the lock: end, or wait for it. Who waits also waits for the registry to answer.",
+    help="When somebody else holds the lock: end, or wait for it, woken by the registry where it tells of changes, "
+    "else asking every few seconds. Who waits also waits for the registry to answer.",
 )
 @click.option(
     "--timeout",

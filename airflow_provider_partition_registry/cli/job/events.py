@@ -39,7 +39,12 @@ class LockLost:
     why: str
 
 
-Event = SignalReceived | CommandEnded | LockLost
+@dataclass(frozen=True, slots=True)
+class NewsHeard:
+    """Something happened in the source: who waits for a lock in it may ask again. To all others it means nothing."""
+
+
+Event = SignalReceived | CommandEnded | LockLost | NewsHeard
 
 
 class Events:
@@ -60,7 +65,10 @@ class Events:
             return None
 
     def ending_signal(self, seconds: float) -> int | None:
-        """While no command runs: the signal by which somebody wants us to end, if one comes within so many seconds."""
+        """While no command runs: the signal by which somebody wants us to end, if one comes within so many seconds.
+
+        Any other event ends the wait early: there may be a reason to try again.
+        """
         event = self.next(seconds)
         return event.signum if isinstance(event, SignalReceived) and event.signum in ENDING_SIGNALS else None
 

@@ -13,6 +13,7 @@ from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.job.closing import Closing, lock_in_words
 from airflow_provider_partition_registry.cli.job.command import Command
 from airflow_provider_partition_registry.cli.job.events import Events
+from airflow_provider_partition_registry.cli.job.hearing import news_of
 from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
 from airflow_provider_partition_registry.cli.job.patience import GivenUpError, Patience
 from airflow_provider_partition_registry.cli.job.supervision import Ending, Supervision
@@ -85,7 +86,8 @@ class Run:
             return take()
         passing = (PartitionLockedError, StoreUnavailableError)
         patience = Patience(self.terms.wait_for, passing, "waiting", "Waiting goes on.")
-        return patience.persist(take, self._events, self.teller)
+        with news_of(self.target.source_name, self.store, self._events):
+            return patience.persist(take, self._events, self.teller)
 
     def _not_locked(self, given_up: GivenUpError) -> int:
         if given_up.signum is not None:

@@ -14,6 +14,7 @@ from airflow_provider_partition_registry.cli.job.events import (
     CommandEnded,
     Events,
     LockLost,
+    NewsHeard,
     SignalReceived,
 )
 from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
@@ -87,6 +88,8 @@ class Supervision:
                     self._pass_on(signum)
                 case LockLost(why):
                     self._lose(Loss(why, is_certain=True))
+                case NewsHeard():
+                    pass  # late: the lock is ours
                 case None:
                     self._time_is_over()
 

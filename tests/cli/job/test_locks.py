@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from datetime import timedelta
 
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError
-from tests.cli.job.conftest import PLACE, Registry, is_alive, kill, until
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.store.base import RegistryStore
+from tests.cli.job.conftest import PLACE, Registry, Running, is_alive, kill, registered, until
+
+NEXT_DAY = Interval("2026-11-02", "2026-11-03")
 
 SLEEP = ("sh", "-c", "echo $$; exec sleep 60")
 LEASE = ("--lease", "6s", "--grace", "1s")
@@ -131,6 +136,34 @@ def test_waiting_for_somebody_elses_lock(each_registry: Registry):
     code, errors = waiting.end()
     assert code == 0
     assert "Published" in errors
+
+
+SELDOM_ASKING = (
+    "import sys; from airflow_provider_partition_registry.cli import main; "
+    "from airflow_provider_partition_registry.cli.job import patience; "
+    "patience.FIRST_PAUSE = patience.LONGEST_PAUSE = 60.0; del sys.argv[0]; main()"
+)
+
+
+@pytest.mark.postgres
+def test_postgres_wakes_who_waits(postgres_url: str):
+    registry = registered(postgres_url)
+    with registry.store as store:
+        store.lock(*PLACE, holder="somebody", register=True)
+        waiting = registry.start(
+            *("--on-conflict", "wait", "--timeout", "30s", "--verbose", "--", "true"),
+            wrapper=(sys.executable, "-c", SELDOM_ASKING),
+        )
+        assert "Waiting goes on." in waiting.error_line()
+        store.unlock(*PLACE, holder="somebody")
+        until(lambda: is_over(waiting, store), "the run to be woken and to end")
+        assert waiting.end()[0] == 0
+
+
+def is_over(waiting: Running, store: RegistryStore) -> bool:
+    """Whether it has ended; if not there is news, for it may not have listened when the last came."""
+    store.lock("sales", "nightly", NEXT_DAY, register=True)
+    return waiting.process.poll() is not None
 
 
 def test_waiting_ends(registry: Registry):
