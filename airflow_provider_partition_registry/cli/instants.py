@@ -72,7 +72,8 @@ def timezone_option(function: Function) -> Function:
         is_eager=True,  # Instants are read with it.
         expose_value=False,
         callback=_remember_timezone,
-        help="In which days begin, and which instants without an offset mean: Europe/Berlin.",
+        help="In which days begin, and which instants without an offset mean: Europe/Berlin. Of an hour that comes "
+        "twice when clocks are put back, these mean the first; write the offset to mean the second.",
     )(function)
 
 

@@ -12,6 +12,7 @@ DEFAULT_TIMEZONE = "UTC"
 NOW = "now"
 
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OFFSET = re.compile(r"([+-]\d{1,7})([dhm])", re.ASCII)
 
 
@@ -20,7 +21,8 @@ def read_moment(text: str, *, now: datetime, timezone: str = DEFAULT_TIMEZONE) -
 
     ``now`` is this very moment. ``yesterday``, ``today`` and ``tomorrow`` are the starts of days. Offsets count whole
     units: ``-1d`` is the start of the day before this one, ``-2h`` of the hour two before this one, ``+30m`` of the
-    minute thirty after this one. Thus what runs again within the unit means the same partition.
+    minute thirty after this one. Thus what runs again within the unit means the same partition. Where clocks are put
+    back, an ISO 8601 text without an offset that comes twice means the first time.
 
     :param now: the present moment.
     :param timezone: in which days begin, and which ISO 8601 text without an offset means.
@@ -40,6 +42,8 @@ def read_moment(text: str, *, now: datetime, timezone: str = DEFAULT_TIMEZONE) -
     try:
         return to_instant(text, _zone(timezone))
     except InvalidIntervalError as error:
+        if _DATE.match(word):  # whoever gives a date needs no words in its place
+            raise
         raise InvalidIntervalError(
             f"{error.message.rstrip('.')}; or one of {', '.join(_DAYS)}, {NOW}, or an offset such as -1d, -2h, +30m."
         ) from None

@@ -71,6 +71,10 @@ def test_no_instants(text: str):
             ("--timezone", "America/New_York", "--end", "2026-11-03T00:00Z", "--start", "2026-11-02"),
             ("2026-11-02T05:00:00Z", "2026-11-03T00:00:00Z"),
         ),
+        (
+            ("--start", "2026-10-25T02:30", "--end", "2026-10-25T02:30+01:00", "--timezone", "Europe/Berlin"),
+            ("2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
+        ),
     ],
 )
 def test_intervals(nightly: Command, arguments: tuple[str, ...], interval: tuple[str, str]):
@@ -123,3 +127,9 @@ def test_no_intervals(nightly: Command, arguments: tuple[str, ...]):
 
 def test_every_grain_can_be_named():
     assert GRAINS == grains.GRAINS
+
+
+def test_a_date_beyond_the_calendar(run: Command):
+    refused = run("ready", "sales", "--start", "0001-01-01", "--grain", "day", "--timezone", "Asia/Tokyo")
+    assert refused.code == 2
+    assert " lies outside the years 1 to 9999 in UTC. See: " in refused.stderr
