@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,7 +14,7 @@ from airflow_provider_partition_registry.cli.options import Settings, common_opt
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
-    SchemaMissingError,
+    RegistryFileMissingError,
 )
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, is_database
 
@@ -126,8 +125,10 @@ def _open(settings: Settings) -> Iterator[Database]:
 
 
 def _require_file(database: Database) -> None:
-    if database.is_sqlite and not Path(str(database.url.database)).exists():
-        raise SchemaMissingError(database.name)  # Connecting would leave an empty file behind.
+    if (
+        database.file is not None and not database.file.exists()
+    ):  # Connecting would leave an empty file behind.
+        raise RegistryFileMissingError(str(database.file))
 
 
 def _is_gap(discrepancy: Discrepancy) -> bool:

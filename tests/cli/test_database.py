@@ -44,7 +44,7 @@ def test_a_postgres_without_a_registry(run: Command, new_postgres_url: Callable[
 @pytest.mark.parametrize("command", ["current", "verify"])
 def test_asking_creates_nothing(empty: Command, tmp_path: Path, command: str):
     refused = empty("db", command, "--json")
-    assert (refused.code, refused.error["code"]) == (7, "schema_missing")
+    assert (refused.code, refused.error["code"]) == (7, "registry_file_missing")
     assert list((tmp_path / "empty").iterdir()) == []
 
 
