@@ -125,9 +125,8 @@ def _open(settings: Settings) -> Iterator[Database]:
 
 
 def _require_file(database: Database) -> None:
-    if (
-        database.file is not None and not database.file.exists()
-    ):  # Connecting would leave an empty file behind.
+    # Connecting would leave an empty file behind.
+    if database.file is not None and not database.file.exists():
         raise RegistryFileMissingError(str(database.file))
 
 
