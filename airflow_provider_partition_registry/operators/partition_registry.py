@@ -230,7 +230,7 @@ class PartitionLockOperator(_PartitionOperator):
                     raise
                 if str(error) != told:
                     told = str(error)
-                    self.log.info("%s Waiting goes on.", told)
+                    self.log.info("Waiting goes on. %s", told)
             if self.deferrable:
                 self._defer(context, deadline)
             time.sleep(min(self.poke_interval, _seconds_until(deadline)))
