@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, open_store
 
 if TYPE_CHECKING:
@@ -58,22 +60,14 @@ class RegistrySettings:
         :raises InvalidInputError: it does not say where the registry is. The message leaves the connection's name to
             the caller: one that is being tested has none that people know.
         """
-        from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS
-
-        # A saved form writes every field, the empty ones as null.
-        extra = {key: value for key, value in connection.extra_dejson.items() if value not in (None, "")}
-        if unknown := extra.keys() - CONN_FIELDS.keys():
-            raise InvalidInputError(
-                f"The connection's extra has {', '.join(sorted(unknown))}, which nobody reads; it may hold "
-                f"{', '.join(CONN_FIELDS)}."
-            )
+        extra = _extra(connection)
         url = _url(connection, extra)
         return cls(
             url=url,
             access_token=_access_token(connection) if url.startswith(SERVICE_SCHEMES) else None,
             verify=_verify(extra),
-            provider=extra.get("provider"),
-            instance=extra.get("instance"),
+            provider=_name(extra, "provider"),
+            instance=_name(extra, "instance"),
             timeout=_timeout(extra),
         )
 
@@ -108,6 +102,33 @@ class RegistrySettings:
 def how_to_configure(conn_id: str) -> str:
     """How to create the connection, for the message that it is missing."""
     return HOW_TO_CONFIGURE.format(variable=f"AIRFLOW_CONN_{conn_id.upper()}")
+
+
+def _extra(connection: Connection) -> dict[str, Any]:
+    """The fields of the connection's extra that are filled in; a saved form writes the empty ones as null."""
+    from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS
+
+    try:
+        # Not as extra_dejson, for which an extra that cannot be read is an empty one, without its TLS mode, say.
+        given = json.loads(connection.extra or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise InvalidInputError(
+            'The connection\'s extra is no JSON object; it looks like {"instance": "my-airflow"}.'
+        )
+    extra = {key: value for key, value in given.items() if value not in (None, "")}
+    if unknown := extra.keys() - CONN_FIELDS.keys():
+        raise InvalidInputError(
+            f"The connection's extra has {', '.join(sorted(unknown))}, which nobody reads; it may hold "
+            f"{', '.join(CONN_FIELDS)}."
+        )
+    return extra
+
+
+def _name(extra: Mapping[str, Any], field_name: str) -> str | None:
+    """The name in a field of the extra, if there is one."""
+    return check_name(f"connection's {field_name}", extra[field_name]) if field_name in extra else None
 
 
 def _url(connection: Connection, extra: Mapping[str, Any]) -> str:

@@ -95,7 +95,9 @@ class _PartitionOperator(BaseOperator):
         )
 
     def _provider(self) -> str:
-        return self.provider_name or self.hook.settings.provider or self.dag_id
+        if self.provider_name is not None:  # An empty one is a template that rendered to nothing.
+            return self.provider_name
+        return self.hook.settings.provider or self.dag_id
 
     @contextmanager
     def _registry(self) -> Iterator[RegistryStore]:
@@ -228,7 +230,7 @@ class PartitionLockOperator(_PartitionOperator):
                     raise
                 if str(error) != told:
                     told = str(error)
-                    self.log.info("%s Waiting goes on.", told)
+                    self.log.info("Waiting goes on. %s", told)
             if self.deferrable:
                 self._defer(context, deadline)
             time.sleep(min(self.poke_interval, _seconds_until(deadline)))

@@ -101,6 +101,24 @@ def test_what_nobody_reads_is_told() -> None:
         settings(host="db", extra={"ssl_mode": "verify-full", "instance": "eu"})
 
 
+@pytest.mark.filterwarnings("ignore:Encountered .*JSON")  # Airflow 2's, which takes them
+@pytest.mark.parametrize("extra", ["[1, 2]", "5", '"text"', "{'sslmode': 'verify-full'}"])
+def test_an_extra_that_cannot_be_read_is_not_an_empty_one(
+    extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", as_json({"host": "db", "extra": extra}))
+    is_well, message = PartitionRegistryHook().test_connection()
+    assert not is_well
+    assert "extra is no JSON object" in message
+
+
+@pytest.mark.parametrize("field", ["provider", "instance"])
+@pytest.mark.parametrize("name", [5, ["loader"], "a\0b"])
+def test_a_name_that_is_none_is_told_before_tasks_use_it(field: str, name: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"connection's {field}"):
+        settings(host="db", extra={field: name})
+
+
 @pytest.mark.parametrize("host", ["postgresql://me:secret@db/r", "postgresql://me@db/r?password=secret"])
 def test_no_password_where_everybody_sees_it(host: str) -> None:
     with pytest.raises(InvalidInputError, match="Move it to the connection's password") as refused:

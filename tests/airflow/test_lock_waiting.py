@@ -131,4 +131,4 @@ class TestRegistryThatIsDown:
         lock = PartitionLockOperator(task_id="lock", on_conflict="wait", poke_interval=0.01, **DAY)
         lock.execute(a_context())
         told = [record.getMessage() for record in caplog.records if "Waiting" in record.getMessage()]
-        assert told == ["connection refused Waiting goes on.", "too slow Waiting goes on."]
+        assert told == ["Waiting goes on. connection refused", "Waiting goes on. too slow"]

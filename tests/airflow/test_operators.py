@@ -112,6 +112,12 @@ def test_the_dag_is_the_provider_by_default(
     check_published(lock_write_unlock(dag_id="other"), registry, "other")
 
 
+@pytest.mark.usefixtures("registry")
+def test_a_provider_that_rendered_to_nothing_is_not_the_default_one(run_lock: Callable[..., Run]) -> None:
+    run = run_lock(provider_name="{{ '' }}")
+    assert "provider name must not be empty" in str(run.error("lock"))
+
+
 def test_register(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
     with new_dag() as dag:
         register = PartitionRegisterOperator(task_id="register", **DAY)

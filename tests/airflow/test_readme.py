@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Connection
 
+from airflow_provider_partition_registry.cli.serving import NOT_INSTALLED
 from airflow_provider_partition_registry.hooks.settings import RegistrySettings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -51,3 +52,7 @@ def test_its_connection_leads_to_its_registry() -> None:
     settings = RegistrySettings.of_connection(connection)
     assert settings.url == variables["PARTITION_REGISTRY_URL"].replace(":5432", "")
     assert settings.instance == "sales-airflow"
+
+
+def test_it_says_how_the_web_service_is_installed() -> None:
+    assert NOT_INSTALLED.rpartition(": ")[2] in README.read_text()
