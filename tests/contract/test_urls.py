@@ -18,6 +18,12 @@ def test_ways_to_say_postgresql(scheme: str) -> None:
     assert url.database == "registry"
 
 
+@pytest.mark.parametrize("login", ["postgres:secret", "ann:postgres:secret"])
+def test_what_is_called_like_the_short_scheme_stays(login: str) -> None:
+    url = normalise_url(f"postgresql://{login}@db/registry")
+    assert f"{url.username}:{url.password}" == login
+
+
 def test_a_mounted_secret_ends_with_a_line_break(tmp_path: Path) -> None:
     assert normalise_url(f"sqlite:///{tmp_path}/r.db\n").database == f"{tmp_path}/r.db"
 

@@ -16,10 +16,11 @@ def normalise_url(url: str) -> URL:
     :raises InvalidInputError: it cannot be parsed, or names a SQLite database without a file.
     """
     scheme, _, rest = url.strip().partition(":")
+    scheme = "postgresql" if scheme.lower() == "postgres" else scheme.lower()
     try:
         if "\x00" in rest:
             raise ValueError
-        parsed = make_url(f"{scheme.lower()}:{rest}".replace("postgres:", "postgresql:", 1))
+        parsed = make_url(f"{scheme}:{rest}")
     except (exc.ArgumentError, ValueError):
         raise InvalidInputError(
             "The registry's URL cannot be parsed; it looks like postgresql://user:password@host:5432/database, or "
