@@ -69,8 +69,9 @@ def instant_after(instant: datetime, length: timedelta, what: str, *, may_be_zer
     """
     if not isinstance(length, timedelta) or length < timedelta(0) or not (length or may_be_zero):
         least = "of at least" if may_be_zero else "greater than"
+        given = f"{length.total_seconds():g} seconds" if isinstance(length, timedelta) else repr(length)
         raise InvalidInputError(
-            f"The {what} must be a length of time {least} zero (a timedelta), not {length!r}."
+            f"The {what} must be a length of time {least} zero (a timedelta), not {given}."
         )
     try:
         return instant + length
@@ -165,6 +166,8 @@ def clip(intervals: Iterable[Interval], within: Interval) -> tuple[Interval, ...
 
 def _parse(text: str) -> datetime:
     try:
+        if "\x00" in text:  # fromisoformat() takes one for the end.
+            raise ValueError
         return datetime.fromisoformat(text.strip())
     except ValueError:
         raise InvalidIntervalError(

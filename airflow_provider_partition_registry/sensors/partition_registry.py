@@ -189,7 +189,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
             answers = self.hook.check_readiness_many(wait.questions)
             result = wait.result(answers)
         except StoreUnavailableError as error:
-            self._say(f"The registry does not answer: {error}", context)
+            self._say(f"Waiting goes on. {error}", context)
             return None
         except UpstreamFailedError as error:
             raise self._upstream_failed(str(error)) from None

@@ -113,7 +113,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
 
     def _take(self, news: News, wait: Wait) -> Any:
         if news.answers is None:
-            self._missing = f"The registry does not answer: {news.trouble}"
+            self._missing = str(news.trouble)
             self.log.warning("Waiting goes on. %s", self._missing)
             return None
         result = wait.result(news.answers)
@@ -185,7 +185,7 @@ class PartitionLockTrigger(BaseTrigger):
         async with aclosing(watcher.watch([question], self.poll_interval)) as updates:
             async for news in updates:
                 if news.trouble is not None:
-                    self.log.warning("Waiting goes on. The registry does not answer: %s", news.trouble)
+                    self.log.warning("Waiting goes on. %s", news.trouble)
                 elif self._is_free(interval, news):
                     return
 

@@ -296,4 +296,4 @@ class TestTheLog:
             assert [bool(sensor.poke(a_context())) for _ in range(3)] == [False] * 3
         publish(registry)
         assert sensor.poke(a_context()).xcom_value["is_ready"]
-        assert self.lines(caplog) == ["The registry does not answer: connection refused"]
+        assert self.lines(caplog) == ["Waiting goes on. connection refused"]

@@ -193,7 +193,7 @@ class Client:
                 ) from error
 
     def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
-        text = f"The registry at {self.url} does not answer: {error}."
+        text = f"The registry at {self.url} does not answer: {str(error).rstrip('.')}."
         if call.is_repeatable or error.was_never_sent:
             return text
         return f"{text} The call may or may not have taken effect: look whether it has before you repeat it."
