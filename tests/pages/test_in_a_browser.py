@@ -163,6 +163,17 @@ def test_everybody_can_use_them(browser: Browser, service: ServiceThread, scheme
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_no_page_scrolls_sideways_on_the_smallest_phone(
+    browser: Browser, service: ServiceThread, private: ServiceThread
+) -> None:
+    pages = [*PAGES, source_page(NASTY), "/?prefix=nothing", "/source?name=nowhere"]
+    with browser.new_context(viewport={"width": 320, "height": 700}) as context:
+        page = context.new_page()
+        for address in [*(service.url + each for each in pages), private.url]:
+            page.goto(address)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+
+
 def test_signing_in_where_reading_takes_a_token(browser: Browser, private: ServiceThread) -> None:
     with browser.new_context(base_url=private.url) as context:
         page = context.new_page()
