@@ -4,7 +4,7 @@
 set -eu
 
 # NAME_FILE names the file that holds what NAME would: a secret that is mounted, and no part of the environment.
-for name in PARTITION_REGISTRY_URL PARTITION_REGISTRY_ADMINISTRATOR_TOKEN PARTITION_REGISTRY_ACCESS_TOKEN PGPASSWORD; do
+for name in PARTITION_REGISTRY_URL PARTITION_REGISTRY_DATABASE_URL PARTITION_REGISTRY_ADMINISTRATOR_TOKEN PARTITION_REGISTRY_ACCESS_TOKEN PGPASSWORD; do
     eval "file=\${${name}_FILE:-}"
     if [ -n "$file" ]; then
         value=$(cat "$file")
@@ -12,8 +12,9 @@ for name in PARTITION_REGISTRY_URL PARTITION_REGISTRY_ADMINISTRATOR_TOKEN PARTIT
     fi
 done
 
+# The registry that is upgraded is the one that `serve` takes: PARTITION_REGISTRY_DATABASE_URL counts more.
 # Of several replicas that start together one upgrades, under a lock of the database's, and the others wait for it.
 if [ "${1:-}" = serve ]; then
-    partition-registry db upgrade
+    PARTITION_REGISTRY_URL=${PARTITION_REGISTRY_DATABASE_URL:-${PARTITION_REGISTRY_URL:-}} partition-registry db upgrade
 fi
 exec partition-registry "$@"

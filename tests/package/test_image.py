@@ -96,9 +96,12 @@ def start(programs: Path, tmp_path: Path) -> Iterator[Callable[..., Child]]:
 
 def check_health(programs: Path, port: str) -> bool:
     """What the image's own health check says."""
-    command = [part.replace(IMAGE.one("EXPOSE"), port) for part in IMAGE.command("HEALTHCHECK")]
+    command = IMAGE.command("HEALTHCHECK")
+    environment = IMAGE.environment | {"PARTITION_REGISTRY_PORT": port}
     return (
-        subprocess.run([programs / command[0], *command[1:]], capture_output=True, check=False).returncode
+        subprocess.run(
+            [programs / command[0], *command[1:]], env=environment, capture_output=True, check=False
+        ).returncode
         == 0
     )
 
@@ -129,14 +132,19 @@ def test_replicas_that_start_together(
     (tmp_path / "url").write_text(new_postgres_url(template=None))
     (tmp_path / "password").write_text("pass word")
     ports = [str(free_port()) for _ in range(3)]
+    variables = [
+        "PARTITION_REGISTRY_URL",
+        "PARTITION_REGISTRY_DATABASE_URL",
+        "PARTITION_REGISTRY_DATABASE_URL",
+    ]
     replicas = [
         start(
             PARTITION_REGISTRY_PORT=port,
-            PARTITION_REGISTRY_URL_FILE=str(tmp_path / "url"),
+            **{f"{variable}_FILE": str(tmp_path / "url")},
             PARTITION_REGISTRY_ADMINISTRATOR_TOKEN_FILE=str(tmp_path / "token"),
             PGPASSWORD_FILE=str(tmp_path / "password"),
         )
-        for port in ports
+        for port, variable in zip(ports, variables, strict=True)
     ]
     for port in ports:
         wait_until(
