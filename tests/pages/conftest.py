@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def fill(store: RegistryStore) -> None:
         _publish(store, "shop.sales", "loader", hour)
     holder = Holder("airflow/loader/run", {"log_url": "https://airflow.example.com/log?a=1&b=2"})
     store.lock("shop.sales", "loader", hours(7, 8), register=True, holder=holder)
-    store.lock("shop.sales", "fixer", hours(1, 2), register=True)
+    store.lock("shop.sales", "fixer", hours(1, 2), lease=timedelta(hours=1), register=True)
     store.fail("shop.sales", "fixer", hours(1, 2), reason="disk full")
 
     token = store.register_source(NASTY, SCRIPT).access_token

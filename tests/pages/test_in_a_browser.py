@@ -53,6 +53,8 @@ def test_a_timeline_by_mouse(page: Page) -> None:
     page.locator(".mark.failed").first.click()
     page.mouse.move(0, 0)
     assert "disk full" in details(page)
+    expect(page.locator("#blockers")).to_contain_text("disk full")
+    expect(page.get_by_text("lease until")).to_have_count(0)  # What failed is held by nobody.
     page.locator(".mark.gap").last.click()
     assert "2026-01-01 03:00 \N{EN DASH} 2026-01-01 05:00" in details(page)
     page.get_by_role("link", name="Is it ready?").click()

@@ -35,6 +35,7 @@ def stranger(private: ServiceThread) -> Iterator[httpx.Client]:
     [
         ("/", 200, "shop.sales"),
         ("/?prefix=nothing", 200, "No source here"),
+        ("/?prefix=team00", 200, 'Ready up to</span>\n<span class="faint">never'),
         ("/?prefix=a%20b", 200, "must not hold white space"),
         ("/source?name=shop.sales&start=yesterday&end=2026-01-01", 200, "not an instant"),
         ("/source?name=shop.sales&start=0001-01-01&end=9999-12-31", 200, "Not ready."),

@@ -189,7 +189,7 @@ function describe(lane, mark, source) {
     const since = mark.kind === "expired" ? lock.expires_at : partition.changed_at;
     said.push(line(`Provider ${partition.provider_name}, since ${inWords(Date.parse(since))} (${lengthInWords(Date.now() - Date.parse(since))})`));
     if (partition.reason) said.push(line(`Reason: ${partition.reason}`));
-    if (lock) said.push(line(`${mark.kind === "ready" ? "Written" : "Locked"} by ${lock.holder.identity}${lock.expires_at ? `, lease until ${inWords(Date.parse(lock.expires_at))}` : ""}`));
+    if (lock) said.push(line(`${mark.kind === "ready" ? "Written" : "Locked"} by ${lock.holder.identity}${lock.expires_at && mark.kind !== "failed" ? `, lease until ${inWords(Date.parse(lock.expires_at))}` : ""}`));
     const log = logLink(lock?.holder.details.log_url);
     if (log) said.push(line(log));
   } else if (mark.isSome) {
