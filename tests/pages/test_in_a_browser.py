@@ -165,6 +165,19 @@ def test_everybody_can_use_them(browser: Browser, service: ServiceThread, scheme
             assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("address", [*PAGES, "/docs", "/redoc"], ids=["list", "source", "docs", "redoc"])
+def test_no_page_gets_anything_from_elsewhere(browser: Browser, service: ServiceThread, address: str) -> None:
+    """What /redoc would fetch, a logo, its policy holds back."""
+    got: list[str] = []
+    with browser.new_context(base_url=service.url) as context:
+        page = context.new_page()
+        page.on("response", lambda response: got.append(response.url))
+        page.goto(address)
+        page.wait_for_load_state("networkidle" if address in ("/docs", "/redoc") else "load")
+        expect(page.get_by_role("heading", level=1).first).to_be_visible()
+    assert [url for url in got if not url.startswith((service.url, "data:", "blob:"))] == []
+
+
 def test_no_page_scrolls_sideways_on_the_smallest_phone(
     browser: Browser, service: ServiceThread, private: ServiceThread
 ) -> None:
