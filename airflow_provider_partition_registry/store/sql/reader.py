@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, and_, exists, func, literal, or_, select, true, tuple_, union_all
+from sqlalchemy import exists, func, literal, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
@@ -27,7 +27,6 @@ from airflow_provider_partition_registry.domain.models import (
     LockCounts,
     Page,
     Partition,
-    PartitionState,
     Principal,
     PrincipalKind,
     Provider,
@@ -45,7 +44,6 @@ from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener, ProcessListener
-from airflow_provider_partition_registry.store.sql.overlaps import overlapping, reach
 from airflow_provider_partition_registry.store.sql.overviews import overviews, to_overview
 from airflow_provider_partition_registry.store.sql.principals import (
     find_providers,
@@ -63,9 +61,11 @@ from airflow_provider_partition_registry.store.sql.rows import (
 )
 from airflow_provider_partition_registry.store.sql.statements import (
     ARE_READY,
+    EVENTS,
     EXPLAIN,
     EXPLAIN_FRESHNESS,
     locks_at,
+    partitions_by_start,
 )
 from airflow_provider_partition_registry.store.sql.tables import (
     event,
@@ -80,8 +80,6 @@ from airflow_provider_partition_registry.store.sql.types import UtcInstant
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
-
-ALL_STATES = tuple(state.value for state in PartitionState)
 
 
 class SqlRegistryReader(RegistryReader):
@@ -246,7 +244,7 @@ class SqlRegistryReader(RegistryReader):
         if after is not None:
             check_number("place to go on from", after)
         source_id = self.get_source(source_name).id
-        statement = _partitions(source_id, interval, after, check_limit(limit) + 1)
+        statement = partitions_by_start(source_id, interval, after, check_limit(limit) + 1)
 
         def to_value(row: Any) -> Partition:
             return to_partition(row, source_name, row.provider_name, self._now(row.now))
@@ -254,19 +252,12 @@ class SqlRegistryReader(RegistryReader):
         return self._page(statement, limit, to_value, lambda found: found.id)
 
     def count_locks(self) -> LockCounts:
-        goes_by_ours = self._clock is not None or self.database.is_sqlite
-        now = literal(self._now(None), UtcInstant()) if goes_by_ours else DatabaseNow()
-        row = self._first(locks_at(now))
+        row = self._first(locks_at(self._sql_now()))
         return LockCounts(held=int(row.locked - row.expired), expired=int(row.expired))
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         check_number("position", after)
-        statement = (
-            select(event, source.c.name.label("source_name"), provider.c.name.label("provider_name"))
-            .select_from(event.outerjoin(source).outerjoin(provider))
-            .where(event.c.position > after)
-            .order_by(event.c.position)
-        )
+        statement = EVENTS.where(event.c.position > after).order_by(event.c.position)
         if source_name is not None:
             statement = statement.where(event.c.source_id == self.get_source(source_name).id)
         page = self._page(statement, limit, to_event, lambda found: found.position)
@@ -277,11 +268,10 @@ class SqlRegistryReader(RegistryReader):
     def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
         source_id = self.get_source(source_name).id
         statement = (
-            select(event, source.c.name.label("source_name"), provider.c.name.label("provider_name"))
-            .select_from(event.outerjoin(source).outerjoin(provider))
             # Not "=", for the reason that statements.py gives where it looks for a source's position.
-            .where(event.c.source_id.between(source_id, source_id))
-            .order_by(event.c.source_id.desc(), event.c.position.desc())
+            EVENTS.where(event.c.source_id.between(source_id, source_id)).order_by(
+                event.c.source_id.desc(), event.c.position.desc()
+            )
         )
         if before is not None:
             statement = statement.where(event.c.position < check_number("position", before))
@@ -311,7 +301,7 @@ class SqlRegistryReader(RegistryReader):
         check_interval(interval)
         check_resolution(resolution)
         asked = Asked(self.get_source(source_name).id, source_name, interval, resolution)
-        some = _partitions(asked.source_id, interval, None, resolution + 1)
+        some = partitions_by_start(asked.source_id, interval, None, resolution + 1)
         return self._read(lambda connection: draw(connection, asked, some, self._now))
 
     def last_position(self) -> int:
@@ -376,42 +366,6 @@ class SqlRegistryReader(RegistryReader):
         limited = statement.limit(check_limit(limit) + 1)
         rows = self._read(lambda connection: connection.execute(limited).all())
         return _to_page([to_value(row) for row in rows], limit, key)
-
-
-def _partitions(source_id: int, interval: Interval | None, after: int | None, limit: int) -> Select:
-    """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
-    columns = [*PARTITION_COLUMNS, partition.c.provider_id]
-    place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
-    follows: ColumnElement = true()
-    if after is not None:
-        follows = tuple_(*place) > select(*place).where(partition.c.id == after).scalar_subquery()
-    mine = and_(partition.c.source_id == source_id, follows)
-    if interval is None:
-        parts = [select(*columns).where(mine)]
-    else:
-        asked = select(
-            literal(source_id, BigInteger()).label("source_id"),
-            literal(interval.start, UtcInstant()).label("interval_start"),
-            literal(interval.end, UtcInstant()).label("interval_end"),
-        ).cte("asked")
-        # With the values themselves in place of those of the reach, PostgreSQL may read all that began before.
-        its_reach = reach(asked, "reach")
-        reach_in = (
-            select(*columns)
-            .select_from(overlapping(its_reach, ALL_STATES))
-            .where(partition.c.interval_start < its_reach.c.interval_start, follows)
-        )
-        begin_there = select(*columns).where(
-            mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end
-        )
-        parts = [reach_in, begin_there]
-    limited = [part.order_by(*place).limit(limit).subquery() for part in parts]
-    found = union_all(*[select(part) for part in limited]).subquery()
-    return (
-        select(found, provider.c.name.label("provider_name"), DatabaseNow().label("now"))
-        .select_from(found.join(provider, provider.c.id == found.c.provider_id))
-        .order_by(found.c.interval_start, found.c.interval_end, found.c.provider_id)
-    )
 
 
 def _to_source(row: Any) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import (
+    BigInteger,
     Integer,
     Text,
     and_,
@@ -17,10 +18,13 @@ from sqlalchemy import (
     null,
     select,
     table,
+    true,
+    tuple_,
     union_all,
 )
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
+from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionState
 from airflow_provider_partition_registry.store.base import MOST_LOCKS_COUNTED
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
@@ -297,3 +301,47 @@ def _locks_of_source(*conditions: Column) -> Column:
         .subquery()
     )
     return select(func.count()).select_from(locked).correlate(source).scalar_subquery()
+
+
+EVENTS = select(
+    event, source.c.name.label("source_name"), provider.c.name.label("provider_name")
+).select_from(event.outerjoin(source).outerjoin(provider))
+"""The history with its names; in which order, and from where on, is up to the caller."""
+
+_ALL_STATES = tuple(state.value for state in PartitionState)
+
+
+def partitions_by_start(source_id: int, interval: Interval | None, after: int | None, limit: int) -> Select:
+    """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
+    columns = [*PARTITION_COLUMNS, partition.c.provider_id]
+    place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
+    follows: ColumnElement = true()
+    if after is not None:
+        follows = tuple_(*place) > select(*place).where(partition.c.id == after).scalar_subquery()
+    mine = and_(partition.c.source_id == source_id, follows)
+    if interval is None:
+        parts = [select(*columns).where(mine)]
+    else:
+        asked = select(
+            literal(source_id, BigInteger()).label("source_id"),
+            literal(interval.start, UtcInstant()).label("interval_start"),
+            literal(interval.end, UtcInstant()).label("interval_end"),
+        ).cte("asked")
+        # With the values themselves in place of those of the reach, PostgreSQL may read all that began before.
+        its_reach = reach(asked, "reach")
+        reach_in = (
+            select(*columns)
+            .select_from(overlapping(its_reach, _ALL_STATES))
+            .where(partition.c.interval_start < its_reach.c.interval_start, follows)
+        )
+        begin_there = select(*columns).where(
+            mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end
+        )
+        parts = [reach_in, begin_there]
+    limited = [part.order_by(*place).limit(limit).subquery() for part in parts]
+    found = union_all(*[select(part) for part in limited]).subquery()
+    return (
+        select(found, provider.c.name.label("provider_name"), DatabaseNow().label("now"))
+        .select_from(found.join(provider, provider.c.id == found.c.provider_id))
+        .order_by(found.c.interval_start, found.c.interval_end, found.c.provider_id)
+    )

@@ -6,7 +6,7 @@ whether there is anything in it: the ready intervals of the source, or a provide
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -18,7 +18,7 @@ from sqlalchemy.sql import FromClause, Select
 from airflow_provider_partition_registry.domain.intervals import Interval, clip
 from airflow_provider_partition_registry.domain.models import Partition, PartitionState
 from airflow_provider_partition_registry.domain.viewing import LANES_AT_MOST, Lane, Mark, Stretch, Timeline
-from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.clock import DatabaseNow, TellTime
 from airflow_provider_partition_registry.store.sql.overlaps import (
     READY_STATES,
     STORED_BLOCKING_STATES,
@@ -43,7 +43,6 @@ from airflow_provider_partition_registry.store.sql.types import (
 from airflow_provider_partition_registry.store.sql.values import ValuesStatement
 
 T = TypeVar("T")
-Clock = Callable[[datetime | None], datetime]
 
 slot = table(
     "slot",
@@ -151,7 +150,7 @@ class Asked(NamedTuple):
         return [Interval(*each) for each in pairwise(edges)]
 
 
-def draw(connection: Connection, asked: Asked, every_partition: Select, now: Clock) -> Timeline:
+def draw(connection: Connection, asked: Asked, every_partition: Select, now: TellTime) -> Timeline:
     """Look up the timeline.
 
     :param every_partition: the partitions that overlap the interval, one more than the resolution.
@@ -206,7 +205,7 @@ def _is_whole(row: Any, start: datetime) -> bool | None:
 
 
 def _listed(
-    connection: Connection, asked: Asked, statement: Select, now: Clock
+    connection: Connection, asked: Asked, statement: Select, now: TellTime
 ) -> tuple[Partition, ...] | None:
     """The partitions in the order of their start, or None if they exceed the resolution."""
     rows = connection.execute(statement).all()
