@@ -210,3 +210,17 @@ def test_signing_in_where_reading_takes_a_token(browser: Browser, private: Servi
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("Access token")).to_be_visible()
         assert context.cookies() == []
+
+
+def test_a_page_whose_token_is_no_good_any_more_asks_for_another(
+    browser: Browser, private: ServiceThread
+) -> None:
+    with browser.new_context(base_url=private.url) as context:
+        page = context.new_page()
+        page.goto("/")
+        page.get_by_label("Access token").fill(ADMINISTRATOR_TOKEN)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("#live")).to_have_text("Live")
+        context.clear_cookies()
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_label("Access token")).to_be_visible()

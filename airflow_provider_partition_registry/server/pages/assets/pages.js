@@ -36,6 +36,7 @@ const pauseAfter = (failures) => Math.min(2 ** (failures - 1), 30) * SECOND * (0
 
 async function renewLiveParts() {
   const answer = await fetch(location.href).catch(() => null);
+  if (answer?.status === 401) location.reload(); // to sign in again
   if (!answer?.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
@@ -81,7 +82,7 @@ function follow(onNews) {
 // The axis
 
 const STEPS = [
-  SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY,
+  SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY,
 ];
 const MONTHS = [1, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000, 12000];
 const format = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...options });
