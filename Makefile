@@ -36,7 +36,7 @@ check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
 
 fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
-	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600
+	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600 -o faulthandler_timeout=0
 
 lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and the containers' files
 	$(AIRFLOW_3)/bin/ruff check
