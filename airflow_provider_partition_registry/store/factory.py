@@ -33,7 +33,8 @@ def open_store(
         ``sqlite:///relative/path`` or ``sqlite:////absolute/path`` (a SQLite registry is for one host), or
         ``http://host:5498`` or ``https://host`` of a web service.
     :param pool_size: how many connections it may keep; 1 is right for a task, a few for a service.
-    :param timeout: seconds after which a call gives up.
+    :param timeout: seconds after which a call gives up. With SQLite so long it waits for others that write; a statement
+        that runs is not interrupted there.
     :param access_token: of a provider or source; what a web service knows its callers by. Databases need none.
     :param verify: whether a web service's certificate is checked, or the path of a file with the authorities to trust.
     :raises InvalidInputError: the URL names no home that this version knows, or a number makes no sense.
