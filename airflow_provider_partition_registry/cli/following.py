@@ -20,6 +20,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError,
 from airflow_provider_partition_registry.domain.intervals import format_instant, format_to_the_second
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import Event
+from airflow_provider_partition_registry.store.listening import back_off
 from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
@@ -173,9 +174,6 @@ def _follow(
     store: RegistryReader, source_name: str | None, after: int, poll_interval: float
 ) -> Iterator[Event]:
     """Events as they happen, for ever."""
-    # Imported late, as it takes longer than all of the help.
-    from airflow_provider_partition_registry.store.watch import back_off
-
     failures = 0
     with contextlib.ExitStack() as listening:
         listener: Listener | None = None

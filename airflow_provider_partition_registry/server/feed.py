@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.server.metrics import count_store_error
 from airflow_provider_partition_registry.store.base import RegistryStore
-from airflow_provider_partition_registry.store.watch import back_off, listen
+from airflow_provider_partition_registry.store.listening import back_off, start_listening
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,7 @@ class Feed:
         """Read until cancelled; a store in trouble is waited for."""
         stop = threading.Event()
         loop = asyncio.get_running_loop()
-        arguments = (self._store, stop, loop, lambda _sources: self._hint.set())
-        # A daemon: nobody waits for it at the end.
-        threading.Thread(target=listen, args=arguments, name="feed-listener", daemon=True).start()
+        start_listening(self._store, stop, lambda _names: loop.call_soon_threadsafe(self._hint.set))
         failures = 0
         try:
             while True:

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import contextvars
 import math
-import random
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterable, Sequence
@@ -21,16 +20,15 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.models import Question, Readiness
 from airflow_provider_partition_registry.store.base import Answer, RegistryReader
+from airflow_provider_partition_registry.store.listening import back_off, start_listening
 
 T = TypeVar("T")
 
 SHORTEST_PAUSE = 0.02  # seconds after an answer before the next question: a burst of wake-ups becomes one
 EXPLANATION_PAUSE = 2.0  # seconds between two explanations; they cost far more than the mere answer
-LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it looks up from listening this often
-LONGEST_BACK_OFF = 60.0
 TOLD_AT_ONCE = 50  # waiters; a crowd that wakes all at once would hold up the loop for everybody else in it
 
 
@@ -117,11 +115,8 @@ class Watcher:
         reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
-            arguments = (reader, stop, asyncio.get_running_loop(), self._hear)
-            # A daemon: it looks up from listening every now and then only, and no process waits for that at its end.
-            threading.Thread(
-                target=listen, args=arguments, name="partition-registry-listener", daemon=True
-            ).start()
+            loop = asyncio.get_running_loop()
+            start_listening(reader, stop, lambda names: loop.call_soon_threadsafe(self._hear, names))
             await self._answer_waiters(reader, threads)
         except Exception as error:
             waiters, self._waiters = self._waiters, set()
@@ -217,44 +212,8 @@ def shared_watcher(key: Hashable, open_reader: Callable[[], RegistryReader]) -> 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Watcher]] = WeakKeyDictionary()
 
 
-def listen(
-    reader: RegistryReader,
-    stop: threading.Event,
-    loop: asyncio.AbstractEventLoop,
-    hear: Callable[[frozenset[str]], None],
-) -> None:
-    """In a thread, until ``stop``: call ``hear`` in the loop with the names of sources that have news.
-
-    No names at all mean that news may have been lost.
-    """
-    failures = 0
-    while not stop.is_set():
-        try:
-            listener = reader.open_listener()
-            if listener is None:
-                return
-            with contextlib.closing(listener):
-                failures = 0
-                loop.call_soon_threadsafe(hear, frozenset())
-                while not stop.is_set():
-                    if heard := listener.wait(LISTENING_SLICE):
-                        loop.call_soon_threadsafe(hear, heard)
-        except StoreUnavailableError:
-            failures += 1
-            stop.wait(back_off(failures))
-        except RegistryError:  # It can be read but not listened to; asking now and then is left.
-            return
-        except RuntimeError:  # the loop is closed: nobody is left to hear anything
-            return
-
-
 async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(threads, call)
-
-
-def back_off(failures: int) -> float:
-    """Seconds to wait after so many failures in a row; random, so that a crowd does not return as one."""
-    return min(2.0 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 def _meaning(news: News) -> Sequence[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.store import watch
+from airflow_provider_partition_registry.store import listening, watch
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql import watchdog
@@ -141,7 +141,7 @@ def test_cancelled_triggers_leave_nothing_behind(
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        await until(lambda: not our_threads(), watch.LISTENING_SLICE + 10)
+        await until(lambda: not our_threads(), listening.LISTENING_SLICE + 10)
 
     asyncio.run(run())
     postgres_registry.close()
@@ -162,7 +162,7 @@ def test_a_loop_that_ends_leaves_nothing_behind(
 
     asyncio.run(run())
     postgres_registry.close()
-    deadline = time.monotonic() + watch.LISTENING_SLICE + 10
+    deadline = time.monotonic() + listening.LISTENING_SLICE + 10
     while our_threads() or connections(postgres, "partition-registry"):
         assert time.monotonic() < deadline, (our_threads(), connections(postgres, "partition-registry"))
         time.sleep(0.1)
@@ -182,7 +182,7 @@ def test_a_server_that_dies_and_comes_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
-    monkeypatch.setattr(watch, "LONGEST_BACK_OFF", 1.0)
+    monkeypatch.setattr(listening, "LONGEST_BACK_OFF", 1.0)
     url = upgrade(mortal.url())
     connect(url, extra={"timeout": 5})
     store = with_providers(open_store(url))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.store import watch
+from airflow_provider_partition_registry.store import listening
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from testbed.service_process import ServiceProcess
 from tests.airflow.services import Place, service_on
@@ -112,7 +112,7 @@ def test_a_crowd_costs_one_open_request(
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
 ) -> None:
-    monkeypatch.setattr(watch, "LISTENING_SLICE", LISTENING_SLICE)
+    monkeypatch.setattr(listening, "LISTENING_SLICE", LISTENING_SLICE)
 
     async def run() -> tuple[Counter[str], list[Any], float]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
@@ -139,7 +139,7 @@ def test_a_service_that_dies_and_comes_back(
     told: Callable[[str], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watch, "LONGEST_BACK_OFF", 1.0)
+    monkeypatch.setattr(listening, "LONGEST_BACK_OFF", 1.0)
 
     async def run() -> list[Any]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
@@ -160,7 +160,7 @@ def test_a_service_that_dies_and_comes_back(
 def test_a_service_that_is_restarted_in_good_order(
     place: Place, own_service: ServiceProcess, told: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "LONGEST_BACK_OFF", 1.0)
+    monkeypatch.setattr(listening, "LONGEST_BACK_OFF", 1.0)
 
     async def run() -> list[Any]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
