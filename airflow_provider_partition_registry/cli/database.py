@@ -12,10 +12,7 @@ import click
 from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show
-from airflow_provider_partition_registry.domain.errors import (
-    InvalidInputError,
-    RegistryFileMissingError,
-)
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, is_database
 
 if TYPE_CHECKING:
@@ -70,7 +67,7 @@ def current(settings: Settings, as_json: bool) -> None:
     from airflow_provider_partition_registry.store.sql import schema
 
     with _open(settings) as database:
-        _require_file(database)
+        database.require_file()
         found = Schema(database.name, schema.require(database))
     show(found, lambda: found.revision, as_json=as_json)
 
@@ -98,7 +95,7 @@ def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool
     from airflow_provider_partition_registry.store.sql import verification
 
     with _open(context.ensure_object(Settings)) as database:
-        _require_file(database)
+        database.require_file()
         repaired = verification.repair(database) if repairs else []
         discrepancies = verification.verify(database)
     known = tuple(each for each in discrepancies if _is_gap(each) and each.count <= known_lost)
@@ -122,12 +119,6 @@ def _open(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
-
-
-def _require_file(database: Database) -> None:
-    # Connecting would leave an empty file behind.
-    if database.file is not None and not database.file.exists():
-        raise RegistryFileMissingError(str(database.file))
 
 
 def _is_gap(discrepancy: Discrepancy) -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy import exc as sqlalchemy_errors
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
-from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import RegistryFileMissingError, StoreUnavailableError
 from airflow_provider_partition_registry.store.sql.failures import is_worth_repeating, reason_of, translate
 from airflow_provider_partition_registry.store.sql.fork_gate import ForkGate
 from airflow_provider_partition_registry.store.sql.url import normalise_url
@@ -62,6 +62,14 @@ class Database:
     def file(self) -> Path | None:
         """Where the SQLite database is; None if this is PostgreSQL."""
         return Path(str(self.url.database)) if self.is_sqlite else None
+
+    def require_file(self) -> None:
+        """Make sure that the file of a SQLite database is there: connecting would create an empty one.
+
+        :raises RegistryFileMissingError: it is not.
+        """
+        if self.file is not None and not self.file.exists():
+            raise RegistryFileMissingError(str(self.file))
 
     @property
     def name(self) -> str:

@@ -13,7 +13,6 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
-    RegistryFileMissingError,
     SchemaMissingError,
     UnknownPartitionError,
     UnknownProviderError,
@@ -318,9 +317,7 @@ class SqlRegistryReader(RegistryReader):
             )
 
     def ping(self) -> None:
-        file = self.database.file
-        if file is not None and not file.exists():  # Connecting would create it.
-            raise RegistryFileMissingError(str(file))
+        self.database.require_file()
         schema.require(self.database)
 
     def open_listener(self) -> Listener:
