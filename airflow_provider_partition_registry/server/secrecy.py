@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 
-_OF_REGISTRY = r"prs_[\w-]+"
+from airflow_provider_partition_registry.store.sql.tokens import PREFIX
+
+_OF_REGISTRY = rf"{PREFIX}_[\w-]+"
 
 
 class Mask:
