@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service_process import ServiceProcess
@@ -142,3 +144,26 @@ def test_children_born_while_another_thread_asks(home_url: str, source: str, clo
     busy.join()
     assert len(store.list_partitions(source).items) == 10
     store.close()
+
+
+def test_a_fork_waits_until_a_connection_to_postgresql_is_open_or_refused() -> None:
+    """Libraries below the driver hold locks meanwhile; a child would inherit them, and nobody would release them."""
+
+    def fail_to_connect() -> None:
+        with pytest.raises(StoreUnavailableError):
+            store.last_position()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        store = open_store(f"postgresql://ann@127.0.0.1:{server.getsockname()[1]}/none", timeout=5)
+        caller = threading.Thread(target=fail_to_connect)
+        caller.start()
+        half_open, _ = server.accept()
+    hang_up = threading.Timer(0.5, half_open.close)
+    hang_up.start()
+
+    child = Child()
+    has_hung_up = half_open.fileno() == -1
+    child.end()
+    caller.join()
+    hang_up.join()
+    assert has_hung_up

@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from sqlalchemy import create_engine, event
 from sqlalchemy import exc as sqlalchemy_errors
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.pool import QueuePool
 
 from airflow_provider_partition_registry.domain.errors import RegistryFileMissingError, StoreUnavailableError
@@ -32,7 +32,7 @@ ATTEMPTS = 3
 CONNECT_TIMEOUT = 5
 
 _databases: WeakSet[Database] = WeakSet()
-_sqlite_gate = ForkGate()
+_fork_gate = ForkGate()
 
 
 class Database:
@@ -180,7 +180,7 @@ class Database:
             self._turn.release()
 
     def _attempt(self, run: Callable[[], T]) -> T:
-        with _sqlite_gate.passing() if self.is_sqlite else nullcontext():
+        with _fork_gate.passing() if self.is_sqlite else nullcontext():
             return self._repeat_if_safe(run)
 
     def _repeat_if_safe(self, run: Callable[[], T]) -> T:
@@ -221,6 +221,8 @@ class Database:
         # Before SQLAlchemy's own first queries: the time-outs are for those as well.
         set_up = self._set_up_sqlite if self.is_sqlite else self._set_up_postgres
         event.listen(engine, "connect", set_up, insert=True)
+        if not self.is_sqlite:  # whose calls have passed the gate already
+            event.listen(engine, "do_connect", _connect_while_nobody_forks)
         return engine
 
     def _sqlite_arguments(self) -> dict[str, Any]:
@@ -271,6 +273,13 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
 
 
+def _connect_while_nobody_forks(
+    dialect: Dialect, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    with _fork_gate.passing():
+        return dialect.connect(*arguments, **options)
+
+
 def _roll_back(connection: Connection) -> None:
     """Undo the transaction; a connection on which that fails is not used again."""
     try:
@@ -284,18 +293,18 @@ def _let_go() -> None:
 
     A connection to PostgreSQL cannot be shared, and one to SQLite must not even be inherited.
     """
-    _sqlite_gate.shut()
+    _fork_gate.shut()
     for database in tuple(_databases):
         database.close()
 
 
 def _go_on() -> None:
-    _sqlite_gate.open()
+    _fork_gate.open()
 
 
 def _start_anew() -> None:
-    global _sqlite_gate  # noqa: PLW0603
-    _sqlite_gate = ForkGate()
+    global _fork_gate  # noqa: PLW0603
+    _fork_gate = ForkGate()
     for database in tuple(_databases):
         database.forget()
 

@@ -1,7 +1,10 @@
-"""A gate that keeps calls to SQLite and forks apart.
+"""A gate that keeps forks apart from what they must not cut in two.
 
 SQLite's locks belong to a process, and what a connection remembers of them is wrong in a child. A fork in the middle of
 another thread's call could so lose what was acknowledged afterwards.
+
+Opening a connection to PostgreSQL takes locks of libraries (Kerberos asks for credentials, TLS is set up) that a child
+born meanwhile would inherit locked: the child could never connect.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ PATIENCE = 30.0  # seconds that a fork waits for calls to end
 
 
 class ForkGate:
-    """Lets calls pass while nobody forks, and a fork while nobody calls."""
+    """Lets calls pass while nobody forks, and a fork while no call runs."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
