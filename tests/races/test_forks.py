@@ -8,10 +8,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    RegistryError,
+    StoreUnavailableError,
+)
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service_process import ServiceProcess
@@ -146,24 +152,55 @@ def test_children_born_while_another_thread_asks(home_url: str, source: str, clo
     store.close()
 
 
+# Libraries below hold locks in the middle of what follows; a child would inherit them, and nobody would release them.
+
+
 def test_a_fork_waits_until_a_connection_to_postgresql_is_open_or_refused() -> None:
-    """Libraries below the driver hold locks meanwhile; a child would inherit them, and nobody would release them."""
-
-    def fail_to_connect() -> None:
-        with pytest.raises(StoreUnavailableError):
-            store.last_position()
-
     with socket.create_server(("127.0.0.1", 0)) as server:
         store = open_store(f"postgresql://ann@127.0.0.1:{server.getsockname()[1]}/none", timeout=5)
-        caller = threading.Thread(target=fail_to_connect)
-        caller.start()
-        half_open, _ = server.accept()
-    hang_up = threading.Timer(0.5, half_open.close)
-    hang_up.start()
+        with failing_to_connect(store, StoreUnavailableError):
+            half_open, _ = server.accept()
+            server.close()
+            a_fork_waits_for(half_open.close)
 
+
+def test_a_fork_waits_until_the_authorities_to_trust_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "authorities.pem"
+    os.mkfifo(file)
+    with failing_to_connect(
+        open_store("https://127.0.0.1:1", verify=str(file), timeout=5), InvalidInputError
+    ):
+        half_written = os.open(file, os.O_WRONLY)
+        a_fork_waits_for(lambda: os.close(half_written))
+
+
+def a_fork_waits_for(event: Callable[[], None]) -> None:
+    """Fork, and let the event come half a second later: the fork must not have been earlier."""
+    has_come = threading.Event()
+
+    def come() -> None:
+        has_come.set()
+        event()
+
+    threading.Timer(0.5, come).start()
     child = Child()
-    has_hung_up = half_open.fileno() == -1
+    assert has_come.is_set()
     child.end()
+
+
+@contextmanager
+def failing_to_connect(store: RegistryStore, expected: type[RegistryError]) -> Iterator[None]:
+    """Another thread that tries to connect meanwhile, which fails."""
+    failures = []
+
+    def connect() -> None:
+        try:
+            store.last_position()
+        except RegistryError as error:
+            failures.append(type(error))
+
+    caller = threading.Thread(target=connect)
+    caller.start()
+    yield
     caller.join()
-    hang_up.join()
-    assert has_hung_up
+    assert failures == [expected]

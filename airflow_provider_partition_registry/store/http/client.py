@@ -22,6 +22,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
     TooManyAttemptsError,
 )
+from airflow_provider_partition_registry.store.fork_gate import ForkGate
 from airflow_provider_partition_registry.store.wire import (
     VERSION_HEADER,
     decode,
@@ -43,6 +44,7 @@ NO_TLS = "WRONG_VERSION_NUMBER"  # OpenSSL's word for a server that answers in p
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _clients: WeakSet[Client] = WeakSet()
+_fork_gate = ForkGate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ class Client:
     def _client(self) -> httpx.Client:
         with self._guard:
             if self._http is None:
-                self._http = self._connect()
+                with _fork_gate.passing():
+                    self._http = self._connect()
                 # Tasks have no good moment to close what their hook has opened.
                 self._hang_up = finalize(self, self._http.close)
             return self._http
@@ -274,8 +277,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _start_anew() -> None:
+    _fork_gate.renew()
     for client in tuple(_clients):
         client.forget()
 
 
-os.register_at_fork(after_in_child=_start_anew)
+os.register_at_fork(before=_fork_gate.shut, after_in_parent=_fork_gate.open, after_in_child=_start_anew)

@@ -21,8 +21,8 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.pool import QueuePool
 
 from airflow_provider_partition_registry.domain.errors import RegistryFileMissingError, StoreUnavailableError
+from airflow_provider_partition_registry.store.fork_gate import ForkGate
 from airflow_provider_partition_registry.store.sql.failures import is_worth_repeating, reason_of, translate
-from airflow_provider_partition_registry.store.sql.fork_gate import ForkGate
 from airflow_provider_partition_registry.store.sql.url import normalise_url
 from airflow_provider_partition_registry.store.sql.watchdog import Watchdog
 
@@ -298,15 +298,10 @@ def _let_go() -> None:
         database.close()
 
 
-def _go_on() -> None:
-    _fork_gate.open()
-
-
 def _start_anew() -> None:
-    global _fork_gate  # noqa: PLW0603
-    _fork_gate = ForkGate()
+    _fork_gate.renew()
     for database in tuple(_databases):
         database.forget()
 
 
-os.register_at_fork(before=_let_go, after_in_parent=_go_on, after_in_child=_start_anew)
+os.register_at_fork(before=_let_go, after_in_parent=_fork_gate.open, after_in_child=_start_anew)

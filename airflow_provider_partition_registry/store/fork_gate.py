@@ -3,8 +3,8 @@
 SQLite's locks belong to a process, and what a connection remembers of them is wrong in a child. A fork in the middle of
 another thread's call could so lose what was acknowledged afterwards.
 
-Opening a connection to PostgreSQL takes locks of libraries (Kerberos asks for credentials, TLS is set up) that a child
-born meanwhile would inherit locked: the child could never connect.
+Opening a connection to PostgreSQL and making ready for TLS take locks of libraries (Kerberos, OpenSSL). A child born
+meanwhile would inherit them locked, and could never connect itself.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ class ForkGate:
     """Lets calls pass while nobody forks, and a fork while no call runs."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._calls = 0
-        self._forks = 0
+        self.renew()
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -48,3 +46,9 @@ class ForkGate:
         with self._changed:
             self._forks -= 1
             self._changed.notify_all()
+
+    def renew(self) -> None:
+        """After a fork, in the child: whoever passed is not there any more."""
+        self._changed = threading.Condition()
+        self._calls = 0
+        self._forks = 0
