@@ -28,6 +28,8 @@ class LosingProxy:
         self._mark: bytes | None = None
         self._delivers = False
         self._swallowed: bytes | None = None
+        self._is_open = threading.Event()
+        self._is_open.set()
         self._proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), self._pass_on)
         self._proxy.daemon_threads = True
         self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
@@ -60,6 +62,13 @@ class LosingProxy:
         """Pass on no message with these bytes in it, as a pooler does whose connections are all taken."""
         self._swallowed = mark
 
+    def hold(self) -> None:
+        """Let clients connect and speak, and keep what they say back until it is released."""
+        self._is_open.clear()
+
+    def release(self) -> None:
+        self._is_open.set()
+
     def _pass_on(self, client: socket.socket, *_: object) -> None:
         self.connections += 1
         is_losing = False
@@ -68,6 +77,7 @@ class LosingProxy:
             while True:
                 for sender in select.select(list(others), [], [])[0]:
                     message = sender.recv(AT_MOST)
+                    self._is_open.wait()
                     if not message or (is_losing and sender is server):
                         return
                     if sender is client and self._mark is not None and self._mark in message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -111,15 +112,18 @@ def test_one_connection_serves_call_after_call(store: RegistryStore, proxy: Losi
 def test_as_many_connections_as_allowed_serve_many_threads(
     service: ServiceThread, proxy: LosingProxy
 ) -> None:
+    answers = []
     with open_store(f"http://127.0.0.1:{proxy.port}", pool_size=3) as store:
-        threads = [
-            threading.Thread(target=lambda: [store.last_position() for _ in range(5)]) for _ in range(12)
-        ]
+        threads = [threading.Thread(target=lambda: answers.append(store.last_position())) for _ in range(12)]
+        proxy.hold()
         for thread in threads:
             thread.start()
+        time.sleep(1.0)  # for all twelve to ask
+        assert proxy.connections == 3
+        proxy.release()
         for thread in threads:
             thread.join()
-        assert 1 <= proxy.connections <= 3
+    assert len(answers) == len(threads)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on
