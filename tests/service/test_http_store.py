@@ -27,6 +27,7 @@ from airflow_provider_partition_registry.domain.models import PartitionState
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
 from airflow_provider_partition_registry.store.wire import VERSION_HEADER
 from testbed.proxy import LosingProxy
 from testbed.service import ServiceThread
@@ -124,6 +125,19 @@ def test_as_many_connections_as_allowed_serve_many_threads(
         for thread in threads:
             thread.join()
     assert len(answers) == len(threads)
+
+
+def test_a_connection_has_one_caller_at_a_time() -> None:
+    connections = Connections("http://127.0.0.1:1", limit=2, verify=True)
+    with connections.lend(1) as one, connections.lend(1) as another:
+        assert one is not another
+        with pytest.raises(AllBusyError, match="all 2 connections"), connections.lend(0.1):
+            pass
+    with connections.lend(1) as again:
+        assert again in (one, another)
+    connections.close()
+    assert one.is_closed
+    assert another.is_closed
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on

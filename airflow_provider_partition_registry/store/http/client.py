@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any, Generic, TypeVar
-from weakref import WeakSet, finalize
 
 import httpx
 
@@ -22,7 +18,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
     TooManyAttemptsError,
 )
-from airflow_provider_partition_registry.store.fork_gate import ForkGate
+from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
 from airflow_provider_partition_registry.store.wire import (
     VERSION_HEADER,
     decode,
@@ -39,12 +35,6 @@ UNAVAILABLE = {502, 503, 504}
 """What a service says that is down for a moment, or a proxy in front of one."""
 
 NO_TLS = "WRONG_VERSION_NUMBER"  # OpenSSL's word for a server that answers in plain text
-
-# It writes a line per request, also for those that listeners send all the time.
-logging.getLogger("httpx").setLevel(logging.WARNING)
-
-_clients: WeakSet[Client] = WeakSet()
-_fork_gate = ForkGate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class Call(Generic[T]):
 
 
 class Client:
-    """Talks to one service. Connects lazily, and anew in a process forked from this one.
+    """Talks to one service.
 
     :param url: of the service.
     :param access_token: sent with every call, unless the call brings its own.
@@ -80,13 +70,8 @@ class Client:
     ) -> None:
         self.url = url
         self._access_token = access_token
-        self._pool_size = pool_size
         self._timeout = timeout
-        self._verify = verify
-        self._guard = Lock()
-        self._http: httpx.Client | None = None
-        self._hang_up: finalize | None = None
-        _clients.add(self)
+        self._connections = Connections(url, limit=pool_size, verify=verify)
 
     def call(self, call: Call[T]) -> T:
         """Send a request, again if that is safe and needed, and return what is answered.
@@ -110,31 +95,24 @@ class Client:
 
     def close(self) -> None:
         """Close all connections; they are opened again when needed."""
-        with self._guard:
-            if self._hang_up is not None:
-                self._hang_up()
-            self._http = self._hang_up = None
-
-    def forget(self) -> None:
-        """In a forked child: leave all connections to the parent, and start anew."""
-        if self._hang_up is not None:
-            self._hang_up.detach()
-        self._guard = Lock()
-        self._http = self._hang_up = None
+        self._connections.close()
 
     def _send(self, call: Call[T], deadline: float) -> T:
-        left = max(0.1, deadline - time.monotonic())
         token = self._access_token if call.access_token is None else call.access_token
         try:
-            answer = self._client().request(
-                call.method,
-                API + call.path,
-                params={name: value for name, value in call.params.items() if value is not None},
-                json=call.body,
-                headers={"Authorization": f"Bearer {token}"} if token else None,
-                timeout=httpx.Timeout(left, connect=min(left, self._timeout)),
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            with self._connections.lend(_left(deadline)) as http:
+                left = _left(deadline)
+                answer = http.request(
+                    call.method,
+                    API + call.path,
+                    params={name: value for name, value in call.params.items() if value is not None},
+                    json=call.body,
+                    headers={"Authorization": f"Bearer {token}"} if token else None,
+                    timeout=httpx.Timeout(left, connect=min(left, self._timeout)),
+                )
+        except AllBusyError as error:
+            raise _NotAnsweredError(str(error), was_never_sent=True) from error
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self._refuse_bad_certificate(error)
             raise _NotAnsweredError(_words(error), was_never_sent=True) from error
         except httpx.TransportError as error:
@@ -163,24 +141,6 @@ class Client:
         if type(error) is InvalidInputError and (version := _other_version(answer)):
             raise InvalidInputError(f"{error.message} {self._versions(version)} That may be why.")
         raise error
-
-    def _client(self) -> httpx.Client:
-        with self._guard:
-            if self._http is None:
-                with _fork_gate.passing():
-                    self._http = self._connect()
-                # Tasks have no good moment to close what their hook has opened.
-                self._hang_up = finalize(self, self._http.close)
-            return self._http
-
-    def _connect(self) -> httpx.Client:
-        return httpx.Client(
-            base_url=self.url,
-            headers={"User-Agent": f"partition-registry/{__version__}"},
-            verify=_trusting(self._verify) if isinstance(self._verify, str) else self._verify,
-            limits=httpx.Limits(max_connections=self._pool_size, max_keepalive_connections=self._pool_size),
-            follow_redirects=False,
-        )
 
     def _refuse_bad_certificate(self, error: httpx.TransportError) -> None:
         """Waiting does not cure a service that proves to be somebody else, or nobody in particular."""
@@ -243,6 +203,11 @@ class _NotAnsweredError(Exception):
         self.refusal = refusal
 
 
+def _left(deadline: float) -> float:
+    """Seconds until then; at least a moment, in which an answer that is there can be read."""
+    return max(0.1, deadline - time.monotonic())
+
+
 def _seconds(answer: httpx.Response) -> float:
     text = answer.headers.get("Retry-After", "")
     return float(text) if text.isdigit() else 0.0
@@ -260,26 +225,9 @@ def _other_version(answer: httpx.Response) -> str | None:
     return None if version == __version__ else version
 
 
-def _trusting(file: str) -> ssl.SSLContext:
-    """What trusts the authorities in a file, and no others."""
-    try:
-        return ssl.create_default_context(cafile=file)
-    except OSError as error:
-        raise InvalidInputError(f"The authorities to trust cannot be read from {file!r}: {error}") from error
-
-
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error and what led to it."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-def _start_anew() -> None:
-    _fork_gate.renew()
-    for client in tuple(_clients):
-        client.forget()
-
-
-os.register_at_fork(before=_fork_gate.shut, after_in_parent=_fork_gate.open, after_in_child=_start_anew)
