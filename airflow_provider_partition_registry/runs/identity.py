@@ -51,15 +51,17 @@ def holder_of_task(
     parts = [instance or default_instance(), ti.dag_id, ti.run_id, task_id or ti.task_id]
     if index is not None and index >= 0:
         parts.append(str(index))
+    return Holder("/".join(quote(part, safe="@:+=,.~") for part in parts), details_of_task(ti))
+
+
+def details_of_task(ti: Any) -> dict[str, str]:
+    """What helps a person find the try of a task: host, try number and log."""
     details = {
         "host": socket.gethostname(),
         "try_number": str(ti.try_number),
         LOG_URL: str(getattr(ti, "log_url", "") or ""),
     }
-    return Holder(
-        "/".join(quote(part, safe="@:+=,.~") for part in parts),
-        {key: value for key, value in details.items() if value},
-    )
+    return {key: value for key, value in details.items() if value}
 
 
 def require_name(instance: str | None, conn_id: str) -> None:
