@@ -46,11 +46,12 @@ def states_of_tasks(
 ) -> dict[tuple[str, int], str | None]:
     """The states of tasks of the same run, by task id and map index (-1 for tasks that are not mapped)."""
     if IS_AIRFLOW_3:
+        ti = context["ti"]
         # One by one: each answer joins task id and map index, which only so come apart again.
         return {
             (task_id, index): state
             for task_id in task_ids
-            for index, state in _states_by_index(context["ti"], task_id).items()
+            for index, state in states_of_task(ti, ti.dag_id, ti.run_id, task_id).items()
         }
     return {
         (each.task_id, each.map_index): each.state
@@ -59,12 +60,15 @@ def states_of_tasks(
     }
 
 
-def _states_by_index(ti: Any, task_id: str) -> dict[int, str | None]:
-    """The states of one task of the same run on Airflow 3, where they come by ``task`` or ``task_2``."""
-    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
+def states_of_task(ti: Any, dag_id: str, run_id: str, task_id: str) -> dict[int, str | None]:
+    """The states of one task of any run on Airflow 3, where they come by ``task`` or ``task_2``, by map index.
+
+    :param ti: the running task's own instance, which asks.
+    """
+    found = ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
     return {
         -1 if key == task_id else int(key.removeprefix(f"{task_id}_")): state
-        for key, state in found.get(ti.run_id, {}).items()
+        for key, state in found.get(run_id, {}).items()
     }
 
 

@@ -36,6 +36,7 @@ PROVIDERS = {
     "shop.clicks": ("click-loader",),
     "system.failing": ("failing-loader",),
     "system.deferred": ("night-loader",),
+    "system.ended": ("ended-loader",),
     "system.hundred": ("hundred-loader",),
     "system.rescheduled": ("night-loader",),
 }
