@@ -37,7 +37,8 @@ def gather_work(context: Any, unlock: Any, lock: Any, note: LockNote, generation
         and (map_index == index or not are_mapped_together(unlock, dag.get_task(task_id)))
     }
     work = Work(tasks, _instances(context, states, note.holder), generation)
-    return _with_times(context, lock, note, _with_decisions(context, _with_words(context, work)))
+    work = _with_decisions(context, dag, _with_words(context, work))
+    return _with_times(context, lock, note, work)
 
 
 def _task(task: Any) -> Task:
@@ -83,11 +84,18 @@ def _with_words(context: Any, work: Work) -> Work:
     return _with(work, lambda each: replace(each, by_hand=each.key in words))
 
 
-def _with_decisions(context: Any, work: Work) -> Work:
+def _with_decisions(context: Any, dag: Any, work: Work) -> Work:
     """Ask what was decided, where something was skipped."""
     if all(each.state != "skipped" for each in work.instances):
         return work
-    return _with(work, lambda each: replace(each, decision=_decision(context, work, each)))
+    return _with(
+        work,
+        lambda each: replace(
+            each,
+            decision=_decision(context, work, each),
+            had_nothing_to_map=_had_nothing_to_map(context, dag.get_task(each.task_id), each),
+        ),
+    )
 
 
 def _decision(context: Any, work: Work, instance: Instance) -> Decision | None:
@@ -98,6 +106,19 @@ def _decision(context: Any, work: Work, instance: Instance) -> Decision | None:
         return None
     followed = value.get("followed")
     return Decision(None if followed is None else frozenset(followed), frozenset(value.get("skipped", ())))
+
+
+def _had_nothing_to_map(context: Any, task: Any, instance: Instance) -> bool:
+    """Whether a list that the task is mapped over is there, and empty."""
+    if instance.state != "skipped" or instance.map_index >= 0 or not task.get_needs_expansion():
+        return False
+    if not hasattr(task, "iter_mapped_dependencies"):  # in a mapped group, not mapped by itself
+        return False
+    lists = [
+        pull_one(context["ti"], upstream.task_id, "return_value", -1)
+        for upstream in task.iter_mapped_dependencies()
+    ]
+    return any(each is not None and len(each) == 0 for each in lists)
 
 
 def _with_times(context: Any, lock: Any, note: LockNote, work: Work) -> Work:

@@ -77,9 +77,7 @@ def locks_around(task: Any) -> list[Any]:
     """The locks that must be held while this task runs: those in whose work it is."""
     unlocks = [each for each in task.dag.tasks if role_of(each) is Role.UNLOCK]
     pairs = [(unlock, lock_of(unlock)) for unlock in unlocks]
-    return [
-        lock for unlock, lock in pairs if lock is not None and task.task_id in work_of(unlock, lock)
-    ]
+    return [lock for unlock, lock in pairs if lock is not None and task.task_id in work_of(unlock, lock)]
 
 
 def has_locks(dag: Any) -> bool:

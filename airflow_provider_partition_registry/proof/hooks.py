@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_partition_registry.proof.graph import has_locks, operator_class_of
+from airflow_provider_partition_registry.proof.graph import has_locks, operator_class_of, role_of
 from airflow_provider_partition_registry.runs.compat import calls_hooks_of
 
 
@@ -41,7 +41,7 @@ def guard_in_dag(task: Any) -> None:
 
 def guard_in_process(task: Any) -> None:
     """Put the guard around a task that is about to execute in this process, unless its DAG file has done so."""
-    if task.dag is None or not has_locks(task.dag) or _is_guarded(task):
+    if task.dag is None or role_of(task) is not None or not has_locks(task.dag) or _is_guarded(task):
         return
     for name in ("execute", "resume_execution"):
         setattr(task, name, _guarded(getattr(task, name)))

@@ -55,6 +55,7 @@ class Instance:
     :param ended: whether that try came to the end of its own code.
     :param by_hand: whether a person marked this very instance as successful.
     :param decision: what it decided, if it is a branch or short circuit that skipped something.
+    :param had_nothing_to_map: whether it stands for a mapped task that was given nothing to map over.
     :param began_after_lock: where no guard ran: whether it began after the lock task ended, by Airflow's own times.
     """
 
@@ -65,6 +66,7 @@ class Instance:
     ended: bool = False
     by_hand: bool = False
     decision: Decision | None = None
+    had_nothing_to_map: bool = False
     began_after_lock: bool = False
 
     @property
@@ -118,7 +120,12 @@ class Work:
         stops = self._stops()
         if not stops or on_skipped == "publish":
             return Verdict(Outcome.PUBLISH)
-        stopped = f"{', '.join(str(each) for each in stops)} decided that the work is not to be done"
+        stopped = ", ".join(
+            f"{each} had nothing to map over"
+            if each.had_nothing_to_map
+            else f"{each} decided against the rest"
+            for each in stops
+        )
         if on_skipped == "fail":
             return Verdict(Outcome.FAIL, f"No work was done in place of what was skipped: {stopped}")
         written = [str(each) for each in self.writers() if each.state != "skipped"]
@@ -162,6 +169,8 @@ class Work:
         """The decisions by which it was skipped; none if its own trigger rule did so; None if nothing explains it."""
         if instance.state != "skipped":
             return None
+        if instance.had_nothing_to_map:
+            return frozenset({instance.key})
         if instance.key not in self._excuses:
             self._excuses[instance.key] = self._decided_on(instance) or self._by_trigger_rule(instance)
         return self._excuses[instance.key]
@@ -210,6 +219,8 @@ class Work:
 
     def _was_done_instead(self, decider: Instance) -> bool:
         """Whether something that only this decision let run has written."""
+        if decider.decision is None:
+            return False
         task = self.tasks[decider.task_id]
         skipped = {each for each in task.downstream if self._skips(decider, each)}
         downstream = {task_id: each.downstream for task_id, each in self.tasks.items()}
@@ -233,8 +244,11 @@ class Work:
         if instance.state == "success":
             return self._why_success_is_no_proof(instance)
         if instance.state == "skipped":
-            ran = "before it ended" if instance.began_under is not None else "before it began"
-            return f"was stopped {ran} (skipped, but not by a decision of the DAG)"
+            if instance.began_under is None:
+                return (
+                    "was stopped before it began: it is skipped, and no branch or short circuit decided that"
+                )
+            return "was stopped before it ended, or skipped itself"
         return _WORDS.get(instance.state or "none", f"has not ended ({instance.state})")
 
     def _why_success_is_no_proof(self, instance: Instance) -> str:

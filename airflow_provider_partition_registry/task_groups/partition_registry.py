@@ -130,7 +130,9 @@ class PartitionLockGroup(TaskGroup):
         """Put lock and unlock around the tasks that are in the group now."""
         tasks = [task for task in self.iter_tasks() if task is not self.lock]
         if all(role_of(task) is not None for task in tasks):
-            raise InvalidInputError(f"The group {self.group_id!r} locks a partition, but no task in it writes anything.")
+            raise InvalidInputError(
+                f"The group {self.group_id!r} locks a partition, but no task in it writes anything."
+            )
         self.unlock = PartitionUnlockOperator(
             task_id="unlock", lock_task_id=self.lock.task_id, **self._unlock_arguments
         ).as_teardown(setups=self.lock)
