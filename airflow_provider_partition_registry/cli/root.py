@@ -37,7 +37,7 @@ SECTIONS = {
         following.history,
         following.watch,
     ),
-    "Write": (running.run, writing.lock, writing.unlock, writing.fail),
+    "Write": (running.run, writing.lock, writing.unlock, writing.fail, writing.release),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
     "Set up": (sources.source, providers.provider, grants.grant, tokens.token, database.db, serving.serve),
 }

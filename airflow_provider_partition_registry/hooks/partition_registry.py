@@ -253,6 +253,21 @@ class PartitionRegistryHook(BaseHook):
             generation=generation,
         )
 
+    def release(
+        self,
+        source_name: str,
+        provider_name: str,
+        start: Instant,
+        end: Instant,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """Give a lock back under which nothing was written."""
+        return self.store.release(
+            source_name, provider_name, Interval(start, end), holder=holder, generation=generation
+        )
+
     def force_release(
         self,
         source_name: str,

@@ -371,6 +371,31 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
+    def release(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """Give a lock back under which nothing was written: the partition is again what it was before it (R4).
+
+        That is ready with its old publishing time, failed with its old reason, or registered. Who releases swears
+        that nothing was touched. What was taken over from somebody whose lease ran out becomes failed: that one may
+        have written.
+
+        :param generation: of the lock; without it the holder must match.
+        :raises NotLockHolderError: the lock is not, or no longer, the caller's; nothing changed.
+        :raises PartitionStateError: the lock was taken under an older version, which did not note what was before.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        :raises NoGrantError: the provider may not write to the source.
+        """
+
+    @abstractmethod
     def force_release(
         self,
         source_name: str,

@@ -181,6 +181,18 @@ class TestWriting:
         again = nightly("fail", "sales", "nightly", *day(1), "--reason", "disk full", "--json")
         assert (again.code, again.json["reason"]) == (0, "disk\nfull")
 
+    def test_release(self, nightly: Command):
+        publish(nightly, 1)
+        generation = str(lock(nightly, 1, "--holder", "me")["generation"])
+        assert nightly("release", "sales", "nightly", *day(1)).code == 5
+        released = nightly("release", "sales", "nightly", *day(1), "--holder", "me")
+        assert released.stdout == (
+            f"Released partition {FIRST} of source 'sales' (provider 'nightly'); it is ready again.\n"
+        )
+        again = nightly("release", "sales", "nightly", *day(1), "--generation", generation, "--json")
+        assert (again.code, again.json["state"], again.json["released_by"]) == (0, "ready", "me")
+        assert nightly("ready", "sales", *day(1)).code == 0
+
 
 class TestDeciding:
     def test_force_release(self, nightly: Command):

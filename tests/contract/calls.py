@@ -46,13 +46,14 @@ CALLS: dict[str, dict[str, Any]] = {
     "renew": {**_partition, "generation": 1, "lease": timedelta(hours=1)},
     "unlock": {**_partition, "holder": None, "generation": None},
     "fail": {**_partition, "holder": None, "generation": None, "reason": "disk full"},
+    "release": {**_partition, "holder": None, "generation": None},
     "force_release": {**_partition, **_decision},
     "invalidate": {**_partition, **_decision},
     "withdraw": {**_partition, **_decision},
 }
 READS = {*RegistryViewer.__dict__, *RegistryReader.__dict__}
 WRITES = [name for name in CALLS if name not in READS]
-NEEDING_A_GRANT = ["register_partition", "lock", "renew", "unlock", "fail"]
+NEEDING_A_GRANT = ["register_partition", "lock", "renew", "unlock", "fail", "release"]
 
 LONG_NAME, LONG_TEXT = "x" * 251, "x" * 4_001
 _not_text = [None, 5, b"bytes", ["list"], object()]

@@ -28,6 +28,7 @@ POST /api/v1/partitions/lock           401   403   403  200  200   403   200
 POST /api/v1/partitions/renew          401   403   403  200  200   403   200
 POST /api/v1/partitions/unlock         401   403   403  200  200   403   200
 POST /api/v1/partitions/fail           401   403   403  200  200   403   200
+POST /api/v1/partitions/release        401   403   403  200  200   403   200
 POST /api/v1/partitions/force-release  401   403   403  403  200   403   200
 POST /api/v1/partitions/invalidate     401   403   403  403  200   403   200
 POST /api/v1/partitions/withdraw       401   403   403  403  200   403   200
@@ -119,7 +120,7 @@ class Case:
         place = (self.source, self.provider, Interval(START, END))
         if verb not in ("partitions", "register"):
             store.register_partition(*place)
-        if verb in ("renew", "unlock", "fail", "force-release", "invalidate", "withdraw"):
+        if verb in ("renew", "unlock", "fail", "release", "force-release", "invalidate", "withdraw"):
             store.lock(*place)
         if verb in ("invalidate", "withdraw"):
             store.unlock(*place)

@@ -157,6 +157,10 @@ class FailBody(UnlockBody):
     reason: Annotated[str, _text("What went wrong.", "disk full")]
 
 
+class ReleaseBody(UnlockBody):
+    """A lock to give back."""
+
+
 class DecisionBody(Address):
     """What a person decides over others."""
 
@@ -164,7 +168,7 @@ class DecisionBody(Address):
     by: By
 
 
-class ReleaseBody(DecisionBody):
+class ForceReleaseBody(DecisionBody):
     """A lock to take from its holder."""
 
     to: Annotated[PartitionState, Field(description="failed, or explicitly ready.", examples=["failed"])] = (

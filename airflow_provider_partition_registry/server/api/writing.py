@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.server.api.bodies import (
     DecisionBody,
     End,
     FailBody,
+    ForceReleaseBody,
     Limit,
     LockBody,
     ProviderName,
@@ -110,11 +111,26 @@ def fail(body: FailBody, service: InService, token: Token) -> Response:
 
 
 @router.post(
+    "/partitions/release",
+    response_model=Partition,
+    responses=answers(Partition, examples.RELEASED, *WHEN_WRITING),
+)
+def release(body: ReleaseBody, service: InService, token: Token) -> Response:
+    """Give a lock back under which nothing was written: the partition is again what it was before it (R4).
+
+    Safe to repeat after a lost answer: a finished call is answered again without a change.
+    """
+    service.access.require_writer(token, body.source_name, body.provider_name)
+    released = service.store.release(*body.place(), holder=to_holder(body.holder), generation=body.generation)
+    return answer(Partition, released)
+
+
+@router.post(
     "/partitions/force-release",
     response_model=Partition,
     responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
 )
-def force_release(body: ReleaseBody, service: InService, token: Token) -> Response:
+def force_release(body: ForceReleaseBody, service: InService, token: Token) -> Response:
     """Take a lock from its holder (R6)."""
     service.access.require_owner(token, body.source_name)
     released = service.store.force_release(*body.place(), reason=body.reason, by=body.by, to=body.to)

@@ -62,9 +62,16 @@ def holder_data(holder: Holder | str | None) -> Any:
     return None if holder is None else {"identity": Holder(holder).identity}
 
 
-def whose(holder: Holder | str | None, generation: int | None) -> dict[str, Any]:
-    """Which lock is meant."""
+def own_lock(
+    source_name: str,
+    provider_name: str,
+    interval: Interval,
+    holder: Holder | str | None,
+    generation: int | None,
+) -> dict[str, Any]:
+    """A lock that its holder ends, and the proof that it is theirs."""
     return {
+        **place(source_name, provider_name, interval),
         "holder": holder_data(holder),
         "generation": None if generation is None else check_number("generation", generation),
     }

@@ -279,10 +279,7 @@ class HttpRegistryStore(RegistryStore):
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        body = {
-            **arguments.place(source_name, provider_name, interval),
-            **arguments.whose(holder, generation),
-        }
+        body = arguments.own_lock(source_name, provider_name, interval, holder, generation)
         return self._change("unlock", body)
 
     def fail(
@@ -296,11 +293,22 @@ class HttpRegistryStore(RegistryStore):
         generation: int | None = None,
     ) -> Partition:
         body = {
-            **arguments.place(source_name, provider_name, interval),
-            **arguments.whose(holder, generation),
+            **arguments.own_lock(source_name, provider_name, interval, holder, generation),
             "reason": check_text("reason", reason),
         }
         return self._change("fail", body)
+
+    def release(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        body = arguments.own_lock(source_name, provider_name, interval, holder, generation)
+        return self._change("release", body)
 
     def force_release(
         self,
