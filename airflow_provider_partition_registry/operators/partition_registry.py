@@ -10,28 +10,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
-from airflow_provider_partition_registry.domain.errors import (
-    AccessDeniedError,
-    InvalidInputError,
-    PartitionAlreadyRegisteredError,
-    PartitionLockedError,
-    StoreUnavailableError,
-)
+from airflow_provider_partition_registry.domain.errors import PartitionAlreadyRegisteredError
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
+from airflow_provider_partition_registry.runs.conflicts import (
+    OnConflict,
+    check_on_conflict,
+    in_seconds,
+    lock_by,
+    seconds_until,
+)
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
-from airflow_provider_partition_registry.runs.work import (
-    nearest_upstream,
-    reason_not_to_publish,
-    require_lock,
-)
+from airflow_provider_partition_registry.runs.pairing import WRITTEN, lock_of
+from airflow_provider_partition_registry.runs.work import reason_not_to_publish, require_lock
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -40,11 +39,6 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.models import Holder, Partition
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.store.base import RegistryStore
-
-OnConflict = Literal["fail", "wait"]
-
-# The parameters that a lock and its unlock have in common as they are written in the DAG.
-WRITTEN = ("source_name", "provider_name", "start", "end")
 
 
 class _PartitionOperator(BaseOperator):
@@ -80,7 +74,7 @@ class _PartitionOperator(BaseOperator):
         self.timezone = timezone
         self.partition_registry_conn_id = partition_registry_conn_id
         # As written in the DAG, before templates are rendered: what the lock and its unlock have in common.
-        self._written = tuple(getattr(self, name) for name in WRITTEN)
+        self.written = tuple(getattr(self, name) for name in WRITTEN)
 
     @cached_property
     def hook(self) -> PartitionRegistryHook:
@@ -95,24 +89,14 @@ class _PartitionOperator(BaseOperator):
         )
 
     def _provider(self) -> str:
-        if self.provider_name is not None:  # An empty one is a template that rendered to nothing.
-            return self.provider_name
-        return self.hook.settings.provider or self.dag_id
+        return acting_provider(self.provider_name, self.hook.settings, self.dag_id)
 
     @contextmanager
     def _registry(self) -> Iterator[RegistryStore]:
         """The registry. Whom a web service refuses is told what in Airflow says who a task is."""
-        try:
+        settings = self.hook.settings
+        with access_explained(self._provider(), settings, self.partition_registry_conn_id):
             yield self.hook.store
-        except AccessDeniedError as error:
-            if not self.hook.settings.is_service:
-                raise
-            raise error.continued(
-                f"This task acts as provider {self._provider()!r} over the Airflow connection "
-                f"{self.partition_registry_conn_id!r}, whose password is the access token. If the token is another "
-                f"provider's, name that one in the connection's field Provider (without it, tasks act as their DAG's "
-                f"id), or give this task a connection of its own (partition_registry_conn_id)."
-            ) from None
 
     def _holder(self, context: Context, task_id: str | None = None, map_index: int | None = None) -> Holder:
         """This task as a lock holder, or another one of its run."""
@@ -195,12 +179,10 @@ class PartitionLockOperator(_PartitionOperator):
         self.register = register
         self.lease = timedelta(seconds=lease) if isinstance(lease, (int, float)) else lease
         self.exclusive = exclusive
-        self.on_conflict = on_conflict
-        self.poke_interval = _in_seconds(poke_interval)
-        self.timeout = _in_seconds(timeout)
+        self.on_conflict = check_on_conflict(on_conflict)
+        self.poke_interval = in_seconds(poke_interval)
+        self.timeout = in_seconds(timeout)
         self.deferrable = deferrable
-        if on_conflict not in ("fail", "wait"):
-            raise InvalidInputError(f"on_conflict is 'fail' or 'wait', not {on_conflict!r}.")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Take the lock, or wait for it.
@@ -221,19 +203,18 @@ class PartitionLockOperator(_PartitionOperator):
         return self._lock_by(context, datetime.fromisoformat(event["deadline"]))
 
     def _lock_by(self, context: Context, deadline: datetime) -> dict[str, Any]:
-        told = ""
-        while True:
-            try:
-                return self._lock(context)
-            except (PartitionLockedError, StoreUnavailableError) as error:
-                if self.on_conflict == "fail" or datetime.now(UTC) >= deadline:
-                    raise
-                if str(error) != told:
-                    told = str(error)
-                    self.log.info("Waiting goes on. %s", told)
+        def pause() -> None:
             if self.deferrable:
                 self._defer(context, deadline)
-            time.sleep(min(self.poke_interval, _seconds_until(deadline)))
+            time.sleep(min(self.poke_interval, seconds_until(deadline)))
+
+        return lock_by(
+            deadline,
+            lambda: self._lock(context),
+            on_conflict=self.on_conflict,
+            pause=pause,
+            tell=self.log.info,
+        )
 
     def _lock(self, context: Context) -> dict[str, Any]:
         with self._registry() as store:
@@ -271,7 +252,7 @@ class PartitionLockOperator(_PartitionOperator):
                 deadline=deadline.isoformat(),
             ),
             method_name="try_again",
-            timeout=timedelta(seconds=_seconds_until(deadline) + TIMEOUT_MARGIN),
+            timeout=timedelta(seconds=seconds_until(deadline) + TIMEOUT_MARGIN),
         )
 
 
@@ -317,7 +298,7 @@ class PartitionUnlockOperator(_PartitionOperator):
         :raises AirflowFailException: that task or the work after it did not succeed.
         :raises NotLockHolderError: the lock is not, or no longer, this run's.
         """
-        lock_task = self._lock_task()
+        lock_task = lock_of(self)
         if lock_task is not None:
             require_lock(context, lock_task)
         holder = self._holder_of(lock_task, context)
@@ -336,40 +317,11 @@ class PartitionUnlockOperator(_PartitionOperator):
         )
         return _as_result(partition)
 
-    def _lock_task(self) -> Any | None:
-        """The task that took the lock, as the DAG has it, or None if it was taken some other way."""
-        if self.lock_task_id is not None:
-            return self.dag.get_task(self.lock_task_id)
-        return nearest_upstream(self, self._is_mine) or nearest_upstream(self, _is_lock)
-
-    def _is_mine(self, task: Any) -> bool:
-        if isinstance(task, PartitionLockOperator):
-            return task._written == self._written
-        # Of a mapped lock it is known only what all its instances have in common.
-        common = getattr(task, "partial_kwargs", {})
-        mine = dict(zip(WRITTEN, self._written, strict=True))
-        return _is_lock(task) and all(common[name] == mine[name] for name in WRITTEN if name in common)
-
     def _holder_of(self, lock_task: Any | None, context: Context) -> Holder:
         if lock_task is None:
             return self._holder(context)
         index = context["ti"].map_index if _is_mapped(lock_task) else -1
         return self._holder(context, lock_task.task_id, index)
-
-
-def _in_seconds(duration: timedelta | float) -> float:
-    return duration.total_seconds() if isinstance(duration, timedelta) else duration
-
-
-def _seconds_until(deadline: datetime) -> float:
-    return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
-
-
-def _is_lock(task: Any) -> bool:
-    kind = getattr(task, "operator_class", None)  # a mapped task knows its operator by this only
-    return isinstance(task, PartitionLockOperator) or (
-        isinstance(kind, type) and issubclass(kind, PartitionLockOperator)
-    )
 
 
 def _is_mapped(task: Any) -> bool:
