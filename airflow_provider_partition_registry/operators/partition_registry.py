@@ -11,21 +11,26 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
 from airflow_provider_partition_registry.domain.errors import (
-    AccessDeniedError,
     InvalidInputError,
     PartitionAlreadyRegisteredError,
-    PartitionLockedError,
-    StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.proof.graph import WRITTEN, Role, is_mapped, lock_of
+from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
+from airflow_provider_partition_registry.runs.conflicts import (
+    OnConflict,
+    check_on_conflict,
+    in_seconds,
+    lock_by,
+    seconds_until,
+)
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 
@@ -38,8 +43,6 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.proof.notes import LockNote
     from airflow_provider_partition_registry.proof.verdict import OnSkipped
     from airflow_provider_partition_registry.store.base import RegistryStore
-
-OnConflict = Literal["fail", "wait"]
 
 
 class _PartitionOperator(BaseOperator):
@@ -91,24 +94,14 @@ class _PartitionOperator(BaseOperator):
         )
 
     def _provider(self) -> str:
-        if self.provider_name is not None:  # An empty one is a template that rendered to nothing.
-            return self.provider_name
-        return self.hook.settings.provider or self.dag_id
+        return acting_provider(self.provider_name, self.hook.settings, self.dag_id)
 
     @contextmanager
     def _registry(self) -> Iterator[RegistryStore]:
         """The registry. Whom a web service refuses is told what in Airflow says who a task is."""
-        try:
+        settings = self.hook.settings
+        with access_explained(self._provider(), settings, self.partition_registry_conn_id):
             yield self.hook.store
-        except AccessDeniedError as error:
-            if not self.hook.settings.is_service:
-                raise
-            raise error.continued(
-                f"This task acts as provider {self._provider()!r} over the Airflow connection "
-                f"{self.partition_registry_conn_id!r}, whose password is the access token. If the token is another "
-                f"provider's, name that one in the connection's field Provider (without it, tasks act as their DAG's "
-                f"id), or give this task a connection of its own (partition_registry_conn_id)."
-            ) from None
 
     def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
         """The lock on this partition that a task of this run takes: this one, or another.
@@ -210,12 +203,10 @@ class PartitionLockOperator(_PartitionOperator):
         self.register = register
         self.lease = timedelta(seconds=lease) if isinstance(lease, (int, float)) else lease
         self.exclusive = exclusive
-        self.on_conflict = on_conflict
-        self.poke_interval = _in_seconds(poke_interval)
-        self.timeout = _in_seconds(timeout)
+        self.on_conflict = check_on_conflict(on_conflict)
+        self.poke_interval = in_seconds(poke_interval)
+        self.timeout = in_seconds(timeout)
         self.deferrable = deferrable
-        if on_conflict not in ("fail", "wait"):
-            raise InvalidInputError(f"on_conflict is 'fail' or 'wait', not {on_conflict!r}.")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Take the lock, or wait for it.
@@ -236,19 +227,18 @@ class PartitionLockOperator(_PartitionOperator):
         return self._lock_by(context, datetime.fromisoformat(event["deadline"]))
 
     def _lock_by(self, context: Context, deadline: datetime) -> dict[str, Any]:
-        told = ""
-        while True:
-            try:
-                return self._lock(context)
-            except (PartitionLockedError, StoreUnavailableError) as error:
-                if self.on_conflict == "fail" or datetime.now(UTC) >= deadline:
-                    raise
-                if str(error) != told:
-                    told = str(error)
-                    self.log.info("Waiting goes on. %s", told)
+        def pause() -> None:
             if self.deferrable:
                 self._defer(context, deadline)
-            time.sleep(min(self.poke_interval, _seconds_until(deadline)))
+            time.sleep(min(self.poke_interval, seconds_until(deadline)))
+
+        return lock_by(
+            deadline,
+            lambda: self._lock(context),
+            on_conflict=self.on_conflict,
+            pause=pause,
+            tell=self.log.info,
+        )
 
     def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
         """The lock that this task takes, with all that it asks for."""
@@ -290,7 +280,7 @@ class PartitionLockOperator(_PartitionOperator):
                 deadline=deadline.isoformat(),
             ),
             method_name="try_again",
-            timeout=timedelta(seconds=_seconds_until(deadline) + TIMEOUT_MARGIN),
+            timeout=timedelta(seconds=seconds_until(deadline) + TIMEOUT_MARGIN),
         )
 
 
@@ -370,14 +360,6 @@ class PartitionUnlockOperator(_PartitionOperator):
         note = self.note(context, task_id=lock.task_id, map_index=None if is_mapped(lock) else -1)
         notes = {taken.key: taken for taken in LockNote.all_of(context["ti"], lock)}
         return notes.get(note.key, note)
-
-
-def _in_seconds(duration: timedelta | float) -> float:
-    return duration.total_seconds() if isinstance(duration, timedelta) else duration
-
-
-def _seconds_until(deadline: datetime) -> float:
-    return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
 
 
 def _address(source_name: str, provider_name: str, interval: Interval) -> dict[str, Any]:

@@ -150,7 +150,7 @@ class PartitionLockGroup(TaskGroup):
         if task.trigger_rule != "all_success":
             raise InvalidInputError(
                 f"The task {task.task_id!r} begins the group {self.group_id!r} with trigger_rule="
-                f"{str(task.trigger_rule)!r}: it would run although the partition could not be locked. Give it the rule "
-                f"'all_success', and put what it is to wait for before the group; the group's own rule is "
-                f"lock_kwargs={{'trigger_rule': ...}}."
+                f"{str(task.trigger_rule)!r}: it would run although the partition could not be locked. Give it the "
+                f"rule 'all_success', and put what it is to wait for before the group; a rule for the group as a "
+                f"whole is lock_kwargs={{'trigger_rule': ...}}."
             )

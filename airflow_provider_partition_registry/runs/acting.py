@@ -1,0 +1,47 @@
+"""As whom a task acts towards the registry, and what it is told when that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from airflow_provider_partition_registry.domain.errors import AccessDeniedError
+
+
+class Settings(Protocol):
+    """What an Airflow connection says about who acts over it."""
+
+    @property
+    def provider(self) -> str | None:
+        """The provider that tasks act as unless they name another one."""
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is a web service that is asked, not a database."""
+
+
+def acting_provider(provider_name: str | None, settings: Settings, dag_id: str) -> str:
+    """The provider that a task acts as: the one it names, else the connection's, else its DAG's id."""
+    if provider_name is not None:  # An empty one is a template that rendered to nothing.
+        return provider_name
+    return settings.provider or dag_id
+
+
+@contextmanager
+def access_explained(provider_name: str, settings: Settings, conn_id: str) -> Iterator[None]:
+    """Whom a web service refuses is told what in Airflow says who a task is.
+
+    :raises AccessDeniedError: with that added.
+    """
+    try:
+        yield
+    except AccessDeniedError as error:
+        if not settings.is_service:
+            raise
+        raise error.continued(
+            f"This task acts as provider {provider_name!r} over the Airflow connection {conn_id!r}, whose password is "
+            f"the access token. If the token is another provider's, name that one in the connection's field Provider "
+            f"(without it, tasks act as their DAG's id), or give this task a connection of its own "
+            f"(partition_registry_conn_id)."
+        ) from None

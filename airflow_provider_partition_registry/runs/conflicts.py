@@ -1,0 +1,65 @@
+"""When somebody else holds a lock that conflicts: fail, or wait until it is released."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeVar
+
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    PartitionLockedError,
+    StoreUnavailableError,
+)
+
+OnConflict = Literal["fail", "wait"]
+T = TypeVar("T")
+
+
+def check_on_conflict(on_conflict: OnConflict) -> OnConflict:
+    """Return ``on_conflict`` if it is a choice there is.
+
+    :raises InvalidInputError: it is not.
+    """
+    if on_conflict not in ("fail", "wait"):
+        raise InvalidInputError(f"on_conflict is 'fail' or 'wait', not {on_conflict!r}.")
+    return on_conflict
+
+
+def lock_by(
+    deadline: datetime,
+    take: Callable[[], T],
+    *,
+    on_conflict: OnConflict,
+    pause: Callable[[], None],
+    tell: Callable[[str], object],
+) -> T:
+    """Take a lock, waiting if told to. Who waits for others also waits for a registry that does not answer.
+
+    :param take: takes the lock, once.
+    :param pause: called between two attempts.
+    :param tell: is told why it waits, whenever that changes.
+    :raises PartitionLockedError: somebody else holds it, and is not or no longer to be waited for.
+    :raises StoreUnavailableError: the registry does not answer, and is not or no longer to be waited for.
+    """
+    told = ""
+    while True:
+        try:
+            return take()
+        except (PartitionLockedError, StoreUnavailableError) as error:
+            if on_conflict == "fail" or datetime.now(UTC) >= deadline:
+                raise
+            if str(error) != told:
+                told = str(error)
+                tell(f"Waiting goes on. {told}")
+        pause()
+
+
+def in_seconds(duration: timedelta | float) -> float:
+    """A duration that is given as a timedelta or in seconds."""
+    return duration.total_seconds() if isinstance(duration, timedelta) else duration
+
+
+def seconds_until(deadline: datetime) -> float:
+    """The time that is left, not less than none."""
+    return max(0.0, (deadline - datetime.now(UTC)).total_seconds())
