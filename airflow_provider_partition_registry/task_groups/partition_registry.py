@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import TaskGroup
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.operators.partition_registry import (
-    OnConflict,
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.grains import Grain
     from airflow_provider_partition_registry.domain.intervals import Instant
     from airflow_provider_partition_registry.proof.verdict import OnSkipped
+    from airflow_provider_partition_registry.runs.conflicts import OnConflict
 
 
 def partition_lock(
@@ -114,15 +114,17 @@ class PartitionLockGroup(TaskGroup):
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None:
-            self._close()
-        super().__exit__(kind, error, trace)
+        try:
+            if kind is None:
+                self._close()
+        finally:
+            super().__exit__(kind, error, trace)
 
-    def get_roots(self) -> Iterator[Any]:
+    def get_roots(self) -> Generator[Any, None, None]:
         """What the group waits for, its lock waits for."""
         yield self.lock
 
-    def get_leaves(self) -> Iterator[Any]:
+    def get_leaves(self) -> Generator[Any, None, None]:
         """What waits for the group waits for the publication."""
         yield self.unlock
 
