@@ -27,7 +27,11 @@ def gather_work(context: Any, unlock: Any, lock: Any, note: LockNote, generation
     :param generation: of the lock under which the work must have begun.
     """
     dag = unlock.dag
-    tasks = {task_id: _task(dag.get_task(task_id)) for task_id in work_of(unlock, lock)}
+    awaited = unlock.get_flat_relative_ids(upstream=True)
+    tasks = {
+        task_id: _task(dag.get_task(task_id), is_awaited=task_id in awaited)
+        for task_id in work_of(unlock, lock)
+    }
     index = context["ti"].map_index
     states = {
         (task_id, map_index): state
@@ -41,7 +45,7 @@ def gather_work(context: Any, unlock: Any, lock: Any, note: LockNote, generation
     return _with_times(context, lock, note, work)
 
 
-def _task(task: Any) -> Task:
+def _task(task: Any, *, is_awaited: bool) -> Task:
     rule = task.trigger_rule
     return Task(
         task.task_id,
@@ -49,6 +53,7 @@ def _task(task: Any) -> Task:
         downstream=frozenset(task.downstream_task_ids),
         trigger_rule=str(getattr(rule, "value", rule)),
         writes=may_write(task),
+        is_awaited=is_awaited,
         mapped_group=mapped_group_of(task),
     )
 

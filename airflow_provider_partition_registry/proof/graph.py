@@ -65,12 +65,17 @@ def work_of(unlock: Any, lock: Any) -> set[str]:
     of this package write nothing.
     """
     waiting_for_unlock = set(unlock.get_flat_relative_ids(upstream=False))
+    awaited_by_unlock = set(unlock.get_flat_relative_ids(upstream=True))
     work = set(lock.get_flat_relative_ids(upstream=False)) - waiting_for_unlock
     group = lock.task_group
     if getattr(group, "locks_partition", False):
-        members = {task.task_id for task in group.iter_tasks()}
-        work &= members | set(unlock.get_flat_relative_ids(upstream=True))
-    return {task_id for task_id in work if role_of(lock.dag.get_task(task_id)) is None}
+        work &= awaited_by_unlock | {task.task_id for task in group.iter_tasks()}
+    return {
+        task_id
+        for task_id in work
+        if role_of(lock.dag.get_task(task_id)) is None
+        and (task_id in awaited_by_unlock or may_write(lock.dag.get_task(task_id)))
+    }
 
 
 def locks_around(task: Any) -> list[Any]:

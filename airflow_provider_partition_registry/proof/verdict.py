@@ -35,6 +35,7 @@ class Task:
     """A task of the work as the DAG has it.
 
     :param writes: whether it can write data; what cannot (a sensor, a branch) has to end well, and no more.
+    :param is_awaited: whether the unlock waits for it.
     :param mapped_group: the mapped task group that it is in: of tasks in one group equal map indexes belong together.
     """
 
@@ -43,6 +44,7 @@ class Task:
     downstream: frozenset[str] = frozenset()
     trigger_rule: str = "all_success"
     writes: bool = True
+    is_awaited: bool = True
     mapped_group: str | None = None
 
 
@@ -110,11 +112,14 @@ class Work:
             was touched and the partition goes back to what it was.
         """
         unproved = [
-            f"{each} {self._why_not(each)}"
+            f"{each} {self._why_not(each)}{self._what_to_do(each.task_id)}"
             for each in self.instances
             if not self._is_done(each) and self._excuse(each) is None
         ]
-        unproved += [f"{task_id} has not run" for task_id in sorted(self.tasks.keys() - self._by_task.keys())]
+        unproved += [
+            f"{task_id} has not run{self._what_to_do(task_id)}"
+            for task_id in sorted(self.tasks.keys() - self._by_task.keys())
+        ]
         if unproved:
             return Verdict(Outcome.FAIL, f"Work is not proved: {'; '.join(unproved)}")
         stops = self._stops()
@@ -250,6 +255,11 @@ class Work:
                 )
             return "was stopped before it ended, or skipped itself"
         return _WORDS.get(instance.state or "none", f"has not ended ({instance.state})")
+
+    def _what_to_do(self, task_id: str) -> str:
+        if self.tasks[task_id].is_awaited:
+            return ""
+        return " (the unlock does not wait for it: if it only reads, let it wait for the unlock)"
 
     def _why_success_is_no_proof(self, instance: Instance) -> str:
         if instance.began_under is None:
