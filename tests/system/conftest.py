@@ -34,6 +34,7 @@ PROVIDERS = {
     "shop.stock": ("stock-loader",),
     "shop.visits": ("morning-loader", "afternoon-loader"),
     "shop.clicks": ("click-loader",),
+    "system.accidents": ("accident-writer",),
     "system.failing": ("failing-loader",),
     "system.deferred": ("night-loader",),
     "system.hundred": ("hundred-loader",),

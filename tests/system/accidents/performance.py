@@ -18,6 +18,7 @@ from testbed.airflow import AirflowInstance
 from testbed.processes import wait_until
 from tests.system.accidents.journal import Journal
 from tests.system.accidents.watcher import Watch
+from tests.system.dags.accident_journal import LET_GO
 
 SOURCE = "system.accidents"
 WRITER = "accident-writer"
@@ -139,6 +140,10 @@ class Performance:
         return "\n".join(lines)
 
     # What can be done to it
+
+    def let_go(self) -> None:
+        """Let whatever is still working end, so that it does not hold a worker for ever."""
+        (self.journal.folder / LET_GO).touch()
 
     def kill(self, name: str, *, with_supervisor: bool = False) -> None:
         """End the process in which a task works, as the kernel does when memory runs out."""

@@ -111,8 +111,9 @@ def clear_run() -> Step:
     return lambda performance: performance.instance.hands.clear_run(performance.dag_id, performance.run_id)
 
 
-def delete_run() -> Step:
-    return lambda performance: performance.instance.hands.delete_run(performance.dag_id, performance.run_id)
+def delete_dag() -> Step:
+    """For a DAG of the accident's own: all runs of the DAG are gone afterwards."""
+    return lambda performance: performance.instance.hands.delete_dag(performance.dag_id)
 
 
 def kill(name: str, *, with_supervisor: bool = False) -> Step:
@@ -130,7 +131,9 @@ def somebody_else_locks() -> Step:
 
 
 def somebody_else_unlocks() -> Step:
-    return lambda performance: performance.registry.unlock(SOURCE, WRITER, performance.day, holder=OTHER_HOLDER)
+    return lambda performance: performance.registry.unlock(
+        SOURCE, WRITER, performance.day, holder=OTHER_HOLDER
+    )
 
 
 def another_run_is_refused() -> Step:

@@ -26,7 +26,9 @@ class FalseReady(NamedTuple):
     entries: list[Entry]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{entry.name} {entry.event} at {entry.at - self.at:+.1f} s" for entry in self.entries)
+        told = ", ".join(
+            f"{entry.name} {entry.event} at {entry.at - self.at:+.1f} s" for entry in self.entries
+        )
         return f"ready while half-written: {told}"
 
 

@@ -242,6 +242,9 @@ for each_form in FORMS:
         with accident_dag(each_work.__name__, each_form):
             between(each_form, each_work)
 
+    with accident_dag("deleted", each_form):  # of its own, since all its runs go with it
+        between(each_form, line)
+
     with accident_dag("timed_out", each_form, dagrun_timeout=timedelta(seconds=60)):
         between(each_form, line)
 
