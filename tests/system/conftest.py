@@ -41,11 +41,14 @@ PROVIDERS = {
     "system.rescheduled": ("night-loader",),
 }
 
+# Most tasks of the accidents wait for their cue, each in a slot of its own.
+SLOTS = "16"
+
 SETTINGS: dict[int, Mapping[str, str | None]] = {
-    2: {"AIRFLOW__CORE__PARALLELISM": "4"},
+    2: {"AIRFLOW__CORE__PARALLELISM": SLOTS},
     # What is tested must work with Airflow's own interval, not only with one that is kind to deferred tasks.
     3: {
-        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__PARALLELISM": SLOTS,
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": None,
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task, on a machine with much to do
     },

@@ -13,6 +13,7 @@ from tests.system.accidents.steps import (
     delete_dag,
     ends,
     fail_once,
+    generation,
     go,
     go_once,
     granted,
@@ -100,6 +101,45 @@ MARKED = (
         "line",
         (begins("w1"), mark("w1", "failed"), run_ends()),
         fails("w1"),
+    ),
+    Accident(
+        "w2 marked success before it began",
+        "line",
+        (begins("w1"), mark("w2", "success"), go("w1"), run_ends()),
+        fails("w2"),
+    ),
+    Accident(
+        "w2 marked skipped while it runs",
+        "line",
+        (go("w1"), begins("w2"), mark("w2", "skipped"), run_ends()),
+        fails("w2"),
+        versions=(3,),  # 2.11 has no such button
+    ),
+    Accident(
+        "unlock marked success before it began",
+        "line",
+        (begins("w1"), mark("unlock", "success"), go("w1", "w2"), run_ends()),
+        fails(),
+    ),
+    Accident(
+        "lock marked failed while w1 runs",
+        "line",
+        (begins("w1"), mark("lock", "failed"), go("w1", "w2"), run_ends()),
+        fails(),
+    ),
+    Accident(
+        "run marked failed, the lock granted and not told yet",
+        "held_lock",
+        (granted(), mark_run("failed"), run_ends()),
+        fails(not_begun=("w1",)),
+        data=SINGLE,
+    ),
+    Accident(
+        "run marked success, the lock granted and not told yet",
+        "held_lock",
+        (granted(), mark_run("success"), run_ends()),
+        fails(not_begun=("w1",)),
+        data=SINGLE,
     ),
     Accident(
         "lock marked success though somebody else holds it",
@@ -221,6 +261,28 @@ CLEARED = (
         ),
         # R12 to the letter: w1 wrote under an earlier lock.
         fails("w1"),
+    ),
+    Accident(
+        "w1 cleared with downstream while w2 runs",
+        "line",
+        (
+            go("w1"),
+            begins("w2"),
+            clear("w1"),
+            ends("w1", 2),
+            begins("w2", 2),
+            go("w2"),
+            ends("w2"),
+            run_ends(),
+        ),
+        Outcome(READY),
+    ),
+    Accident(
+        "lock cleared alone while w1 runs",
+        "line",
+        (begins("w1"), clear("lock", downstream=False), generation(2), go("w1", "w2"), run_ends()),
+        fails("w1"),
+        forms=("plain", "group"),
     ),
     Accident(
         "the whole run cleared after publication",
@@ -414,6 +476,12 @@ HEALTHY = (
         "line",
         (go("w1", "w2"), run_ends()),
         Outcome(READY, unlock=("success",), history=WRITTEN_ONCE),
+    ),
+    Accident(
+        "w1 fails",
+        "line",
+        (fail_once("w1"), run_ends()),
+        fails("w1", not_begun=("w2",)),
     ),
     Accident(
         "w2 fails once and is tried again",

@@ -61,6 +61,13 @@ def becomes(state: PartitionState) -> Step:
     )
 
 
+def generation(number: int) -> Step:
+    """The lock has been granted so many times."""
+    return lambda performance: performance.wait_until(
+        lambda: performance.partition().generation == number, f"generation {number}"
+    )
+
+
 def published() -> Step:
     """The data are good, and the registry says so: an accident happens to what readers may read."""
     return becomes(PartitionState.READY)
