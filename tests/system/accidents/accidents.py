@@ -23,6 +23,8 @@ from tests.system.accidents.steps import (
     mark_run,
     published,
     reads_what_is_ready,
+    registry_falls_silent,
+    registry_speaks_again,
     run_ends,
     somebody_else_locks,
     somebody_else_unlocks,
@@ -470,6 +472,36 @@ KILLED = (
     ),
 )
 
+SILENT = (
+    Accident(
+        "registry silent while unlocking",
+        "frail",
+        (
+            go("w1"),
+            begins("w2"),
+            registry_falls_silent(),
+            go("w2"),
+            is_in_state("unlock", "up_for_retry"),
+            registry_speaks_again(),
+            run_ends(),
+        ),
+        Outcome(READY),
+    ),
+    Accident(
+        "registry silent when the run is marked failed",
+        "frail",
+        (
+            begins("w1"),
+            registry_falls_silent(),
+            mark_run("failed"),
+            is_in_state("unlock", "up_for_retry", "skipped"),
+            registry_speaks_again(),
+            run_ends(),
+        ),
+        fails(),
+    ),
+)
+
 HEALTHY = (
     Accident(
         "nothing happens",
@@ -503,4 +535,4 @@ HEALTHY = (
     ),
 )
 
-ACCIDENTS = (*MARKED, *CLEARED, *DECIDED, *MAPPED, *KILLED, *HEALTHY)
+ACCIDENTS = (*MARKED, *CLEARED, *DECIDED, *MAPPED, *KILLED, *SILENT, *HEALTHY)

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
+from testbed.proxy import LosingProxy
 from tests.system.accidents.judging import Verdict, play
 from tests.system.accidents.scenario import VERSIONS, Play
 from tests.system.accidents.watcher import Watcher
@@ -22,7 +23,10 @@ _verdicts = pytest.StashKey[list[Verdict]]()
 
 @pytest.fixture(scope="session")
 def verdicts(
-    request: pytest.FixtureRequest, instances: Mapping[int, AirflowInstance], registry: RegistryStore
+    request: pytest.FixtureRequest,
+    instances: Mapping[int, AirflowInstance],
+    networks: Mapping[int, LosingProxy],
+    registry: RegistryStore,
 ) -> Iterator[Mapping[Play, Future[Verdict]]]:
     """What came of each accident that the tests of this run ask for."""
     plays = [
@@ -37,7 +41,9 @@ def verdicts(
     pools = {version: ThreadPoolExecutor(AT_ONCE) for version in VERSIONS}
     with Watcher(registry) as watcher:
         started = {
-            each: pools[each.version].submit(play, each, instances[each.version], registry, watcher)
+            each: pools[each.version].submit(
+                play, each, instances[each.version], registry, networks[each.version], watcher
+            )
             for each in plays
         }
         yield started

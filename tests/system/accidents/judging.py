@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.processes import TestbedError
+from testbed.proxy import LosingProxy
 from tests.system.accidents.performance import SECONDS_TO_SETTLE, Performance
 from tests.system.accidents.scenario import Outcome, Play
 from tests.system.accidents.watcher import Watcher
@@ -31,10 +32,13 @@ class Verdict:
         return "; ".join(self.faults) or "as it must be"
 
 
-def play(play: Play, instance: AirflowInstance, registry: RegistryStore, watcher: Watcher) -> Verdict:
+def play(
+    play: Play, instance: AirflowInstance, registry: RegistryStore, network: LosingProxy, watcher: Watcher
+) -> Verdict:
     """Let the accident happen, and judge it."""
     accident, beginning = play.accident, time.monotonic()
-    performance = Performance(instance, registry, accident.dag_id(play.form), accident.data, accident.conf)
+    dag_id = accident.dag_id(play.form)
+    performance = Performance(instance, registry, network, dag_id, accident.data, accident.conf)
     for watch in performance.watches:
         watcher.watch(watch)
     try:

@@ -6,6 +6,8 @@ import itertools
 import os
 import signal
 import tempfile
+import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from airflow_provider_partition_registry.domain.models import Event, Holder, Par
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.processes import wait_until
+from testbed.proxy import LosingProxy
 from tests.system.accidents.journal import Journal
 from tests.system.accidents.watcher import Watch
 from tests.system.dags.accident_journal import LET_GO
@@ -30,6 +33,8 @@ PATIENCE = 180.0
 # How long what Airflow and we do in the background may take after a run has ended.
 SECONDS_TO_SETTLE = 15.0
 
+_silences: dict[AirflowInstance, threading.Lock] = defaultdict(threading.Lock)
+
 _first_day = datetime(2001, 1, 1, tzinfo=UTC)
 _day_numbers = itertools.count()
 
@@ -43,6 +48,7 @@ def unused_day() -> Interval:
 class Performance:
     """One run, with a folder for its journal and days of its own in the source.
 
+    :param network: what the instance's connection ``frail`` goes through
     :param dag_id: the DAG, which must be known to the instance
     :param work: the tasks whose good end makes the data of a day complete, one set for each day
     :param conf: further parameters of the run
@@ -52,12 +58,15 @@ class Performance:
         self,
         instance: AirflowInstance,
         registry: RegistryStore,
+        network: LosingProxy,
         dag_id: str,
         work: Collection[Collection[str]],
         conf: dict[str, Any],
     ) -> None:
         self.instance = instance
         self.registry = registry
+        self._network = network
+        self._is_silent = False
         self.dag_id = dag_id
         self.journal = Journal(Path(tempfile.mkdtemp(prefix="accident-")))
         self.days = [unused_day() for _ in work]
@@ -144,6 +153,19 @@ class Performance:
     def let_go(self) -> None:
         """Let whatever is still working end, so that it does not hold a worker for ever."""
         (self.journal.folder / LET_GO).touch()
+        self.end_silence()
+
+    def silence_registry(self) -> None:
+        """Let nobody of this instance reach the registry by the connection ``frail``; one performance at a time."""
+        _silences[self.instance].acquire()
+        self._is_silent = True
+        self._network.hold()
+
+    def end_silence(self) -> None:
+        if self._is_silent:
+            self._network.release()
+            self._is_silent = False
+            _silences[self.instance].release()
 
     def kill(self, name: str, *, with_supervisor: bool = False) -> None:
         """End the process in which a task works, as the kernel does when memory runs out."""

@@ -130,6 +130,15 @@ def kill(name: str, *, with_supervisor: bool = False) -> Step:
 # Others
 
 
+def registry_falls_silent() -> Step:
+    """For the DAG ``frail``: its registry answers nobody any more, and still tells the watcher the truth."""
+    return lambda performance: performance.silence_registry()
+
+
+def registry_speaks_again() -> Step:
+    return lambda performance: performance.end_silence()
+
+
 def somebody_else_locks() -> Step:
     """Another run of the same writer holds the partition."""
     return lambda performance: performance.registry.lock(

@@ -189,9 +189,9 @@ def mapped_alone() -> Ends:
 # Forms
 
 
-def between(form: str, work: Callable[[], Ends], start: Any = "{{ params.day }}") -> None:
+def between(form: str, work: Callable[[], Ends], start: Any = "{{ params.day }}", **more: Any) -> None:
     """Put the work between a lock and its unlock."""
-    partition = {**WRITER, "start": start}
+    partition = {**WRITER, "start": start, **more}
     if form == "group":
         from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 
@@ -254,6 +254,10 @@ for each_form in FORMS:
     of_held_lock = {"post_execute": held_after_the_grant, "retries": 1, "retry_delay": SOON}
     with accident_dag("held_lock_retried", each_form, default_args=of_held_lock):
         between(each_form, single)
+
+    # Whose registry is silent at times, and which tries again.
+    with accident_dag("frail", each_form, default_args={"retries": 20, "retry_delay": SOON}):
+        between(each_form, line, partition_registry_conn_id="frail")
 
     with accident_dag("mapped_group", each_form):
 
