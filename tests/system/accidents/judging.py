@@ -86,6 +86,8 @@ def _faults(performance: Performance, outcomes: tuple[Outcome, ...]) -> list[str
 
 def _faults_of_day(performance: Performance, number: int, must: Outcome) -> list[str]:
     partition, faults = performance.partition(number), []
+    if partition is None:
+        return [f"nobody has locked it, so it is not {must.state.value}"]
     reason = partition.reason or ""
     if partition.state is not must.state:
         faults.append(f"{partition.state.value}, not {must.state.value}")

@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import tempfile
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Event, Holder, Partition
+from airflow_provider_partition_registry.domain.models import Event, Holder, Partition, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
-from testbed.processes import wait_until
+from testbed.processes import new_temporary_folder, wait_until
 from testbed.proxy import LosingProxy
 from tests.system.accidents.journal import Journal
 from tests.system.accidents.watcher import Watch
@@ -68,7 +67,7 @@ class Performance:
         self._network = network
         self._is_silent = False
         self.dag_id = dag_id
-        self.journal = Journal(Path(tempfile.mkdtemp(prefix="accident-")))
+        self.journal = Journal(new_temporary_folder("accident"))
         self.days = [unused_day() for _ in work]
         self.watches = [
             Watch(SOURCE, day, self.journal, tasks) for day, tasks in zip(self.days, work, strict=True)
@@ -108,8 +107,16 @@ class Performance:
 
     # What there is to know
 
-    def partition(self, number: int = 0) -> Partition:
-        return self.registry.get_partition(SOURCE, WRITER, self.days[number])
+    def partition(self, number: int = 0) -> Partition | None:
+        """As the registry has it, or None as long as nobody has locked it."""
+        try:
+            return self.registry.get_partition(SOURCE, WRITER, self.days[number])
+        except UnknownPartitionError:
+            return None
+
+    def partition_state(self, number: int = 0) -> PartitionState | None:
+        partition = self.partition(number)
+        return partition and partition.state
 
     def events(self, number: int = 0) -> list[Event]:
         """The history of one of the days."""

@@ -57,15 +57,18 @@ def run_ends() -> Step:
 
 def becomes(state: PartitionState) -> Step:
     return lambda performance: performance.wait_until(
-        lambda: performance.partition().state is state, f"the partition to be {state.value}"
+        lambda: performance.partition_state() is state, f"the partition to be {state.value}"
     )
 
 
 def generation(number: int) -> Step:
     """The lock has been granted so many times."""
-    return lambda performance: performance.wait_until(
-        lambda: performance.partition().generation == number, f"generation {number}"
-    )
+
+    def is_reached(performance: Performance) -> bool:
+        partition = performance.partition()
+        return partition is not None and partition.generation == number
+
+    return lambda performance: performance.wait_until(lambda: is_reached(performance), f"generation {number}")
 
 
 def published() -> Step:
@@ -78,7 +81,7 @@ def reads_what_is_ready(name: str) -> Step:
 
     def step(performance: Performance) -> None:
         performance.wait_for(name, "read")
-        assert performance.partition().state is PartitionState.READY, f"{name} reads what is not published"
+        assert performance.partition_state() is PartitionState.READY, f"{name} reads what is not published"
 
     return step
 
