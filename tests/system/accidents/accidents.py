@@ -51,13 +51,14 @@ MARKED = (
         "waiting_for_retry",
         (go("w1"), fail_once("w2"), is_in_state("w2", "up_for_retry"), mark_run("failed"), run_ends()),
         fails("w2"),
+        quick=("teardown",),
     ),
     Accident(
         "run marked failed, w1 running",
         "line",
         (begins("w1"), mark_run("failed"), run_ends()),
         fails(),
-        quick=True,
+        quick=("plain",),
     ),
     Accident(
         "run marked failed, w2 running",
@@ -70,7 +71,7 @@ MARKED = (
         "line",
         (begins("w1"), mark_run("success"), run_ends()),
         fails(),
-        quick=True,
+        quick=("teardown", "group"),
     ),
     Accident(
         "run marked success, the sole work task running",
@@ -96,7 +97,7 @@ MARKED = (
         "line",
         (go("w1"), begins("w2"), vouch_for("w2"), run_ends()),
         Outcome(READY, unlock=("success",)),
-        quick=True,
+        quick=("teardown",),
     ),
     Accident(
         "running w1 marked failed",
@@ -183,7 +184,7 @@ CLEARED = (
             run_ends(),
         ),
         fails("w1"),
-        quick=True,
+        quick=("plain", "group"),
     ),
     Accident(
         "w1 cleared with downstream after publication, and succeeds",
@@ -317,7 +318,7 @@ DECIDED = (
         (run_ends(),),
         fails(unlock=("failed", "skipped")),
         conf={"decision": "stop"},
-        quick=True,
+        quick=("teardown", "group"),
     ),
     Accident(
         "decider after w1 says stop",
@@ -366,7 +367,7 @@ MAPPED = (
         fails("each[1]"),
         data=(("each[0]", "each[1]"),) * 2,
         forms=("plain",),
-        quick=True,
+        quick=("plain",),
     ),
     Accident(
         "one of two mapped groups fails",
@@ -396,7 +397,7 @@ MAPPED = (
         fails("each"),
         data=(("w1", "each[0]", "each[1]"),),
         forms=("teardown",),
-        quick=True,
+        quick=("teardown",),
     ),
     Accident(
         "a mapped task alone",
@@ -428,7 +429,7 @@ KILLED = (
         "line",
         (begins("w1"), kill("w1"), run_ends()),
         fails("w1"),
-        quick=True,
+        quick=("teardown",),
     ),
     Accident(
         "w1 and its supervisor killed",
@@ -442,7 +443,7 @@ KILLED = (
         (granted(), kill("lock"), run_ends()),
         fails("lock", not_begun=("w1",)),
         data=SINGLE,
-        quick=True,
+        quick=("plain",),
     ),
     Accident(
         "lock task killed after the grant, and tried again",

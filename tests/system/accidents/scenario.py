@@ -47,7 +47,7 @@ class Accident:
     :param versions: of Airflow on which it can happen
     :param conf: parameters of the run
     :param before: steps taken before the run is triggered
-    :param quick: whether it belongs to the subset that is always played
+    :param quick: in which of its forms it belongs to the subset that is always played
     """
 
     name: str
@@ -59,7 +59,7 @@ class Accident:
     versions: tuple[int, ...] = VERSIONS
     conf: dict[str, Any] = field(default_factory=dict)
     before: tuple[Step, ...] = ()
-    quick: bool = False
+    quick: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -86,8 +86,7 @@ def plays_of(accidents: tuple[Accident, ...], *, only_quick: bool) -> list[Play]
     return [
         Play(accident, form, version)
         for accident in accidents
-        if accident.quick or not only_quick
         for form in FORMS
-        if form in accident.forms
+        if form in (accident.quick if only_quick else accident.forms)
         for version in accident.versions
     ]
