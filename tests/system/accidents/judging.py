@@ -86,11 +86,12 @@ def _faults(performance: Performance, outcomes: tuple[Outcome, ...]) -> list[str
 
 def _faults_of_day(performance: Performance, number: int, must: Outcome) -> list[str]:
     partition, faults = performance.partition(number), []
+    right = " or ".join(state.value for state in must.states)
     if partition is None:
-        return [f"nobody has locked it, so it is not {must.state.value}"]
+        return [f"nobody has locked it, so it is not {right}"]
     reason = partition.reason or ""
-    if partition.state is not must.state:
-        faults.append(f"{partition.state.value}, not {must.state.value}")
+    if partition.state not in must.states:
+        faults.append(f"{partition.state.value}, not {right}")
     faults += [f"{word!r} is not in {reason!r}" for word in must.reason if word not in reason]
     if must.unlock and (state := performance.state("unlock")) not in must.unlock:
         faults.append(f"unlock is {state}, not {' or '.join(map(str, must.unlock))}")

@@ -20,18 +20,22 @@ FORMS = (*PARTS, "group") if importlib.util.find_spec(f"{PACKAGE}.task_groups") 
 class Outcome:
     """What must have come of an accident when its run is over.
 
-    :param state: of the partition
+    :param state: of the partition; several if each of them is right
     :param reason: words that the partition's reason must hold
     :param unlock: the states in which the unlock task may be; empty: any
     :param not_begun: tasks that must not have begun to write
     :param history: the types of all events of the partition, if it matters in which way it came about
     """
 
-    state: PartitionState
+    state: PartitionState | tuple[PartitionState, ...]
     reason: tuple[str, ...] = ()
     unlock: tuple[str | None, ...] = ()
     not_begun: tuple[str, ...] = ()
     history: tuple[EventType, ...] | None = None
+
+    @property
+    def states(self) -> tuple[PartitionState, ...]:
+        return self.state if isinstance(self.state, tuple) else (self.state,)
 
 
 @dataclass(frozen=True)

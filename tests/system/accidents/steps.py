@@ -38,6 +38,14 @@ def begins(name: str, time_number: int = 1) -> Step:
     return lambda performance: performance.wait_for(name, "begin", time_number)
 
 
+def begins_or_fails(name: str) -> Step:
+    """The task begins to write, or is kept from it."""
+    return lambda performance: performance.wait_until(
+        lambda: performance.journal.times(name, "begin") or performance.state(name) == "failed",
+        f"{name} to begin or to fail",
+    )
+
+
 def ends(name: str, time_number: int = 1) -> Step:
     return lambda performance: performance.wait_for(name, "end", time_number)
 
