@@ -166,7 +166,8 @@ class Work:
         return self.is_proved(instance)
 
     def _is_proved_writer(self, instance: Instance) -> bool:
-        return self.tasks[instance.task_id].writes and self.is_proved(instance)
+        task = self.tasks[instance.task_id]
+        return task.writes and task.is_awaited and self.is_proved(instance)
 
     # Skipped by the DAG itself
 
