@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -185,19 +185,19 @@ def _is_to_be_seen_again(run: EndedRun, going_on: set[RunKey]) -> bool:
     return seen_again
 
 
-def _end_locks(settings: RegistrySettings, runs: Collection[EndedRun]) -> set[RunKey]:
+def _end_locks(settings: RegistrySettings, runs: Sequence[EndedRun]) -> set[RunKey]:
     """End the locks of runs that are over.
 
     :return: the runs with locks that Airflow does not, or not yet, call over.
     """
     with _fork_gate.passing():
-        from airflow_provider_partition_registry.runs.identity import default_instance, prefix_of
+        from airflow_provider_partition_registry.runs.identity import own_name, prefix_of
         from airflow_provider_partition_registry.runs.reconciliation import end_locks, held_locks
         from airflow_provider_partition_registry.runs.states import ENDED, ask_database, run_of
 
         opened = settings.open()
     endings = {run.key: run.how for run in runs}
-    instance = settings.instance or default_instance()
+    instance = own_name(settings.instance, runs[0].conn_id)
     (first, *others) = endings
     prefix = prefix_of(instance) if others else prefix_of(instance, *first)
     with opened as store:
@@ -234,19 +234,24 @@ def connections_of(dag: Any) -> set[str]:
 
 
 def _read_connection(conn_id: str) -> RegistrySettings | None:
+    # As a whole, since Airflow imports much of itself, and what holds its connections, to look one up.
     with _fork_gate.passing():
         from airflow_provider_partition_registry.domain.errors import RegistryError
         from airflow_provider_partition_registry.hooks.partition_registry import (
             PartitionRegistryHook,
             RegistryConnectionNotFoundError,
         )
+        from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError, own_name
 
-    try:
-        return PartitionRegistryHook(conn_id).settings
-    except RegistryConnectionNotFoundError:
-        _log.debug("There is no Airflow connection %s, so no locks of ended runs are looked for.", conn_id)
-    except RegistryError as error:
-        _log.warning("Locks of ended runs are not looked for. %s", error)
+        try:
+            settings = PartitionRegistryHook(conn_id).settings
+            own_name(settings.instance, conn_id)
+        except (RegistryConnectionNotFoundError, AmbiguousInstanceError):
+            _log.debug("With the connection %s, or without it, nothing here could lock.", conn_id)
+        except RegistryError as error:
+            _log.warning("Locks of ended runs are not looked for. %s", error)
+        else:
+            return settings
     return None
 
 

@@ -122,6 +122,16 @@ def require_name(instance: str | None, conn_id: str) -> None:
         raise AmbiguousInstanceError(default_instance(), conn_id)
 
 
+def own_name(instance: str | None, conn_id: str) -> str:
+    """What this Airflow is called.
+
+    :param instance: what its connection calls it.
+    :raises AmbiguousInstanceError: nothing, and others may have the same web address.
+    """
+    require_name(instance, conn_id)
+    return instance or default_instance()
+
+
 def is_ambiguous(instance: str) -> bool:
     """Whether several Airflows may well be called so."""
     return urlsplit(f"//{instance}").hostname in SHARED_HOSTS

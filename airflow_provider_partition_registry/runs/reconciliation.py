@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     PartitionStateError,
     UnknownError,
 )
+from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Lock, Partition
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.runs.identity import HolderIdentity, parse_identity, prefix_of
@@ -44,22 +46,24 @@ class HeldLock:
 class EndedLock:
     """What became of a lock that nobody will unlock.
 
-    :param reason: why the partition is failed now.
-    :param refusal: why the registry let us not; the lock is still there then.
+    :param held: as it was found.
+    :param reason: why it is to end, which the failed partition says from now on.
+    :param was_ended: whether the partition is failed now.
+    :param refusal: why the registry did not allow it, if it did not.
     """
 
-    partition: Partition
+    held: HeldLock
     reason: str
+    was_ended: bool = True
     refusal: str | None = None
 
     def __str__(self) -> str:
-        where = (
-            f"{self.partition.interval} of source {self.partition.source_name!r}, provider "
-            f"{self.partition.provider_name!r}"
-        )
+        partition = self.held.partition
+        where = f"{partition.interval} of source {partition.source_name!r}"
         if self.refusal is not None:
             return f"The lock on {where} could not be ended. {self.reason} {self.refusal}"
-        return f"The lock on {where} was ended, and the partition is failed. {self.reason}"
+        what = "was ended; the partition is failed" if self.was_ended else "is to be ended"
+        return f"The lock on {where} {what}. {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,40 @@ class Reconciliation:
     """What became of the locks of one Airflow.
 
     :param looked_at: how many locks there were.
-    :param ended: those that were ended, or, if nothing was to be done, would be.
+    :param found: those that nobody will unlock.
     """
 
     looked_at: int
-    ended: tuple[EndedLock, ...]
+    found: tuple[EndedLock, ...]
+
+    @property
+    def refused(self) -> tuple[EndedLock, ...]:
+        """Those that the registry did not let us end."""
+        return tuple(each for each in self.found if each.refusal is not None)
+
+    def __str__(self) -> str:
+        counted = f"Of {self.looked_at} locks of this Airflow {len(self.found)} will be unlocked by nobody."
+        return "\n".join([counted, *map(str, self.found)])
+
+    def as_result(self) -> dict[str, Any]:
+        """For programs: which locks they are, and why they had to end."""
+        return {
+            "looked_at": self.looked_at,
+            "found": [
+                {
+                    "source_name": each.held.partition.source_name,
+                    "provider_name": each.held.partition.provider_name,
+                    "start": format_instant(each.held.partition.start),
+                    "end": format_instant(each.held.partition.end),
+                    "holder": str(each.held.holder),
+                    "generation": each.held.lock.generation,
+                    "reason": each.reason,
+                    "was_ended": each.was_ended,
+                    "refusal": each.refusal,
+                }
+                for each in self.found
+            ],
+        }
 
 
 def reconcile(
@@ -120,7 +153,7 @@ def end_locks(
     for each in held:
         reason = reason_to_end(each.holder, runs[run_of(each.holder)], endings)
         if reason is not None:
-            outcome = EndedLock(each.partition, reason) if dry_run else _end(store, each, reason)
+            outcome = EndedLock(each, reason, was_ended=False) if dry_run else _end(store, each, reason)
             if outcome is not None:
                 yield outcome
 
@@ -171,5 +204,6 @@ def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:
     except (PartitionStateError, UnknownError):
         return None
     except AccessDeniedError as error:
-        return EndedLock(partition, reason, refusal=str(error))
-    return EndedLock(failed, reason) if failed.reason == short else None  # else it had failed in the meantime
+        return EndedLock(held, reason, was_ended=False, refusal=str(error))
+    # With another reason it had failed in the meantime.
+    return EndedLock(held, reason) if failed.reason == short else None

@@ -64,6 +64,7 @@ def keep_word(task_instance: Any) -> None:
             task_id=task_instance.task_id,
             run_id=task_instance.run_id,
             map_index=task_instance.map_index,
+            serialize=False,  # else a task would pull the text of it
             session=session,
         )
 
