@@ -34,6 +34,7 @@ SECTIONS = {
         waiting.wait,
         asking.explain_,
         asking.status,
+        asking.locks,
         following.history,
         following.watch,
     ),

@@ -241,7 +241,10 @@ def _former_state(partition: Partition, holder: Holder, now: datetime) -> Former
     loser = _lock_of(partition).holder
     if loser == holder:
         return partition.former  # Of its grants in a row the first one counts.
-    reason = f"The lease of {loser} ran out before it had finished, so its data may be half-written; {holder} took over."
+    reason = (
+        f"The lease of {loser} ran out before it had finished, so its data may be half-written; "
+        f"{holder} took over."
+    )
     return FormerState(PartitionState.FAILED, now, reason)
 
 

@@ -300,6 +300,12 @@ class PartitionRegistryHook(BaseHook):
         """Count the locks of all sources."""
         return self.store.count_locks()
 
+    def list_locks(
+        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        """The locked partitions of all sources, or those whose holder's identity begins with a prefix."""
+        return self.store.list_locks(holder_prefix, after, limit)
+
     def get_source(self, source_name: str) -> Source:
         """Look up one source."""
         return self.store.get_source(source_name)

@@ -177,6 +177,19 @@ class RegistryReader(RegistryViewer):
         """
 
     @abstractmethod
+    def list_locks(
+        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        """The partitions of all sources that are locked or expired, in the order in which they were registered.
+
+        It looks at what is locked and at nothing else, so a long history makes it no slower.
+
+        :param holder_prefix: only those whose holder's identity begins with it, to the letter: which locks does a run
+            still hold?
+        :param after: ``next`` of the page before.
+        """
+
+    @abstractmethod
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         """The history after a position (R9). Whoever goes on from the last position seen misses nothing.
 

@@ -262,6 +262,19 @@ class TestAsking:
         assert "is being written by nightly" in locked
         assert failed.endswith("disk full")
 
+    def test_locks(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(paging, "PAGE_SIZE", 1)
+        assert nightly("locks").stdout == "No locks.\n"
+        publish(nightly, 1)
+        lock(nightly, 2, "--holder", "airflow/dag/run-1/lock")
+        lock(nightly, 3, "--holder", "airflow/dag/run-2/lock", "--lease", "2h")
+        heading, first, second = nightly("locks").stdout.splitlines()
+        assert heading.split()[:3] == ["SOURCE", "START", "END"]
+        assert first.endswith("by airflow/dag/run-1/lock")
+        assert "; lease until 20" in second
+        found = nightly("locks", "--holder-prefix", "airflow/dag/run-2/", "--json").json
+        assert [each["lock"]["holder"]["identity"] for each in found] == ["airflow/dag/run-2/lock"]
+
     def test_ready_as_json(self, nightly: Command):
         publish(nightly, 1)
         answer = nightly("ready", "sales", *NOVEMBER, "--json")

@@ -31,6 +31,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "list_partitions": {**_place, "interval": hours(0, 1), "after": None, "limit": 10},
     "events": {**_place, "after": 0, "limit": 10},
     "count_locks": {},
+    "list_locks": {"holder_prefix": None, "after": None, "limit": 10},
     "last_position": {},
     "latest_events": {**_place, "before": None, "limit": 10},
     "get_overview": _place,
@@ -77,6 +78,7 @@ BAD: dict[str, list[Any]] = {
     "as_of": [None, *_not_number, *_too_great],
     "limit": [0, -1, 10_001, None, *_not_number, *_too_great],
     "before": [*_not_number, *_too_great],
+    "holder_prefix": ["", "a b", "a\x00b", "\ud800", "x" * 2_001, *_not_text[1:]],
     "prefix": ["", "a b", "a\x00b", "\ud800", LONG_NAME, *_not_text[1:]],
     "resolution": [0, -1, 1_001, None, *_not_number, *_too_great],
     "published_after": ["yesterday", 5, object()],
@@ -91,6 +93,7 @@ BAD_AFTER: dict[str, list[Any]] = {
     "list_tokens": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_overviews": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_partitions": [*_not_number, *_too_great],
+    "list_locks": [*_not_number, *_too_great],
     "events": [None, *_not_number, *_too_great],
 }
 

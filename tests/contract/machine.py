@@ -226,6 +226,19 @@ class RegistryMachine(RuleBasedStateMachine):
         answer = self.store.check_readiness(self.name(source), interval)
         self.readings.append((self.name(source), interval, answer.as_of, len(self.oracle.lines)))
 
+    @rule(prefix=st.sampled_from((None, "dag/")))
+    def list_locks(self, prefix: str | None) -> None:
+        partitions = [
+            each
+            for source in self.oracle.sources
+            for each in self.store.list_partitions(source, limit=1000).items
+        ]
+        locked = [each for each in partitions if self.oracle.partitions[_key(each)].state == "locked"]
+        mine = [each for each in locked if each.lock.holder.identity.startswith(prefix or "")]
+        first = min((each.id for each in partitions), default=1)  # the runs before this one left locks, too
+        found = self.store.list_locks(prefix, first - 1, 1000).items
+        assert list(found) == sorted(mine, key=lambda each: each.id)
+
     @rule()
     def verify(self) -> None:
         """Not after every step: it looks at the histories of all runs before this one as well."""

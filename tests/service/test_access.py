@@ -65,6 +65,7 @@ GET  /api/v1/events                    200   200   200  200  200   200   200
 GET  /api/v1/events/last               200   200   200  200  200   200   200
 GET  /api/v1/events/stream             200   200   200  200  200   200   200
 GET  /api/v1/events/latest             200   200   200  200  200   200   200
+GET  /api/v1/locks                     200   200   200  200  200   200   200
 GET  /api/v1/locks/count               200   200   200  200  200   200   200
 GET  /api/v1/overview                  200   200   200  200  200   200   200
 GET  /api/v1/overviews                 200   200   200  200  200   200   200
@@ -150,6 +151,7 @@ class Case:
             "GET /api/v1/changed-since": {**source, **DAY, "as_of": 1},
             "GET /api/v1/provider": provider,
             "GET /api/v1/partitions": {**source, **DAY},
+            "GET /api/v1/locks": {"holder_prefix": self.provider},
         }.get(route, source if "/source" in route or "/events" in route else place)
 
 

@@ -55,6 +55,12 @@ Owner = Annotated[str, _text("Who answers for the source.", "data-team@example.c
 Identity = Annotated[
     str, _name("Stable through retries of the same work.", "host-1/nightly", MAX_IDENTITY_LENGTH)
 ]
+HolderPrefix = Annotated[
+    str | None,
+    _name(
+        "Only those whose holder's identity begins with it, to the letter.", "host-1/", MAX_IDENTITY_LENGTH
+    ),
+]
 TokenId = Annotated[str, _name("Its id, as lists show it.", "0123456789abcdef")]
 Reason = Annotated[str, _text("Why; kept in the history.", "the file was cut off")]
 By = Annotated[str, _text("Who decides it.", "ada@example.com")]

@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.server.api.bodies import (
     End,
     FailBody,
     ForceReleaseBody,
+    HolderPrefix,
     Limit,
     LockBody,
     ProviderName,
@@ -184,6 +185,23 @@ def count_locks(service: InService, token: Token) -> Response:
     """Count the locks of all sources, of each at most 10,000."""
     service.access.require_reader(token)
     return answer(LockCounts, service.store.count_locks())
+
+
+@router.get(
+    "/locks",
+    response_model=Page[Partition],
+    responses=answers(Page[Partition], Page((examples.LOCKED,))),
+)
+def list_locks(
+    service: InService,
+    token: Token,
+    holder_prefix: HolderPrefix = None,
+    after: AfterNumber = None,
+    limit: Limit = 100,
+) -> Response:
+    """List the locks of all sources, held and expired, in the order in which their partitions were registered."""
+    service.access.require_reader(token)
+    return answer(Page[Partition], service.store.list_locks(holder_prefix, after, limit))
 
 
 @router.get("/partition", response_model=Partition, responses=answers(Partition, examples.READY, 404))

@@ -32,6 +32,7 @@ from airflow_provider_partition_registry.domain.models import (
     SourceRegistration,
 )
 from airflow_provider_partition_registry.domain.names import (
+    MAX_IDENTITY_LENGTH,
     check_flag,
     check_limit,
     check_name,
@@ -142,6 +143,15 @@ class HttpRegistryStore(RegistryStore):
 
     def count_locks(self) -> LockCounts:
         return self._client.call(Call("GET", "/locks/count", LockCounts))
+
+    def list_locks(
+        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        params = {
+            "holder_prefix": arguments.optional_name("holder prefix", holder_prefix, MAX_IDENTITY_LENGTH),
+            **arguments.after_number(after, limit),
+        }
+        return self._client.call(Call("GET", "/locks", Page[Partition], params))
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         params = {

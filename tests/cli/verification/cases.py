@@ -134,7 +134,7 @@ FOR_A_PERSON = {
         ["DELETE FROM {event} WHERE position = (SELECT max(position) FROM {event})"],
     ),
     "a state that its last event does not lead to": (
-        {"partition_history"},
+        {"partition_history", "partition_columns"},
         ["UPDATE {partition} SET state = 'failed', reason = 'x' WHERE state = 'locked'"],
     ),
     "a generation that its last event does not have": (

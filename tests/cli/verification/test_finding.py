@@ -215,7 +215,11 @@ def test_a_state_that_nobody_knows_goes_on_blocking(store: SqlRegistryStore):
         f"UPDATE partition_registry_partition SET state = 'Locked' WHERE interval_start = {at(2)}",
     )
     repair(store.database)
-    assert kinds(store.database) == {DiscrepancyKind.PARTITION_STATE, DiscrepancyKind.PARTITION_HISTORY}
+    assert kinds(store.database) == {
+        DiscrepancyKind.PARTITION_STATE,
+        DiscrepancyKind.PARTITION_COLUMNS,
+        DiscrepancyKind.PARTITION_HISTORY,
+    }
     assert not store.check_readiness("sales", hours(0, 10))
 
 
