@@ -1,4 +1,4 @@
-"""What people mark as success by hand is told apart from what ended so by itself; here as Airflow 3's API server has it.
+"""What people mark as success by hand is told apart from what ended so by itself; here in Airflow 3's API server.
 
 That of Airflow 2, whose audit log is read, is tested with real instances in tests/system.
 """
@@ -22,6 +22,8 @@ from tests.airflow.versions import IS_AIRFLOW_3
 
 pytestmark = pytest.mark.skipif(not IS_AIRFLOW_3, reason="Airflow 2 tells no listener of what people do")
 
+WRITE, SECOND = ("write", -1), ("double", 1)
+
 
 @task
 def double(number: int) -> int:
@@ -44,13 +46,15 @@ def a_run(new_dag: NewDag, run_dag: RunDag, registry: Any) -> Run:
     return run_dag(dag)
 
 
-def set_states(run: Run, states: dict[str, str | None]) -> None:
+def let_it_run(run: Run, *tasks: tuple[str, int]) -> None:
+    """Let task instances look as if their code were at work."""
     from airflow.models import TaskInstance
 
     with create_session() as session:
-        for task_id, state in states.items():
-            of_task = {"dag_id": run.dag.dag_id, "run_id": run.run_id, "task_id": task_id}
-            session.query(TaskInstance).filter_by(**of_task).update({"state": state})
+        for task_id, index in tasks:
+            of_run = {"dag_id": run.dag.dag_id, "run_id": run.run_id}
+            instance = session.query(TaskInstance).filter_by(**of_run, task_id=task_id, map_index=index)
+            assert instance.update({"state": "running"}) == 1
 
 
 def words(run: Run) -> set[tuple[str, int]]:
@@ -95,7 +99,7 @@ def by_hand(through_the_database: Callable[[Any], Any]) -> SimpleNamespace:
 def test_single_tasks_are_kept_until_they_run_again(
     a_run: Run, by_hand: SimpleNamespace, rerun: Rerun
 ) -> None:
-    set_states(a_run, {"write": "running", "double": "running"})
+    let_it_run(a_run, WRITE, SECOND)
 
     by_hand.mark_task(a_run, "write", None, "success")
     by_hand.mark_task(a_run, "double", 1, "success")
@@ -105,9 +109,9 @@ def test_single_tasks_are_kept_until_they_run_again(
 
 
 def test_a_whole_run_takes_them_back(a_run: Run, by_hand: SimpleNamespace) -> None:
-    set_states(a_run, {"write": "failed", "double": "running"})
+    let_it_run(a_run, WRITE, SECOND)
     by_hand.mark_task(a_run, "write", None, "success")
-    assert words(a_run) == {("write", -1)}
+    assert words(a_run) == {WRITE}
 
     by_hand.mark_run(a_run, "success")
 
@@ -115,7 +119,7 @@ def test_a_whole_run_takes_them_back(a_run: Run, by_hand: SimpleNamespace) -> No
 
 
 def test_what_fails_is_not_said(a_run: Run, by_hand: SimpleNamespace) -> None:
-    set_states(a_run, {"write": "running", "double": "running"})
+    let_it_run(a_run, WRITE, SECOND)
 
     with pytest.raises(ConnectionError):
         by_hand.mark_task(a_run, "write", None, "success", fails=True)
@@ -130,7 +134,7 @@ def test_a_dag_without_our_tasks_gets_none(
     with new_dag() as dag:
         write()
     run = run_dag(dag)
-    set_states(run, {"write": "running"})
+    let_it_run(run, WRITE)
 
     by_hand.mark_task(run, "write", None, "success")
 
