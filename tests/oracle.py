@@ -15,7 +15,7 @@ Key = tuple[str, str, Span]
 
 LOCKED = ("locked", "expired")
 BLOCKING = ("locked", "expired", "failed")
-REWRITING = ("LOCK", "UNLOCK", "FAIL", "FORCE_RELEASE", "INVALIDATE", "WITHDRAW")
+REWRITING = ("LOCK", "UNLOCK", "FAIL", "RELEASE", "FORCE_RELEASE", "INVALIDATE", "WITHDRAW")
 
 
 class Refused(Exception):  # noqa: N818 - not an error: an answer
@@ -41,6 +41,10 @@ class Record:
     exclusive: bool = False
     published: datetime | None = None
     was_withdrawn: bool = False
+    reason: str | None = None
+    before: tuple[str, datetime | None, str | None] | None = None
+    """What a release gives back: state, when it was published, reason."""
+    released_by: str | None = None
 
     @property
     def key(self) -> Key:
@@ -59,9 +63,11 @@ class Record:
     def was_never_locked(self, generation: int | None) -> bool:
         return self.generation == 0 and generation in (None, 0) and not self.was_withdrawn
 
-    def become(self, state: str, now: datetime) -> None:
+    def become(self, state: str, now: datetime, reason: str | None = None) -> None:
         self.state = state
         self.published = now if state == "ready" else None
+        self.reason = reason
+        self.before = self.released_by = None
 
     def forget_lock(self) -> None:
         self.holder = self.expires = None
@@ -161,7 +167,15 @@ class Oracle:
             raise Refused("partition_locked", held)
         record = self.partitions.get(key) or self._add(source, provider, span, now)
         loser = record.holder if record in rivals else None
+        if loser:
+            cause = f"The lease of {loser} ran out before it had finished, so its data may be half-written"
+            before = "failed", None, f"{cause}; {taker} took over."
+        elif record.state == "locked":
+            before = record.before  # its own lock, taken again
+        else:
+            before = record.state, record.published, record.reason
         record.become("locked", now)
+        record.before = before
         record.generation += 1
         record.holder, record.exclusive = taker, exclusive
         record.expires = None if lease is None else now + lease
@@ -176,9 +190,9 @@ class Oracle:
         for rival in rivals:
             if rival is not record:
                 loser = rival.holder
-                rival.become("failed", now)
-                rival.forget_lock()
                 reason = f"Its lease ran out and {taker} took over with an overlapping lock."
+                rival.become("failed", now, reason)
+                rival.forget_lock()
                 self._tell("FAIL", now, rival, loser, {"reason": reason})
 
     def renew(self, key: Key, now: datetime, generation: int, lease: timedelta) -> None:
@@ -210,8 +224,29 @@ class Oracle:
         if not record.is_of(caller, generation) or record.state not in ("locked", "failed"):
             raise Refused("not_lock_holder")
         if record.state == "locked":
-            record.become("failed", now)
+            record.become("failed", now, reason)
             self._tell("FAIL", now, record, record.holder, {"reason": reason})
+
+    def release(
+        self, key: Key, now: datetime, holder: str | None = None, generation: int | None = None
+    ) -> None:
+        record, caller = self._require(key), key[1] if holder is None else holder
+        if record.state != "locked":
+            done_before = record.generation == generation or (
+                generation is None and record.released_by == caller
+            )
+            if record.released_by is None or not done_before:
+                raise Refused("not_lock_holder")
+            return
+        if not record.is_of(caller, generation):
+            raise Refused("not_lock_holder")
+        loser, (state, published, reason) = record.holder, record.before
+        record.become(state, now, reason)
+        record.published = published
+        record.forget_lock()
+        record.released_by = loser
+        details = {"to": state, "reason": reason, "published_at": _text_of(published)}
+        self._tell("RELEASE", now, record, loser, {key: text for key, text in details.items() if text})
 
     def force_release(self, key: Key, now: datetime, reason: str, by: str, to: str = "failed") -> None:
         details = {"reason": reason, "by": by, "to": to}
@@ -318,7 +353,7 @@ class Oracle:
         if record.state not in allowed:
             raise Refused("partition_state")
         loser = record.holder if record.state == "locked" else None
-        record.become(to, now)
+        record.become(to, now, f"{details['reason']} ({details['by']})")
         record.forget_lock()
         self._tell(line, now, record, loser, details)
 

@@ -1,4 +1,4 @@
-"""Questions of readers: ``ready``, ``explain`` and ``status``."""
+"""Questions of readers: ``ready``, ``explain``, ``status`` and ``locks``."""
 
 from __future__ import annotations
 
@@ -99,6 +99,29 @@ def status(settings: Settings, source_name: str, interval: Interval, limit: int,
         readiness = store.check_readiness(source_name, interval)
     found = Status(readiness, tuple(partitions[:limit]), len(partitions) <= limit)
     show(found, lambda: _status_text(found), as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--holder-prefix",
+    metavar="TEXT",
+    help="Only those whose holder begins with it: which locks does this run still hold?",
+)
+@common_options
+@click.pass_obj
+def locks(settings: Settings, holder_prefix: str | None, as_json: bool) -> None:
+    """Show who holds which locks now, of all sources; also expired ones.
+
+    Times are UTC, GEN is the generation.
+    """
+    with settings.open_store() as store:
+        found = list(all_items(partial(store.list_locks, holder_prefix)))
+    show(found, lambda: _locks_text(found), as_json=as_json)
+
+
+def _locks_text(found: Sequence[Partition]) -> str:
+    rows = [(each.source_name, *row) for each, row in zip(found, _rows(found), strict=True)]
+    return table(("SOURCE", *HEADINGS), rows, empty="No locks.", width=terminal_width())
 
 
 def _settings(context: click.Context) -> Settings:

@@ -34,10 +34,11 @@ SECTIONS = {
         waiting.wait,
         asking.explain_,
         asking.status,
+        asking.locks,
         following.history,
         following.watch,
     ),
-    "Write": (running.run, writing.lock, writing.unlock, writing.fail),
+    "Write": (running.run, writing.lock, writing.unlock, writing.fail, writing.release),
     "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
     "Set up": (sources.source, providers.provider, grants.grant, tokens.token, database.db, serving.serve),
 }

@@ -1,4 +1,4 @@
-"""What a provider does around its write: ``lock``, ``unlock`` and ``fail``."""
+"""What a provider does around its write: ``lock``, ``unlock``, ``fail`` and ``release``."""
 
 from __future__ import annotations
 
@@ -132,6 +132,29 @@ def fail(
     with settings.open_store() as store:
         failed = store.fail(*target, reason=reason, holder=holder, generation=generation)
     show(failed, lambda: f"Failed {describe(failed)}: {printable(failed.reason or '')}", as_json=as_json)
+
+
+@click.command()
+@partition_arguments
+@_lock_options
+@common_options
+@click.pass_obj
+def release(
+    settings: Settings,
+    target: Target,
+    *,
+    holder: str | None,
+    generation: int | None,
+    as_json: bool,
+) -> None:
+    """Give a lock back: nothing was written, all is as before."""
+    with settings.open_store() as store:
+        released = store.release(*target, holder=holder, generation=generation)
+    show(
+        released,
+        lambda: f"Released {describe(released)}; it is {released.state.value} again.",
+        as_json=as_json,
+    )
 
 
 def describe(partition: Partition) -> str:

@@ -26,6 +26,7 @@ from airflow_provider_partition_registry.domain.intervals import (
 from airflow_provider_partition_registry.domain.models import (
     LOCKED_STATES,
     EventType,
+    FormerState,
     Holder,
     Lock,
     Partition,
@@ -89,6 +90,8 @@ def acquire(
         reason=None,
         published_at=None,
         changed_at=now,
+        former=_former_state(partition, holder, now),
+        released_by=None,
     )
     taken_over = [other for other in conflicting if other is not partition]
     return [
@@ -148,6 +151,34 @@ def fail(
     raise NotLockHolderError(_not_theirs("fail", partition, holder, generation), partition)
 
 
+def release(partition: Partition, holder: Holder, generation: int | None) -> Change | None:
+    """Give the lock back: nothing was written, so the partition is again what it was before (R4).
+
+    :return: the change, or None when this very call was finished before.
+    :raises NotLockHolderError: the lock is not the caller's.
+    :raises PartitionStateError: nobody knows what the partition was before.
+    """
+    if partition.state in LOCKED_STATES and _is_theirs(partition, holder, generation):
+        former = partition.former
+        if former is None:
+            raise PartitionStateError(_unknown_before(partition), partition)
+        loser = _lock_of(partition).holder
+        released = replace(
+            partition,
+            state=former.state,
+            changed_at=former.changed_at,
+            reason=former.reason,
+            published_at=former.published_at,
+            lock=None,
+            former=None,
+            released_by=loser.identity,
+        )
+        return Change(released, EventType.RELEASE, loser, _given_back(former))
+    if _was_released_by(partition, holder, generation):
+        return None
+    raise NotLockHolderError(_not_theirs("release", partition, holder, generation), partition)
+
+
 def renew(partition: Partition, generation: int, lease: timedelta, *, now: datetime) -> Change:
     """Let the lease run for ``lease`` from now on (R5).
 
@@ -203,6 +234,29 @@ def withdraw(partition: Partition, reason: str, by: str, *, now: datetime) -> Ch
     return Change(withdrawn, EventType.WITHDRAW, holder, _who(reason, by))
 
 
+def _former_state(partition: Partition, holder: Holder, now: datetime) -> FormerState | None:
+    """What a release of the lock that ``holder`` is about to be granted gives back."""
+    if partition.state not in LOCKED_STATES:
+        return FormerState(partition.state, partition.changed_at, partition.reason, partition.published_at)
+    loser = _lock_of(partition).holder
+    if loser == holder:
+        return partition.former  # Of its grants in a row the first one counts.
+    reason = (
+        f"The lease of {loser} ran out before it had finished, so its data may be half-written; "
+        f"{holder} took over."
+    )
+    return FormerState(PartitionState.FAILED, now, reason)
+
+
+def _given_back(former: FormerState) -> dict[str, str]:
+    details = {"to": former.state.value}
+    if former.reason is not None:
+        details["reason"] = former.reason
+    if former.published_at is not None:
+        details["published_at"] = format_instant(former.published_at)
+    return details
+
+
 def _lose(partition: Partition, to: Lock, now: datetime) -> Change:
     reason = f"Its lease ran out and {to.holder} took over with an overlapping lock."
     failed = replace(_finished(partition, PartitionState.FAILED, reason, now), lock=None)
@@ -211,7 +265,15 @@ def _lose(partition: Partition, to: Lock, now: datetime) -> Change:
 
 def _finished(partition: Partition, state: PartitionState, reason: str | None, now: datetime) -> Partition:
     published_at = now if state is PartitionState.READY else None
-    return replace(partition, state=state, reason=reason, published_at=published_at, changed_at=now)
+    return replace(
+        partition,
+        state=state,
+        reason=reason,
+        published_at=published_at,
+        changed_at=now,
+        former=None,
+        released_by=None,
+    )
 
 
 def _is_theirs(partition: Partition, holder: Holder, generation: int | None) -> bool:
@@ -225,6 +287,14 @@ def _finished_by(partition: Partition, holder: Holder, generation: int | None) -
     if partition.lock is None:
         return partition.state is PartitionState.READY and _was_never_locked(partition, generation)
     return _is_theirs(partition, holder, generation)
+
+
+def _was_released_by(partition: Partition, holder: Holder, generation: int | None) -> bool:
+    if partition.released_by is None:
+        return False
+    return (
+        partition.released_by == holder.identity if generation is None else partition.generation == generation
+    )
 
 
 def _was_never_locked(partition: Partition, generation: int | None) -> bool:
@@ -276,4 +346,11 @@ def _not_theirs(verb: str, partition: Partition, holder: Holder | None, generati
     return (
         f"Cannot {verb} with {caller}: {_standing(partition)}. The lock is not, or no longer, the caller's; lock "
         f"again before writing."
+    )
+
+
+def _unknown_before(partition: Partition) -> str:
+    return (
+        f"Cannot release: {_standing(partition)}, and was locked by an older version, which did not note what the "
+        f"partition was before. Publish it (unlock) if its data is good; else say that the write failed (fail)."
     )

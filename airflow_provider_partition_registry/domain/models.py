@@ -48,6 +48,7 @@ class EventType(StrEnum):
     RENEW = "RENEW"
     UNLOCK = "UNLOCK"
     FAIL = "FAIL"
+    RELEASE = "RELEASE"
     FORCE_RELEASE = "FORCE_RELEASE"
     INVALIDATE = "INVALIDATE"
     WITHDRAW = "WITHDRAW"
@@ -58,6 +59,7 @@ REWRITING_EVENTS = frozenset(
         EventType.LOCK,
         EventType.UNLOCK,
         EventType.FAIL,
+        EventType.RELEASE,
         EventType.FORCE_RELEASE,
         EventType.INVALIDATE,
         EventType.WITHDRAW,
@@ -215,15 +217,34 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerState:
+    """What a partition was before it was locked, and is again if the lock is released (R4).
+
+    :param state: ``registered``, ``failed`` or ``ready``.
+    :param changed_at: since when it was in this state.
+    :param reason: why it had failed or was withdrawn.
+    :param published_at: when the data it holds was published; None unless ``ready``.
+    """
+
+    state: PartitionState
+    changed_at: datetime
+    reason: str | None = None
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Partition:
     """One interval of one source, supplied by one provider, as it stood at the moment of the call.
 
     :param generation: that of the newest grant, 0 if there was none yet.
     :param lock: the present lock; of a ready or failed partition the one it was finished under; None when nobody
-        locked it since it was registered, withdrawn, or taken from its holder by force.
+        locked it since it was registered, withdrawn, released, or taken from its holder by force.
     :param reason: why it failed or was withdrawn.
     :param published_at: when the data it holds was published; None unless ``ready``.
-    :param changed_at: since when it is in this state.
+    :param changed_at: since when it is in this state; a time in which it was locked and released counts as well.
+    :param former: what a release would give back; None unless locked, and for locks taken before the registry kept
+        note of it.
+    :param released_by: identity of the holder who released the newest lock, if that is how it ended.
     """
 
     source_name: str
@@ -236,6 +257,8 @@ class Partition:
     lock: Lock | None = None
     reason: str | None = None
     published_at: datetime | None = None
+    former: FormerState | None = None
+    released_by: str | None = None
     id: int = 0
 
     @property

@@ -253,6 +253,21 @@ class PartitionRegistryHook(BaseHook):
             generation=generation,
         )
 
+    def release(
+        self,
+        source_name: str,
+        provider_name: str,
+        start: Instant,
+        end: Instant,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """Give a lock back under which nothing was written."""
+        return self.store.release(
+            source_name, provider_name, Interval(start, end), holder=holder, generation=generation
+        )
+
     def force_release(
         self,
         source_name: str,
@@ -284,6 +299,12 @@ class PartitionRegistryHook(BaseHook):
     def count_locks(self) -> LockCounts:
         """Count the locks of all sources."""
         return self.store.count_locks()
+
+    def list_locks(
+        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        """The locked partitions of all sources, or those whose holder's identity begins with a prefix."""
+        return self.store.list_locks(holder_prefix, after, limit)
 
     def get_source(self, source_name: str) -> Source:
         """Look up one source."""

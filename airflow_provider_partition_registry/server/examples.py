@@ -43,6 +43,18 @@ LOCKED = Partition("sales", "nightly-load", DAY, PartitionState.LOCKED, 1, NOW, 
 READY = Partition(
     "sales", "nightly-load", DAY, PartitionState.READY, 1, NOW, NOW, LOCK, published_at=NOW, id=1
 )
+RELEASED = Partition(
+    "sales",
+    "nightly-load",
+    DAY,
+    PartitionState.READY,
+    2,
+    NOW,
+    NOW,
+    published_at=NOW,
+    released_by="host-1/nightly",
+    id=1,
+)
 FAILED = Partition("sales", "nightly-load", DAY, PartitionState.FAILED, 1, NOW, NOW, LOCK, "disk full", id=1)
 
 NOT_READY = Readiness(

@@ -177,6 +177,19 @@ class RegistryReader(RegistryViewer):
         """
 
     @abstractmethod
+    def list_locks(
+        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        """The partitions of all sources that are locked or expired, in the order in which they were registered.
+
+        It looks at what is locked and at nothing else, so a long history makes it no slower.
+
+        :param holder_prefix: only those whose holder's identity begins with it, to the letter: which locks does a run
+            still hold?
+        :param after: ``next`` of the page before.
+        """
+
+    @abstractmethod
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         """The history after a position (R9). Whoever goes on from the last position seen misses nothing.
 
@@ -364,6 +377,31 @@ class RegistryStore(RegistryReader):
 
         :param reason: what went wrong, for the people who wait.
         :raises NotLockHolderError: the lock is not, or no longer, the caller's; nothing changed.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises UnknownPartitionError: no such partition.
+        :raises NoGrantError: the provider may not write to the source.
+        """
+
+    @abstractmethod
+    def release(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        """Give a lock back under which nothing was written: the partition is again what it was before it (R4).
+
+        That is ready with its old publishing time, failed with its old reason, or registered. Who releases swears
+        that nothing was touched. What was taken over from somebody whose lease ran out becomes failed: that one may
+        have written.
+
+        :param generation: of the lock; without it the holder must match.
+        :raises NotLockHolderError: the lock is not, or no longer, the caller's; nothing changed.
+        :raises PartitionStateError: the lock was taken under an older version, which did not note what was before.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
         :raises UnknownPartitionError: no such partition.

@@ -181,6 +181,18 @@ class TestWriting:
         again = nightly("fail", "sales", "nightly", *day(1), "--reason", "disk full", "--json")
         assert (again.code, again.json["reason"]) == (0, "disk\nfull")
 
+    def test_release(self, nightly: Command):
+        publish(nightly, 1)
+        generation = str(lock(nightly, 1, "--holder", "me")["generation"])
+        assert nightly("release", "sales", "nightly", *day(1)).code == 5
+        released = nightly("release", "sales", "nightly", *day(1), "--holder", "me")
+        assert released.stdout == (
+            f"Released partition {FIRST} of source 'sales' (provider 'nightly'); it is ready again.\n"
+        )
+        again = nightly("release", "sales", "nightly", *day(1), "--generation", generation, "--json")
+        assert (again.code, again.json["state"], again.json["released_by"]) == (0, "ready", "me")
+        assert nightly("ready", "sales", *day(1)).code == 0
+
 
 class TestDeciding:
     def test_force_release(self, nightly: Command):
@@ -249,6 +261,19 @@ class TestAsking:
         assert gap == "  nobody has published [2026-11-04T00:00:00Z, 2026-12-01T00:00:00Z)"
         assert "is being written by nightly" in locked
         assert failed.endswith("disk full")
+
+    def test_locks(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(paging, "PAGE_SIZE", 1)
+        assert nightly("locks").stdout == "No locks.\n"
+        publish(nightly, 1)
+        lock(nightly, 2, "--holder", "airflow/dag/run-1/lock")
+        lock(nightly, 3, "--holder", "airflow/dag/run-2/lock", "--lease", "2h")
+        heading, first, second = nightly("locks").stdout.splitlines()
+        assert heading.split()[:3] == ["SOURCE", "START", "END"]
+        assert first.endswith("by airflow/dag/run-1/lock")
+        assert "; lease until 20" in second
+        found = nightly("locks", "--holder-prefix", "airflow/dag/run-2/", "--json").json
+        assert [each["lock"]["holder"]["identity"] for each in found] == ["airflow/dag/run-2/lock"]
 
     def test_ready_as_json(self, nightly: Command):
         publish(nightly, 1)

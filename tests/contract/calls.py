@@ -31,6 +31,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "list_partitions": {**_place, "interval": hours(0, 1), "after": None, "limit": 10},
     "events": {**_place, "after": 0, "limit": 10},
     "count_locks": {},
+    "list_locks": {"holder_prefix": None, "after": None, "limit": 10},
     "last_position": {},
     "latest_events": {**_place, "before": None, "limit": 10},
     "get_overview": _place,
@@ -46,13 +47,14 @@ CALLS: dict[str, dict[str, Any]] = {
     "renew": {**_partition, "generation": 1, "lease": timedelta(hours=1)},
     "unlock": {**_partition, "holder": None, "generation": None},
     "fail": {**_partition, "holder": None, "generation": None, "reason": "disk full"},
+    "release": {**_partition, "holder": None, "generation": None},
     "force_release": {**_partition, **_decision},
     "invalidate": {**_partition, **_decision},
     "withdraw": {**_partition, **_decision},
 }
 READS = {*RegistryViewer.__dict__, *RegistryReader.__dict__}
 WRITES = [name for name in CALLS if name not in READS]
-NEEDING_A_GRANT = ["register_partition", "lock", "renew", "unlock", "fail"]
+NEEDING_A_GRANT = ["register_partition", "lock", "renew", "unlock", "fail", "release"]
 
 LONG_NAME, LONG_TEXT = "x" * 251, "x" * 4_001
 _not_text = [None, 5, b"bytes", ["list"], object()]
@@ -76,6 +78,7 @@ BAD: dict[str, list[Any]] = {
     "as_of": [None, *_not_number, *_too_great],
     "limit": [0, -1, 10_001, None, *_not_number, *_too_great],
     "before": [*_not_number, *_too_great],
+    "holder_prefix": ["", "a b", "a\x00b", "\ud800", "x" * 2_001, *_not_text[1:]],
     "prefix": ["", "a b", "a\x00b", "\ud800", LONG_NAME, *_not_text[1:]],
     "resolution": [0, -1, 1_001, None, *_not_number, *_too_great],
     "published_after": ["yesterday", 5, object()],
@@ -90,6 +93,7 @@ BAD_AFTER: dict[str, list[Any]] = {
     "list_tokens": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_overviews": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_partitions": [*_not_number, *_too_great],
+    "list_locks": [*_not_number, *_too_great],
     "events": [None, *_not_number, *_too_great],
 }
 

@@ -14,11 +14,18 @@ from tests.contract.locking import LockingContract
 from tests.contract.machine import RegistryMachine
 from tests.contract.reading import ReadingContract, RefusalContract
 from tests.contract.registering import RegisteringContract
+from tests.contract.releasing import ReleasingContract
 from tests.contract.viewing import ViewingContract
 
 
 class RegistryStoreContract(
-    RegisteringContract, AccessContract, LockingContract, ReadingContract, ViewingContract, RefusalContract
+    RegisteringContract,
+    AccessContract,
+    LockingContract,
+    ReleasingContract,
+    ReadingContract,
+    ViewingContract,
+    RefusalContract,
 ):
     """Uses the public contract only, and a clock that the fixture controls."""
 

@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.models import Holder, LockCounts, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
-from tests.contract.base import ContractBase, newest, refused
+from tests.contract.base import ContractBase, newest, refused, walk
 from tests.contract.homes import NOON, ManualClock, all_events, hours
 
 HOUR = timedelta(hours=1)
@@ -58,6 +58,36 @@ class LockingContract(ContractBase):
         assert store.count_locks() == LockCounts(held=3, expired=0)
         clock.advance(HOUR)
         assert store.count_locks() == LockCounts(held=2, expired=1)
+
+    def test_locks_are_listed_page_by_page(self, store: RegistryStore, clock: ManualClock) -> None:
+        assert store.list_locks().items == ()
+        expected = [lock(store, interval=hours(n, n + 1), lease=HOUR if n % 2 else None) for n in range(5)]
+        expected.append(store.lock("other", "r", WHOLE, register=True))
+        for end in (store.unlock, store.release):
+            lock(store, interval=NEXT)
+            end("s", "p", NEXT)
+        assert store.list_locks().items == tuple(expected)
+        pages = walk(lambda after: store.list_locks(after=after, limit=4), "id")
+        assert pages == [[each.id for each in expected[:4]], [each.id for each in expected[4:]]]
+        clock.advance(HOUR)
+        assert [each.state.value for each in store.list_locks(limit=3).items] == [
+            "locked",
+            "expired",
+            "locked",
+        ]
+
+    def test_locks_of_holders_with_a_prefix(self, store: RegistryStore) -> None:
+        holders = ["a/1/x", "a/1/y", "a/10/x", "A/1/x", "a_1/x", "a%", "ä/1", "b"]
+        for n, holder in enumerate(holders):
+            lock(store, interval=hours(n, n + 1), holder=holder)
+
+        def found(prefix: str) -> list[str]:
+            return [each.lock.holder.identity for each in store.list_locks(prefix).items]
+
+        for prefix in ("a/1/", "a/1", "a", "A", "a_", "_", "%", "a%", "ä", "b", "b/", *holders):
+            assert found(prefix) == [each for each in holders if each.startswith(prefix)], prefix
+        pages = walk(lambda after: store.list_locks("a/", after, limit=2), "id")
+        assert [len(page) for page in pages] == [2, 1]
 
     @pytest.mark.parametrize("holder", [None, "task", Holder("task")])
     def test_the_same_holder_enters_again_with_a_new_generation(self, store: RegistryStore, holder) -> None:

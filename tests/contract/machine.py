@@ -141,10 +141,15 @@ class RegistryMachine(RuleBasedStateMachine):
         key, interval = self.some_partition(data)
         self.prolong(key, interval, self.generation(key, generation) or 0, lease)
 
-    @rule(data=st.data(), holder=holders, generation=generations)
-    def unlock(self, data: st.DataObject, holder: str | None, generation: str) -> None:
+    @rule(
+        data=st.data(),
+        verb=st.sampled_from(("unlock", "release")),
+        holder=holders,
+        generation=generations,
+    )
+    def end(self, data: st.DataObject, verb: str, holder: str | None, generation: str) -> None:
         key, interval = self.some_partition(data)
-        self.finish(key, interval, holder=holder, generation=self.generation(key, generation))
+        self.finish(key, interval, verb, holder=holder, generation=self.generation(key, generation))
 
     @rule(data=st.data())
     def unlock_as_holder(self, data: st.DataObject) -> None:
@@ -164,6 +169,13 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: self.store.fail(key[0], key[1], interval, **options),
             lambda: self.oracle.fail(key, self.clock.now, **options),
         )
+
+    @rule(data=st.data(), holder=takers, lease=leases, exclusive=flags, times=st.integers(1, 2))
+    def lock_and_release(self, data: st.DataObject, times: int, **options: Any) -> None:
+        key, interval = self.some_partition(data)
+        for _ in range(times):
+            self.take(key, interval, **options)
+        self.finish(key, interval, "release", generation=self.generation(key, "present"))
 
     @rule(data=st.data(), to=st.sampled_from((PartitionState.FAILED, PartitionState.READY)))
     def force_release(self, data: st.DataObject, to: PartitionState) -> None:
@@ -194,6 +206,15 @@ class RegistryMachine(RuleBasedStateMachine):
         self.finish(key, interval, holder=TALKATIVE.identity)
         self.declare("invalidate", key, interval)
 
+    @rule(source=sources, interval=intervals)
+    def take_over_and_release(self, source: str, interval: Interval) -> None:
+        """What was taken over is not as it was before."""
+        key, lease = self.key(source, "p0", interval), timedelta(minutes=30)
+        self.take(key, interval, holder="loser", lease=lease, register=True)
+        self.clock.advance(lease)
+        self.take(key, interval, holder="next")
+        self.finish(key, interval, "release", holder="next")
+
     @rule(minutes=st.sampled_from((1, 60, 61, 120)))
     def wait(self, minutes: int) -> None:
         self.clock.advance(timedelta(minutes=minutes))
@@ -204,6 +225,19 @@ class RegistryMachine(RuleBasedStateMachine):
         self.compare(asked, *self.store.check_readiness_many([asked]))
         answer = self.store.check_readiness(self.name(source), interval)
         self.readings.append((self.name(source), interval, answer.as_of, len(self.oracle.lines)))
+
+    @rule(prefix=st.sampled_from((None, "dag/")))
+    def list_locks(self, prefix: str | None) -> None:
+        partitions = [
+            each
+            for source in self.oracle.sources
+            for each in self.store.list_partitions(source, limit=1000).items
+        ]
+        locked = [each for each in partitions if self.oracle.partitions[_key(each)].state == "locked"]
+        mine = [each for each in locked if each.lock.holder.identity.startswith(prefix or "")]
+        first = min((each.id for each in partitions), default=1)  # the runs before this one left locks, too
+        found = self.store.list_locks(prefix, first - 1, 1000).items
+        assert list(found) == sorted(mine, key=lambda each: each.id)
 
     @rule()
     def verify(self) -> None:
@@ -285,10 +319,10 @@ class RegistryMachine(RuleBasedStateMachine):
             lambda: getattr(self.oracle, verb)(key, self.clock.now, **DECISION),
         )
 
-    def finish(self, key: Key, interval: Interval, **proof: Any) -> None:
+    def finish(self, key: Key, interval: Interval, verb: str = "unlock", **proof: Any) -> None:
         self.both(
-            lambda: self.store.unlock(key[0], key[1], interval, **proof),
-            lambda: self.oracle.unlock(key, self.clock.now, **proof),
+            lambda: getattr(self.store, verb)(key[0], key[1], interval, **proof),
+            lambda: getattr(self.oracle, verb)(key, self.clock.now, **proof),
         )
 
     def some_partition(self, data: st.DataObject) -> tuple[Key, Interval]:
@@ -337,8 +371,8 @@ class RegistryMachine(RuleBasedStateMachine):
         assert partition.state.value == record.state_at(self.clock.now)
         assert partition.generation == record.generation
         assert partition.published_at == record.published
-        assert (partition.reason is not None) or record.state != "failed"
-        assert (partition.reason is None) or record.state != "locked"
+        assert partition.reason == record.reason
+        assert partition.released_by == record.released_by
         if record.holder is None:
             assert partition.lock is None
         else:

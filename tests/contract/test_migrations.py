@@ -50,7 +50,7 @@ IN_0001 = [
     ],
     f"UPDATE {PREFIX}_history SET last_position = {len(EVENTS)}",
 ]
-FILL = {"0001": IN_0001, "0002": IN_0001}
+FILL = {"0001": IN_0001, "0002": IN_0001, "0003": IN_0001}
 """What each older version may have left."""
 
 
@@ -86,6 +86,20 @@ def test_what_is_there_survives(older: Database) -> None:
     assert (locked.state, locked.generation, locked.lock.holder.identity) == (PartitionState.LOCKED, 1, "p")
     assert store.unlock("s", "p", INTERVAL).state is PartitionState.READY
     assert store.check_readiness("s", INTERVAL).is_ready
+
+
+def test_what_a_lock_from_before_gives_back_nobody_knows(older: Database) -> None:
+    schema.upgrade(older)
+    store = SqlRegistryStore(older)
+    with pytest.raises(errors.PartitionStateError, match="older version"):
+        store.release("s", "p", INTERVAL)
+    store.lock("s", "p", INTERVAL)  # taken again it is still the same lock
+    with pytest.raises(errors.PartitionStateError, match="older version"):
+        store.release("s", "p", INTERVAL)
+    store.fail("s", "p", INTERVAL, reason="disk full")
+    store.lock("s", "p", INTERVAL)
+    assert store.release("s", "p", INTERVAL).reason == "disk full"
+    assert verify(older) == []
 
 
 def test_tokens_stay_valid(older: Database) -> None:

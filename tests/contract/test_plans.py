@@ -138,6 +138,9 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
         "s", r.hour(0, 24), r.store.get_partition("s", "p", r.hour(1)).id, 20
     ),
     "list more": lambda r: r.store.list_partitions("s", r.hour(0, 100), limit=80),
+    "locks": lambda r: r.store.list_locks(limit=20),
+    "locks of a holder": lambda r: r.store.list_locks("q", limit=20),
+    "no more locks": lambda r: r.store.list_locks(None, r.store.get_partition("s", "p", r.hour(1)).id, 20),
     "events": lambda r: r.store.events(r.last_position - 50, limit=20),
     "events of a source": lambda r: r.store.events(r.middle, "s", limit=20),
     "no more events": lambda r: r.store.events(r.last_position, "s"),

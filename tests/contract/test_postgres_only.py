@@ -30,6 +30,7 @@ def store(postgres_url: str) -> Iterator[RegistryStore]:
 WAKING: dict[str, tuple[bool, Callable[[RegistryStore], object]]] = {
     "unlock": (True, lambda store: store.unlock(*HOUR)),
     "fail": (True, lambda store: store.fail(*HOUR, reason="disk full")),
+    "release": (True, lambda store: store.release(*HOUR)),
     "force_release": (True, lambda store: store.force_release(*HOUR, **WHY)),
     "withdraw": (True, lambda store: store.withdraw(*HOUR, **WHY)),
     "invalidate": (False, lambda store: store.invalidate(*HOUR, **WHY)),

@@ -57,7 +57,7 @@ def _follow(oracle: Oracle, event: Event) -> None:
     if event.type == "LOCK":
         assert event.generation == record.generation + 1, f"generations must grow by one: {event}"
         record.generation += 1
-    elif event.type in ("UNLOCK", "FAIL", "RENEW") and record.generation:
+    elif event.type in ("UNLOCK", "FAIL", "RELEASE", "RENEW") and record.generation:
         assert record.state == "locked", f"finished a lock that nobody held: {event}"
         assert event.generation == record.generation, f"finished under an old generation: {event}"
     if event.type in ("LOCK", "RENEW"):

@@ -63,6 +63,7 @@ class Writer:
         endings: list[Callable[[], Any]] = [
             *[lambda: self.store.unlock(*place, generation=generation)] * 6,
             lambda: self.store.fail(*place, generation=generation, reason="storm"),
+            lambda: self.store.release(*place, generation=generation),
             lambda: self.store.force_release(*place, **WHY),
             lambda: self.store.force_release(*place, to=PartitionState.READY, **WHY),
             lambda: self.store.withdraw(*place, **WHY),

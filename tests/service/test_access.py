@@ -28,6 +28,7 @@ POST /api/v1/partitions/lock           401   403   403  200  200   403   200
 POST /api/v1/partitions/renew          401   403   403  200  200   403   200
 POST /api/v1/partitions/unlock         401   403   403  200  200   403   200
 POST /api/v1/partitions/fail           401   403   403  200  200   403   200
+POST /api/v1/partitions/release        401   403   403  200  200   403   200
 POST /api/v1/partitions/force-release  401   403   403  403  200   403   200
 POST /api/v1/partitions/invalidate     401   403   403  403  200   403   200
 POST /api/v1/partitions/withdraw       401   403   403  403  200   403   200
@@ -64,6 +65,7 @@ GET  /api/v1/events                    200   200   200  200  200   200   200
 GET  /api/v1/events/last               200   200   200  200  200   200   200
 GET  /api/v1/events/stream             200   200   200  200  200   200   200
 GET  /api/v1/events/latest             200   200   200  200  200   200   200
+GET  /api/v1/locks                     200   200   200  200  200   200   200
 GET  /api/v1/locks/count               200   200   200  200  200   200   200
 GET  /api/v1/overview                  200   200   200  200  200   200   200
 GET  /api/v1/overviews                 200   200   200  200  200   200   200
@@ -119,7 +121,7 @@ class Case:
         place = (self.source, self.provider, Interval(START, END))
         if verb not in ("partitions", "register"):
             store.register_partition(*place)
-        if verb in ("renew", "unlock", "fail", "force-release", "invalidate", "withdraw"):
+        if verb in ("renew", "unlock", "fail", "release", "force-release", "invalidate", "withdraw"):
             store.lock(*place)
         if verb in ("invalidate", "withdraw"):
             store.unlock(*place)
@@ -149,6 +151,7 @@ class Case:
             "GET /api/v1/changed-since": {**source, **DAY, "as_of": 1},
             "GET /api/v1/provider": provider,
             "GET /api/v1/partitions": {**source, **DAY},
+            "GET /api/v1/locks": {"holder_prefix": self.provider},
         }.get(route, source if "/source" in route or "/events" in route else place)
 
 

@@ -13,8 +13,8 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionLockedError,
     PartitionStateError,
 )
-from airflow_provider_partition_registry.domain.models import Holder, PartitionState
-from tests.unit.values import HOUR, ME, NOW, OTHER, hours, partition
+from airflow_provider_partition_registry.domain.models import FormerState, Holder, PartitionState
+from tests.unit.values import FORMER, HOUR, ME, NOW, OTHER, hours, partition
 
 ALL = ["registered", "locked", "expired", "failed", "ready"]
 LOCKED = ["locked", "expired"]
@@ -114,6 +114,8 @@ NOT_THEIRS = [(OTHER, None), (ME, 2), (ME, 4), (ME, 0)]
 def finish(verb: str, before, holder: Holder, generation: int | None):
     if verb == "publish":
         return locking.publish(before, holder, generation, now=NOW)
+    if verb == "release":
+        return locking.release(before, holder, generation)
     return locking.fail(before, holder, generation, "disk full", now=NOW)
 
 
@@ -137,7 +139,7 @@ def test_finishing_again_changes_nothing(verb, state, holder, generation) -> Non
     assert finish(verb, partition(state), holder, generation) is None
 
 
-@pytest.mark.parametrize("verb", ["publish", "fail"])
+@pytest.mark.parametrize("verb", ["publish", "fail", "release"])
 @pytest.mark.parametrize("state", [each for each in ALL if each != "registered"])
 @pytest.mark.parametrize(("holder", "generation"), NOT_THEIRS)
 def test_nobody_else_finishes(verb, state, holder, generation) -> None:
@@ -146,7 +148,15 @@ def test_nobody_else_finishes(verb, state, holder, generation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "state"), [("publish", "failed"), ("fail", "ready"), ("fail", "registered")]
+    ("verb", "state"),
+    [
+        ("publish", "failed"),
+        ("fail", "ready"),
+        ("fail", "registered"),
+        ("release", "ready"),
+        ("release", "failed"),
+        ("release", "registered"),
+    ],
 )
 @pytest.mark.parametrize(("holder", "generation"), THEIRS)
 def test_what_ended_otherwise_is_not_finished_again(verb, state, holder, generation) -> None:
@@ -154,12 +164,89 @@ def test_what_ended_otherwise_is_not_finished_again(verb, state, holder, generat
         finish(verb, partition(state, generation=3), holder, generation)
 
 
-@pytest.mark.parametrize("verb", ["publish", "fail"])
+@pytest.mark.parametrize("verb", ["publish", "fail", "release"])
 @pytest.mark.parametrize("state", ["registered", "failed", "ready"])
 @pytest.mark.parametrize(("holder", "generation"), [*THEIRS, *NOT_THEIRS])
 def test_a_lock_taken_away_is_dead(verb, state, holder, generation) -> None:
     with pytest.raises(NotLockHolderError):
         finish(verb, partition(state, generation=3, **FORGOTTEN), holder, generation)
+
+
+@pytest.mark.parametrize("state", [each for each in ALL if each not in LOCKED])
+def test_a_grant_remembers_what_the_partition_was(state: str) -> None:
+    before = partition(state)
+    (change,) = locking.acquire(before, ME, now=NOW)
+    assert change.partition.former == FormerState(
+        before.state, before.changed_at, before.reason, before.published_at
+    )
+
+
+@pytest.mark.parametrize("state", LOCKED)
+@pytest.mark.parametrize("former", [*FORMER.values(), None], ids=str)
+def test_taken_again_a_lock_remembers_what_was_before_its_first_grant(state: str, former) -> None:
+    (change,) = locking.acquire(partition(state, former=former), ME, now=NOW)
+    assert change.partition.former == former
+
+
+def test_what_is_taken_over_may_be_half_written() -> None:
+    (change,) = locking.acquire(partition("expired"), OTHER, now=NOW)
+    former = change.partition.former
+    assert (former.state, former.changed_at, former.published_at) == ("failed", NOW, None)
+    assert all(word in former.reason for word in ("me", "half-written", "other"))
+
+
+@pytest.mark.parametrize("state", LOCKED)
+@pytest.mark.parametrize("former", FORMER)
+@pytest.mark.parametrize(("holder", "generation"), THEIRS)
+def test_a_release_gives_back_what_was(state: str, former: str, holder, generation) -> None:
+    was = FORMER[former]
+    change = locking.release(partition(state, former=was), holder, generation)
+    after = change.partition
+    assert FormerState(after.state, after.changed_at, after.reason, after.published_at) == was
+    assert (after.generation, after.lock, after.former, after.released_by) == (3, None, None, "me")
+    assert (change.event, change.holder) == ("RELEASE", ME)
+    assert (
+        change.details
+        == {
+            "registered": {"to": "registered"},
+            "failed": {"to": "failed", "reason": "disk full"},
+            "ready": {"to": "ready", "published_at": "2026-03-01T09:00:00Z"},
+        }[former]
+    )
+
+
+RELEASED = {"holder": None, "generation": 3, "released_by": "me"}
+
+
+@pytest.mark.parametrize("state", FORMER)
+@pytest.mark.parametrize(("holder", "generation"), THEIRS)
+def test_releasing_again_changes_nothing(state: str, holder, generation) -> None:
+    assert locking.release(partition(state, **RELEASED), holder, generation) is None
+
+
+@pytest.mark.parametrize("state", FORMER)
+@pytest.mark.parametrize(
+    ("verb", "holder", "generation"),
+    [("release", *each) for each in NOT_THEIRS]
+    + [(verb, *each) for verb in ("publish", "fail") for each in [*THEIRS, *NOT_THEIRS]],
+)
+def test_what_was_released_is_not_finished_otherwise(state: str, verb: str, holder, generation) -> None:
+    with pytest.raises(NotLockHolderError):
+        finish(verb, partition(state, **RELEASED), holder, generation)
+
+
+@pytest.mark.parametrize("state", LOCKED)
+def test_nothing_is_given_back_that_nobody_knows(state: str) -> None:
+    with pytest.raises(PartitionStateError, match=r"older version.*unlock.*fail") as caught:
+        locking.release(partition(state, former=None), ME, 3)
+    assert type(caught.value) is PartitionStateError
+
+
+def test_a_released_lock_is_forgotten_with_the_next_change() -> None:
+    released = partition("ready", **RELEASED)
+    (locked,) = locking.acquire(released, ME, now=NOW)
+    failed = locking.invalidate(released, "why", "ann", now=NOW)
+    assert locked.partition.released_by is failed.partition.released_by is None
 
 
 @pytest.mark.parametrize("generation", [None, 0])

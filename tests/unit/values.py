@@ -6,11 +6,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Holder, Lock, Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import (
+    FormerState,
+    Holder,
+    Lock,
+    Partition,
+    PartitionState,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ME, OTHER = Holder("me", {"host": "worker-1"}), Holder("other")
+FORMER = {
+    "registered": FormerState(PartitionState.REGISTERED, NOW - 3 * HOUR),
+    "failed": FormerState(PartitionState.FAILED, NOW - 3 * HOUR, "disk full"),
+    "ready": FormerState(PartitionState.READY, NOW - 3 * HOUR, published_at=NOW - 3 * HOUR),
+}
 
 
 def hours(start: float, end: float) -> Interval:
@@ -18,7 +29,7 @@ def hours(start: float, end: float) -> Interval:
 
 
 def partition(state: str = "registered", interval: Interval | None = None, **fields: Any) -> Partition:
-    """A partition in a state: never locked when registered, else under generation 3 by ``ME``."""
+    """A partition in a state: never locked when registered, else under generation 3 by ``ME``; ready before."""
     exclusive = fields.pop("exclusive", False)
     generation = fields.pop("generation", 0 if state == "registered" else 3)
     holder = fields.pop("holder", ME)
@@ -37,6 +48,7 @@ def partition(state: str = "registered", interval: Interval | None = None, **fie
         "lock": lock,
         "published_at": NOW - HOUR if state == "ready" else None,
         "reason": "disk full" if state == "failed" else None,
+        "former": FORMER["ready"] if state in ("locked", "expired") else None,
         "id": 1,
     }
     return Partition(**{**given, **fields})

@@ -55,6 +55,12 @@ Owner = Annotated[str, _text("Who answers for the source.", "data-team@example.c
 Identity = Annotated[
     str, _name("Stable through retries of the same work.", "host-1/nightly", MAX_IDENTITY_LENGTH)
 ]
+HolderPrefix = Annotated[
+    str | None,
+    _name(
+        "Only those whose holder's identity begins with it, to the letter.", "host-1/", MAX_IDENTITY_LENGTH
+    ),
+]
 TokenId = Annotated[str, _name("Its id, as lists show it.", "0123456789abcdef")]
 Reason = Annotated[str, _text("Why; kept in the history.", "the file was cut off")]
 By = Annotated[str, _text("Who decides it.", "ada@example.com")]
@@ -157,6 +163,10 @@ class FailBody(UnlockBody):
     reason: Annotated[str, _text("What went wrong.", "disk full")]
 
 
+class ReleaseBody(UnlockBody):
+    """A lock to give back."""
+
+
 class DecisionBody(Address):
     """What a person decides over others."""
 
@@ -164,7 +174,7 @@ class DecisionBody(Address):
     by: By
 
 
-class ReleaseBody(DecisionBody):
+class ForceReleaseBody(DecisionBody):
     """A lock to take from its holder."""
 
     to: Annotated[PartitionState, Field(description="failed, or explicitly ready.", examples=["failed"])] = (

@@ -15,6 +15,8 @@ from airflow_provider_partition_registry.server.api.bodies import (
     DecisionBody,
     End,
     FailBody,
+    ForceReleaseBody,
+    HolderPrefix,
     Limit,
     LockBody,
     ProviderName,
@@ -110,11 +112,26 @@ def fail(body: FailBody, service: InService, token: Token) -> Response:
 
 
 @router.post(
+    "/partitions/release",
+    response_model=Partition,
+    responses=answers(Partition, examples.RELEASED, *WHEN_WRITING),
+)
+def release(body: ReleaseBody, service: InService, token: Token) -> Response:
+    """Give a lock back under which nothing was written: the partition is again what it was before it (R4).
+
+    Safe to repeat after a lost answer: a finished call is answered again without a change.
+    """
+    service.access.require_writer(token, body.source_name, body.provider_name)
+    released = service.store.release(*body.place(), holder=to_holder(body.holder), generation=body.generation)
+    return answer(Partition, released)
+
+
+@router.post(
     "/partitions/force-release",
     response_model=Partition,
     responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
 )
-def force_release(body: ReleaseBody, service: InService, token: Token) -> Response:
+def force_release(body: ForceReleaseBody, service: InService, token: Token) -> Response:
     """Take a lock from its holder (R6)."""
     service.access.require_owner(token, body.source_name)
     released = service.store.force_release(*body.place(), reason=body.reason, by=body.by, to=body.to)
@@ -168,6 +185,23 @@ def count_locks(service: InService, token: Token) -> Response:
     """Count the locks of all sources, of each at most 10,000."""
     service.access.require_reader(token)
     return answer(LockCounts, service.store.count_locks())
+
+
+@router.get(
+    "/locks",
+    response_model=Page[Partition],
+    responses=answers(Page[Partition], Page((examples.LOCKED,))),
+)
+def list_locks(
+    service: InService,
+    token: Token,
+    holder_prefix: HolderPrefix = None,
+    after: AfterNumber = None,
+    limit: Limit = 100,
+) -> Response:
+    """List the locks of all sources, held and expired, in the order in which their partitions were registered."""
+    service.access.require_reader(token)
+    return answer(Page[Partition], service.store.list_locks(holder_prefix, after, limit))
 
 
 @router.get("/partition", response_model=Partition, responses=answers(Partition, examples.READY, 404))

@@ -8,7 +8,13 @@ from typing import Any
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, format_instant
 from airflow_provider_partition_registry.domain.models import Holder, Principal, Question, check_principal
-from airflow_provider_partition_registry.domain.names import check_limit, check_name, check_number, check_text
+from airflow_provider_partition_registry.domain.names import (
+    MAX_NAME_LENGTH,
+    check_limit,
+    check_name,
+    check_number,
+    check_text,
+)
 
 
 def after_name(after: str | None, limit: int) -> dict[str, Any]:
@@ -24,9 +30,9 @@ def after_number(after: int | None, limit: int) -> dict[str, Any]:
     }
 
 
-def optional_name(what: str, name: str | None) -> str | None:
+def optional_name(what: str, name: str | None, longest: int = MAX_NAME_LENGTH) -> str | None:
     """A name that may be missing."""
-    return None if name is None else check_name(what, name)
+    return None if name is None else check_name(what, name, longest)
 
 
 def ends(interval: Interval) -> dict[str, str]:
@@ -62,9 +68,16 @@ def holder_data(holder: Holder | str | None) -> Any:
     return None if holder is None else {"identity": Holder(holder).identity}
 
 
-def whose(holder: Holder | str | None, generation: int | None) -> dict[str, Any]:
-    """Which lock is meant."""
+def own_lock(
+    source_name: str,
+    provider_name: str,
+    interval: Interval,
+    holder: Holder | str | None,
+    generation: int | None,
+) -> dict[str, Any]:
+    """A lock that its holder ends, and the proof that it is theirs."""
     return {
+        **place(source_name, provider_name, interval),
         "holder": holder_data(holder),
         "generation": None if generation is None else check_number("generation", generation),
     }

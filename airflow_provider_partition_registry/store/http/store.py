@@ -32,6 +32,7 @@ from airflow_provider_partition_registry.domain.models import (
     SourceRegistration,
 )
 from airflow_provider_partition_registry.domain.names import (
+    MAX_IDENTITY_LENGTH,
     check_flag,
     check_limit,
     check_name,
@@ -142,6 +143,15 @@ class HttpRegistryStore(RegistryStore):
 
     def count_locks(self) -> LockCounts:
         return self._client.call(Call("GET", "/locks/count", LockCounts))
+
+    def list_locks(
+        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        params = {
+            "holder_prefix": arguments.optional_name("holder prefix", holder_prefix, MAX_IDENTITY_LENGTH),
+            **arguments.after_number(after, limit),
+        }
+        return self._client.call(Call("GET", "/locks", Page[Partition], params))
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         params = {
@@ -279,10 +289,7 @@ class HttpRegistryStore(RegistryStore):
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        body = {
-            **arguments.place(source_name, provider_name, interval),
-            **arguments.whose(holder, generation),
-        }
+        body = arguments.own_lock(source_name, provider_name, interval, holder, generation)
         return self._change("unlock", body)
 
     def fail(
@@ -296,11 +303,22 @@ class HttpRegistryStore(RegistryStore):
         generation: int | None = None,
     ) -> Partition:
         body = {
-            **arguments.place(source_name, provider_name, interval),
-            **arguments.whose(holder, generation),
+            **arguments.own_lock(source_name, provider_name, interval, holder, generation),
             "reason": check_text("reason", reason),
         }
         return self._change("fail", body)
+
+    def release(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        body = arguments.own_lock(source_name, provider_name, interval, holder, generation)
+        return self._change("release", body)
 
     def force_release(
         self,

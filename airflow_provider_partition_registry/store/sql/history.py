@@ -26,7 +26,14 @@ CHANNEL = "partition_registry"
 
 # Registering, locking and renewing make nobody's wait end; a notification would only slow commits down.
 WAKING_EVENTS = frozenset(
-    {EventType.UNLOCK, EventType.FAIL, EventType.FORCE_RELEASE, EventType.INVALIDATE, EventType.WITHDRAW}
+    {
+        EventType.UNLOCK,
+        EventType.FAIL,
+        EventType.RELEASE,
+        EventType.FORCE_RELEASE,
+        EventType.INVALIDATE,
+        EventType.WITHDRAW,
+    }
 )
 
 # Named apart from the parameters of a change that travels with the event.

@@ -34,7 +34,12 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     check_principal,
 )
-from airflow_provider_partition_registry.domain.names import check_limit, check_name, check_number
+from airflow_provider_partition_registry.domain.names import (
+    MAX_IDENTITY_LENGTH,
+    check_limit,
+    check_name,
+    check_number,
+)
 from airflow_provider_partition_registry.domain.readiness import assess
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
@@ -64,6 +69,7 @@ from airflow_provider_partition_registry.store.sql.statements import (
     EXPLAIN,
     EXPLAIN_FRESHNESS,
     locks_at,
+    locks_by_id,
     partitions_by_start,
 )
 from airflow_provider_partition_registry.store.sql.tables import (
@@ -253,6 +259,19 @@ class SqlRegistryReader(RegistryReader):
     def count_locks(self) -> LockCounts:
         row = self._first(locks_at(self._sql_now()))
         return LockCounts(held=int(row.locked - row.expired), expired=int(row.expired))
+
+    def list_locks(
+        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
+    ) -> Page[Partition]:
+        if holder_prefix is not None:
+            check_name("holder prefix", holder_prefix, MAX_IDENTITY_LENGTH)
+        begin = 0 if after is None else check_number("place to go on from", after)
+        statement = locks_by_id(holder_prefix, begin, check_limit(limit) + 1)
+
+        def to_value(row: Any) -> Partition:
+            return to_partition(row, row.source_name, row.provider_name, self._now(row.now))
+
+        return self._page(statement, limit, to_value, lambda found: found.id)
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         check_number("position", after)

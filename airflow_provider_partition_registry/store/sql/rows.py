@@ -10,6 +10,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
     EventType,
+    FormerState,
     Holder,
     Lock,
     Partition,
@@ -25,6 +26,7 @@ PARTITION_COLUMNS = [
 CHANGING_COLUMNS = (
     *("state", "generation", "changed_at", "published_at", "reason"),
     *("holder", "holder_details", "locked_at", "expires_at", "exclusive"),
+    *("former_state", "former_changed_at", "former_published_at", "former_reason", "released_by"),
 )
 """What :func:`from_partition` writes: the columns that change with a partition's state."""
 
@@ -49,7 +51,17 @@ def to_partition(row: Any, source_name: str, provider_name: str, now: datetime) 
         lock=lock,
         reason=row.reason,
         published_at=row.published_at,
+        former=_to_former_state(row),
+        released_by=row.released_by,
         id=row.id,
+    )
+
+
+def _to_former_state(row: Any) -> FormerState | None:
+    if row.former_state is None:
+        return None
+    return FormerState(
+        PartitionState(row.former_state), row.former_changed_at, row.former_reason, row.former_published_at
     )
 
 
@@ -60,7 +72,7 @@ def to_intervals(rows: Iterable[Any]) -> list[Interval]:
 
 def from_partition(value: Partition) -> dict[str, Any]:
     """The columns that change with a partition's state."""
-    lock = value.lock
+    lock, former = value.lock, value.former
     stored = PartitionState.LOCKED if value.state is PartitionState.EXPIRED else value.state
     return {
         "state": stored.value,
@@ -73,6 +85,11 @@ def from_partition(value: Partition) -> dict[str, Any]:
         "locked_at": lock.locked_at if lock else None,
         "expires_at": lock.expires_at if lock else None,
         "exclusive": bool(lock and lock.exclusive),
+        "former_state": former.state.value if former else None,
+        "former_changed_at": former.changed_at if former else None,
+        "former_published_at": former.published_at if former else None,
+        "former_reason": former.reason if former else None,
+        "released_by": value.released_by,
     }
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.store.sql.engine import Database
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade needs to load."""
 
 HEAD = REVISIONS[-1]

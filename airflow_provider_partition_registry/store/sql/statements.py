@@ -303,6 +303,27 @@ def _locks_of_source(*conditions: Column) -> Column:
     return select(func.count()).select_from(locked).correlate(source).scalar_subquery()
 
 
+def locks_by_id(holder_prefix: str | None, after: int, limit: int) -> Select:
+    """The partitions that are locked, of all sources, by id."""
+    locked = [partition.c.source_id == source.c.id, partition.c.state == PartitionState.LOCKED.value]
+    if holder_prefix is not None:
+        # LIKE would know wildcards, and not tell capital from small letters in SQLite.
+        locked.append(func.substr(partition.c.holder, 1, len(holder_prefix)) == holder_prefix)
+    # Outer joins are done as they are written, so the locks are looked up source by source, by the index that finds
+    # them. For that nothing outside their conditions may keep NULL out by itself.
+    by_source = source.outerjoin(partition, and_(*locked)).outerjoin(
+        provider, provider.c.id == partition.c.provider_id
+    )
+    names = source.c.name.label("source_name"), provider.c.name.label("provider_name")
+    return (
+        select(*PARTITION_COLUMNS, *names, DatabaseNow().label("now"))
+        .select_from(by_source)
+        .where(func.coalesce(partition.c.id, 0) > after)
+        .order_by(partition.c.id)
+        .limit(limit)
+    )
+
+
 EVENTS = select(
     event, source.c.name.label("source_name"), provider.c.name.label("provider_name")
 ).select_from(event.outerjoin(source).outerjoin(provider))

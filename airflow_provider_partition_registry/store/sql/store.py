@@ -166,6 +166,23 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
 
         return self._change(source_name, provider_name, interval, decide)
 
+    def release(
+        self,
+        source_name: str,
+        provider_name: str,
+        interval: Interval,
+        *,
+        holder: Holder | str | None = None,
+        generation: int | None = None,
+    ) -> Partition:
+        caller = _holder(holder, provider_name)
+        _check_generation(generation)
+
+        def decide(claim: Claim, partition: Partition) -> Iterable[Change | None]:
+            return [locking.release(partition, caller, generation)]
+
+        return self._change(source_name, provider_name, interval, decide)
+
     def force_release(
         self,
         source_name: str,

@@ -100,6 +100,12 @@ partition = Table(
     Column("locked_at", UtcInstant),
     Column("expires_at", UtcInstant),
     Column("exclusive", Boolean(create_constraint=False), nullable=False),
+    # What it was before it was locked, as long as it is.
+    Column("former_state", Text),
+    Column("former_changed_at", UtcInstant),
+    Column("former_published_at", UtcInstant),
+    Column("former_reason", Text),
+    Column("released_by", Text),
     UniqueConstraint(
         "source_id", "interval_start", "interval_end", "provider_id", name=f"uq_{PREFIX}partition_interval"
     ),

@@ -104,13 +104,37 @@ FOR_A_PERSON = {
         {"partition_columns", "partition_history"},
         ["UPDATE {partition} SET generation = 0 WHERE state = 'locked'"],
     ),
+    "a release that would give back nothing": (
+        {"partition_columns"},
+        ["UPDATE {partition} SET former_state = NULL WHERE state = 'locked'"],
+    ),
+    "a release that would give back a lock": (
+        {"partition_columns"},
+        ["UPDATE {partition} SET former_state = 'locked' WHERE state = 'locked'"],
+    ),
+    "a release that would give back what was published at no time": (
+        {"partition_columns"},
+        ["UPDATE {partition} SET former_state = 'ready' WHERE state = 'locked'"],
+    ),
+    "a release that would give back a failure without a reason": (
+        {"partition_columns"},
+        ["UPDATE {partition} SET former_state = 'failed' WHERE state = 'locked'"],
+    ),
+    "a release of what is not locked": (
+        {"partition_columns"},
+        ["UPDATE {partition} SET former_state = 'registered', former_changed_at = 0 WHERE state = 'failed'"],
+    ),
+    "released though locked": (
+        {"partition_columns"},
+        ["UPDATE {partition} SET released_by = 'x' WHERE state = 'locked'"],
+    ),
     "an event gone": ({"history_gap"}, ["DELETE FROM {event} WHERE position = 4"]),
     "the last event gone": (
         {"history_gap", "partition_history"},
         ["DELETE FROM {event} WHERE position = (SELECT max(position) FROM {event})"],
     ),
     "a state that its last event does not lead to": (
-        {"partition_history"},
+        {"partition_history", "partition_columns"},
         ["UPDATE {partition} SET state = 'failed', reason = 'x' WHERE state = 'locked'"],
     ),
     "a generation that its last event does not have": (

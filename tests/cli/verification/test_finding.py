@@ -139,6 +139,12 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
         "lease over again": lambda: clock.advance(timedelta(hours=2)),
         "take over around it": lambda: store.lock(*place[:2], hours(0, 2), holder="second", register=True),
         "unlock": lambda: store.unlock(*place[:2], hours(0, 2), holder="second"),
+        "lock what is ready": lambda: store.lock(*place[:2], hours(0, 2)),
+        "release to ready": lambda: store.release(*place[:2], hours(0, 2)),
+        "lock what failed": lambda: store.lock(*place),
+        "release to failed": lambda: store.release(*place),
+        "lock what is new": lambda: store.lock(*place[:2], hours(2, 3), register=True),
+        "release to registered": lambda: store.release(*place[:2], hours(2, 3)),
         "rotate": lambda: store.rotate_token(of_provider),
         "revoke token": lambda: store.revoke_token(store.list_tokens(of_provider).items[0].id, **decision),
         "revoke grant": lambda: store.revoke_grant("sales", "nightly", **decision),
@@ -209,7 +215,11 @@ def test_a_state_that_nobody_knows_goes_on_blocking(store: SqlRegistryStore):
         f"UPDATE partition_registry_partition SET state = 'Locked' WHERE interval_start = {at(2)}",
     )
     repair(store.database)
-    assert kinds(store.database) == {DiscrepancyKind.PARTITION_STATE, DiscrepancyKind.PARTITION_HISTORY}
+    assert kinds(store.database) == {
+        DiscrepancyKind.PARTITION_STATE,
+        DiscrepancyKind.PARTITION_COLUMNS,
+        DiscrepancyKind.PARTITION_HISTORY,
+    }
     assert not store.check_readiness("sales", hours(0, 10))
 
 

@@ -129,6 +129,22 @@ def _columns_that_contradict_the_state() -> Column:
         and_(state == PartitionState.FAILED.value, partition.c.reason.is_(None)),
         and_(lock[0].is_not(None), or_(lock[1].is_(None), partition.c.generation < 1)),
         partition.c.generation < 0,
+        _former_columns_contradict_the_state(),
+    )
+
+
+def _former_columns_contradict_the_state() -> Column:
+    """What a release gives back is kept of what is locked alone; who released, of what is locked no more."""
+    state, published_at = partition.c.former_state, partition.c.former_published_at
+    changed_at, reason = partition.c.former_changed_at, partition.c.former_reason
+    is_locked = partition.c.state == PartitionState.LOCKED.value
+    return or_(
+        and_(state.is_not(None), or_(~is_locked, changed_at.is_(None))),
+        and_(state.is_(None), or_(*[column.is_not(None) for column in (changed_at, published_at, reason)])),
+        state.not_in([each for each in STORED_STATES if each != PartitionState.LOCKED.value]),
+        (state == PartitionState.READY.value) != published_at.is_not(None),
+        and_(state == PartitionState.FAILED.value, reason.is_(None)),
+        and_(partition.c.released_by.is_not(None), or_(is_locked, partition.c.holder.is_not(None))),
     )
 
 

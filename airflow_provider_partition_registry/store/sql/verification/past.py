@@ -35,7 +35,9 @@ STATE_AFTER = {
     EventType.INVALIDATE: PartitionState.FAILED,
     EventType.WITHDRAW: PartitionState.REGISTERED,
 }
-"""The stored state that an event leaves its partition in. A release by force says it in its details."""
+"""The stored state that an event leaves its partition in. A release, by force or not, says it in its details."""
+
+RELEASES = (EventType.RELEASE, EventType.FORCE_RELEASE)
 
 WITHOUT_SOURCE = (EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED)
 """The events that may be about a provider alone."""
@@ -44,7 +46,7 @@ Column = ColumnElement
 
 
 def _state_after() -> Column:
-    says_it = and_(event.c.type == EventType.FORCE_RELEASE.value, MapsTexts(event.c.details))
+    says_it = and_(event.c.type.in_([each.value for each in RELEASES]), MapsTexts(event.c.details))
     return case(
         *[(event.c.type == kind.value, state.value) for kind, state in STATE_AFTER.items()],
         (says_it, event.c.details["to"].as_string()),

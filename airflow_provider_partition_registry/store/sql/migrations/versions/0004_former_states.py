@@ -1,0 +1,20 @@
+"""What a partition was before it was locked, so that its holder can release the lock."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+PARTITION = "partition_registry_partition"
+
+
+def upgrade() -> None:
+    """Add the columns. Of what is locked already nobody knows what it was before: such a lock cannot be released."""
+    op.add_column(PARTITION, sa.Column("former_state", sa.Text))
+    op.add_column(PARTITION, sa.Column("former_changed_at", sa.BigInteger))
+    op.add_column(PARTITION, sa.Column("former_published_at", sa.BigInteger))
+    op.add_column(PARTITION, sa.Column("former_reason", sa.Text))
+    op.add_column(PARTITION, sa.Column("released_by", sa.Text))
