@@ -43,15 +43,22 @@ def lock_of(unlock: Any) -> Any | None:
 
 def parameter(task: Any, name: str) -> Any:
     """What a task, mapped or not, was told, as far as that is known before it runs; else None."""
-    return task.partial_kwargs.get(name) if _is_mapped(task) else getattr(task, name)
+    if _is_mapped(task) and name in task.partial_kwargs:
+        return task.partial_kwargs[name]
+    return getattr(task, name, None)
+
+
+def classes_of(task: Any) -> tuple[type, ...]:
+    """The class of a task, mapped or not, and those that it derives from.
+
+    There are none in a DAG that comes from the database: only DAG files and running tasks have classes.
+    """
+    kind = task.operator_class if _is_mapped(task) else type(task)
+    return kind.__mro__ if isinstance(kind, type) else ()
 
 
 def _is_a(task: Any, operator: str) -> bool:
-    kind = task.operator_class if _is_mapped(task) else type(task)
-    # An Airflow 3 that got its DAG from the database has no classes; only DAG files and running tasks ask here.
-    return isinstance(kind, type) and any(
-        (base.__module__, base.__qualname__) == (OPERATORS, operator) for base in kind.__mro__
-    )
+    return any((kind.__module__, kind.__name__) == (OPERATORS, operator) for kind in classes_of(task))
 
 
 def _is_mapped(task: Any) -> bool:
