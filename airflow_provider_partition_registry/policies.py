@@ -28,7 +28,7 @@ def dag_policy(dag: Any) -> None:
         return  # No DAG file of this process uses any of ours.
     from airflow.exceptions import AirflowClusterPolicyViolation
 
-    from airflow_provider_partition_registry.runs.parsing import check
+    from airflow_provider_partition_registry.proof.parsing import check
 
     try:
         check(dag)

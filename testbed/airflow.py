@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from testbed.airflow_api import Airflow2Api, Airflow3Api, AirflowApi
+from testbed.airflow_hands import Hands, Hands2, Hands3
 from testbed.airflow_settings import (
     WEBSERVER_CONFIG_2,
     complete_environment,
@@ -73,6 +74,7 @@ class AirflowInstance:
         self.logs_folder = self.home / "logs"
         self.ui_url = f"http://127.0.0.1:{port or free_port()}/"
         self.api = self._make_api()
+        self.hands: Hands = Hands2(self.api) if self.version.major == 2 else Hands3(self.api)
         self._environment = complete_environment(
             programs,
             default_settings(self.version, self.home, self.ui_url, metadata_url),

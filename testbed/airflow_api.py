@@ -84,6 +84,10 @@ class AirflowApi(ABC):
                 raise
         return run_id
 
+    def has_run(self, dag_id: str, run_id: str) -> bool:
+        """Whether Airflow remembers the run."""
+        return self._get_or_none(_run(dag_id, run_id)) is not None
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self.call("GET", _run(dag_id, run_id))["state"])
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -49,21 +50,30 @@ def request_json(
     data = None if body is None else json.dumps(body, default=str).encode()
     defaults = {"Content-Type": "application/json", "Accept": "application/json"}
     request = urllib.request.Request(url, data, defaults | dict(headers or {}), method=method)
+    answer = _send_patiently(request, attempts)
+    return json.loads(answer) if answer else None
+
+
+def post_form(url: str, fields: Mapping[str, object]) -> str:
+    """Send a form as a browser does, again while the server has passing trouble; the answer's text.
+
+    :raise ApiError: the server refused it
+    """
+    data = urllib.parse.urlencode(fields).encode()
+    return _send_patiently(urllib.request.Request(url, data, method="POST"), ATTEMPTS).decode()
+
+
+def _send_patiently(request: urllib.request.Request, attempts: int) -> bytes:
     for attempt in range(1, attempts + 1):
         try:
-            return _send(request)
+            with _opener.open(request, timeout=REQUEST_TIMEOUT) as response:
+                return response.read()
         except urllib.error.HTTPError as error:
             answer = error.read().decode(errors="replace")
             if error.code not in TRANSIENT_STATUS or attempt == attempts:
-                raise ApiError(method, url, error.code, answer) from None
+                raise ApiError(request.get_method(), request.full_url, error.code, answer) from None
         except TRANSIENT_ERRORS:
             if attempt == attempts:
                 raise
         time.sleep(0.5 * attempt)
     raise AssertionError("the last attempt returns or raises")
-
-
-def _send(request: urllib.request.Request) -> Json:
-    with _opener.open(request, timeout=REQUEST_TIMEOUT) as response:
-        answer = response.read()
-    return json.loads(answer) if answer else None

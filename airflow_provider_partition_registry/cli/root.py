@@ -1,9 +1,7 @@
-"""The root of the command: its help, its order, and the one place where errors become exit codes."""
+"""The root of the command: its help, and the order in which commands are listed."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -25,7 +23,8 @@ from airflow_provider_partition_registry.cli import (
     waiting,
     writing,
 )
-from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, report, wants_json
+from airflow_provider_partition_registry.cli.ending import DocumentedEndings
+from airflow_provider_partition_registry.cli.errors import EXIT_CODES
 from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, VARIABLES, Settings
 
 SECTIONS = {
@@ -57,7 +56,7 @@ _variables = "\n".join(f"  {name:<32}  {meaning}" for name, meaning in VARIABLES
 EPILOG = f"\b\nExamples:\n{EXAMPLES}\n\n\b\nEnvironment:\n{_variables}\n\n\b\nExit codes:\n{_codes}"
 
 
-class Root(click.Group):
+class Root(DocumentedEndings, click.Group):
     """A group that lists its commands in sections and ends with the documented exit codes."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -68,41 +67,10 @@ class Root(click.Group):
                 rows = [(str(each.name).ljust(width), each.get_short_help_str(200)) for each in commands]
                 formatter.write_dl(rows)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader of our output who has gone must not look like an answer either."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            _leave_the_pipe_alone()
-            ctx.exit(ExitCode.BROKEN_PIPE)
-
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
-        """Run, and end the process."""
+        """Run, and end the process; without arguments, help."""
         given = list(sys.argv[1:] if args is None else args)
-        _tolerate_any_text()
-        sys.exit(self._run(given or ["--help"], **options))
-
-    def _run(self, given: list[str], **options: Any) -> int:
-        try:
-            code = super().main(given, **{**options, "standalone_mode": False})
-        except click.Abort:
-            click.echo("Interrupted.", err=True)
-            return ExitCode.INTERRUPTED
-        except Exception as error:  # whatever it is, its exit code must not look like an answer
-            return report(error, as_json=wants_json(given))
-        return code if isinstance(code, int) else ExitCode.DONE
-
-
-def _tolerate_any_text() -> None:
-    """Names of any language can be printed wherever we run, if need be escaped."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
-
-def _leave_the_pipe_alone() -> None:
-    # Python flushes standard output once more when it ends, and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        super().main(given or ["--help"], **options)
 
 
 @click.group(

@@ -24,6 +24,7 @@ from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import Instant
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.proof.parsing import WRITES_PARTITION, require_own_process
 from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
 from airflow_provider_partition_registry.runs.compat import AIRFLOW_VERSION
 from airflow_provider_partition_registry.runs.conflicts import (
@@ -36,7 +37,6 @@ from airflow_provider_partition_registry.runs.conflicts import (
 from airflow_provider_partition_registry.runs.endings import WriteInterruptedError
 from airflow_provider_partition_registry.runs.holding import PartitionWrite
 from airflow_provider_partition_registry.runs.interval import interval_of_run
-from airflow_provider_partition_registry.runs.parsing import WRITES_PARTITION, require_own_process
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.intervals import Interval

@@ -8,17 +8,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
-from airflow_provider_partition_registry.domain.errors import PartitionAlreadyRegisteredError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    PartitionAlreadyRegisteredError,
+)
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.proof.graph import WRITTEN, Role, is_mapped, lock_of
 from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
 from airflow_provider_partition_registry.runs.conflicts import (
     OnConflict,
@@ -29,15 +33,15 @@ from airflow_provider_partition_registry.runs.conflicts import (
 )
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
-from airflow_provider_partition_registry.runs.pairing import WRITTEN, lock_of
-from airflow_provider_partition_registry.runs.work import reason_not_to_publish, require_lock
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_partition_registry.domain.intervals import Instant, Interval
-    from airflow_provider_partition_registry.domain.models import Holder, Partition
+    from airflow_provider_partition_registry.domain.models import Partition
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+    from airflow_provider_partition_registry.proof.notes import LockNote
+    from airflow_provider_partition_registry.proof.verdict import OnSkipped
     from airflow_provider_partition_registry.store.base import RegistryStore
 
 
@@ -52,6 +56,7 @@ class _PartitionOperator(BaseOperator):
         "partition_registry_conn_id",
     )
     ui_color = "#fbe4c4"
+    registry_role = Role.BYSTANDER
 
     def __init__(
         self,
@@ -98,12 +103,29 @@ class _PartitionOperator(BaseOperator):
         with access_explained(self._provider(), settings, self.partition_registry_conn_id):
             yield self.hook.store
 
-    def _holder(self, context: Context, task_id: str | None = None, map_index: int | None = None) -> Holder:
-        """This task as a lock holder, or another one of its run."""
+    def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
+        """The lock on this partition that a task of this run takes: this one, or another.
+
+        :param task_id: of the task that takes it, by default this one.
+        :param map_index: of that task, by default that of this one.
+        :raises InvalidIntervalError: neither the parameters nor the run say which interval it is about.
+        """
+        from airflow_provider_partition_registry.proof.notes import LockNote
         from airflow_provider_partition_registry.runs.identity import holder_of_task
 
         instance = self.hook.settings.instance
-        return holder_of_task(context, instance=instance, task_id=task_id, map_index=map_index)
+        holder = holder_of_task(context, instance=instance, task_id=task_id, map_index=map_index)
+        index = context["ti"].map_index if map_index is None else map_index
+        interval = self._interval(context)
+        return LockNote(
+            conn_id=self.partition_registry_conn_id,
+            source_name=self.source_name,
+            provider_name=self._provider(),
+            start=format_instant(interval.start),
+            end=format_instant(interval.end),
+            holder=holder.identity,
+            map_index=-1 if index is None else index,
+        )
 
 
 class PartitionRegisterOperator(_PartitionOperator):
@@ -163,6 +185,8 @@ class PartitionLockOperator(_PartitionOperator):
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
+    registry_role = Role.LOCK
+
     def __init__(
         self,
         *,
@@ -216,37 +240,41 @@ class PartitionLockOperator(_PartitionOperator):
             tell=self.log.info,
         )
 
+    def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
+        """The lock that this task takes, with all that it asks for."""
+        note = super().note(context, task_id=task_id, map_index=map_index)
+        lease = None if self.lease is None else self.lease.total_seconds()
+        return replace(note, lease=lease, exclusive=self.exclusive, register=self.register)
+
     def _lock(self, context: Context) -> dict[str, Any]:
+        from airflow_provider_partition_registry.domain.models import Holder
+        from airflow_provider_partition_registry.runs.identity import details_of_task
+
+        note = self.note(context)
         with self._registry() as store:
             partition = store.lock(
-                self.source_name,
-                self._provider(),
-                self._interval(context),
-                holder=self._holder(context),
+                *note.key,
+                holder=Holder(note.holder, details_of_task(context["ti"])),
                 lease=self.lease,
                 exclusive=self.exclusive,
                 register=self.register,
             )
-        self.log.info(
-            "Locked %s of source %s, generation %s.",
-            partition.interval,
-            self.source_name,
-            partition.generation,
-        )
+        replace(note, generation=partition.generation).push(context["ti"])
+        self.log.info("Locked %s, generation %s.", note, partition.generation)
         return _as_result(partition)
 
     def _defer(self, context: Context, deadline: datetime) -> None:
         from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
 
-        interval = self._interval(context)
+        note = self.note(context)
         self.defer(
             trigger=PartitionLockTrigger(
-                partition_registry_conn_id=self.partition_registry_conn_id,
-                source_name=self.source_name,
-                provider_name=self._provider(),
-                start=format_instant(interval.start),
-                end=format_instant(interval.end),
-                holder=self._holder(context).identity,
+                partition_registry_conn_id=note.conn_id,
+                source_name=note.source_name,
+                provider_name=note.provider_name,
+                start=note.start,
+                end=note.end,
+                holder=note.holder,
                 exclusive=self.exclusive,
                 poll_interval=self.poke_interval,
                 deadline=deadline.isoformat(),
@@ -257,11 +285,15 @@ class PartitionLockOperator(_PartitionOperator):
 
 
 class PartitionUnlockOperator(_PartitionOperator):
-    """Publish a partition after it was written: from now on it may be read (R4).
+    """Publish a partition after it was written: from now on it may be read (R4). Only proof publishes (R12).
 
-    It looks at the work between the lock and itself. If that did not succeed, the partition becomes failed, with the
-    failed tasks as the reason, and so does this task. It therefore runs when everything before it is done, well or
-    not (``trigger_rule="all_done"``), as a plain task and as a teardown alike.
+    Every task instance between the lock and this task must have succeeded in a try that began under the present lock.
+    Else the partition becomes failed, with each task that is not proved as the reason, and so does this task. It
+    therefore runs when everything before it is done, well or not (``trigger_rule="all_done"``), as a plain task and as
+    a teardown alike.
+
+    What a branch or short circuit skipped is excused by what it chose instead. Where it chose nothing, ``on_skipped``
+    says what that means.
 
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
@@ -272,13 +304,23 @@ class PartitionUnlockOperator(_PartitionOperator):
     :param timezone: in which a named grain begins.
     :param lock_task_id: the task that took the lock; by default the nearest :class:`PartitionLockOperator` upstream
         with the same source, provider and interval as they are written in the DAG.
+    :param on_skipped: what it means that a branch or short circuit decided to do none of the work: "fail", the write
+        failed; "publish", it is complete as it is; "unchanged", nothing was touched, so the partition goes back to what
+        it was before the lock, and this task is skipped.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
-    def __init__(self, *, lock_task_id: str | None = None, **kwargs: Any) -> None:
+    registry_role = Role.UNLOCK
+
+    def __init__(
+        self, *, lock_task_id: str | None = None, on_skipped: OnSkipped = "fail", **kwargs: Any
+    ) -> None:
         kwargs.setdefault("trigger_rule", "all_done")
         super().__init__(**kwargs)
         self.lock_task_id = lock_task_id
+        self.on_skipped = on_skipped
+        if on_skipped not in ("fail", "publish", "unchanged"):
+            raise InvalidInputError(f"on_skipped is 'fail', 'publish' or 'unchanged', not {on_skipped!r}.")
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -292,40 +334,32 @@ class PartitionUnlockOperator(_PartitionOperator):
         return super().as_teardown(**kwargs)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Publish, or fail the partition if the work did not succeed.
+        """Publish, or fail the partition if the work is not proved.
 
-        :raises AirflowSkipException: the task that would take the lock was skipped.
-        :raises AirflowFailException: that task or the work after it did not succeed.
+        :raises AirflowSkipException: there was nothing to publish: the lock was skipped, or nothing was written.
+        :raises AirflowFailException: the work is not proved, or there is no lock.
         :raises NotLockHolderError: the lock is not, or no longer, this run's.
         """
-        lock_task = lock_of(self)
-        if lock_task is not None:
-            require_lock(context, lock_task)
-        holder = self._holder_of(lock_task, context)
-        reason = reason_not_to_publish(context, self, lock_task)
-        provider, interval = self._provider(), self._interval(context)
+        from airflow_provider_partition_registry.proof.publication import finish_write
+
+        unlock = self.dag.get_task(self.task_id)  # as the DAG has it, where it may be a mapped task
+        lock = lock_of(unlock)
+        if lock is None:
+            raise AirflowFailException(
+                f"Nothing to publish: no task upstream of {self.task_id} takes a lock. Put a PartitionLockOperator "
+                f"before the work, or name it with lock_task_id."
+            )
+        note = self._note_of(lock, context)
         with self._registry() as store:
-            if reason is not None:
-                short = reason[:MAX_TEXT_LENGTH]
-                store.fail(self.source_name, provider, interval, reason=short, holder=holder)
-                raise AirflowFailException(
-                    f"Not published: {interval} of source {self.source_name}; it is marked as failed. {reason}"
-                )
-            partition = store.unlock(self.source_name, provider, interval, holder=holder)
-        self.log.info(
-            "Published %s of source %s, generation %s.", interval, self.source_name, partition.generation
-        )
-        return _as_result(partition)
+            return _as_result(finish_write(context, store, unlock, lock, note, self.on_skipped))
 
-    def _holder_of(self, lock_task: Any | None, context: Context) -> Holder:
-        if lock_task is None:
-            return self._holder(context)
-        index = context["ti"].map_index if _is_mapped(lock_task) else -1
-        return self._holder(context, lock_task.task_id, index)
+    def _note_of(self, lock: Any, context: Context) -> LockNote:
+        """What the lock task took for this partition, by its own word, else what it should have taken."""
+        from airflow_provider_partition_registry.proof.notes import LockNote
 
-
-def _is_mapped(task: Any) -> bool:
-    return not isinstance(task, BaseOperator) or task.get_closest_mapped_task_group() is not None
+        note = self.note(context, task_id=lock.task_id, map_index=None if is_mapped(lock) else -1)
+        notes = {taken.key: taken for taken in LockNote.all_of(context["ti"], lock)}
+        return notes.get(note.key, note)
 
 
 def _address(source_name: str, provider_name: str, interval: Interval) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow import __version__
@@ -45,11 +46,12 @@ def states_of_tasks(
 ) -> dict[tuple[str, int], str | None]:
     """The states of tasks of the same run, by task id and map index (-1 for tasks that are not mapped)."""
     if IS_AIRFLOW_3:
+        ti = context["ti"]
         # One by one: each answer joins task id and map index, which only so come apart again.
         return {
             (task_id, index): state
             for task_id in task_ids
-            for index, state in _states_by_index(context["ti"], task_id).items()
+            for index, state in states_of_task(ti, ti.dag_id, ti.run_id, task_id).items()
         }
     return {
         (each.task_id, each.map_index): each.state
@@ -58,13 +60,95 @@ def states_of_tasks(
     }
 
 
-def _states_by_index(ti: Any, task_id: str) -> dict[int, str | None]:
-    """The states of one task of the same run on Airflow 3, where they come by ``task`` or ``task_2``."""
-    found = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])
+def states_of_task(ti: Any, dag_id: str, run_id: str, task_id: str) -> dict[int, str | None]:
+    """The states of one task of any run on Airflow 3, where they come by ``task`` or ``task_2``, by map index.
+
+    :param ti: the running task's own instance, which asks.
+    """
+    found = ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
     return {
         -1 if key == task_id else int(key.removeprefix(f"{task_id}_")): state
-        for key, state in found.get(ti.run_id, {}).items()
+        for key, state in found.get(run_id, {}).items()
     }
+
+
+def pull_all(ti: Any, task_id: str, key: str) -> list[Any]:
+    """The XComs of this key of all instances of a task of the same run, whatever their map index."""
+    found = ti.xcom_pull(task_ids=[task_id], key=key)
+    return [value for value in found or () if value is not None]
+
+
+def pull_one(ti: Any, task_id: str, key: str, map_index: int) -> Any:
+    """The XCom of this key of one task instance of the same run, or None."""
+    return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
+
+
+def is_resumed(ti: Any) -> bool:
+    """Whether this process goes on with a try that was deferred."""
+    if IS_AIRFLOW_3:
+        from_server = getattr(ti, "_ti_context_from_server", None)
+        return bool(from_server and from_server.next_method)
+    return bool(ti.next_method)
+
+
+def calls_hooks_of(operator_class: Any) -> bool:
+    """Whether Airflow calls the functions given to such operators as ``pre_execute`` and ``post_execute``.
+
+    In Airflow 2 the methods of these names call them, which an operator may have replaced.
+    """
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+    return IS_AIRFLOW_3 or (
+        operator_class.pre_execute is BaseOperator.pre_execute
+        and operator_class.post_execute is BaseOperator.post_execute
+    )
+
+
+def began_at(context: Mapping[str, Any], task_id: str, map_index: int) -> datetime | None:
+    """When the newest try of a task instance of the same run began; None where Airflow does not tell."""
+    times = _times_of(context, task_id, map_index)
+    return None if times is None else times.start_date
+
+
+def ended_at(context: Mapping[str, Any], task_id: str, map_index: int) -> datetime | None:
+    """When the newest try of a task instance of the same run ended; None where Airflow does not tell."""
+    times = _times_of(context, task_id, map_index)
+    return None if times is None else times.end_date
+
+
+def _times_of(context: Mapping[str, Any], task_id: str, map_index: int) -> Any:
+    if IS_AIRFLOW_3:
+        return _times_from_supervisor(context, task_id, map_index)
+    found = [
+        each
+        for each in context["dag_run"].get_task_instances()
+        if (each.task_id, each.map_index) == (task_id, map_index)
+    ]
+    return found[0] if found else None
+
+
+def _times_from_supervisor(context: Mapping[str, Any], task_id: str, map_index: int) -> Any:
+    """Airflow 3 tells a task the times of instances "before" a date only, and only of runs that have one.
+
+    Dates of runs are unique in a DAG, so of those before the next microsecond the newest is of this run.
+    """
+    logical_date = getattr(context["dag_run"], "logical_date", None)
+    if AIRFLOW_VERSION < (3, 2) or logical_date is None:
+        return None
+    from airflow.sdk.execution_time.comms import GetPreviousTI
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+    ti = context["ti"]
+    answer: Any = SUPERVISOR_COMMS.send(
+        GetPreviousTI(
+            dag_id=ti.dag_id,
+            task_id=task_id,
+            logical_date=logical_date + timedelta(microseconds=1),
+            map_index=map_index,
+        )
+    )
+    found = answer.task_instance
+    return found if found is not None and found.run_id == ti.run_id else None
 
 
 _NOTE = "partition_registry_waits"

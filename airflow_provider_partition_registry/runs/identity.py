@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -31,6 +32,51 @@ class AmbiguousInstanceError(RegistryError):
         )
 
 
+@dataclass(frozen=True)
+class HolderIdentity:
+    """A task of a run as a lock holder: ``instance/dag/run/task``, and ``/map index`` if it is mapped.
+
+    Without the try number, so that a retried or cleared task takes up its own lock again (R3).
+    """
+
+    instance: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+    def __str__(self) -> str:
+        index = "" if self.map_index < 0 else f"/{self.map_index}"
+        return f"{prefix_of(self.instance, self.dag_id, self.run_id)}{_quoted(self.task_id)}{index}"
+
+    @property
+    def task_label(self) -> str:
+        """The task as people name it: ``load``, or ``load[2]``."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+def prefix_of(instance: str, *parts: str) -> str:
+    """How the identities of all holders of an instance begin, or of a DAG there, or of a run."""
+    return "".join(f"{_quoted(part)}/" for part in (instance, *parts))
+
+
+def parse_identity(text: str) -> HolderIdentity | None:
+    """The task that a lock holder is, or None if no task has such an identity."""
+    parts = [unquote(part) for part in text.split("/")]
+    if len(parts) not in (4, 5):
+        return None
+    index = parts[4] if len(parts) == 5 else "-1"
+    try:
+        parsed = HolderIdentity(parts[0], parts[1], parts[2], parts[3], int(index))
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text else None
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="@:+=,.~")
+
+
 def holder_of_task(
     context: Mapping[str, Any],
     *,
@@ -38,9 +84,7 @@ def holder_of_task(
     task_id: str | None = None,
     map_index: int | None = None,
 ) -> Holder:
-    """The holder that a task is: ``instance/dag/run/task``, and ``/map index`` if it is mapped.
-
-    Without the try number, so that a retried or cleared task takes up its own lock again (R3).
+    """The holder that a task is.
 
     :param instance: tells this Airflow from others; by default the host of its web address.
     :param task_id: of the task that holds the lock, if that is another one of the same run.
@@ -48,18 +92,24 @@ def holder_of_task(
     """
     ti = context["ti"]
     index = ti.map_index if map_index is None else map_index
-    parts = [instance or default_instance(), ti.dag_id, ti.run_id, task_id or ti.task_id]
-    if index is not None and index >= 0:
-        parts.append(str(index))
+    identity = HolderIdentity(
+        instance or default_instance(),
+        ti.dag_id,
+        ti.run_id,
+        task_id or ti.task_id,
+        -1 if index is None else index,
+    )
+    return Holder(str(identity), details_of_task(ti))
+
+
+def details_of_task(ti: Any) -> dict[str, str]:
+    """What helps a person find the try of a task: host, try number and log."""
     details = {
         "host": socket.gethostname(),
         "try_number": str(ti.try_number),
         LOG_URL: str(getattr(ti, "log_url", "") or ""),
     }
-    return Holder(
-        "/".join(quote(part, safe="@:+=,.~") for part in parts),
-        {key: value for key, value in details.items() if value},
-    )
+    return {key: value for key, value in details.items() if value}
 
 
 def require_name(instance: str | None, conn_id: str) -> None:
@@ -70,6 +120,16 @@ def require_name(instance: str | None, conn_id: str) -> None:
     """
     if not instance and is_ambiguous(default_instance()):
         raise AmbiguousInstanceError(default_instance(), conn_id)
+
+
+def own_name(instance: str | None, conn_id: str) -> str:
+    """What this Airflow is called.
+
+    :param instance: what its connection calls it.
+    :raises AmbiguousInstanceError: nothing, and others may have the same web address.
+    """
+    require_name(instance, conn_id)
+    return instance or default_instance()
 
 
 def is_ambiguous(instance: str) -> bool:

@@ -100,6 +100,14 @@ def airflow_home() -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
+def no_locks_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs end here long before tests have looked at the locks that they leave."""
+    monkeypatch.setattr(
+        "airflow_provider_partition_registry.plugins.ended_runs.EndedRuns.add", lambda *_: None
+    )
+
+
+@pytest.fixture(autouse=True)
 def workers_rest_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker has to be waited for where triggers run inline."""
     monkeypatch.setattr(

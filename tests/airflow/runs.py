@@ -37,7 +37,14 @@ def task_label(ti: Any) -> str:
 def a_context(**run: Any) -> dict[str, Any]:
     """What a task finds when its ``execute`` is called without Airflow around it."""
     ti = SimpleNamespace(
-        dag_id="a_dag", run_id="a_run", task_id="a_task", map_index=-1, try_number=1, max_tries=0, log_url=""
+        dag_id="a_dag",
+        run_id="a_run",
+        task_id="a_task",
+        map_index=-1,
+        try_number=1,
+        max_tries=0,
+        log_url="",
+        xcom_push=lambda key, value: None,
     )
     return {"ti": ti, "dag_run": SimpleNamespace(**run)}
 

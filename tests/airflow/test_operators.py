@@ -237,11 +237,3 @@ def test_a_lock_that_was_taken_over(registry: RegistryStore, new_dag: NewDag, ru
     assert isinstance(run.error("unlock"), NotLockHolderError)
     partition = the_partition(registry)
     assert (partition.state, partition.lock.holder.identity) == (PartitionState.LOCKED, "somebody")
-
-
-def test_unlock_without_a_lock_task(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
-    registry.register_partition("sales", "loader", THE_DAY)
-    with new_dag() as dag:
-        write() >> PartitionUnlockOperator(task_id="unlock", **DAY)
-    assert run_dag(dag).state == "success"
-    assert the_partition(registry).state is PartitionState.READY

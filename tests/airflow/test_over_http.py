@@ -107,7 +107,7 @@ class TestTheSameDag:
             *(EventType.LOCK, EventType.UNLOCK),
         ]
         assert {event.holder for event in history[1:]} == {f"here/{dag.dag_id}/{run.run_id}/lock"}
-        assert history[2].details["reason"] == "Work did not succeed: load (failed)"
+        assert history[2].details["reason"] == "Work is not proved: load failed"
 
 
 class TestWriting:

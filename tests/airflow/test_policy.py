@@ -23,8 +23,8 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.runs import parsing
-from airflow_provider_partition_registry.runs.parsing import LeaseTooShortWarning
+from airflow_provider_partition_registry.proof import parsing
+from airflow_provider_partition_registry.proof.parsing import LeaseTooShortWarning
 from tests.airflow.registries import DAY
 from tests.airflow.runs import NewDag
 from tests.airflow.tasks import a_pair, write

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,6 +23,7 @@ from demo.registry import CONNECTION_VARIABLE
 from testbed.airflow import AirflowInstance
 from testbed.postgres import PostgresServer
 from testbed.processes import stop_together
+from testbed.proxy import LosingProxy
 from testbed.service_process import ServiceProcess
 from tests.conftest import TEMPLATE
 
@@ -35,17 +38,22 @@ PROVIDERS = {
     "shop.returns": ("example_writes_partition",),
     "shop.visits": ("morning-loader", "afternoon-loader"),
     "shop.clicks": ("click-loader",),
+    "system.accidents": ("accident-writer",),
     "system.failing": ("failing-loader",),
     "system.deferred": ("night-loader",),
+    "system.ended": ("ended-loader",),
     "system.hundred": ("hundred-loader",),
     "system.rescheduled": ("night-loader",),
 }
 
+# Most tasks of the accidents wait for their cue, each in a slot of its own.
+SLOTS = "16"
+
 SETTINGS: dict[int, Mapping[str, str | None]] = {
-    2: {"AIRFLOW__CORE__PARALLELISM": "4"},
+    2: {"AIRFLOW__CORE__PARALLELISM": SLOTS},
     # What is tested must work with Airflow's own interval, not only with one that is kind to deferred tasks.
     3: {
-        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__PARALLELISM": SLOTS,
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": None,
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task, on a machine with much to do
     },
@@ -88,14 +96,21 @@ def service(registry_url: str, registry: RegistryStore) -> Iterator[ServiceProce
 
 
 @pytest.fixture(scope="session")
+def networks(postgres: PostgresServer, service: ServiceProcess) -> Iterator[Mapping[int, LosingProxy]]:
+    """What the connection ``frail`` of each instance goes through, by major version."""
+    with LosingProxy(postgres.port) as to_database, LosingProxy(service.port) as to_service:
+        yield {2: to_database, 3: to_service}
+
+
+@pytest.fixture(scope="session")
 def instances(
-    postgres: PostgresServer, registry_url: str, service: ServiceProcess
+    postgres: PostgresServer, registry_url: str, service: ServiceProcess, networks: Mapping[int, LosingProxy]
 ) -> Iterator[Mapping[int, AirflowInstance]]:
     """Both instances, by major version, warm and with all DAGs of the examples and of these tests."""
     by_service = {"host": service.url, "password": ADMINISTRATOR_TOKEN}
     started = {
-        2: _instance(2, {"host": registry_url}, postgres.create_database("airflow_2")),
-        3: _instance(3, by_service, None),
+        2: _instance(2, {"host": registry_url}, networks[2], postgres.create_database("airflow_2")),
+        3: _instance(3, by_service, networks[3], None),
     }
     try:
         with ThreadPoolExecutor(2) as pool:
@@ -105,17 +120,25 @@ def instances(
         stop_together([child for each in started.values() for child in each.components.values()])
 
 
-def _instance(major: int, address: Mapping[str, str], metadata_url: str | None) -> AirflowInstance:
+def _instance(
+    major: int, address: Mapping[str, str], network: LosingProxy, metadata_url: str | None
+) -> AirflowInstance:
     programs = ENVIRONMENTS / f"airflow-{major}" / "bin"
     assert programs.is_dir(), f"no environment in {programs}: run make environments"
     extra = {"instance": f"airflow-{major}"}
     connection = {"conn_type": "partition_registry", **address, "extra": extra}
+    behind_proxy = urlsplit(address["host"])
+    behind_proxy = behind_proxy._replace(netloc=re.sub(r":\d+$", f":{network.port}", behind_proxy.netloc))
+    frail = connection | {"host": behind_proxy.geturl()}
     instance = AirflowInstance(
         programs,
         name=f"airflow-{major}",
         metadata_url=metadata_url,
         settings=SETTINGS[major],
-        environment={CONNECTION_VARIABLE: json.dumps(connection)},
+        environment={
+            CONNECTION_VARIABLE: json.dumps(connection),
+            "AIRFLOW_CONN_FRAIL": json.dumps(frail),
+        },
     )
     instance.add_dags(PROJECT / "example_dags", Path(__file__).parent / "dags")
     return instance

@@ -130,7 +130,7 @@ def test_a_failed_write_is_never_ready(demo: Demo, number: int) -> None:
     first, second = instants(facts, "LOCK")
 
     assert first < failure < second < instants(facts, "UNLOCK")[0]
-    assert "Work did not succeed: load (failed)" in " ".join(facts["explanation"].split())
+    assert "Work is not proved: load failed" in " ".join(facts["explanation"].split())
 
 
 def test_the_output_shows_everything_live(demo: Demo) -> None:
@@ -139,7 +139,7 @@ def test_the_output_shows_everything_live(demo: Demo) -> None:
         "LOCKED by airflow-2.11/load_orders/act-1/lock",
         "LOCKED by airflow-3.3/load_orders/act-3/lock",
         "report_orders.wait is deferred",
-        "FAILED. Work did not succeed: load (failed)",
+        "FAILED. Work is not proved: load failed",
         "its log says:",
         "READY, published under lock number 2",
         "Who did what when",

@@ -106,7 +106,7 @@ def test_failed_work_blocks_until_it_is_cleared(
     assert api.wait_for_run("failing_work", run_id, RUN_TIMEOUT) == "failed"
     partition = registry.get_partition("system.failing", "failing-loader", day)
     assert partition.state is PartitionState.FAILED
-    assert partition.reason == "Work did not succeed: load (failed)"
+    assert partition.reason == "Work is not proved: load failed"
     assert not registry.check_readiness("system.failing", day).is_ready
 
     cleared = api.clear_task("failing_work", run_id, "load")

@@ -15,7 +15,7 @@ from demo.verdict import judge, judge_act
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 WRITER, READER = "Airflow 2.11", "Airflow 3.3"
-EXPLANATION = "Not ready: ...:\n  ... failed at 2026-11-22T00:00:05Z: Work did not succeed: load (failed)"
+EXPLANATION = "Not ready: ...:\n  ... failed at 2026-11-22T00:00:05Z: Work is not proved: load failed"
 
 
 def at(second: float) -> datetime:
@@ -49,7 +49,7 @@ def good_act(*, fails: bool = False) -> ActFacts:
     """Locked from 1 to 10, with a failure at 5 and a repair from 7 on; the wait ends at 11, the report follows."""
     act = Act(1, WRITER, READER, "airflow-2.11", "2026-11-01", fails=fails, rows=20, cents=500)
     failure = (
-        event(5, EventType.FAIL, reason="Work did not succeed: load (failed)"),
+        event(5, EventType.FAIL, reason="Work is not proved: load failed"),
         event(7, EventType.LOCK, 2),
     )
     loads = [one_try(WRITER, "load", 2, 4, "failed"), one_try(WRITER, "load", 8, 9, number=2)]

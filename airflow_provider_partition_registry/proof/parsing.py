@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_partition_registry.runs.conflicts import in_seconds
-from airflow_provider_partition_registry.runs.pairing import (
-    classes_of,
-    is_lock,
-    is_unlock,
+from airflow_provider_partition_registry.proof.graph import (
+    Role,
+    argument_of,
     lock_of,
-    parameter,
+    operator_class_of,
+    role_of,
 )
+from airflow_provider_partition_registry.runs.conflicts import in_seconds
 
 WRITES_PARTITION = "__writes_partition__"
 """The attribute of functions that ``@writes_partition`` has decorated."""
@@ -40,10 +40,10 @@ class Writes:
     @classmethod
     def of_dag(cls, dag: Any) -> Writes:
         """Find them."""
-        unlocks = tuple(task for task in dag.tasks if is_unlock(task))
+        unlocks = tuple(task for task in dag.tasks if role_of(task) is Role.UNLOCK)
         return cls(
             dag,
-            tuple(task for task in dag.tasks if is_lock(task)),
+            tuple(task for task in dag.tasks if role_of(task) is Role.LOCK),
             unlocks,
             tuple((lock_of(unlock), unlock) for unlock in unlocks),
         )
@@ -67,13 +67,13 @@ def require_own_process(task: Any) -> None:
 
     :raises AirflowClusterPolicyViolation: it does not.
     """
-    kinds = classes_of(task)
-    names = {kind.__name__ for kind in kinds}
+    operator = operator_class_of(task)
+    names = {kind.__name__ for kind in operator.__mro__}
     if "PythonOperator" in names and "_BasePythonVirtualenvOperator" not in names:
         return
     from airflow.exceptions import AirflowClusterPolicyViolation
 
-    decorator = getattr(kinds[0], "custom_operator_name", kinds[0].__name__)
+    decorator = getattr(operator, "custom_operator_name", operator.__name__)
     raise AirflowClusterPolicyViolation(
         f"Task {task.task_id!r}: @writes_partition cannot hold a lock under {decorator}, which does its work in "
         f"another process or after the function has returned. Use it under @task, or lock and unlock in tasks of "
@@ -83,13 +83,13 @@ def require_own_process(task: Any) -> None:
 
 def _require_own_processes(writes: Writes) -> None:
     for task in writes.dag.tasks:
-        if hasattr(parameter(task, "python_callable"), WRITES_PARTITION):
+        if hasattr(argument_of(task, "python_callable"), WRITES_PARTITION):
             require_own_process(task)
 
 
 def _warn_of_short_leases(writes: Writes) -> None:
     for lock, unlock in writes.pairs:
-        if lock is None or (lease := parameter(lock, "lease")) is None:
+        if lock is None or (lease := argument_of(lock, "lease")) is None:
             continue
         lease = timedelta(seconds=in_seconds(lease))
         allowed, by = _allowed_until(writes.dag, lock, unlock)

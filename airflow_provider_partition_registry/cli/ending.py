@@ -1,0 +1,53 @@
+"""How a program ends: the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from airflow_provider_partition_registry.cli.errors import ExitCode, report, wants_json
+
+
+class DocumentedEndings(click.Command):
+    """A command that ends its process with one of the documented exit codes."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of our output who has gone must not look like an answer either."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _leave_the_pipe_alone()
+            ctx.exit(ExitCode.BROKEN_PIPE)
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
+        """Run, and end the process."""
+        given = list(sys.argv[1:] if args is None else args)
+        _tolerate_any_text()
+        sys.exit(self._run(given, **options))
+
+    def _run(self, given: list[str], **options: Any) -> int:
+        try:
+            code = super().main(given, **{**options, "standalone_mode": False})
+        except click.Abort:
+            click.echo("Interrupted.", err=True)
+            return ExitCode.INTERRUPTED
+        except Exception as error:  # whatever it is, its exit code must not look like an answer
+            return report(error, as_json=wants_json(given))
+        return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _tolerate_any_text() -> None:
+    """Names of any language can be printed wherever we run, if need be escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _leave_the_pipe_alone() -> None:
+    # Python flushes standard output once more when it ends, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,271 @@
+"""Ending the locks that runs leave behind, in the background of whichever process Airflow tells of their end.
+
+In the scheduler, and in Airflow 3's API server when a person sets a run's state, Airflow tells of it in the middle of a
+transaction and of a loop that must not wait. So the run is only noted, and one thread does the rest when that is
+committed. What a process forgets because it is stopped first, the reconciliation finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_partition_registry.store.fork_gate import ForkGate
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+    from airflow_provider_partition_registry.runs.states import RunKey
+
+_log = logging.getLogger(__name__)
+
+AFTER_COMMIT = 1.0  # seconds until Airflow has, as a rule, committed what it told of; also between two looks
+AFTER_KILLS = 30.0  # seconds until what somebody cut off in the middle has been stopped by its worker
+LONGEST_DELAY = 300.0  # seconds between two attempts while the registry does not answer
+LOOKS_AT_RUNS_THAT_GO_ON = 6  # with growing delays, about a minute: longer than it takes to commit
+MOST_RUNS = 10_000  # that are remembered
+CONNECTION_REMEMBERED = 60.0  # seconds, also that there is none
+
+
+@dataclass
+class EndedRun:
+    """A run that Airflow says is over.
+
+    :param how: it ended, to complete "The run ...".
+    :param conn_id: the Airflow connection of a registry that may hold its locks.
+    :param is_cut_off: whether tasks of it may have been running.
+    :param due: when to look, by the clock of :func:`time.monotonic`.
+    :param looks: how many there were.
+    """
+
+    dag_id: str
+    run_id: str
+    how: str
+    conn_id: str
+    is_cut_off: bool
+    due: float
+    looks: int = 0
+
+    @property
+    def key(self) -> RunKey:
+        """Its DAG id and run id."""
+        return self.dag_id, self.run_id
+
+
+@dataclass
+class _Registry:
+    """What is known of the registry behind a connection.
+
+    :param settings: None while there is no such connection.
+    :param known_until: when the connection is to be looked up again.
+    :param failures: how often it did not answer, since it last did.
+    """
+
+    settings: RegistrySettings | None = None
+    known_until: float = 0.0
+    failures: int = 0
+    silent_until: float = 0.0
+
+    def look_up(self, conn_id: str) -> RegistrySettings | None:
+        """What the connection says, remembered for a while."""
+        if time.monotonic() >= self.known_until:
+            self.settings = _read_connection(conn_id)
+            self.known_until = time.monotonic() + CONNECTION_REMEMBERED
+        return self.settings
+
+    def answered(self) -> None:
+        self.failures, self.silent_until = 0, 0.0
+
+    def failed(self) -> None:
+        """Leave it in peace for a while, for longer each time."""
+        self.failures += 1
+        self.silent_until = time.monotonic() + min(2.0**self.failures, LONGEST_DELAY)
+
+
+class EndedRuns:
+    """The runs that are to be looked at, and the thread that does so while there are any."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[EndedRun] = []
+        self._thread: threading.Thread | None = None
+        self._registries: dict[str, _Registry] = {}
+
+    def add(self, dag_run: Any, msg: str) -> None:
+        """Note a run; returns at once.
+
+        :param dag_run: of which nothing is read that would ask the database: its session is in use here.
+        :param msg: what Airflow says of its end.
+        """
+        state = str(getattr(dag_run.state, "value", dag_run.state))
+        how, is_cut_off = _how_it_ended(state, msg or "")
+        due = time.monotonic() + AFTER_COMMIT
+        self._put(
+            [
+                EndedRun(dag_run.dag_id, dag_run.run_id, how, conn_id, is_cut_off, due)
+                for conn_id in connections_of(getattr(dag_run, "dag", None))
+            ]
+        )
+
+    def wait_until_done(self, timeout: float) -> bool:
+        """Whether nothing is left to do, at the latest after ``timeout`` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._thread is None, timeout)
+
+    def _put(self, runs: list[EndedRun]) -> None:
+        with self._changed:
+            self._waiting += runs
+            if len(self._waiting) > MOST_RUNS:
+                _log.warning(
+                    "More than %s ended runs wait; the oldest are left to reconciliation.", MOST_RUNS
+                )
+                del self._waiting[:-MOST_RUNS]
+            if self._waiting and self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="ended-runs", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while due := self._next():
+            by_connection: dict[str, list[EndedRun]] = {}
+            for run in due:
+                by_connection.setdefault(run.conn_id, []).append(run)
+            for conn_id, runs in by_connection.items():
+                self._put(self._look(conn_id, runs))
+
+    def _next(self) -> list[EndedRun]:
+        """The runs that are due, once there are some; none when nothing waits, and the thread is to end."""
+        with self._changed:
+            while self._waiting:
+                now = time.monotonic()
+                due = [run for run in self._waiting if run.due <= now]
+                if due:
+                    self._waiting = [run for run in self._waiting if run.due > now]
+                    return due
+                # Whatever ends within a second is looked at together.
+                self._changed.wait(max(AFTER_COMMIT, min(run.due for run in self._waiting) - now))
+            self._thread = None
+            self._changed.notify_all()
+            return []
+
+    def _look(self, conn_id: str, runs: list[EndedRun]) -> list[EndedRun]:
+        """End the locks of these runs.
+
+        :return: the runs to look at again.
+        """
+        registry = self._registries.setdefault(conn_id, _Registry())
+        if time.monotonic() >= registry.silent_until:
+            try:
+                settings = registry.look_up(conn_id)
+                going_on = _end_locks(settings, runs) if settings is not None else set()
+            except (
+                Exception
+            ) as error:  # of the registry, of Airflow's database, or of whatever holds connections
+                registry.failed()
+                _log.warning("The locks of %s ended runs are still to be ended. %s", len(runs), error)
+            else:
+                registry.answered()
+                return [run for run in runs if settings is not None and _is_to_be_seen_again(run, going_on)]
+        for run in runs:
+            run.due = registry.silent_until
+        return runs
+
+
+def _is_to_be_seen_again(run: EndedRun, going_on: set[RunKey]) -> bool:
+    """Whether one look was not enough; says then when the next one is due."""
+    run.looks += 1
+    if run.key in going_on and run.looks < LOOKS_AT_RUNS_THAT_GO_ON:
+        run.due = time.monotonic() + 2.0**run.looks
+        return True
+    # A task that was about to take the lock may still have taken it.
+    seen_again, run.is_cut_off, run.due = run.is_cut_off, False, time.monotonic() + AFTER_KILLS
+    return seen_again
+
+
+def _end_locks(settings: RegistrySettings, runs: Sequence[EndedRun]) -> set[RunKey]:
+    """End the locks of runs that are over.
+
+    :return: the runs with locks that Airflow does not, or not yet, call over.
+    """
+    with _fork_gate.passing():
+        from airflow_provider_partition_registry.runs.identity import own_name, prefix_of
+        from airflow_provider_partition_registry.runs.reconciliation import end_locks, held_locks
+        from airflow_provider_partition_registry.runs.states import ENDED, ask_database, run_of
+
+        opened = settings.open()
+    endings = {run.key: run.how for run in runs}
+    instance = own_name(settings.instance, runs[0].conn_id)
+    (first, *others) = endings
+    prefix = prefix_of(instance) if others else prefix_of(instance, *first)
+    with opened as store:
+        held = [each for each in held_locks(store, prefix) if run_of(each.holder) in endings]
+        states = ask_database([each.holder for each in held]) if held else {}
+        going_on = {key for key, run in states.items() if run.state not in (None, *ENDED)}
+        over = [each for each in held if run_of(each.holder) not in going_on]
+        for outcome in end_locks(store, over, states, endings):
+            _log.warning("%s", outcome)
+    return going_on
+
+
+def _how_it_ended(state: str, msg: str) -> tuple[str, bool]:
+    """How a run ended, to complete "The run ...", and whether tasks of it may have been running."""
+    if "manually" in msg:
+        return f"was marked {state} by hand", True
+    if state == "failed" and msg in ("timed_out", ""):  # Airflow 3, Airflow 2
+        return "was timed out", True
+    return f"ended as {state}", False
+
+
+def connections_of(dag: Any) -> set[str]:
+    """The Airflow connections of the registries that a DAG, as the scheduler has it, may hold locks in."""
+    from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+
+    found = {DEFAULT_CONN_ID}
+    for task in getattr(dag, "tasks", ()):
+        name = "partition_registry_conn_id"
+        conn_id = getattr(task, name, None) or getattr(task, "partial_kwargs", {}).get(name)
+        # What a template says is known to the running task alone.
+        if isinstance(conn_id, str) and "{{" not in conn_id:
+            found.add(conn_id)
+    return found
+
+
+def _read_connection(conn_id: str) -> RegistrySettings | None:
+    # As a whole, since Airflow imports much of itself, and what holds its connections, to look one up.
+    with _fork_gate.passing():
+        from airflow_provider_partition_registry.domain.errors import RegistryError
+        from airflow_provider_partition_registry.hooks.partition_registry import (
+            PartitionRegistryHook,
+            RegistryConnectionNotFoundError,
+        )
+        from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError, own_name
+
+        try:
+            settings = PartitionRegistryHook(conn_id).settings
+            own_name(settings.instance, conn_id)
+        except (RegistryConnectionNotFoundError, AmbiguousInstanceError):
+            _log.debug("With the connection %s, or without it, nothing here could lock.", conn_id)
+        except RegistryError as error:
+            _log.warning("Locks of ended runs are not looked for. %s", error)
+        else:
+            return settings
+    return None
+
+
+ended_runs = EndedRuns()
+"""Of this process."""
+
+# A child born in the middle of an import could never import that module itself.
+_fork_gate = ForkGate()
+
+
+def _start_anew() -> None:
+    """In a child: the parent goes on looking at its runs, and its thread is not here."""
+    _fork_gate.renew()
+    ended_runs.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(before=_fork_gate.shut, after_in_parent=_fork_gate.open, after_in_child=_start_anew)

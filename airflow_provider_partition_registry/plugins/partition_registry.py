@@ -1,0 +1,83 @@
+"""The listener: what this package does when Airflow tells of runs and tasks.
+
+Every Airflow process loads this module, and Airflow calls the listener in the middle of its own loops, requests and
+transactions. So it imports at once only what is there anyway, asks nobody anything, and never raises.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowPlugin, hookimpl
+
+_log = logging.getLogger(__name__)
+
+BY_HAND = "manually set"
+"""Part of what Airflow 3's API server says of a run whose state a person sets."""
+
+
+class RegistryListener:
+    """Hears of runs that end, and of tasks that a person marks as success."""
+
+    @hookimpl
+    def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
+        """In the scheduler, and in the API server of Airflow 3 when a person says so."""
+        _without_harm(_end_locks_of, dag_run, msg)
+        if BY_HAND in (msg or ""):
+            _without_harm(_take_words_back, dag_run)
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: Any, msg: str) -> None:
+        """In the same places."""
+        _without_harm(_end_locks_of, dag_run, msg)
+
+    @hookimpl
+    def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
+        """In the process that executes the task, before its own code."""
+        _without_harm(_guard, task_instance)
+
+    @hookimpl
+    def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
+        """In the worker, or without a previous state in the API server of Airflow 3, when a person says so."""
+        if previous_state is None:
+            _without_harm(_keep_word, task_instance)
+
+
+class PartitionRegistryPlugin(AirflowPlugin):
+    """Registered by the entry point group ``airflow.plugins``."""
+
+    name = "partition_registry"
+    listeners = [RegistryListener()]  # noqa: RUF012 - as Airflow declares it
+
+
+def _guard(task_instance: Any) -> None:
+    from airflow_provider_partition_registry.proof.hooks import guard_in_process
+
+    guard_in_process(task_instance.task)
+
+
+def _end_locks_of(dag_run: Any, msg: str) -> None:
+    from airflow_provider_partition_registry.plugins.ended_runs import ended_runs
+
+    ended_runs.add(dag_run, msg)
+
+
+def _take_words_back(dag_run: Any) -> None:
+    from airflow_provider_partition_registry.runs.words import take_words_back
+
+    take_words_back(dag_run)
+
+
+def _keep_word(task_instance: Any) -> None:
+    from airflow_provider_partition_registry.runs.words import keep_word
+
+    keep_word(task_instance)
+
+
+def _without_harm(action: Callable[..., None], *arguments: Any) -> None:
+    try:
+        action(*arguments)
+    except Exception:  # Airflow's loop or request must go on, whatever it is
+        _log.warning("The partition registry's listener failed at %s.", action.__name__, exc_info=True)

@@ -1,0 +1,127 @@
+"""The guard at the start of work: no task between a lock and its unlock runs without the lock (R3, R12).
+
+Whatever made the task run (a schedule, a retry, a clear of this task alone, a backfill), its run must hold the lock.
+If it does not, the lock is taken again; if somebody else has it, the task fails before its own code runs. What was held
+is noted for the unlock, to which it is the proof.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from airflow_provider_partition_registry.domain.errors import NotLockHolderError, UnknownPartitionError
+from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Holder, Partition
+from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+from airflow_provider_partition_registry.proof.errors import LockNotTakenError
+from airflow_provider_partition_registry.proof.graph import are_mapped_together, is_mapped, locks_around
+from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
+from airflow_provider_partition_registry.runs.compat import is_resumed
+from airflow_provider_partition_registry.runs.identity import details_of_task
+from airflow_provider_partition_registry.store.base import RegistryStore
+
+log = logging.getLogger("airflow.task")
+
+
+def begin_work(context: Any) -> None:
+    """Make sure that every lock around the task is held, and note under which generation its work begins.
+
+    :raises PartitionLockedError: somebody else holds one; the task must not run.
+    :raises LockNotTakenError: it cannot be known which partition was to be locked.
+    """
+    ti = context["ti"]
+    notes = [note for lock in locks_around(ti.task) for note in _notes_of(lock, context)]
+    if not notes:
+        return
+    generations = {note.holder: _hold(note, context) for note in notes}
+    # A try that was deferred began under the locks of then: if one was lost meanwhile, that is not undone.
+    if is_resumed(ti) and WorkNote.of_myself(ti) is not None:
+        return
+    WorkNote(map_index=_map_index(ti), generations=generations).push(ti)
+
+
+def end_work(context: Any) -> None:
+    """Note that the task came to the end of its own code."""
+    ti = context["ti"]
+    note = WorkNote.of_myself(ti)
+    if note is not None:
+        WorkNote(map_index=note.map_index, generations=note.generations, ended=True).push(ti)
+
+
+def _notes_of(lock: Any, context: Any) -> Iterator[LockNote]:
+    """What the lock task took for this task: by its own word, else by what it would take now."""
+    ti = context["ti"]
+    if are_mapped_together(lock, ti.task):
+        note = LockNote.of(ti, lock, _map_index(ti))
+        found = [] if note is None else [note]
+    else:
+        found = LockNote.all_of(ti, lock)
+    if found:
+        yield from found
+    else:
+        yield _note_in_place_of(lock, context)
+
+
+def _note_in_place_of(lock: Any, context: Any) -> LockNote:
+    """What a lock task that has not run, or was marked as successful by hand, would have taken."""
+    if is_mapped(lock) and not are_mapped_together(lock, context["ti"].task):
+        raise LockNotTakenError(
+            f"This task has not started: {lock.task_id} has not taken its locks in this run, and which ones they "
+            f"would be is known only when it runs. Clear {lock.task_id}, and what follows it."
+        )
+    rendered = copy.copy(lock)
+    rendered.render_template_fields(context)
+    note: LockNote = rendered.note(context, task_id=lock.task_id)
+    return note
+
+
+def _hold(note: LockNote, context: Any) -> int:
+    """The generation under which the lock is held by this run; takes it if it is not."""
+    with PartitionRegistryHook(note.conn_id).get_conn() as store:
+        partition = look_up(store, note)
+        if partition is None or not is_held(partition, note.holder):
+            return _take_again(store, note, partition, context)
+        if note.lease_time is None:
+            return partition.generation
+        try:
+            return store.renew(*note.key, generation=partition.generation, lease=note.lease_time).generation
+        except NotLockHolderError:  # taken over a moment ago
+            return _take_again(store, note, store.get_partition(*note.key), context)
+
+
+def look_up(store: RegistryStore, note: LockNote) -> Partition | None:
+    """The partition that the note is about, or None if nobody has registered it."""
+    try:
+        return store.get_partition(*note.key)
+    except UnknownPartitionError:
+        return None
+
+
+def is_held(partition: Partition, holder: str) -> bool:
+    """Whether the partition is locked by this holder."""
+    return (
+        partition.state in LOCKED_STATES
+        and partition.lock is not None
+        and partition.lock.holder.identity == holder
+    )
+
+
+def _take_again(store: RegistryStore, note: LockNote, partition: Partition | None, context: Any) -> int:
+    standing = "is not registered" if partition is None else f"is {partition.state.value}"
+    log.warning(
+        "The lock on %s is not held by this run: the partition %s. Taking it before the task starts.",
+        note,
+        standing,
+    )
+    holder = Holder(note.holder, details_of_task(context["ti"]))
+    taken = store.lock(
+        *note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
+    )
+    log.info("Locked %s, generation %s.", note, taken.generation)
+    return taken.generation
+
+
+def _map_index(ti: Any) -> int:
+    return -1 if ti.map_index is None else int(ti.map_index)

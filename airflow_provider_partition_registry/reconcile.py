@@ -1,0 +1,65 @@
+"""The ``partition-registry-reconcile`` command.
+
+It asks Airflow's own database, so it runs where a scheduler or an API server could. It is no part of
+``partition-registry``, which needs no Airflow.
+"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from airflow_provider_partition_registry.cli.ending import DocumentedEndings
+from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+
+_CODES = (ExitCode.DONE, ExitCode.BAD_INPUT, ExitCode.ACCESS_DENIED, ExitCode.UNAVAILABLE, ExitCode.BUG)
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {EXIT_CODES[code]}" for code in _CODES)
+
+
+class _Command(DocumentedEndings, click.Command):
+    """A command by itself."""
+
+
+@click.command(
+    cls=_Command,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option(
+    "--conn-id", default=DEFAULT_CONN_ID, show_default=True, help="The registry's Airflow connection."
+)
+@click.option("--dry-run", is_flag=True, help="Only say which locks would be ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
+    """End the locks of this Airflow that nobody will unlock.
+
+    They are those whose run is over or deleted, or whose task died. Their partitions become failed. Run it where this
+    Airflow's own database and its connections can be reached, such as on the scheduler's host.
+    """
+    # As Airflow's own commands do, so that connections are also looked for in its database.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    from airflow_provider_partition_registry.hooks.partition_registry import (
+        PartitionRegistryHook,
+        RegistryConnectionNotFoundError,
+    )
+    from airflow_provider_partition_registry.runs.identity import own_name
+    from airflow_provider_partition_registry.runs.reconciliation import reconcile
+    from airflow_provider_partition_registry.runs.states import ask_database
+
+    try:
+        settings = PartitionRegistryHook(conn_id).settings
+    except RegistryConnectionNotFoundError as error:
+        raise click.UsageError(str(error)) from error
+    instance = own_name(settings.instance, conn_id)
+    with settings.open() as store:
+        found = reconcile(store, instance, ask_database, dry_run=dry_run)
+    show(found.as_result(), lambda: str(found), as_json=as_json)
+    return ExitCode.ACCESS_DENIED if found.refused else ExitCode.DONE
+
+
+def main() -> None:
+    """Run the command and end the process."""
+    command.main(prog_name="partition-registry-reconcile")

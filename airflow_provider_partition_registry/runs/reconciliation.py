@@ -1,0 +1,209 @@
+"""Locks whose run is over, or gone, or whose task died: which they are, and how they are ended (R12).
+
+A lock is ended by the generation that was listed, and Airflow is asked after it was listed. So whatever happens
+meanwhile, a run that was cleared and has locked again keeps its lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_partition_registry.domain.errors import (
+    AccessDeniedError,
+    PartitionStateError,
+    UnknownError,
+)
+from airflow_provider_partition_registry.domain.intervals import format_instant
+from airflow_provider_partition_registry.domain.models import Lock, Partition
+from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
+from airflow_provider_partition_registry.runs.identity import HolderIdentity, parse_identity, prefix_of
+from airflow_provider_partition_registry.runs.states import (
+    ENDED,
+    SUCCESS,
+    AskAirflow,
+    RunKey,
+    RunState,
+    run_of,
+)
+from airflow_provider_partition_registry.store.base import RegistryStore
+
+# States in which a task that took a lock has not let it go, and will not come back to it by itself.
+_DEAD = ("failed", "upstream_failed", "skipped", "removed")
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """A present lock, and the task that holds it."""
+
+    partition: Partition
+    lock: Lock
+    holder: HolderIdentity
+
+
+@dataclass(frozen=True)
+class EndedLock:
+    """What became of a lock that nobody will unlock.
+
+    :param held: as it was found.
+    :param reason: why it is to end, which the failed partition says from now on.
+    :param was_ended: whether the partition is failed now.
+    :param refusal: why the registry did not allow it, if it did not.
+    """
+
+    held: HeldLock
+    reason: str
+    was_ended: bool = True
+    refusal: str | None = None
+
+    def __str__(self) -> str:
+        partition = self.held.partition
+        where = f"{partition.interval} of source {partition.source_name!r}"
+        if self.refusal is not None:
+            return f"The lock on {where} could not be ended. {self.reason} {self.refusal}"
+        what = "was ended; the partition is failed" if self.was_ended else "is to be ended"
+        return f"The lock on {where} {what}. {self.reason}"
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What became of the locks of one Airflow.
+
+    :param looked_at: how many locks there were.
+    :param found: those that nobody will unlock.
+    """
+
+    looked_at: int
+    found: tuple[EndedLock, ...]
+
+    @property
+    def refused(self) -> tuple[EndedLock, ...]:
+        """Those that the registry did not let us end."""
+        return tuple(each for each in self.found if each.refusal is not None)
+
+    def __str__(self) -> str:
+        counted = f"Of {self.looked_at} locks of this Airflow {len(self.found)} will be unlocked by nobody."
+        return "\n".join([counted, *map(str, self.found)])
+
+    def as_result(self) -> dict[str, Any]:
+        """For programs: which locks they are, and why they had to end."""
+        return {
+            "looked_at": self.looked_at,
+            "found": [
+                {
+                    "source_name": each.held.partition.source_name,
+                    "provider_name": each.held.partition.provider_name,
+                    "start": format_instant(each.held.partition.start),
+                    "end": format_instant(each.held.partition.end),
+                    "holder": str(each.held.holder),
+                    "generation": each.held.lock.generation,
+                    "reason": each.reason,
+                    "was_ended": each.was_ended,
+                    "refusal": each.refusal,
+                }
+                for each in self.found
+            ],
+        }
+
+
+def reconcile(
+    store: RegistryStore, instance: str, ask: AskAirflow, *, dry_run: bool = False
+) -> Reconciliation:
+    """End the locks of one Airflow whose run is over or gone, or whose task died.
+
+    :param instance: what this Airflow is called in the registry.
+    :param ask: says how runs and tasks of this Airflow stand.
+    :param dry_run: only say which they are.
+    :raises StoreUnavailableError: the registry does not answer.
+    """
+    held = list(held_locks(store, prefix_of(instance)))
+    runs = ask([each.holder for each in held]) if held else {}
+    return Reconciliation(len(held), tuple(end_locks(store, held, runs, dry_run=dry_run)))
+
+
+def held_locks(store: RegistryStore, prefix: str) -> Iterator[HeldLock]:
+    """The present locks of Airflow tasks whose identities begin so."""
+    after = None
+    while True:
+        page = store.list_locks(holder_prefix=prefix, after=after)
+        for partition in page.items:
+            holder = parse_identity(partition.lock.holder.identity) if partition.lock else None
+            if partition.lock is not None and holder is not None:
+                yield HeldLock(partition, partition.lock, holder)
+        after = page.next
+        if after is None:
+            return
+
+
+def end_locks(
+    store: RegistryStore,
+    held: Iterable[HeldLock],
+    runs: Mapping[RunKey, RunState],
+    endings: Mapping[RunKey, str] | None = None,
+    *,
+    dry_run: bool = False,
+) -> Iterator[EndedLock]:
+    """End those of the locks that are no longer in use.
+
+    :param runs: how the holders' runs stand, asked after the locks were listed.
+    :param endings: how runs ended, where more is known of it than their states.
+    :param dry_run: only say which they are.
+    """
+    for each in held:
+        reason = reason_to_end(each.holder, runs[run_of(each.holder)], endings)
+        if reason is not None:
+            outcome = EndedLock(each, reason, was_ended=False) if dry_run else _end(store, each, reason)
+            if outcome is not None:
+                yield outcome
+
+
+def reason_to_end(
+    holder: HolderIdentity, run: RunState, endings: Mapping[RunKey, str] | None = None
+) -> str | None:
+    """Why this holder's lock must be ended, or None while it may still be in use.
+
+    :param run: how its run stands.
+    :param endings: how runs ended, where more is known of it than their states.
+    """
+    name = f"The run {holder.run_id} of DAG {holder.dag_id}"
+    died = _death_of(holder, run)
+    if run.state is None:
+        return f"{name} was deleted while its task {holder.task_label} held this lock."
+    if run.state in ENDED:
+        how = (endings or {}).get(run_of(holder), f"ended as {run.state}")
+        reason = f"{name} {how} while its task {holder.task_label} held this lock."
+        return f"{reason} {died}" if died else reason
+    return f"{name} goes on, but nobody will unlock: {died[0].lower()}{died[1:]}" if died else None
+
+
+def _death_of(holder: HolderIdentity, run: RunState) -> str | None:
+    state = run.tasks.get((holder.task_id, holder.map_index), SUCCESS)
+    return (
+        f"The task that took the lock died after it was granted: {holder.task_label} is {state}."
+        if state in _DEAD
+        else None
+    )
+
+
+def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:
+    """Fail the partition, unless the lock is another one by now.
+
+    :return: what became of it, or None if it was not there any more.
+    :raises StoreUnavailableError: the registry does not answer.
+    """
+    partition, short = held.partition, reason[:MAX_TEXT_LENGTH]
+    try:
+        failed = store.fail(
+            partition.source_name,
+            partition.provider_name,
+            partition.interval,
+            reason=short,
+            generation=held.lock.generation,
+        )
+    except (PartitionStateError, UnknownError):
+        return None
+    except AccessDeniedError as error:
+        return EndedLock(held, reason, was_ended=False, refusal=str(error))
+    # With another reason it had failed in the meantime.
+    return EndedLock(held, reason) if failed.reason == short else None

@@ -1,0 +1,205 @@
+"""A person's word: task instances that somebody marked as success by hand, one by one.
+
+Airflow keeps no trace of that in a task instance: it looks as if its code had run to its end. So does one that was
+running when somebody marked its whole *run* as success. But that says nothing about its data: there is no word of it,
+and what was said before about single task instances of that run is taken back.
+
+On Airflow 3 the API server tells the listeners, and the word is kept as an XCom, in the transaction that changes the
+state. On Airflow 2 no listener hears of it, and the audit log is read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from airflow_provider_partition_registry.runs.compat import IS_AIRFLOW_3
+
+KEY = "partition_registry_word"
+
+Words = dict[tuple[str, int], datetime]
+"""When each was said, by task id and map index, by the clock of Airflow's web or API server."""
+
+CONNECTION_FIELD = "partition_registry_conn_id"  # a templated field of all our operators, and of none else
+
+_log = logging.getLogger(__name__)
+
+
+def words_of_people(context: Mapping[str, Any], task_ids: Collection[str]) -> Words:
+    """Which instances of these tasks of the same run a person marked as success.
+
+    Whether they still are in that state is not said here. What cannot be found out counts as not said.
+
+    :param context: of the task that asks.
+    :return: when each was marked; a map index is -1 for tasks that are not mapped.
+    """
+    try:
+        said = _in_xcoms(context["ti"], task_ids) if IS_AIRFLOW_3 else _in_audit_log(context, task_ids)
+    except Exception:
+        # A backend for XComs that cannot read them, say: without a word, nothing is published.
+        _log.warning("What people marked as success by hand cannot be looked up.", exc_info=True)
+        return {}
+    return said
+
+
+# Airflow 3: XComs
+
+
+def keep_word(task_instance: Any) -> None:
+    """Note that somebody marks this task instance as success. For the API server of Airflow 3, before it commits."""
+    from airflow.models.xcom import XComModel
+
+    session = _session_of(task_instance)
+    if not _uses_the_registry(task_instance.dag_id, session):
+        return
+    word = {"by_hand": "success", "map_index": task_instance.map_index, "at": datetime.now(UTC).isoformat()}
+    with session.begin_nested():
+        XComModel.set(
+            key=KEY,
+            value=word,
+            dag_id=task_instance.dag_id,
+            task_id=task_instance.task_id,
+            run_id=task_instance.run_id,
+            map_index=task_instance.map_index,
+            serialize=False,  # else a task would pull the text of it
+            session=session,
+        )
+
+
+def take_words_back(dag_run: Any) -> None:
+    """Forget what was said about task instances of this run, whose own state somebody sets by hand.
+
+    Airflow 3 marks the task instances that were running first, as if each had been marked alone.
+    """
+    from airflow.models.xcom import XComModel
+
+    session = _session_of(dag_run)
+    with session.begin_nested():
+        session.query(XComModel).filter_by(dag_id=dag_run.dag_id, run_id=dag_run.run_id, key=KEY).delete()
+
+
+def _in_xcoms(ti: Any, task_ids: Collection[str]) -> Words:
+    words: Words = {}
+    for task_id in task_ids:
+        # As a list, for else Airflow looks for an instance with the map index of the task that asks.
+        for word in ti.xcom_pull(task_ids=[task_id], key=KEY):
+            if word and word["by_hand"] == "success":
+                words[task_id, word["map_index"]] = datetime.fromisoformat(word["at"])
+    return words
+
+
+def _session_of(row: Any) -> Any:
+    """The session that a row is changed in."""
+    from airflow.settings import Session
+
+    return cast("Any", Session).object_session(row)
+
+
+def _uses_the_registry(dag_id: str, session: Any) -> bool:
+    """Whether any task of the DAG is one of ours; only then somebody will ask for words."""
+    known = session.info.setdefault(KEY, {})
+    if dag_id not in known:
+        known[dag_id] = _is_one_of_ours_in(dag_id, session)
+    return bool(known[dag_id])
+
+
+def _is_one_of_ours_in(dag_id: str, session: Any) -> bool:
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    stored = SerializedDagModel.get(dag_id, session=session)
+    if stored is None or stored.data is None:
+        return False
+    tasks = stored.data["dag"]["tasks"]
+    return any(CONNECTION_FIELD in task["__var"].get("template_fields", ()) for task in tasks)
+
+
+# Airflow 2: the audit log
+
+# What is written when somebody marks tasks as success: by the web pages, and by the REST API.
+_TASKS_MARKED = (
+    "success",
+    "api.patch_task_instance",
+    "api.patch_mapped_task_instance",
+    "api.post_set_task_instances_state",
+)
+# A list of runs or tasks does not log which ones were picked: they may be of this run.
+_RUN_MARKED = ("dagrun_success", "api.update_dag_run_state")
+_PICKED_FROM_LIST = "action_set_success"
+
+
+def _in_audit_log(context: Mapping[str, Any], task_ids: Collection[str]) -> Words:
+    """What the audit log says in the order in which it was said."""
+    words: Words = {}
+    instances = [
+        (each.task_id, each.map_index)
+        for each in context["dag_run"].get_task_instances()
+        if each.task_id in task_ids
+    ]
+    for entry in _entries(context["ti"].dag_id, context["ti"].run_id):
+        if entry.event in (*_RUN_MARKED, _PICKED_FROM_LIST):
+            words.clear()
+        else:
+            words |= dict.fromkeys(_marked_by(entry, instances, context), entry.dttm)
+    return words
+
+
+def _entries(dag_id: str, run_id: str) -> Iterator[Any]:
+    from airflow.models import Log
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        entries = session.query(Log).filter(
+            # A task that ends by itself logs "success" as well, and its try.
+            Log.event.in_((*_TASKS_MARKED, *_RUN_MARKED, _PICKED_FROM_LIST)) & Log.try_number.is_(None),
+            (Log.dag_id == dag_id) | (Log.event == _PICKED_FROM_LIST),
+        )
+        for entry in entries.order_by(Log.id):
+            run = entry.run_id or _extra(entry).get("dag_run_id")
+            if run == run_id or entry.event == _PICKED_FROM_LIST:
+                yield entry
+
+
+def _marked_by(
+    entry: Any, instances: Iterable[tuple[str, int]], context: Mapping[str, Any]
+) -> set[tuple[str, int]]:
+    """Which of the task instances an entry of the audit log says were marked as success."""
+    extra = _extra(entry)
+    if extra.get("new_state", "success") != "success" or _is_true(extra, "dry_run"):
+        return set()
+    named = _named(entry, extra, context["dag"])
+    # The pages name one map index at most; relatives are marked with all of theirs.
+    index = None if extra.get("map_index") is None else int(extra["map_index"])
+    own = entry.task_id or extra.get("task_id")
+    return {
+        (task_id, map_index)
+        for task_id, map_index in instances
+        if task_id in named and (task_id != own or index is None or map_index == index)
+    }
+
+
+def _named(entry: Any, extra: Mapping[str, Any], dag: Any) -> set[str]:
+    """The tasks that were marked: one or a group, and if that was asked for, what stands before and after."""
+    task_id, group_id = entry.task_id or extra.get("task_id"), extra.get("group_id")
+    if group_id:
+        tasks = list(dag.task_group.get_task_group_dict()[group_id].iter_tasks())
+    else:
+        tasks = [dag.get_task(task_id)] if dag.has_task(task_id) else []
+    named = {task.task_id for task in tasks}
+    for task in tasks:
+        if _is_true(extra, "upstream", "include_upstream"):
+            named |= task.get_flat_relative_ids(upstream=True)
+        if _is_true(extra, "downstream", "include_downstream"):
+            named |= task.get_flat_relative_ids(upstream=False)
+    return named
+
+
+def _is_true(extra: Mapping[str, Any], *names: str) -> bool:
+    return any(str(extra.get(name, "")).lower() == "true" for name in names)
+
+
+def _extra(entry: Any) -> dict[str, Any]:
+    found = json.loads(entry.extra or "{}")
+    return found if isinstance(found, dict) else {}

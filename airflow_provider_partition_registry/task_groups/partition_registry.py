@@ -1,0 +1,158 @@
+"""The one-line form: a task group that puts a lock and its unlock around whatever tasks are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow.providers.common.compat.sdk import TaskGroup
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.operators.partition_registry import (
+    PartitionLockOperator,
+    PartitionUnlockOperator,
+)
+from airflow_provider_partition_registry.proof.graph import role_of
+from airflow_provider_partition_registry.proof.hooks import guard_in_dag
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.domain.grains import Grain
+    from airflow_provider_partition_registry.domain.intervals import Instant
+    from airflow_provider_partition_registry.proof.verdict import OnSkipped
+    from airflow_provider_partition_registry.runs.conflicts import OnConflict
+
+
+def partition_lock(
+    group_id: str = "partition_lock",
+    *,
+    source_name: str,
+    provider_name: str | None = None,
+    start: Instant | None = None,
+    end: Instant | None = None,
+    grain: Grain | None = None,
+    timezone: str = "UTC",
+    register: bool = True,
+    lease: timedelta | float | None = None,
+    exclusive: bool = False,
+    on_conflict: OnConflict = "fail",
+    on_skipped: OnSkipped = "fail",
+    partition_registry_conn_id: str = DEFAULT_CONN_ID,
+    lock_kwargs: dict[str, Any] | None = None,
+    **group_kwargs: Any,
+) -> PartitionLockGroup:
+    """Lock a partition while the tasks in this group write it, and publish it when all of them are proved (R12).
+
+    ::
+
+        with partition_lock(source_name="shop.sales", start="{{ params.day }}", grain="day"):
+            extract() >> load()
+
+    What the group waits for is what its first task, ``lock``, waits for; what waits for the group waits until its last
+    task, ``unlock``, has published. No task in it begins without the lock: if it was published or lost meanwhile (the
+    task was cleared, say), the lock is taken again first, and if somebody else has it, the task fails before its own
+    code runs. Of nested mapped task groups each instance has a lock of its own.
+
+    :param group_id: of the task group; its lock and unlock are called ``<group_id>.lock`` and ``<group_id>.unlock``.
+    :param source_name: the source that the partition belongs to. (templated)
+    :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
+    :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
+        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+    :param end: first instant after it. (templated)
+    :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
+    :param timezone: in which a named grain begins.
+    :param register: register the partition first if it is not known.
+    :param lease: after which anybody with a grant may take the lock over, as a timedelta or in seconds; by default the
+        lock lasts. It begins anew with every task of the group: make it longer than any of them can take.
+    :param exclusive: conflict with overlapping locks of any provider, not only of this one.
+    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released.
+    :param on_skipped: what it means that a branch or short circuit in the group decided to do none of the work: "fail",
+        the write failed; "publish", it is complete as it is; "unchanged", nothing was touched, so the partition goes
+        back to what it was before.
+    :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
+    :param lock_kwargs: what else the lock task is to get, such as ``trigger_rule``, ``poke_interval``, ``timeout`` and
+        ``deferrable``.
+    :param group_kwargs: what Airflow's own ``TaskGroup`` takes, such as ``default_args`` or ``tooltip``.
+    :raises InvalidInputError: when the group ends: it holds no tasks, or one that would run without the lock.
+    """
+    partition = {
+        "source_name": source_name,
+        "provider_name": provider_name,
+        "start": start,
+        "end": end,
+        "grain": grain,
+        "timezone": timezone,
+        "partition_registry_conn_id": partition_registry_conn_id,
+    }
+    of_lock = {"register": register, "lease": lease, "exclusive": exclusive, "on_conflict": on_conflict}
+    return PartitionLockGroup(
+        group_id,
+        lock={**partition, **of_lock, **(lock_kwargs or {})},
+        unlock={**partition, "on_skipped": on_skipped},
+        **group_kwargs,
+    )
+
+
+class PartitionLockGroup(TaskGroup):
+    """The task group that :func:`partition_lock` makes.
+
+    :param lock: what its :class:`PartitionLockOperator` gets.
+    :param unlock: what its :class:`PartitionUnlockOperator` gets.
+    """
+
+    locks_partition = True
+
+    def __init__(self, group_id: str, *, lock: dict[str, Any], unlock: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(group_id=group_id, **kwargs)
+        self._lock_arguments = lock
+        self._unlock_arguments = unlock
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.lock = PartitionLockOperator(task_id="lock", **self._lock_arguments).as_setup()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            if kind is None:
+                self._close()
+        finally:
+            super().__exit__(kind, error, trace)
+
+    def get_roots(self) -> Generator[Any, None, None]:
+        """What the group waits for, its lock waits for."""
+        yield self.lock
+
+    def get_leaves(self) -> Generator[Any, None, None]:
+        """What waits for the group waits for the publication."""
+        yield self.unlock
+
+    def _close(self) -> None:
+        """Put lock and unlock around the tasks that are in the group now."""
+        tasks = [task for task in self.iter_tasks() if task is not self.lock]
+        if all(role_of(task) is not None for task in tasks):
+            raise InvalidInputError(
+                f"The group {self.group_id!r} locks a partition, but no task in it writes anything."
+            )
+        self.unlock = PartitionUnlockOperator(
+            task_id="unlock", lock_task_id=self.lock.task_id, **self._unlock_arguments
+        ).as_teardown(setups=self.lock)
+        ids = {task.task_id for task in tasks}
+        for task in tasks:
+            if task.upstream_task_ids.isdisjoint(ids):
+                self._require_lock_first(task)
+                self.lock >> task
+            if task.downstream_task_ids.isdisjoint(ids):
+                task >> self.unlock
+            if role_of(task) is None:
+                guard_in_dag(task)
+
+    def _require_lock_first(self, task: Any) -> None:
+        if task.trigger_rule != "all_success":
+            raise InvalidInputError(
+                f"The task {task.task_id!r} begins the group {self.group_id!r} with trigger_rule="
+                f"{str(task.trigger_rule)!r}: it would run although the partition could not be locked. Give it the "
+                f"rule 'all_success', and put what it is to wait for before the group; a rule for the group as a "
+                f"whole is lock_kwargs={{'trigger_rule': ...}}."
+            )

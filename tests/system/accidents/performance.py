@@ -1,0 +1,193 @@
+"""One run of a DAG to which an accident happens, and what a test can do to it and learn about it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Event, Holder, Partition, PartitionState
+from airflow_provider_partition_registry.store.base import RegistryStore
+from testbed.airflow import AirflowInstance
+from testbed.processes import new_temporary_folder, wait_until
+from testbed.proxy import LosingProxy
+from tests.system.accidents.journal import Journal
+from tests.system.accidents.watcher import Watch
+from tests.system.dags.accident_journal import LET_GO
+
+SOURCE = "system.accidents"
+WRITER = "accident-writer"
+OTHER_HOLDER = Holder("somebody-else")
+
+# A task of an instance that shares two cores with everything else may take long to start.
+PATIENCE = 180.0
+
+# How long what Airflow and we do in the background may take after a run has ended.
+SECONDS_TO_SETTLE = 15.0
+
+_silences: dict[AirflowInstance, threading.Lock] = defaultdict(threading.Lock)
+
+_first_day = datetime(2001, 1, 1, tzinfo=UTC)
+_day_numbers = itertools.count()
+
+
+def unused_day() -> Interval:
+    """A day of the source that nothing else touches."""
+    start = _first_day + timedelta(days=next(_day_numbers))
+    return Interval(start, start + timedelta(days=1))
+
+
+class Performance:
+    """One run, with a folder for its journal and days of its own in the source.
+
+    :param network: what the instance's connection ``frail`` goes through
+    :param dag_id: the DAG, which must be known to the instance
+    :param work: the tasks whose good end makes the data of a day complete, one set for each day
+    :param conf: further parameters of the run
+    """
+
+    def __init__(
+        self,
+        instance: AirflowInstance,
+        registry: RegistryStore,
+        network: LosingProxy,
+        dag_id: str,
+        work: Collection[Collection[str]],
+        conf: dict[str, Any],
+    ) -> None:
+        self.instance = instance
+        self.registry = registry
+        self._network = network
+        self._is_silent = False
+        self.dag_id = dag_id
+        self.journal = Journal(new_temporary_folder("accident"))
+        self.days = [unused_day() for _ in work]
+        self.watches = [
+            Watch(SOURCE, day, self.journal, tasks) for day, tasks in zip(self.days, work, strict=True)
+        ]
+        self.run_id = ""
+        days = [f"{day.start:%Y-%m-%d}" for day in self.days]
+        self.conf = {"day": days[0], "days": days, "folder": str(self.journal.folder)} | conf
+        self._beginning = registry.last_position()
+
+    @property
+    def day(self) -> Interval:
+        return self.days[0]
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether Airflow has forgotten the run."""
+        return not self.instance.api.has_run(self.dag_id, self.run_id)
+
+    def start(self) -> None:
+        self.run_id = self.instance.api.trigger_run(self.dag_id, self.conf)
+
+    # What can be waited for
+
+    def wait_until(self, condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
+        wait_until(condition, what=f"{what} ({self.dag_id} {self.run_id})", timeout=timeout, detail=self.told)
+
+    def wait_for(self, name: str, event: str, time_number: int = 1) -> None:
+        """Wait until a task has told this so many times."""
+        what = f"{name} to tell {event!r} ({time_number} times)"
+        self.wait_until(lambda: self.journal.times(name, event) >= time_number, what)
+
+    def wait_for_state(self, name: str, *states: str | None) -> None:
+        self.wait_until(lambda: self.state(name) in states, f"{name} to be {' or '.join(map(str, states))}")
+
+    def wait_for_end(self) -> None:
+        self.instance.api.wait_for_run(self.dag_id, self.run_id, PATIENCE)
+
+    # What there is to know
+
+    def partition(self, number: int = 0) -> Partition | None:
+        """As the registry has it, or None as long as nobody has locked it."""
+        try:
+            return self.registry.get_partition(SOURCE, WRITER, self.days[number])
+        except UnknownPartitionError:
+            return None
+
+    def partition_state(self, number: int = 0) -> PartitionState | None:
+        partition = self.partition(number)
+        return partition and partition.state
+
+    def events(self, number: int = 0) -> list[Event]:
+        """The history of one of the days."""
+        events: list[Event] = []
+        position = self._beginning
+        while page := self.registry.events(position, SOURCE).items:
+            events += [event for event in page if event.interval == self.days[number]]
+            position = page[-1].position
+        return events
+
+    def state(self, name: str) -> str | None:
+        """Of a task, named without the groups around it, and with the map index if it is mapped."""
+        for instance in self.instance.api.task_instances(self.dag_id, self.run_id):
+            if self._name(instance["task_id"], instance["map_index"]) == name:
+                return instance["state"]
+        raise LookupError(f"{self.dag_id} has no task {name}")
+
+    def task_id(self, name: str) -> str:
+        """The full id of a task."""
+        (found,) = {
+            instance["task_id"]
+            for instance in self.instance.api.task_instances(self.dag_id, self.run_id)
+            if self._name(instance["task_id"], -1) == name
+        }
+        return found
+
+    def told(self) -> str:
+        """The story so far, for messages."""
+        lines = [f"{entry.at:.1f} {entry.name} {entry.event}" for entry in self.journal.entries()]
+        for number, day in enumerate(self.days):
+            lines += [f"{day}: {_sentence(event)}" for event in self.events(number)]
+        if not self.is_deleted:
+            lines += [
+                f"{self._name(one['task_id'], one['map_index'])} is {one['state']}"
+                for one in self.instance.api.task_instances(self.dag_id, self.run_id)
+            ]
+        return "\n".join(lines)
+
+    # What can be done to it
+
+    def let_go(self) -> None:
+        """Let whatever is still working end, so that it does not hold a worker for ever."""
+        (self.journal.folder / LET_GO).touch()
+        self.end_silence()
+
+    def silence_registry(self) -> None:
+        """Let nobody of this instance reach the registry by the connection ``frail``; one performance at a time."""
+        _silences[self.instance].acquire()
+        self._is_silent = True
+        self._network.hold()
+
+    def end_silence(self) -> None:
+        if self._is_silent:
+            self._network.release()
+            self._is_silent = False
+            _silences[self.instance].release()
+
+    def kill(self, name: str, *, with_supervisor: bool = False) -> None:
+        """End the process in which a task works, as the kernel does when memory runs out."""
+        told = self.journal.newest(name)
+        for pid in [told.parent_pid, told.pid] if with_supervisor else [told.pid]:
+            os.kill(pid, signal.SIGKILL)
+
+    @staticmethod
+    def _name(task_id: str, map_index: int) -> str:
+        name = task_id.rsplit(".", 1)[-1]
+        return name if map_index < 0 else f"{name}[{map_index}]"
+
+
+def _sentence(event: Event) -> str:
+    reason = event.details.get("reason")
+    return f"{event.type.value} by {event.holder}, generation {event.generation}" + (
+        f": {reason}" if reason else ""
+    )

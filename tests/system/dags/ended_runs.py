@@ -1,0 +1,95 @@
+"""Runs that end, or are ended, in ways that leave a lock behind; and one that asks what people said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_partition_registry.operators.partition_registry import (
+    PartitionLockOperator,
+    PartitionUnlockOperator,
+)
+from airflow_provider_partition_registry.runs.words import words_of_people
+
+DAY = {
+    "source_name": "system.ended",
+    "provider_name": "ended-loader",
+    "start": "{{ params.day }}",
+    "grain": "day",
+}
+COMMON: dict[str, Any] = {
+    "schedule": None,
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    "catchup": False,
+    "params": {"day": "2026-11-01"},
+}
+
+
+class DyingLockOperator(PartitionLockOperator):
+    """Is killed when the lock is granted."""
+
+    def execute(self, context: Any) -> Any:
+        super().execute(context)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
+def work() -> None:
+    """Takes longer than anybody waits for it."""
+    time.sleep(600)
+
+
+@task
+def work_on(number: int) -> None:
+    """The first ends by itself."""
+    time.sleep(600 if number else 0)
+
+
+def lock() -> PartitionLockOperator:
+    return PartitionLockOperator(task_id="lock", **DAY)
+
+
+def unlock() -> PartitionUnlockOperator:
+    return PartitionUnlockOperator(task_id="unlock", **DAY)
+
+
+with DAG("ended_by_hand", **COMMON):
+    lock() >> work() >> unlock()
+
+with DAG("ended_by_time_out", dagrun_timeout=timedelta(seconds=4), **COMMON):
+    lock() >> work() >> unlock()
+
+with DAG("ended_by_decision", **COMMON):
+
+    @task.short_circuit
+    def decide() -> bool:
+        """There is nothing to be done."""
+        return False
+
+    lock() >> decide() >> work() >> unlock()
+
+with DAG("ended_by_death", **COMMON):
+    DyingLockOperator(task_id="lock", **DAY) >> work()
+
+with DAG("ended_by_deletion", **COMMON):
+    # Nobody runs in this pool, so no task is in the way of the deletion.
+    lock() >> work.override(pool="of_nobody")() >> unlock()
+
+with DAG("words_of_people", **COMMON):
+
+    @task
+    def ask(**context: Any) -> list[str]:
+        """What people said, as text."""
+        words = words_of_people(context, ["work", "work_on"])
+        assert all(said.tzinfo for said in words.values())
+        return sorted(f"{task_id}[{index}]" for task_id, index in words)
+
+    # Tasks of ours are what makes Airflow 3 keep words.
+    asked = ask()
+    locked = lock()
+    locked >> [work(), work_on.expand(number=[0, 1])] >> asked.as_teardown(setups=locked)

@@ -1,0 +1,256 @@
+"""Whether work is proved: the cases one by one, and random runs against a small simulation of Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_partition_registry.proof.verdict import Decision, Instance, Outcome, Task, Verdict, Work
+
+NOW = 7  # the generation of the present lock
+
+
+def chain_of(*names: str, **of_all: Any) -> dict[str, Task]:
+    """Tasks one after the other."""
+    return {
+        name: Task(
+            name,
+            upstream=frozenset(names[index - 1 : index] if index else ()),
+            downstream=frozenset(names[index + 1 : index + 2]),
+            **of_all,
+        )
+        for index, name in enumerate(names)
+    }
+
+
+def done(name: str, **differently: Any) -> Instance:
+    """An instance that is proved, but for what is said otherwise."""
+    return replace(Instance(name, -1, "success", began_under=NOW, ended=True), **differently)
+
+
+def judge(*instances: Instance, tasks: Mapping[str, Task] | None = None, on_skipped: Any = "fail") -> Verdict:
+    names = [each.task_id for each in instances]
+    return Work(tasks or chain_of(*dict.fromkeys(names)), instances, NOW).judge(on_skipped)
+
+
+class TestOneTask:
+    def test_that_is_proved(self) -> None:
+        assert judge(done("w1"), done("w2")) == Verdict(Outcome.PUBLISH)
+
+    def test_marked_by_a_person(self) -> None:
+        assert judge(done("w1", ended=False, by_hand=True)).outcome is Outcome.PUBLISH
+
+    def test_that_no_guard_saw(self) -> None:
+        unseen = done("w1", began_under=None, ended=False)
+        assert judge(replace(unseen, began_after_lock=True)).outcome is Outcome.PUBLISH
+        assert judge(unseen).reason == (
+            "Work is not proved: w1 is marked as successful, but nothing shows that it ran under this lock"
+        )
+
+    @pytest.mark.parametrize(
+        ("differently", "why"),
+        [
+            ({"state": "failed"}, "failed"),
+            ({"state": "upstream_failed"}, "did not run, as something before it failed"),
+            ({"state": None}, "has not run"),
+            ({"state": "running"}, "is still running"),
+            ({"state": "deferred"}, "has not ended (deferred)"),
+            ({"state": "skipped"}, "was stopped before it ended, or skipped itself"),
+            (
+                {"state": "skipped", "began_under": None},
+                "was stopped before it began: it is skipped, and no branch or short circuit decided that",
+            ),
+            ({"ended": False}, "was stopped before it ended, and then counted as successful with its run"),
+            (
+                {"began_under": NOW - 1},
+                "succeeded, but began under an earlier lock (generation 6, the present one is 7): let it run again",
+            ),
+            ({"began_under": NOW - 1, "by_hand": True}, "succeeded, but began under an earlier lock"),
+        ],
+    )
+    def test_that_is_not(self, differently: dict[str, Any], why: str) -> None:
+        verdict = judge(done("w1"), done("w2", **differently))
+        assert verdict.outcome is Outcome.FAIL
+        assert verdict.reason.startswith(f"Work is not proved: w2 {why}")
+
+    def test_that_was_never_scheduled(self) -> None:
+        verdict = judge(done("w1"), tasks=chain_of("w1", "w2"))
+        assert verdict == Verdict(Outcome.FAIL, "Work is not proved: w2 has not run")
+
+    def test_for_which_the_unlock_does_not_wait(self) -> None:
+        tasks = chain_of("w1", is_awaited=False)
+        assert (
+            "if it only reads, let it wait for the unlock"
+            in judge(done("w1", state=None), tasks=tasks).reason
+        )
+
+    def test_that_writes_nothing_has_to_end_well_only(self) -> None:
+        tasks = chain_of("wait", writes=False) | chain_of("w1")
+        waited = Instance("wait", -1, "success")
+        assert judge(waited, done("w1"), tasks=tasks).outcome is Outcome.PUBLISH
+        assert judge(replace(waited, state="failed"), done("w1"), tasks=tasks).outcome is Outcome.FAIL
+
+    def test_that_is_mapped(self) -> None:
+        parts = [done("w1", map_index=index) for index in range(3)]
+        assert judge(*parts).outcome is Outcome.PUBLISH
+        assert judge(*parts[:2], replace(parts[2], state="failed")).reason == (
+            "Work is not proved: w1[2] failed"
+        )
+
+
+class TestSkipped:
+    def fork(self, *, writes: bool = True) -> dict[str, Task]:
+        """A decision between left and right, which meet in the join."""
+        return {
+            "choose": Task("choose", downstream=frozenset({"left", "right"}), writes=False),
+            "left": Task("left", frozenset({"choose"}), frozenset({"join"}), writes=writes),
+            "right": Task("right", frozenset({"choose"}), frozenset({"join"})),
+            "join": Task("join", frozenset({"left", "right"}), trigger_rule="none_failed_min_one_success"),
+        }
+
+    chose_left = done("choose", decision=Decision(followed=frozenset({"left"})))
+    skipped = Instance("right", -1, "skipped")
+
+    def test_in_favour_of_something_else(self) -> None:
+        verdict = judge(self.chose_left, done("left"), self.skipped, done("join"), tasks=self.fork())
+        assert verdict.outcome is Outcome.PUBLISH
+
+    def test_in_favour_of_what_writes_nothing(self) -> None:
+        """What runs in either case does not stand in for what was skipped."""
+        left = Instance("left", -1, "success")
+        verdict = judge(self.chose_left, left, self.skipped, done("join"), tasks=self.fork(writes=False))
+        assert verdict.reason == (
+            "No work was done in place of what was skipped: choose decided against the rest"
+        )
+
+    def test_by_a_decision_under_an_earlier_lock(self) -> None:
+        old = replace(self.chose_left, began_under=NOW - 1)
+        verdict = judge(old, done("left"), self.skipped, done("join"), tasks=self.fork())
+        assert "right was stopped before it began" in verdict.reason
+
+    def test_by_its_trigger_rule_and_nothing_else(self) -> None:
+        """The join may have been skipped with its run: its rule does not skip it while left succeeded."""
+        stopped = Instance("join", -1, "skipped")
+        verdict = judge(self.chose_left, done("left"), self.skipped, stopped, tasks=self.fork())
+        assert verdict.reason.startswith("Work is not proved: join was stopped before it began")
+
+    def test_what_follows_something_skipped(self) -> None:
+        tasks = chain_of("stop", "w1", "w2")
+        stop = done("stop", decision=Decision(skipped=frozenset({"w1"})))
+        rest = [Instance("w1", -1, "skipped"), Instance("w2", -1, "skipped")]
+        tasks["stop"] = replace(tasks["stop"], writes=False)
+        outcomes = {
+            choice: judge(stop, *rest, tasks=tasks, on_skipped=choice).outcome
+            for choice in ("fail", "publish", "unchanged")
+        }
+        assert outcomes == {"fail": Outcome.FAIL, "publish": Outcome.PUBLISH, "unchanged": Outcome.RELEASE}
+
+    def test_in_another_instance_of_a_mapped_group(self) -> None:
+        tasks = {
+            name: replace(each, mapped_group="each", writes=name != "stop")
+            for name, each in chain_of("stop", "w1").items()
+        }
+        stop = done("stop", map_index=0, decision=Decision(skipped=frozenset({"w1"})))
+        skipped = Instance("w1", 1, "skipped")
+        verdict = judge(stop, done("stop", map_index=1), Instance("w1", 0, "skipped"), skipped, tasks=tasks)
+        assert "w1[1] was stopped" in verdict.reason
+        assert "w1[0]" not in verdict.reason
+
+
+@dataclass
+class Simulation:
+    """A run with accidents, as Airflow would leave it. It shares no code with the product."""
+
+    tasks: dict[str, Task]
+    kinds: dict[str, str]
+    instances: dict[str, Instance] = field(default_factory=dict)
+    wrote_under: dict[str, int] = field(default_factory=dict)
+    skipped_by_dag: set[str] = field(default_factory=set)
+    generation: int = 1
+
+    def run(self, script: Mapping[str, str], stop_at: str | None, stop_state: str) -> None:
+        stopped = False
+        for name, task in self.tasks.items():
+            if stopped:
+                self.instances.setdefault(name, Instance(name, -1, "skipped"))
+                continue
+            before = [self.instances[each].state for each in task.upstream]
+            if name in self.instances:  # skipped by a decision
+                continue
+            if "failed" in before or "upstream_failed" in before:
+                self.instances[name] = Instance(name, -1, "upstream_failed")
+            elif "skipped" in before:
+                self.instances[name] = Instance(name, -1, "skipped")
+                self.skipped_by_dag.add(name)
+            elif name == stop_at:  # the run is marked while this task runs
+                self.instances[name] = Instance(name, -1, stop_state, began_under=self.generation)
+                stopped = True
+            else:
+                self._run(name, script[name])
+
+    def _run(self, name: str, what: str) -> None:
+        if what == "loses the lock":
+            self.generation += 1
+        began = self.generation
+        if what == "fails":
+            self.instances[name] = Instance(name, -1, "failed", began_under=began)
+            return
+        decision = None
+        if self.kinds[name] == "decider" and what == "decides against":
+            left = sorted(self.tasks[name].downstream)[1:]
+            decision = Decision(followed=frozenset(left))
+            for other in self.tasks[name].downstream - decision.followed:
+                self.instances[other] = Instance(other, -1, "skipped")
+                self.skipped_by_dag.add(other)
+        self.wrote_under[name] = began
+        self.instances[name] = Instance(
+            name, -1, "success", began_under=began, ended=decision is None, decision=decision
+        )
+
+
+NAMES = tuple("abcdef")
+
+
+@st.composite
+def simulations(draw: st.DrawFn) -> tuple[Simulation, dict[str, str], str | None, str]:
+    names = NAMES[: draw(st.integers(1, len(NAMES)))]
+    edges = {
+        (one, other) for index, one in enumerate(names) for other in names[index + 1 :] if draw(st.booleans())
+    }
+    kinds = {name: draw(st.sampled_from(["work", "work", "decider"])) for name in names}
+    tasks = {
+        name: Task(
+            name,
+            upstream=frozenset(one for one, other in edges if other == name),
+            downstream=frozenset(other for one, other in edges if one == name),
+            writes=kinds[name] == "work",
+        )
+        for name in names
+    }
+    acts = st.sampled_from(["succeeds", "succeeds", "succeeds", "fails", "loses the lock", "decides against"])
+    script = {name: draw(acts) for name in names}
+    stop_at = draw(st.none() | st.sampled_from(names))
+    return Simulation(tasks, kinds), script, stop_at, draw(st.sampled_from(["success", "failed", "skipped"]))
+
+
+@given(simulations())
+def test_random_runs_publish_only_what_was_written_and_all_that_was(
+    drawn: tuple[Simulation, dict[str, str], str | None, str],
+) -> None:
+    simulation, script, stop_at, stop_state = drawn
+    simulation.run(script, stop_at, stop_state)
+    work = Work(simulation.tasks, tuple(simulation.instances.values()), simulation.generation)
+    verdict = work.judge()
+
+    writers = {name for name, task in simulation.tasks.items() if task.writes}
+    proved = {name for name in writers if simulation.wrote_under.get(name) == simulation.generation}
+    if verdict.outcome is Outcome.PUBLISH:
+        assert writers - proved <= simulation.skipped_by_dag
+    if proved == writers and all(each.state == "success" for each in work.instances):
+        assert verdict.outcome is Outcome.PUBLISH, verdict.reason
+    assert verdict.outcome is not Outcome.RELEASE
