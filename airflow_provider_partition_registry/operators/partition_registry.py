@@ -319,6 +319,7 @@ class PartitionUnlockOperator(_PartitionOperator):
         super().__init__(**kwargs)
         self.lock_task_id = lock_task_id
         self.on_skipped = on_skipped
+        self.surrounded: set[str] = set()
         if on_skipped not in ("fail", "publish", "unchanged"):
             raise InvalidInputError(f"on_skipped is 'fail', 'publish' or 'unchanged', not {on_skipped!r}.")
 
@@ -332,6 +333,15 @@ class PartitionUnlockOperator(_PartitionOperator):
         """Airflow's, but a run that could not publish has failed, unless ``on_failure_fail_dagrun=False`` says else."""
         kwargs.setdefault("on_failure_fail_dagrun", True)
         return super().as_teardown(**kwargs)
+
+    def __enter__(self) -> Any:
+        """Airflow's, for ``with unlock.as_teardown(...):``; remembers which tasks it is to surround."""
+        self.surrounded = set(self.dag.task_ids)
+        return super().__enter__()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        super().__exit__(kind, error, trace)
+        self.surrounded = set(self.dag.task_ids) - self.surrounded
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish, or fail the partition if the work is not proved.

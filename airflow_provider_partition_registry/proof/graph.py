@@ -36,6 +36,12 @@ def role_of(task: Any) -> Role | None:
     return getattr(operator_class_of(task), "registry_role", None)
 
 
+def argument_of(task: Any, name: str) -> Any:
+    """What a task was told, of a mapped one as far as all its instances have it in common; else None."""
+    common = getattr(task, "partial_kwargs", {})
+    return common[name] if name in common else getattr(task, name, None)
+
+
 def may_write(task: Any) -> bool:
     """Whether the task can have written data. Empty tasks, branches, short circuits and sensors cannot."""
     if role_of(task) is not None or task.inherits_from_empty_operator:
@@ -49,7 +55,7 @@ def lock_of(unlock: Any) -> Any | None:
     It is the one that ``lock_task_id`` names, else the nearest lock upstream that is written with the same source,
     provider and interval, else the nearest lock upstream.
     """
-    named = _argument(unlock, "lock_task_id")
+    named = argument_of(unlock, "lock_task_id")
     if named is not None:
         return unlock.dag.get_task(named)
     return _nearest_upstream(unlock, lambda task: _is_lock(task) and _are_written_alike(task, unlock)) or (
@@ -147,8 +153,3 @@ def _written(task: Any) -> dict[str, Any]:
     if common is not None:
         return {name: common[name] for name in WRITTEN if name in common}
     return dict(zip(WRITTEN, task.written, strict=True))
-
-
-def _argument(task: Any, name: str) -> Any:
-    common = getattr(task, "partial_kwargs", None)
-    return getattr(task, name, None) if common is None else common.get(name)

@@ -1,4 +1,4 @@
-"""How a wait ends when it does not end well: what the sensor, the operators and their triggers agree on."""
+"""How a wait or a write ends when it does not end well: what tasks and their triggers agree on."""
 
 from __future__ import annotations
 
@@ -18,3 +18,15 @@ class WaitFailedError(RegistryError):
     """A wait in the triggerer cannot go on; the message says why."""
 
     code = "wait_failed"
+
+
+class LockLostError(RegistryError):
+    """A task lost its lock, or cannot prove that it has it, while it wrote; what it wrote is not published."""
+
+    code = "lock_lost"
+
+
+class WriteInterruptedError(RegistryError):
+    """A task wanted to leave its worker for a while in the middle of a write, where nobody would renew its lock."""
+
+    code = "write_interrupted"

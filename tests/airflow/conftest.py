@@ -67,6 +67,7 @@ from tests.airflow.views import (  # noqa: E402, F401 - fixtures
     redact,
     shown_by_rest_api,
 )
+from tests.airflow.writers import as_task, call_task  # noqa: E402, F401 - fixtures
 
 # Whose warnings are none of our business: Airflow's, and those of the libraries that it calls.
 NOT_OURS = (

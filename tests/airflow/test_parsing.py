@@ -42,6 +42,7 @@ warnings.filterwarnings("error", module="airflow_provider_partition_registry")
 import airflow.triggers.base
 from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, conf
 before = set(sys.modules)
+import airflow_provider_partition_registry.decorators.partition_registry
 import airflow_provider_partition_registry.operators.partition_registry
 import airflow_provider_partition_registry.sensors.partition_registry
 print(json.dumps(sorted(set(sys.modules) - before)))
@@ -97,6 +98,8 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         if name.startswith("airflow_provider_partition_registry.")
     }
     assert ours == {
+        "decorators",
+        "decorators.partition_registry",
         "domain",
         "domain.errors",
         "domain.grains",
@@ -108,11 +111,13 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "operators.partition_registry",
         "proof",
         "proof.graph",
+        "proof.parsing",
         "runs",
         "runs.acting",
         "runs.compat",
         "runs.conflicts",
         "runs.endings",
+        "runs.holding",
         "runs.interval",
         "sensors",
         "sensors.partition_registry",

@@ -16,9 +16,12 @@ from airflow_provider_partition_registry.hooks.settings import RegistrySettings
 README = Path(__file__).parents[2] / "README.md"
 
 
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+
+
 def test_its_dags_parse_without_warnings(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    whole = [block for block in blocks if "with DAG(" in block]
+    whole = [block for block in python_blocks() if "with DAG(" in block]
     for number, block in enumerate(whole):
         (tmp_path / f"readme_{number}.py").write_text(block)
 
@@ -33,7 +36,8 @@ def test_its_dags_parse_without_warnings(tmp_path: Path, load_dags: Callable[[Pa
 
 
 def test_its_teardown_parses(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
-    producer, *_, teardown = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    producer, *others = python_blocks()
+    (teardown,) = [block for block in others if "as_teardown" in block]
     dag, chain = producer.replace("example_producer", "teardown").rsplit("    lock >>", 1)
     assert chain.strip() == "load() >> unlock"
     extract = "    @task\n    def extract():\n        print(1)\n\n"
@@ -43,6 +47,20 @@ def test_its_teardown_parses(tmp_path: Path, load_dags: Callable[[Path], Any]) -
 
     assert dag_bag.import_errors == {}
     assert dag_bag.dags["teardown"].get_task("unlock").is_teardown
+
+
+def test_its_writing_task_parses(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
+    (imports,) = re.findall(r"^\(`(from .*?)`\.\)", README.read_text(), flags=re.MULTILINE)
+    (function,) = [block for block in python_blocks() if "@writes_partition" in block]
+    (tmp_path / "writing.py").write_text(
+        f"from airflow.providers.common.compat.sdk import DAG, task\n{imports}\n"
+        f"with DAG('writing', schedule=None):\n{textwrap.indent(function, '    ')}\n    load()\n"
+    )
+
+    dag_bag = load_dags(tmp_path)
+
+    assert dag_bag.import_errors == {}
+    assert dag_bag.dags["writing"].task_ids == ["load"]
 
 
 def test_its_connection_leads_to_its_registry() -> None:

@@ -35,6 +35,7 @@ ADMINISTRATOR_TOKEN = "of-the-administrator"
 PROVIDERS = {
     "shop.sales": ("example_producer",),
     "shop.stock": ("stock-loader",),
+    "shop.returns": ("example_writes_partition",),
     "shop.visits": ("morning-loader", "afternoon-loader"),
     "shop.clicks": ("click-loader",),
     "system.accidents": ("accident-writer",),

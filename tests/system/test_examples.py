@@ -24,6 +24,7 @@ SOURCES = {
     "example_setup_teardown": "shop.stock",
     "example_several_providers": "shop.visits",
     "example_hourly_into_daily": "shop.clicks",
+    "example_writes_partition": "shop.returns",
 }
 
 # The others are there before: what counts is that hours make up a day.
