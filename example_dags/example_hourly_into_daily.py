@@ -6,11 +6,8 @@ from datetime import datetime, timezone
 
 from airflow.providers.common.compat.sdk import DAG, task, task_group
 
-from airflow_provider_partition_registry.operators.partition_registry import (
-    PartitionLockOperator,
-    PartitionUnlockOperator,
-)
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
+from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 
 with DAG(
     dag_id="example_hourly_into_daily",
@@ -30,20 +27,16 @@ with DAG(
     @task_group
     def publish_hour(hour: str) -> None:
         """Lock, write and publish one hour."""
-        partition = {
-            "source_name": "shop.clicks",
-            "provider_name": "click-loader",
-            "start": hour,
-            "grain": "hour",
-        }
 
         @task
         def write(hour: str) -> None:
             """Write the hour's clicks."""
             print(f"writing the hour from {hour}")
 
-        lock = PartitionLockOperator(task_id="lock", **partition)
-        lock >> write(hour) >> PartitionUnlockOperator(task_id="unlock", **partition)
+        with partition_lock(
+            source_name="shop.clicks", provider_name="click-loader", start=hour, grain="hour"
+        ):
+            write(hour)
 
     publish_hour.expand(hour=hours_of_the_day())
 

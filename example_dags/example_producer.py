@@ -1,6 +1,6 @@
-"""Publish a day of sales: lock, write, unlock.
+"""Publish a day of sales: everything in the group writes it under its lock.
 
-While the lock is held, and if the work fails, readers of that day wait. The source and this provider were registered
+While it is being written, and if the work fails, readers of that day wait. The source and this provider were registered
 once, on the command line::
 
     partition-registry source register shop.sales --owner sales-team@example.com
@@ -13,12 +13,7 @@ from datetime import datetime, timezone
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_partition_registry.operators.partition_registry import (
-    PartitionLockOperator,
-    PartitionUnlockOperator,
-)
-
-DAY = {"source_name": "shop.sales", "start": "{{ params.day }}", "grain": "day"}
+from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 
 with DAG(
     dag_id="example_producer",
@@ -29,13 +24,16 @@ with DAG(
     tags=["partition-registry"],
     doc_md=__doc__,
 ) as dag:
-    lock = PartitionLockOperator(task_id="lock", **DAY)
 
     @task
-    def write_sales() -> None:
-        """Write the day's sales to the table."""
-        print("writing shop.sales")
+    def extract() -> list[str]:
+        """The shops that sold something."""
+        return ["north", "south"]
 
-    unlock = PartitionUnlockOperator(task_id="unlock", **DAY)
+    @task
+    def write_sales(shop: str) -> None:
+        """Write a shop's sales of the day to the table."""
+        print(f"writing the sales of shop {shop}")
 
-    lock >> write_sales() >> unlock
+    with partition_lock(source_name="shop.sales", start="{{ params.day }}", grain="day"):
+        write_sales.expand(shop=extract())

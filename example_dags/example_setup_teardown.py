@@ -1,8 +1,8 @@
-"""Lock and unlock as setup and teardown.
+"""The parts of a partition_lock group for those who want them: lock and unlock as setup and teardown.
 
-The unlock runs whatever happens to the work, and looks at it: if a task failed, the day is marked as failed and readers
-go on waiting. Clearing a failed task clears its setup and teardown as well, so that the repair locks and publishes
-again by itself.
+The unlock runs whatever happens to the work, and publishes only what is proved: if a task failed, the day is marked as
+failed and readers go on waiting. Clearing a task clears its setup and teardown as well, so that the repair locks and
+publishes again by itself; clear the first task with everything downstream, as all of them have to run under that lock.
 """
 
 from __future__ import annotations

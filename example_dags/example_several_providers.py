@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from airflow.providers.common.compat.sdk import DAG, task, task_group
+from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_partition_registry.operators.partition_registry import (
-    PartitionLockOperator,
-    PartitionUnlockOperator,
-)
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
+from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 
 NOON = "{{ params.day }}T12:00:00Z"
 HALVES = {
@@ -28,21 +25,15 @@ with DAG(
     tags=["partition-registry"],
     doc_md=__doc__,
 ) as dag:
+
+    @task
+    def write(half: str) -> None:
+        """Write one half of the day."""
+        print(f"writing the {half}")
+
     for half, interval in HALVES.items():
-
-        @task_group(group_id=half)
-        def publish(half: str = half, interval: dict[str, str] = interval) -> None:
-            """Lock, write and publish one half of the day."""
-            partition = {"source_name": "shop.visits", "provider_name": f"{half}-loader", **interval}
-
-            @task
-            def write() -> None:
-                print(f"writing the {half}")
-
-            lock = PartitionLockOperator(task_id="lock", **partition)
-            lock >> write() >> PartitionUnlockOperator(task_id="unlock", **partition)
-
-        publish()
+        with partition_lock(half, source_name="shop.visits", provider_name=f"{half}-loader", **interval):
+            write(half)
 
     PartitionReadinessSensor(
         task_id="wait_for_the_day",

@@ -31,22 +31,45 @@ def test_its_dags_parse_without_warnings(tmp_path: Path, load_dags: Callable[[Pa
     assert dag_bag.captured_warnings == {}
     assert sorted(dag_bag.dags) == ["example_consumer", "example_producer"]
     assert [task.task_id for task in dag_bag.dags["example_producer"].topological_sort()] == [
-        *("lock", "load", "unlock"),
+        *(f"partition_lock.{name}" for name in ("lock", "load", "unlock")),
     ]
 
 
-def test_its_teardown_parses(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
-    producer, *others = python_blocks()
-    (teardown,) = [block for block in others if "as_teardown" in block]
-    dag, chain = producer.replace("example_producer", "teardown").rsplit("    lock >>", 1)
-    assert chain.strip() == "load() >> unlock"
-    extract = "    @task\n    def extract():\n        print(1)\n\n"
-    (tmp_path / "teardown.py").write_text(dag + extract + textwrap.indent(teardown, "    "))
+WORK = """
+from airflow.providers.common.compat.sdk import DAG, task
+from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
+
+@task
+def parts():
+    return [1, 2]
+
+@task
+def load(part):
+    print(part)
+
+@task
+def extract(): ...
+
+@task
+def index(): ...
+
+@task
+def report(): ...
+
+with DAG("whole_group", schedule=None, params={"day": "2026-11-01"}):
+"""
+
+
+def test_its_group_waits_for_all_that_is_in_it(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
+    (group,) = [block for block in python_blocks() if "as sales" in block]
+    (tmp_path / "group.py").write_text(WORK + textwrap.indent(group, "    "))
 
     dag_bag = load_dags(tmp_path)
 
     assert dag_bag.import_errors == {}
-    assert dag_bag.dags["teardown"].get_task("unlock").is_teardown
+    dag = dag_bag.dags["whole_group"]
+    assert dag.get_task("partition_lock.unlock").is_teardown
+    assert dag.get_task("report").upstream_task_ids == {"partition_lock.unlock"}
 
 
 def test_its_writing_task_parses(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:

@@ -109,9 +109,9 @@ def test_failed_work_blocks_until_it_is_cleared(
     assert partition.reason == "Work is not proved: load failed"
     assert not registry.check_readiness("system.failing", day).is_ready
 
-    cleared = api.clear_task("failing_work", run_id, "load")
+    cleared = api.clear_task("failing_work", run_id, "extract")
 
-    assert set(cleared) == {"lock", "load", "unlock"}
+    assert set(cleared) == {"lock", "extract", "load", "unlock"}
     api.wait_for_task_state("failing_work", run_id, "unlock", "success", RUN_TIMEOUT)
     assert api.wait_for_run("failing_work", run_id, RUN_TIMEOUT) == "success"
     assert registry.check_readiness("system.failing", day).is_ready
