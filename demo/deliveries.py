@@ -45,6 +45,7 @@ class Delivery(threading.Thread):
     def __init__(self, file: Path, lines: Sequence[str], seconds: float) -> None:
         super().__init__(daemon=True)
         self.may_end = threading.Event()
+        self.has_begun = threading.Event()
         self._file = file
         self._lines = lines
         self._pause = seconds / len(lines)
@@ -56,6 +57,7 @@ class Delivery(threading.Thread):
             for line in first:
                 time.sleep(self._pause)
                 file.write(f"{line}\n")
+                self.has_begun.set()
             self.may_end.wait(PATIENCE)
             time.sleep(self._pause)
             file.write(f"{last}\n")

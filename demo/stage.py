@@ -28,7 +28,7 @@ MEANINGS = {
     ("report", "success"): "the report is written",
     ("report", "failed"): "could not read the table",
     ("lock", "failed"): "did not get the lock",
-    ("publish", "failed"): "did not publish",
+    ("unlock", "failed"): "did not publish",
 }
 
 

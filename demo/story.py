@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import psutil
+
 from airflow_provider_partition_registry.domain.models import EventType
 from demo.collecting import facts_of_act
 from demo.console import Console
@@ -48,7 +50,7 @@ def acts_of(world: World) -> tuple[Act, ...]:
 
 def play(act: Act, world: World, console: Console) -> ActFacts:
     """Play one act, and collect what happened."""
-    what_happens = "the writing fails and is repaired" if act.fails else "all goes well"
+    what_happens = "the writing fails, is stopped, is repaired and cleared" if act.fails else "all goes well"
     console.heading(
         f"Act {act.number} of 4: {act.writer} writes, {act.reader} reads; {what_happens}",
         f"The orders of {act.day}. The reader may go on when all of them are there, and not before.",
@@ -59,7 +61,9 @@ def play(act: Act, world: World, console: Console) -> ActFacts:
     if act.fails:
         explanation = _fail_and_repair(stage)
     stage.until(lambda: stage.state(stage.reader, "report") in ENDED, "the report")
-    stage.until(lambda: stage.state(stage.writer, "publish") in ENDED, "the writer's end")
+    stage.until(lambda: _run_state(stage.writer) in ENDED, "the writer's end")
+    if act.fails:
+        _clear_after_publication(stage)
     facts = facts_of_act(stage, explanation)
     if facts.report:
         told = f"the report says {facts.report.rows} orders, {money(facts.report.cents)} together"
@@ -91,22 +95,52 @@ def _fail_and_repair(stage: Stage) -> str:
     explanation = _explanation(stage, "failed at")
     _quote(stage, explanation)
     stage.for_a_while(SECONDS_TO_LOOK_AT_A_FAILURE)
-    writer = stage.writer
-    stage.until(lambda: _run_state(writer) == "failed", "the run to fail")
-    delivery = _new_delivery(stage, good_lines(orders_of_day(stage.act.number)), SECONDS_OF_WORK)
-    delivery.may_end.set()
-    stage.console.event("shop", "the delivery is repaired and comes again")
-    cleared = writer.side.api.clear_task(writer.dag_id, writer.run_id, "load")
-    stage.console.event(
-        writer.side.name, f"load is cleared, and with it its setup and teardown: {', '.join(sorted(cleared))}"
-    )
-    stage.until(lambda: stage.count(EventType.LOCK) > 1, "the lock of the repair")
-    delivery.start()
+    _stop_by_hand(stage)
+    _deliver_again(stage, "the delivery is repaired and comes again").may_end.set()
     return explanation
 
 
+def _stop_by_hand(stage: Stage) -> None:
+    """Somebody marks the run as failed while the load is half-way."""
+    delivery = _deliver_again(stage, "the delivery comes again, and stops half-way")
+    stage.until(delivery.has_begun.is_set, "half of the delivery")
+    stage.until(lambda: stage.state(stage.writer, "load") == "running", "the load to run")
+    writer = stage.writer
+    writer.side.instance.hands.mark_run(writer.dag_id, writer.run_id, "failed")
+    stage.console.event(writer.side.name, "somebody marks the run as failed while load is half-way")
+    stage.until(lambda: stage.count(EventType.FAIL) > 1, "the second failure")
+    pid = int((stage.world.folder / "warehouse" / f"{stage.act.day}.pid").read_text())
+    # Airflow stops it some seconds later; until then a new try would write beside it.
+    stage.until(lambda: not psutil.pid_exists(pid), "the end of the load that was stopped")
+
+
+def _clear_after_publication(stage: Stage) -> None:
+    """Somebody clears the load of a day that was published and read."""
+    published = stage.count(EventType.UNLOCK)
+    _deliver_again(stage, "the same delivery comes once more").may_end.set()
+    stage.until(lambda: stage.count(EventType.UNLOCK) > published, "the second publication")
+    stage.until(lambda: _run_state(stage.writer) in ENDED, "the writer's end")
+
+
+def _deliver_again(stage: Stage, what_comes: str) -> Delivery:
+    """Clear the load once its run is over, and deliver when it holds the lock."""
+    writer, locks = stage.writer, stage.count(EventType.LOCK)
+    stage.until(lambda: _run_state(writer) in ENDED, "the run to end")
+    delivery = _new_delivery(stage, good_lines(orders_of_day(stage.act.number)), SECONDS_OF_WORK)
+    stage.console.event("shop", what_comes)
+    cleared = writer.side.api.clear_task(writer.dag_id, writer.run_id, "load")
+    stage.console.event(
+        writer.side.name, f"load is cleared, and with it its lock and unlock: {', '.join(sorted(cleared))}"
+    )
+    stage.until(lambda: stage.count(EventType.LOCK) > locks, "the lock of the next try")
+    delivery.start()
+    return delivery
+
+
 def _new_delivery(stage: Stage, lines: list[str], seconds: float) -> Delivery:
-    return Delivery(stage.world.folder / "deliveries" / f"{stage.act.day}.csv", lines, seconds)
+    folder, day = stage.world.folder / "deliveries", stage.act.day
+    number = len(list(folder.glob(f"{day}.*.csv"))) + 1
+    return Delivery(folder / f"{day}.{number}.csv", lines, seconds)
 
 
 def _explanation(stage: Stage, words: str) -> str:

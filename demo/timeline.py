@@ -15,7 +15,7 @@ WIDTH_OF_LANE = 30
 REGISTRY = "registry"
 
 # They take an instant, which the registry's own line shows better than a start and an end would.
-SHORT_TASKS = {"lock", "publish"}
+SHORT_TASKS = {"lock", "unlock"}
 
 
 class Entry(NamedTuple):

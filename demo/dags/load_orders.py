@@ -1,11 +1,12 @@
 """The writer: load a day of orders into the warehouse, under the lock of its partition.
 
-Lock and publish are setup and teardown. If the load fails, the day becomes failed and readers go on waiting.
-Clearing the failed task clears these two as well, so that the repair locks and publishes again by itself.
+The group locks the day and publishes it when the load is proved. If the load fails, or is stopped, the day becomes
+failed and readers go on waiting. A cleared load locks again before it writes.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,7 @@ from typing import TextIO
 
 from airflow.providers.common.compat.sdk import DAG, task
 
-from airflow_provider_partition_registry.operators.partition_registry import (
-    PartitionLockOperator,
-    PartitionUnlockOperator,
-)
+from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 
 DAY = {"source_name": "{{ params.source }}", "start": "{{ params.day }}", "grain": "day"}
 END = "END\n"
@@ -48,21 +46,21 @@ with DAG(
     tags=["partition-registry"],
     doc_md=__doc__,
 ) as dag:
-    lock = PartitionLockOperator(task_id="lock", **DAY)
-    publish = PartitionUnlockOperator(task_id="publish", **DAY)
 
     @task(execution_timeout=timedelta(minutes=5))
     def load(params: dict[str, str] | None = None) -> int:
         """Copy the orders of the day as the shop delivers them; how many there were."""
-        folder, file_name = Path(params["folder"]), f"{params['day']}.csv"
+        folder, day = Path(params["folder"]), params["day"]
+        (folder / "warehouse" / f"{day}.pid").write_text(str(os.getpid()))
+        newest_delivery = max((folder / "deliveries").glob(f"{day}.*.csv"))
         rows = 0
-        with (folder / "warehouse" / file_name).open("w", buffering=1) as table:
-            for line in lines_as_they_arrive(folder / "deliveries" / file_name):
+        with (folder / "warehouse" / f"{day}.csv").open("w", buffering=1) as table:
+            for line in lines_as_they_arrive(newest_delivery):
                 order, cents = line.strip().split(",")
                 table.write(f"{order},{int(cents)}\n")
                 rows += 1
         print(f"{rows} orders of {params['day']} loaded")
         return rows
 
-    with publish.as_teardown(setups=lock.as_setup()):
+    with partition_lock("orders", prefix_group_id=False, **DAY):
         load()

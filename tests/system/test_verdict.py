@@ -46,27 +46,40 @@ def deferred(second: float) -> Sighting:
 
 
 def good_act(*, fails: bool = False) -> ActFacts:
-    """Locked from 1 to 10, with a failure at 5 and a repair from 7 on; the wait ends at 11, the report follows."""
+    """Locked from 1 to 10; the wait ends at 11, the report follows.
+
+    If it fails: a failure at 5, another try from 7 on that somebody stops at 7.5, the repair from 8 on, and a rewrite
+    from 20 on.
+    """
     act = Act(1, WRITER, READER, "airflow-2.11", "2026-11-01", fails=fails, rows=20, cents=500)
     failure = (
         event(5, EventType.FAIL, reason="Work is not proved: load failed"),
         event(7, EventType.LOCK, 2),
+        event(7.5, EventType.FAIL, 2, reason="Work is not proved: load failed"),
+        event(8, EventType.LOCK, 3),
     )
-    loads = [one_try(WRITER, "load", 2, 4, "failed"), one_try(WRITER, "load", 8, 9, number=2)]
+    rewrite = (event(20, EventType.LOCK, 4), event(23, EventType.UNLOCK, 4))
+    loads = [
+        one_try(WRITER, "load", 2, 4, "failed"),
+        one_try(WRITER, "load", 7.1, 7.7, "failed", number=2),
+        one_try(WRITER, "load", 8.5, 9, number=3),
+        one_try(WRITER, "load", 21, 22, number=4),
+    ]
     return ActFacts(
         act=act,
         events=(
             event(0.9, EventType.PARTITION_REGISTERED),
             event(1, EventType.LOCK),
             *(failure if fails else ()),
-            event(10, EventType.UNLOCK, 2 if fails else 1),
+            event(10, EventType.UNLOCK, 3 if fails else 1),
+            *(rewrite if fails else ()),
         ),
         tries=(
             *(loads if fails else [one_try(WRITER, "load", 2, 9)]),
             one_try(READER, "wait", 2, 11),
             one_try(READER, "report", 12, 13),
         ),
-        sightings=tuple(deferred(second) for second in (2, 6, 8)),
+        sightings=tuple(deferred(second) for second in (2, 6, 7.1, 9)),
         explanation=EXPLANATION if fails else "",
         report=Report(20, 500),
     )
@@ -166,6 +179,14 @@ def test_a_broken_hand_over_is_found(breaks: Callable[[ActFacts], ActFacts], cla
                 ),
             ),
             "the history of 2026-11-01 is as it should be",
+        ),
+        (
+            lambda facts: with_try(facts, one_try(WRITER, "load", 19, 22, number=4)),
+            "a task that was cleared locked again first",
+        ),
+        (
+            lambda facts: dataclasses.replace(facts, events=facts.events[:-1]),
+            "a task that was cleared locked again first",
         ),
     ],
 )
