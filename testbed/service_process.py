@@ -36,10 +36,10 @@ class ServiceProcess:
         port: int | None = None,
         log: Path | None = None,
     ) -> None:
-        port = port or free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         self.log = log or new_temporary_folder("service") / "service.log"
-        command = [python, "-m", "airflow_provider_partition_registry.cli", "serve", "--port", str(port)]
+        command = [python, "-m", "airflow_provider_partition_registry.cli", "serve", "--port", str(self.port)]
         # The path to import from may be that of another environment.
         inherited = {
             name: value

@@ -96,9 +96,7 @@ def service(registry_url: str, registry: RegistryStore) -> Iterator[ServiceProce
 @pytest.fixture(scope="session")
 def networks(postgres: PostgresServer, service: ServiceProcess) -> Iterator[Mapping[int, LosingProxy]]:
     """What the connection ``frail`` of each instance goes through, by major version."""
-    port_of_service = urlsplit(service.url).port
-    assert port_of_service is not None
-    with LosingProxy(postgres.port) as to_database, LosingProxy(port_of_service) as to_service:
+    with LosingProxy(postgres.port) as to_database, LosingProxy(service.port) as to_service:
         yield {2: to_database, 3: to_service}
 
 

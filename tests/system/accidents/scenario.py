@@ -61,7 +61,7 @@ class Accident:
     data: tuple[tuple[str, ...], ...] = (("w1", "w2"),)
     forms: tuple[str, ...] = ("plain", "teardown", "group")
     versions: tuple[int, ...] = VERSIONS
-    conf: dict[str, Any] = field(default_factory=dict)
+    conf: dict[str, Any] = field(default_factory=dict, hash=False)
     before: tuple[Step, ...] = ()
     quick: tuple[str, ...] = ()
 

@@ -10,6 +10,11 @@ from typing import Any
 from accident_journal import Performance
 from airflow.providers.common.compat.sdk import DAG, BaseOperator, TaskGroup, task, task_group
 
+try:
+    from airflow.providers.standard.operators.empty import EmptyOperator
+except ImportError:  # 2.11
+    from airflow.operators.empty import EmptyOperator
+
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
@@ -161,7 +166,7 @@ def branch_with_join() -> Ends:
 
 def branch_away() -> Ends:
     """One of the ways leads past all work."""
-    branch, work, nothing = branching(), writing("w1"), reading("nothing")
+    branch, work, nothing = branching(), writing("w1"), EmptyOperator(task_id="nothing")
     branch >> [work, nothing]
     return [branch], [work]
 
