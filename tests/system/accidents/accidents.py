@@ -12,6 +12,7 @@ from tests.system.accidents.steps import (
     clear,
     clear_run,
     delete_dag,
+    delete_run,
     ends,
     fail_once,
     generation,
@@ -304,6 +305,26 @@ CLEARED = (
             run_ends(),
         ),
         Outcome(READY, history=WRITTEN_TWICE),
+    ),
+    Accident(
+        "the whole run cleared while w1 runs",
+        "line",
+        (
+            begins("w1"),
+            clear_run(),
+            begins("w1", 2),
+            go("w1", "w2"),
+            ends("w2"),
+            run_ends(),
+        ),
+        Outcome(READY),
+    ),
+    Accident(
+        "run deleted while w1 runs",
+        "line",
+        (begins("w1"), delete_run()),
+        fails(),
+        versions=(2,),  # 3.x refuses to
     ),
     Accident(
         "DAG deleted while w1 runs",

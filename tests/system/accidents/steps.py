@@ -129,6 +129,10 @@ def clear_run() -> Step:
     return lambda performance: performance.instance.hands.clear_run(performance.dag_id, performance.run_id)
 
 
+def delete_run() -> Step:
+    return lambda performance: performance.instance.hands.delete_run(performance.dag_id, performance.run_id)
+
+
 def delete_dag() -> Step:
     """For a DAG of the accident's own: all runs of the DAG are gone afterwards."""
     return lambda performance: performance.instance.hands.delete_dag(performance.dag_id)
