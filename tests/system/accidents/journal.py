@@ -47,7 +47,8 @@ class Journal:
         self._file.touch()
 
     def entries(self) -> list[Entry]:
-        return [Entry(**json.loads(line)) for line in self._file.read_text().splitlines()]
+        whole_lines, _, _ = self._file.read_text().rpartition("\n")  # the last one may be half there
+        return [Entry(**json.loads(line)) for line in whole_lines.splitlines()]
 
     def times(self, name: str, event: str) -> int:
         """How often a task has told this."""
