@@ -35,6 +35,8 @@ def told(*events: str) -> list[Entry]:
         (("w1 begin", "w1 end", "w2 begin", "w2 failed"), True),
         (("w1 begin", "w1 end", "w2 begin", "w2 end"), False),
         (("w1 begin", "w1 end", "w2 begin", f"w2 {VOUCHED}"), False),
+        (("w1 begin", "w1 end", "w2 begin", f"w2 {VOUCHED}", "w2 failed"), False),
+        (("w1 begin", "w1 end", "w2 begin", f"w2 {VOUCHED}", "w2 begin"), True),
         (("w1 begin", "w1 end", "w2 begin", "w2 end", "w1 begin"), True),
         (("w1 begin", "w1 end", "w2 begin", "w2 end", "w1 begin", "w1 failed"), True),
         (("w1 begin", "w1 end", "w2 begin", "w2 end", "w1 begin", "w1 end"), False),
