@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 class Hands(ABC):
-    """The hands of a person in front of one instance's user interface.
-
-    States are ``success`` or ``failed``. A map index of ``None`` means all instances of a mapped task.
-    """
+    """The hands of a person in front of one instance's user interface. States are ``success`` or ``failed``."""
 
     def __init__(self, api: AirflowApi) -> None:
         self._api = api
@@ -30,33 +27,16 @@ class Hands(ABC):
         """Say that a run has ended."""
 
     @abstractmethod
-    def mark_task(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        state: str,
-        *,
-        map_index: int | None = None,
-        downstream: bool = False,
-    ) -> None:
-        """Say that a task has ended, with ``downstream`` all that follow it too."""
+    def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Say that a task has ended."""
 
     @abstractmethod
-    def clear_task(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        *,
-        map_index: int | None = None,
-        downstream: bool = True,
-    ) -> None:
-        """Make a task run again, and what follows it, as both interfaces suggest, or this one only."""
+    def clear_task(self, dag_id: str, run_id: str, task_id: str, *, downstream: bool) -> None:
+        """Make a task run again, and what follows it, which both interfaces suggest, or this one only."""
 
     @abstractmethod
-    def clear_run(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> None:
-        """Make the tasks of a run run again."""
+    def clear_run(self, dag_id: str, run_id: str) -> None:
+        """Make all tasks of a run run again."""
 
     def delete_run(self, dag_id: str, run_id: str) -> None:
         self._api.call("DELETE", f"/dags/{dag_id}/dagRuns/{quote(run_id)}")
@@ -70,55 +50,35 @@ class Hands2(Hands):
     """On 2.11, where views take forms. This testbed's instances ask for neither a session nor a CSRF token."""
 
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
-        self._press(f"dagrun_{state}", dag_id, dag_run_id=run_id)
+        self._press(f"dagrun_{state}", dag_id, run_id)
 
-    def mark_task(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        state: str,
-        *,
-        map_index: int | None = None,
-        downstream: bool = False,
-    ) -> None:
-        self._press(
-            state,
-            dag_id,
-            dag_run_id=run_id,
-            task_id=task_id,
-            downstream=_form_value(downstream),
-            **_map_index_field(map_index),
-        )
+    def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        self._press(state, dag_id, run_id, task_id=task_id)
 
-    def clear_task(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        *,
-        map_index: int | None = None,
-        downstream: bool = True,
-    ) -> None:
+    def clear_task(self, dag_id: str, run_id: str, task_id: str, *, downstream: bool) -> None:
         run = self._api.call("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id)}")
         self._press(
             "clear",
             dag_id,
-            dag_run_id=run_id,
+            run_id,
             task_id=task_id,
             execution_date=run["logical_date"],
-            downstream=_form_value(downstream),
+            downstream="true" if downstream else "false",
             recursive="true",
-            **_map_index_field(map_index),
         )
 
-    def clear_run(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> None:
-        self._press("dagrun_clear", dag_id, dag_run_id=run_id, only_failed=_form_value(only_failed))
+    def clear_run(self, dag_id: str, run_id: str) -> None:
+        self._press("dagrun_clear", dag_id, run_id)
 
-    def _press(self, view: str, dag_id: str, **fields: object) -> None:
+    def _press(self, view: str, dag_id: str, run_id: str, **fields: str) -> None:
         base_url = self._api.base_url
         # The views that answer with a redirect send the browser back to where the button was: here to a small page.
-        fixed = {"dag_id": dag_id, "confirmed": "true", "origin": f"{base_url}/health"}
+        fixed = {
+            "dag_id": dag_id,
+            "dag_run_id": run_id,
+            "confirmed": "true",
+            "origin": f"{base_url}/health",
+        }
         post_form(f"{base_url}/{view}", fixed | fields)
 
 
@@ -128,46 +88,20 @@ class Hands3(Hands):
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
         self._api.call("PATCH", f"/dags/{dag_id}/dagRuns/{quote(run_id)}", {"state": state})
 
-    def mark_task(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        state: str,
-        *,
-        map_index: int | None = None,
-        downstream: bool = False,
-    ) -> None:
-        task = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}"
-        path = task if map_index is None else f"{task}/{map_index}"
-        self._api.call("PATCH", path, {"new_state": state, "include_downstream": downstream})
+    def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}"
+        self._api.call("PATCH", path, {"new_state": state})
 
-    def clear_task(
-        self,
-        dag_id: str,
-        run_id: str,
-        task_id: str,
-        *,
-        map_index: int | None = None,
-        downstream: bool = True,
-    ) -> None:
+    def clear_task(self, dag_id: str, run_id: str, task_id: str, *, downstream: bool) -> None:
         body = {
             "dry_run": False,
             "dag_run_id": run_id,
-            "task_ids": [task_id if map_index is None else [task_id, map_index]],
+            "task_ids": [task_id],
             "include_downstream": downstream,
             "only_failed": False,
         }
         self._api.call("POST", f"/dags/{dag_id}/clearTaskInstances", body)
 
-    def clear_run(self, dag_id: str, run_id: str, *, only_failed: bool = False) -> None:
-        body = {"dry_run": False, "only_failed": only_failed}
+    def clear_run(self, dag_id: str, run_id: str) -> None:
+        body = {"dry_run": False, "only_failed": False}
         self._api.call("POST", f"/dags/{dag_id}/dagRuns/{quote(run_id)}/clear", body)
-
-
-def _form_value(flag: bool) -> str:
-    return "true" if flag else "false"
-
-
-def _map_index_field(map_index: int | None) -> dict[str, int]:
-    return {} if map_index is None else {"map_index": map_index}

@@ -110,7 +110,7 @@ def instances(
     by_service = {"host": service.url, "password": ADMINISTRATOR_TOKEN}
     started = {
         2: _instance(2, {"host": registry_url}, networks[2], postgres.create_database("airflow_2")),
-        3: _instance(3, by_service, networks[3], None),
+        3: _instance(3, by_service, networks[3], postgres.create_database("airflow_3")),
     }
     try:
         with ThreadPoolExecutor(2) as pool:
@@ -121,7 +121,7 @@ def instances(
 
 
 def _instance(
-    major: int, address: Mapping[str, str], network: LosingProxy, metadata_url: str | None
+    major: int, address: Mapping[str, str], network: LosingProxy, metadata_url: str
 ) -> AirflowInstance:
     programs = ENVIRONMENTS / f"airflow-{major}" / "bin"
     assert programs.is_dir(), f"no environment in {programs}: run make environments"

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.proxy import LosingProxy
-from tests.system.accidents.judging import Verdict, play
+from tests.system.accidents.judging import Verdict, perform
 from tests.system.accidents.scenario import VERSIONS, Play
 from tests.system.accidents.watcher import Watcher
 
@@ -42,7 +42,7 @@ def verdicts(
     with Watcher(registry) as watcher:
         started = {
             each: pools[each.version].submit(
-                play, each, instances[each.version], registry, networks[each.version], watcher
+                perform, each, instances[each.version], registry, networks[each.version], watcher
             )
             for each in plays
         }

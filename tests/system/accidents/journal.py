@@ -47,7 +47,8 @@ class Journal:
         self._file.touch()
 
     def entries(self) -> list[Entry]:
-        return [Entry(**json.loads(line)) for line in self._file.read_text().splitlines()]
+        whole_lines, _, _ = self._file.read_text().rpartition("\n")  # the last one may be half there
+        return [Entry(**json.loads(line)) for line in whole_lines.splitlines()]
 
     def times(self, name: str, event: str) -> int:
         """How often a task has told this."""
@@ -80,9 +81,9 @@ def is_half_written(entries: Iterable[Entry], work: Collection[str]) -> bool:
     """
     newest: dict[str, str] = {}
     for entry in entries:
-        # Airflow stops a task that a person has marked; who answers for its data does so until it begins again.
-        stays = newest.get(entry.name) == VOUCHED and entry.event == "failed"
-        if entry.event not in NO_WORK and not stays:
+        # What a person answers for counts, whatever the process that is being ended still tells.
+        is_late = newest.get(entry.name) == VOUCHED and entry.event != "begin"
+        if entry.event not in NO_WORK and not is_late:
             newest[entry.name] = entry.event
     complete = all(newest.get(name) in ("end", VOUCHED) for name in {*work, *newest})
     return bool(newest) and not complete

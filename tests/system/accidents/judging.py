@@ -32,7 +32,7 @@ class Verdict:
         return "; ".join(self.faults) or "as it must be"
 
 
-def play(
+def perform(
     play: Play, instance: AirflowInstance, registry: RegistryStore, network: LosingProxy, watcher: Watcher
 ) -> Verdict:
     """Let the accident happen, and judge it."""

@@ -82,9 +82,9 @@ class Performance:
         return self.days[0]
 
     @property
-    def is_deleted(self) -> bool:
-        """Whether Airflow has forgotten the run."""
-        return not self.instance.api.has_run(self.dag_id, self.run_id)
+    def is_there(self) -> bool:
+        """Whether Airflow knows the run: it has been triggered, and nobody has deleted it."""
+        return bool(self.run_id) and self.instance.api.has_run(self.dag_id, self.run_id)
 
     def start(self) -> None:
         self.run_id = self.instance.api.trigger_run(self.dag_id, self.conf)
@@ -148,7 +148,7 @@ class Performance:
         lines = [f"{entry.at:.1f} {entry.name} {entry.event}" for entry in self.journal.entries()]
         for number, day in enumerate(self.days):
             lines += [f"{day}: {_sentence(event)}" for event in self.events(number)]
-        if not self.is_deleted:
+        if self.is_there:
             lines += [
                 f"{self._name(one['task_id'], one['map_index'])} is {one['state']}"
                 for one in self.instance.api.task_instances(self.dag_id, self.run_id)

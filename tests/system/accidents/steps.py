@@ -103,9 +103,9 @@ def mark_run(state: str) -> Step:
     )
 
 
-def mark(name: str, state: str, *, downstream: bool = False) -> Step:
+def mark(name: str, state: str) -> Step:
     return lambda performance: performance.instance.hands.mark_task(
-        performance.dag_id, performance.run_id, performance.task_id(name), state, downstream=downstream
+        performance.dag_id, performance.run_id, performance.task_id(name), state
     )
 
 
@@ -127,6 +127,10 @@ def clear(name: str, *, downstream: bool = True) -> Step:
 
 def clear_run() -> Step:
     return lambda performance: performance.instance.hands.clear_run(performance.dag_id, performance.run_id)
+
+
+def delete_run() -> Step:
+    return lambda performance: performance.instance.hands.delete_run(performance.dag_id, performance.run_id)
 
 
 def delete_dag() -> Step:
