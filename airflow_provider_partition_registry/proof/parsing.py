@@ -129,10 +129,9 @@ def _longest_path(lock: Any, unlock: Any) -> tuple[timedelta, bool]:
 
 def _allowed(task: Any) -> timedelta:
     """How long a task may take with all its retries, as far as that is known."""
-    allowed: timedelta = (task.execution_timeout or timedelta(0)) * (
-        task.retries + 1
-    ) + task.retry_delay * task.retries
-    return allowed
+    tries: timedelta = (task.execution_timeout or timedelta(0)) * (task.retries + 1)
+    pauses: timedelta = task.retry_delay * task.retries
+    return tries + pauses
 
 
 def _is_bounded(task: Any) -> bool:
