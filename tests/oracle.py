@@ -272,7 +272,7 @@ class Oracle:
         gaps = [each for each in segments if not _published(ready, each)]
         stale = []
         if published_after is not None:
-            fresh = [each for each in ready if each.published >= published_after]
+            fresh = [each for each in ready if published_after <= each.published <= now]
             stale = [each for each in segments if _published(ready, each) and not _published(fresh, each)]
         return Answer(not (gaps or blockers or stale), _joined(gaps), blockers, _joined(stale))
 
