@@ -135,7 +135,7 @@ class Oracle:
         self.lines.append(Line("GRANT_REVOKED", now, source, provider, details=why))
 
     def rotate_token(self, source: str, now: datetime, token_id: str) -> None:
-        details = {"token_id": token_id, "others_expire_at": _text_of(now)}
+        details = {"token_id": token_id, "others_revoked_at": _text_of(now)}
         self.lines.append(Line("TOKEN_ROTATED", now, source, details=details))
 
     def register_partition(self, source: str, provider: str, span: Span, now: datetime) -> Record:
@@ -199,7 +199,7 @@ class Oracle:
         record = self._require(key)
         if record.state != "locked" or generation != record.generation:
             raise Refused("not_lock_holder")
-        record.expires = now + lease
+        record.expires = now + lease if record.expires is None else max(record.expires, now + lease)
         self._tell("RENEW", now, record, record.holder, {"expires_at": _text_of(record.expires)})
 
     def unlock(
@@ -272,7 +272,7 @@ class Oracle:
         gaps = [each for each in segments if not _published(ready, each)]
         stale = []
         if published_after is not None:
-            fresh = [each for each in ready if each.published >= published_after]
+            fresh = [each for each in ready if published_after <= each.published <= now]
             stale = [each for each in segments if _published(ready, each) and not _published(fresh, each)]
         return Answer(not (gaps or blockers or stale), _joined(gaps), blockers, _joined(stale))
 

@@ -68,7 +68,7 @@ def list_(settings: Settings, principal: Principal, as_json: bool) -> None:
     "--overlap",
     type=DurationType(),
     metavar="DURATION",
-    help="How long its other tokens stay valid, such as 1d; without it they end at once.",
+    help="How long its other tokens stay valid, such as 1d; without it they are revoked.",
 )
 @click.option(
     "--expires-in",
@@ -86,7 +86,7 @@ def rotate(
     expires_in: timedelta | None,
     as_json: bool,
 ) -> None:
-    """Issue a new token and let the others expire.
+    """Issue a new token and end the others.
 
     It is printed this once, as the last line; the registry keeps only its hash. If it got lost, rotate again.
     """
@@ -115,9 +115,7 @@ def _list_text(tokens: list[AccessToken]) -> str:
 def _issued_text(issued: IssuedToken, overlap: timedelta | None) -> str:
     new = issued.token
     until = f"until {format_to_the_second(new.expires_at)}" if new.expires_at else "without an end"
-    ends = (
-        f"expire at {format_to_the_second(new.created_at + overlap)}" if overlap else "are not valid any more"
-    )
+    ends = f"expire at {format_to_the_second(new.created_at + overlap)}" if overlap else "are revoked"
     return (
         f"The new access token of {new.principal} has the id {new.id} and is valid {until}; its others {ends}.\n"
         f"The token, which is shown only now:\n"

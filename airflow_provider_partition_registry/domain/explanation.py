@@ -33,7 +33,7 @@ def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[st
     lines = [*_listed("nobody has published", unclaimed, shown_at_most)]
     if readiness.stale and readiness.question.published_after:
         since = format_instant(readiness.question.published_after)
-        lines += _listed(f"not published again since {since}:", readiness.stale, shown_at_most)
+        lines += _listed(f"not known to have been published since {since}:", readiness.stale, shown_at_most)
     lines += [_in_one_line(_blocker(blocker)) for blocker in readiness.blockers[:shown_at_most]]
     if len(readiness.blockers) > shown_at_most:
         lines.append(f"and {len(readiness.blockers) - shown_at_most} more partitions that block it")

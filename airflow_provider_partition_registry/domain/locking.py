@@ -180,14 +180,17 @@ def release(partition: Partition, holder: Holder, generation: int | None) -> Cha
 
 
 def renew(partition: Partition, generation: int, lease: timedelta, *, now: datetime) -> Change:
-    """Let the lease run for ``lease`` from now on (R5).
+    """Let the lease run for ``lease`` from now on, and never end sooner than it would have (R5).
 
     :raises NotLockHolderError: the generation is not that of the present lock.
     """
     if partition.state not in LOCKED_STATES or generation != partition.generation:
         raise NotLockHolderError(_not_theirs("renew the lease", partition, None, generation), partition)
     expires_at = instant_after(now, lease, "lease")
-    lock = replace(_lock_of(partition), expires_at=expires_at)
+    before = _lock_of(partition)
+    if before.expires_at is not None:
+        expires_at = max(expires_at, before.expires_at)  # The clock may have stepped back.
+    lock = replace(before, expires_at=expires_at)
     renewed = replace(partition, state=PartitionState.LOCKED, lock=lock)
     return Change(renewed, EventType.RENEW, lock.holder, {"expires_at": format_instant(expires_at)})
 

@@ -294,7 +294,8 @@ class Event:
 class Question:
     """May ``interval`` of the source be read?
 
-    :param published_after: ask also that every instant was published at or after this one (R8).
+    :param published_after: ask also that every instant was published at or after this one (R8), and not later than
+        now: a publishing time in the future proves nothing.
     :raises InvalidInputError: the name is none, or the interval is not an :class:`Interval`.
     """
 
@@ -318,7 +319,7 @@ class Readiness:
 
     :param gaps: where nobody has published anything, merged and in order.
     :param blockers: every locked, expired or failed partition that overlaps the question.
-    :param stale: where everything published is older than ``published_after`` (R8).
+    :param stale: where nothing published is known to be as new as ``published_after`` (R8).
     :param as_of: position in the source's history that the answer belongs to (R7).
 
     In a condition it is as true as the data is ready.

@@ -159,7 +159,7 @@ class PartitionRegistryHook(BaseHook):
         overlap: timedelta = timedelta(0),
         expires_in: timedelta | None = None,
     ) -> IssuedToken:
-        """Issue a new access token for a source or a provider and let its other ones expire."""
+        """Issue a new access token for a source or a provider and end its other ones."""
         issued = self.store.rotate_token(principal, overlap=overlap, expires_in=expires_in)
         mask_secret(issued.access_token)
         return issued

@@ -275,11 +275,11 @@ class RegistryStore(RegistryReader):
         overlap: timedelta = timedelta(0),
         expires_in: timedelta | None = None,
     ) -> IssuedToken:
-        """Issue a new access token for a source or a provider and let its other ones expire (R10).
+        """Issue a new access token for a source or a provider and end its other ones (R10).
 
         If the answer is lost, rotate again.
 
-        :param overlap: how long the other tokens stay valid, unless they expire before; zero ends them at once.
+        :param overlap: how long the other tokens stay valid, unless they expire before; zero revokes them.
         :param expires_in: how long the new one is valid; None for ever.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
@@ -333,7 +333,9 @@ class RegistryStore(RegistryReader):
     def renew(
         self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
     ) -> Partition:
-        """Let the lease of a held lock run for ``lease`` from now on (R5).
+        """Let the lease of a held lock run for ``lease`` from now on, and never end sooner than it would have (R5).
+
+        A lock without a lease gets one.
 
         :raises NotLockHolderError: the generation is not that of the present lock.
         :raises UnknownSourceError: no such source.

@@ -66,7 +66,7 @@ class TestRotate:
         new_id = ids(nightly, OWNERS["source"])[-1]
         assert sentence == (
             f"The new access token of source 'sales' has the id {new_id} and is valid without an end; "
-            "its others are not valid any more."
+            "its others are revoked."
         )
         assert nightly("provider", "register", "hourly", stdin=token).code == 6
         assert nightly("provider", "register", "hourly", stdin=new).code == 0

@@ -141,6 +141,26 @@ class AccessContract(ContractBase):
             store.identify_token(old.access_token)
 
     @both_principals
+    def test_no_clock_brings_a_rotated_token_back(
+        self, store: RegistryStore, clock: ManualClock, principal: Principal
+    ) -> None:
+        old = store.rotate_token(principal)
+        brief = store.rotate_token(principal, overlap=2 * HOUR, expires_in=HOUR / 2)
+        clock.advance(HOUR)
+        rotated_at = clock.now
+        store.rotate_token(principal)
+        clock.advance(-2 * HOUR)
+        for each in (old, brief):
+            assert store.get_token(each.token.id).revoked_at == rotated_at
+            with refused(store, errors.InvalidTokenError):
+                store.identify_token(each.access_token)
+
+    def test_who_revoked_them_is_told_in_the_history(self, store: RegistryStore) -> None:
+        issued = store.rotate_token(SOURCE)
+        details = {"token_id": issued.token.id, "others_revoked_at": "2026-03-01T12:00:00Z"}
+        assert all_events(store)[-1].details == details
+
+    @both_principals
     def test_the_old_tokens_stay_valid_for_the_overlap(
         self, store: RegistryStore, clock: ManualClock, principal: Principal
     ) -> None:

@@ -268,6 +268,18 @@ class LockingContract(ContractBase):
         renewed = store.renew("s", "p", WHOLE, generation=1, lease=HOUR)
         assert (renewed.lock.expires_at, renewed.generation, newest(store).type) == (now + HOUR, 1, "RENEW")
 
+    def test_no_renewal_shortens_a_lease(self, store: RegistryStore, clock: ManualClock) -> None:
+        until = lock(store, lease=HOUR).lock.expires_at
+        for back, lease in ((HOUR / 2, HOUR), (timedelta(0), HOUR / 4)):
+            clock.advance(-back)
+            assert store.renew("s", "p", WHOLE, generation=1, lease=lease).lock.expires_at == until
+        assert newest(store).details["expires_at"] == "2026-03-01T13:00:00Z"
+        assert store.renew("s", "p", WHOLE, generation=1, lease=2 * HOUR).lock.expires_at > until
+
+    def test_a_lock_without_a_lease_gets_one_by_renewal(self, store: RegistryStore) -> None:
+        lock(store)
+        assert store.renew("s", "p", WHOLE, generation=1, lease=HOUR).lock.expires_at == NOON + HOUR
+
     def test_an_expired_lock_can_be_renewed_until_it_is_taken_over(self, store, clock) -> None:
         lock(store, holder="slow", lease=HOUR)
         clock.advance(2 * HOUR)

@@ -215,8 +215,9 @@ class RegistryMachine(RuleBasedStateMachine):
         self.take(key, interval, holder="next")
         self.finish(key, interval, "release", holder="next")
 
-    @rule(minutes=st.sampled_from((1, 60, 61, 120)))
+    @rule(minutes=st.sampled_from((1, 60, 61, 120, -1, -90)))
     def wait(self, minutes: int) -> None:
+        """Clocks also step back at times."""
         self.clock.advance(timedelta(minutes=minutes))
 
     @rule(source=sources, interval=anywhere, ago=st.integers(0, 4))

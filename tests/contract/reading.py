@@ -169,6 +169,21 @@ class ReadingContract(ContractBase):
         ).is_ready
         assert store.check_readiness("s", hours(0, 4), published_after=later - HOUR).is_ready
 
+    def test_data_from_the_future_are_not_known_to_be_fresh(
+        self, store: RegistryStore, clock: ManualClock
+    ) -> None:
+        publish(store, hours(0, 1))
+        clock.advance(HOUR)  # it runs ahead for a while
+        publish(store, hours(1, 2))
+        now = clock.advance(-HOUR / 2)
+        answer = store.check_readiness("s", hours(0, 2), now - HOUR / 2)
+        assert (answer.stale, answer.gaps, answer.blockers) == ((hours(1, 2),), (), ())
+        assert store.check_readiness("s", hours(0, 2)).is_ready
+        publish(store, hours(1, 2))
+        assert store.check_readiness("s", hours(0, 2), now - HOUR / 2).is_ready
+        assert store.check_readiness("s", hours(1, 2), now).is_ready
+        assert not store.check_readiness("s", hours(1, 2), now + HOUR / 2)
+
     def test_a_lock_held_elsewhere_in_the_source_does_not_disturb(self, store: RegistryStore) -> None:
         publish(store, hours(0, 2))
         store.lock("s", "p", hours(2, 3), register=True)

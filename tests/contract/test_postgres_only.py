@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql import reader
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from tests.contract.homes import hours
 
 pytestmark = pytest.mark.postgres
@@ -53,6 +54,19 @@ def test_what_ends_nobodys_wait_is_not_told(store: RegistryStore) -> None:
         generation = store.lock(*HOUR, lease=timedelta(hours=1)).generation
         store.renew(*HOUR, generation=generation, lease=timedelta(hours=2))
         assert listener.wait(0.3) == frozenset()
+
+
+def test_who_asks_goes_by_the_database_s_clock(store: RegistryStore, postgres_url: str) -> None:
+    def ahead() -> datetime:
+        return datetime.now(UTC) + timedelta(hours=1)
+
+    with open_sql_store(postgres_url, pool_size=1, timeout=30, clock=ahead) as hasty:
+        published_at = hasty.unlock(*HOUR).published_at
+    hours_ago = published_at - timedelta(hours=3)
+    assert store.check_readiness("s", hours(0, 1), hours_ago).stale == (hours(0, 1),)
+    rewritten_at = store.unlock(*HOUR, generation=store.lock(*HOUR).generation).published_at
+    assert rewritten_at < published_at
+    assert store.check_readiness("s", hours(0, 1), rewritten_at).is_ready
 
 
 def test_the_clock_of_this_host_has_no_say(store: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,6 +275,14 @@ def test_renewing_starts_from_now(state: str) -> None:
     assert change.partition.changed_at == NOW - HOUR
 
 
+@pytest.mark.parametrize("back", [timedelta(microseconds=1), HOUR, 24 * HOUR])
+def test_a_clock_that_steps_back_shortens_no_lease(back: timedelta) -> None:
+    renewed = locking.renew(partition("locked"), 3, HOUR, now=NOW).partition
+    change = locking.renew(renewed, 3, HOUR, now=NOW - back)
+    assert change.partition.lock.expires_at == NOW + HOUR
+    assert change.details == {"expires_at": "2026-03-01T13:00:00Z"}
+
+
 @pytest.mark.parametrize(
     ("state", "generation"), [("locked", 2), ("locked", 4), ("ready", 3), ("failed", 3), ("registered", 0)]
 )

@@ -82,7 +82,7 @@ def test_every_reason_in_words() -> None:
     assert [line.strip() for line in lines] == [
         f"Not ready: {day} of source 's':",
         f"nobody has published {hours(0, 4)}, {hours(20, 24)}",
-        f"not published again since 2026-03-01T12:00:00Z: {hours(8, 20)}",
+        f"not known to have been published since 2026-03-01T12:00:00Z: {hours(8, 20)}",
         f"{hours(4, 5)} of provider 'p' is being written by {holder} {SINCE}, without a lease (log: {LOG})",
         f"{hours(5, 6)} of provider 'q' was left locked by me {SINCE}, lease until 2026-03-01T12:00:00Z",
         f"{hours(6, 7)} of provider 'p' failed at 2026-03-01T11:00:00Z: disk full",

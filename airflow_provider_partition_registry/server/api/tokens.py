@@ -43,7 +43,9 @@ class RotateBody(Body):
 
     source_name: SourceName | None = None
     provider_name: Annotated[ProviderName | None, Field(examples=["nightly-load"])] = None
-    overlap_seconds: Annotated[Seconds, Field(description="How long the old ones stay valid.")] = 0
+    overlap_seconds: Annotated[
+        Seconds, Field(description="How long the old ones stay valid; 0 revokes them.")
+    ] = 0
     expires_in_seconds: Annotated[Seconds | None, Field(description="How long the new one is valid.")] = None
 
 
@@ -102,7 +104,10 @@ def get_token(token_id: TokenId, service: InService, token: Token) -> Response:
     responses=answers(IssuedToken, examples.ISSUED, *WITH_A_BODY, 404, status=201),
 )
 def rotate_token(body: RotateBody, service: InService, token: Token) -> Response:
-    """Issue a new token for a source or a provider; the others stay valid for the overlap. It is answered this once."""
+    """Issue a new token for a source or a provider, and answer it this once.
+
+    The others stay valid for the overlap; without one they are revoked.
+    """
     principal = _principal(body.source_name, body.provider_name)
     service.access.require_self(token, principal)
     overlap = to_duration(body.overlap_seconds)

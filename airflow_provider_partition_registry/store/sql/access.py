@@ -121,11 +121,15 @@ class Access:
     ) -> IssuedToken:
         principal_id = self._lock(principal)
         now = self._now()
-        others_expire_at = instant_after(now, overlap, "overlap", may_be_zero=True)
+        end = instant_after(now, overlap, "overlap", may_be_zero=True)
         expires_at = None if expires_in is None else instant_after(now, expires_in, "validity")
-        self._let_expire(principal, principal_id, others_expire_at)
+        if overlap:
+            self._let_expire(principal, principal_id, end)
+        else:
+            self._revoke_all(principal, principal_id, end)
         issued = self._issue(principal, principal_id, now, expires_at)
-        details = {"token_id": issued.token.id, "others_expire_at": format_instant(others_expire_at)}
+        ending = "others_expire_at" if overlap else "others_revoked_at"
+        details = {"token_id": issued.token.id, ending: format_instant(end)}
         if expires_at is not None:
             details["expires_at"] = format_instant(expires_at)
         self._write_event(EventType.TOKEN_ROTATED, principal, principal_id, now, details)
@@ -180,6 +184,15 @@ class Access:
         }
         self._connection.execute(insert(access_token).values(values))
         return IssuedToken(AccessToken(made.id, principal, now, expires_at), made.text)
+
+    def _revoke_all(self, principal: Principal, principal_id: int, at: datetime) -> None:
+        """Revoke its tokens, also those that have expired: no clock that steps back brings one of them back."""
+        is_left = access_token.c.revoked_at.is_(None)
+        self._connection.execute(
+            update(access_token)
+            .where(speaks_for(principal.kind, principal_id), is_left)
+            .values(revoked_at=at)
+        )
 
     def _let_expire(self, principal: Principal, principal_id: int, at: datetime) -> None:
         """Let the tokens that would be valid for longer expire then."""

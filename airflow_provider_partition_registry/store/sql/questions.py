@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Integer, Text, column, table
@@ -23,6 +24,7 @@ question = table(
     column("interval_start", UtcInstant),
     column("interval_end", UtcInstant),
     column("published_after", UtcInstant),
+    column("asked_at", UtcInstant),
 )
 
 NumberedQuestion = tuple[int, Question]
@@ -35,9 +37,15 @@ class QuestionStatement(ValuesStatement):
     def __init__(self, statement: Select | CompoundSelect) -> None:
         super().__init__(question, statement)
 
-    def ask(self, connection: Connection, questions: Iterable[NumberedQuestion]) -> list[Any]:
-        """Run it over the questions, of which there are at most ``AT_ONCE``."""
-        return self.run(connection, [_values(number, asked) for number, asked in questions])
+    def ask(
+        self, connection: Connection, questions: Iterable[NumberedQuestion], asked_at: datetime | None = None
+    ) -> list[Any]:
+        """Run it over the questions, of which there are at most ``AT_ONCE``.
+
+        :param asked_at: the present, where it is not the database that tells the time.
+        """
+        present = None if asked_at is None else to_microseconds(asked_at)
+        return self.run(connection, [(*_values(number, asked), present) for number, asked in questions])
 
 
 def _values(number: int, asked: Question) -> tuple[int, str, int, int, int | None]:

@@ -137,7 +137,8 @@ class SqlRegistryReader(RegistryReader):
         found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
         asks_for_time = any(asked.published_after is not None for _, asked in numbered)
         statement = EXPLAIN_FRESHNESS if asks_for_time else EXPLAIN
-        for row in self._read(lambda connection: statement.ask(connection, numbered)):
+        asked_at = None if self._database_tells_time else self._now(None)
+        for row in self._read(lambda connection: statement.ask(connection, numbered, asked_at)):
             if row.kind == "source":
                 sources[row.source_name] = row
             else:
@@ -365,10 +366,12 @@ class SqlRegistryReader(RegistryReader):
             return self._clock()
         return of_database or datetime.now(UTC)
 
+    @property
+    def _database_tells_time(self) -> bool:
+        return self._clock is None and not self.database.is_sqlite
+
     def _sql_now(self) -> ColumnElement:
-        if self._clock is None and not self.database.is_sqlite:
-            return DatabaseNow()
-        return literal(self._now(None), UtcInstant())
+        return DatabaseNow() if self._database_tells_time else literal(self._now(None), UtcInstant())
 
     def _providers(self, statement: Select) -> list[Provider]:
         return self._read(lambda connection: find_providers(connection, statement))

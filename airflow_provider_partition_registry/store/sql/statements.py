@@ -103,6 +103,7 @@ _asked = materialized(
         question.c.interval_start,
         question.c.interval_end,
         question.c.published_after,
+        question.c.asked_at,
     ).select_from(asked),
     "asked",
 )
@@ -188,9 +189,14 @@ def _published_under_blockers() -> Select:
 
 
 def _fresh_rows() -> Select:
-    """What was published at or after ``published_after`` (R8)."""
+    """What was published at or after ``published_after`` (R8).
+
+    A time that has not come yet proves nothing: the clock was ahead when the data was published.
+    """
+    present = func.coalesce(_reach_of_question.c.asked_at, DatabaseNow())
     is_fresh = partition.c.published_at >= _reach_of_question.c.published_after
-    return select(*_explanation("fresh", _published_rows(_reach_of_question, is_fresh)))
+    is_past = partition.c.published_at <= present
+    return select(*_explanation("fresh", _published_rows(_reach_of_question, is_fresh, is_past)))
 
 
 _EXPLANATION = (_source_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
