@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.server import api, errors, health, original, pages, refusals
+from airflow_provider_partition_registry.server.addresses import PlainAddresses
 from airflow_provider_partition_registry.server.api import reading
 from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.express import ExpressRoute
@@ -84,6 +85,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
         title="Partition Registry", version=__version__, description=DESCRIPTION, lifespan=lifespan
     )
     app.state.service = service
+    app.add_middleware(PlainAddresses)
     app.add_middleware(OwnSite, settings=service.settings)
     app.add_middleware(Envelope, mask=Mask(service.settings.administrator_token))
     errors.install(app)

@@ -35,6 +35,7 @@ from airflow_provider_partition_registry.domain.names import (
     check_flag,
     check_limit,
     check_name,
+    check_new_name,
     check_number,
     check_text,
 )
@@ -191,13 +192,13 @@ class HttpRegistryStore(RegistryStore):
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
         body = {
-            "source_name": check_name("source name", source_name),
+            "source_name": check_new_name("source name", source_name),
             "owner": check_text("owner", owner),
         }
         return self._client.call(Call("POST", "/sources", SourceRegistration, body=body, is_repeatable=False))
 
     def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
-        body = {"provider_name": check_name("provider name", provider_name)}
+        body = {"provider_name": check_new_name("provider name", provider_name)}
         _check_token(access_token)
         return self._client.call(
             Call(
