@@ -101,8 +101,25 @@ class Access:
         :raises TooManyAttemptsError: this address tried too many.
         """
         text = token.required()
-        with self._guard.watch(text, token.client):
+        with self._guard.watch(text, client=token.client):
             yield text
+
+    @contextmanager
+    def granting(self, token: PresentedToken, provider_token: str | None) -> Iterator[tuple[str, str | None]]:
+        """Let a source's token be tried that grants a provider the right to write (R10).
+
+        :param provider_token: by which the provider agrees, if it exists.
+        :return: the source's token, and the other as the store takes it: None if nobody has to agree.
+        :raises TokenRequiredError: there is no source's token.
+        :raises AdministratorTokenError: it is the administrator's, which says of no source that it is meant.
+        :raises TooManyAttemptsError: this address tried too many wrong ones.
+        """
+        text, agreeing = token.required(), provider_token or ""
+        with self._guard.watch(text, *filter(None, [agreeing]), client=token.client):
+            if self._is_administrators(text):
+                raise AdministratorTokenError
+            needs_nobody = self._settings.is_open or self._is_administrators(agreeing)
+            yield text, None if needs_nobody else agreeing
 
     def identify(self, token: PresentedToken) -> AccessToken:
         """Whose the token is.
@@ -200,4 +217,5 @@ class Access:
 
 
 def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    # Whatever JSON or the environment may hold; some of it is no UTF-8.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

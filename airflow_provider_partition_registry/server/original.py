@@ -117,11 +117,16 @@ def register_source(
 
 @router.post("/providers/register", responses=_shown(Registered(registered_object=PROVIDER)))
 def register_provider(
-    provider_name: ProviderName, service: InService, token: GivenToken
+    provider_name: ProviderName, service: InService, bearer: Token, token: GivenToken
 ) -> Registered[ProviderObject]:
-    """Register a provider with a source's access token. A new one gets a token of its own, this once."""
-    with service.access.guarded(token) as source_token:
-        registration = service.store.register_provider(provider_name, source_token)
+    """Register a provider with a source's access token. A new one gets a token of its own, this once.
+
+    One that exists agrees by its own token (or the administrator's) as the bearer token; the source's is then the
+    parameter.
+    """
+    provider_token = None if token == bearer else bearer.text
+    with service.access.granting(token, provider_token) as (source_token, agreeing):
+        registration = service.store.register_provider(provider_name, source_token, provider_token=agreeing)
     return Registered(registered_object=ProviderObject.of(registration.provider, registration.access_token))
 
 

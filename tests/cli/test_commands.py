@@ -7,8 +7,11 @@ import getpass
 import pytest
 
 from airflow_provider_partition_registry.cli import asking, options, output, providers
+from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE
 from airflow_provider_partition_registry.domain.intervals import to_instant
+from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store import paging
+from testbed.service import ServiceThread
 from tests.cli.conftest import NOVEMBER, Command, day
 
 FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
@@ -108,6 +111,24 @@ class TestProvider:
         refused = run("provider", "register", "nightly", stdin="")
         assert refused.code == 2
         assert "PARTITION_REGISTRY_ACCESS_TOKEN" in refused.stderr
+
+    def test_a_web_service_wants_the_provider_to_agree(self, nightly: Command, migrated_sqlite_url: str):
+        other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
+        own = nightly("token", "rotate", "--provider", "nightly", "--json").json["access_token"]
+        with ServiceThread(ServiceSettings(migrated_sqlite_url)) as service:
+            register = ("provider", "register", "nightly", "--access-token", other)
+            refused = nightly(*register, url=service.url)
+            assert (refused.code, "--provider-token" in refused.stderr) == (6, True)
+            for agreeing in ("--provider-token", "PARTITION_REGISTRY_PROVIDER_TOKEN", TOKEN_VARIABLE):
+                is_option = agreeing.startswith("--")
+                done = nightly(
+                    *register,
+                    *((agreeing, own) if is_option else ()),
+                    url=service.url,
+                    **({} if is_option else {agreeing: own}),
+                )
+                assert done.stdout == "Provider 'nightly' may write to 'sales', 'stock'.\n", done.stderr
+                nightly("grant", "revoke", "stock", "nightly", "--reason", "x")
 
     def test_a_second_source(self, nightly: Command):
         other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]

@@ -197,9 +197,15 @@ class HttpRegistryStore(RegistryStore):
         }
         return self._client.call(Call("POST", "/sources", SourceRegistration, body=body, is_repeatable=False))
 
-    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
+    def register_provider(
+        self, provider_name: str, access_token: str, *, provider_token: str | None = None
+    ) -> ProviderRegistration:
         body = {"provider_name": check_new_name("provider name", provider_name)}
         _check_token(access_token)
+        agreeing = self._client.access_token if provider_token is None else provider_token
+        if agreeing is not None and agreeing != access_token:
+            _check_token(agreeing)
+            body["provider_token"] = agreeing
         return self._client.call(
             Call(
                 "POST",

@@ -65,9 +65,13 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         check_text("owner", owner)
         return self._decide_access(lambda access: access.register_source(source_name, owner))
 
-    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
+    def register_provider(
+        self, provider_name: str, access_token: str, *, provider_token: str | None = None
+    ) -> ProviderRegistration:
         check_new_name("provider name", provider_name)
-        return self._decide_access(lambda access: access.register_provider(provider_name, access_token))
+        return self._decide_access(
+            lambda access: access.register_provider(provider_name, access_token, provider_token)
+        )
 
     def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
         check_name("source name", source_name)
