@@ -19,9 +19,9 @@ from airflow_provider_partition_registry.domain.errors import (
     TokenRequiredError,
 )
 from airflow_provider_partition_registry.domain.models import EventType
-from airflow_provider_partition_registry.server.access import SESSION_COOKIE
 from airflow_provider_partition_registry.server.errors import status_of
 from airflow_provider_partition_registry.server.pages import wording
+from airflow_provider_partition_registry.server.sessions import cookie_name
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -52,7 +52,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     :param template: its name, without the ending.
     """
     page = ENVIRONMENT.get_template(f"{template}.html").render(
-        is_signed_in=SESSION_COOKIE in request.cookies, **values
+        is_signed_in=cookie_name(request) in request.cookies, **values
     )
     return HTMLResponse(page, status, {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
