@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.errors import (
     TokenRequiredError,
 )
 from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.errors import status_of
 from airflow_provider_partition_registry.server.pages import wording
 from airflow_provider_partition_registry.server.sessions import cookie_name
@@ -62,7 +63,9 @@ def render_error(request: Request, error: RegistryError) -> HTMLResponse:
     if isinstance(error, AccessDeniedError):
         return render_sign_in(request, None if isinstance(error, TokenRequiredError) else error.message)
     status = status_of(error)
-    return render(request, "problem", status, message=error.message, is_ours=status >= 500)
+    is_ours = status >= 500
+    told = told_in_general(error) if is_ours else error
+    return render(request, "problem", status, message=told.message, is_ours=is_ours)
 
 
 def render_sign_in(request: Request, refusal: str | None = None, back: str | None = None) -> HTMLResponse:
