@@ -90,6 +90,30 @@ def test_a_parameter_is_given_once(registry: Registry, address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("request_line", "unknown"),
+    [
+        # Ignored, it would call data ready that is older than what was asked for.
+        (f"GET /api/v1/readiness?source_name=s&{A_DAY}&publised_after=2100-01-01", "publised_after"),
+        (f"GET /api/v1/readiness?source_name=s&{A_DAY}&explain=1", "explain"),
+        ("GET /api/v1/events?sourcename=s", "sourcename"),
+        ("GET /api/v1/overviews?name=s", "name"),
+        ("POST /api/v1/partitions/lock?lease_seconds=60", "lease_seconds"),
+    ],
+)
+def test_a_parameter_that_nobody_knows_is_not_ignored(
+    registry: Registry, request_line: str, unknown: str
+) -> None:
+    http, store = registry
+    before = store.events(limit=1000)
+    body = {"source_name": "s", "provider_name": "p", **DAY}
+    method, address = request_line.split()
+    refused = http.request(method, address, json=body if method == "POST" else None)
+    assert refused.status_code == 422
+    assert f"no parameter {unknown!r}" in refused.json()["error"]["message"]
+    assert store.events(limit=1000) == before
+
+
+@pytest.mark.parametrize(
     ("path", "named"),
     [
         # A client that looks for a folder, one that leaves the name as it is, and one that mixes two up.

@@ -1,4 +1,7 @@
-"""Bodies of the versioned API, read strictly: what could mean one thing or another is refused."""
+"""Calls of the versioned API, read strictly: what could mean one thing or another is refused.
+
+So is what nobody knows: a misspelt ``published_after`` that is ignored would call old data ready.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
+from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
 
 
 class StrictRequest(Request):
@@ -23,13 +29,19 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its body strictly."""
+    """A route that reads its query and its body strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the usual handler."""
         answer = super().get_route_handler()
+        known = frozenset(each.alias for each in get_flat_dependant(self.dependant).query_params)
 
         async def answer_strictly(request: Request) -> Response:
+            if unknown := request.query_params.keys() - known:
+                names = ", ".join(map(repr, sorted(unknown)))
+                raise InvalidInputError(
+                    f"{self.path} has no parameter {names}. Its parameters are: {', '.join(sorted(known)) or 'none'}."
+                )
             return await answer(StrictRequest(request.scope, request.receive))
 
         return answer_strictly
