@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Sequence
 from enum import IntEnum
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from airflow_provider_partition_registry.cli.output import printable
+from airflow_provider_partition_registry.cli.output import as_json_text, printable, printable_lines
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     AlreadyRegisteredError,
@@ -82,10 +81,10 @@ def report(error: Exception, *, as_json: bool) -> ExitCode:
     code = exit_code_of(error)
     told = _describe(error)
     if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False), err=True)
+        click.echo(as_json_text(told), err=True)
         return code
     if code is ExitCode.BUG:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        click.echo(printable_lines("".join(traceback.format_exception(error))), err=True, nl=False)
     click.echo(f"Error: {printable(told['message'])}", err=True)
     return code
 

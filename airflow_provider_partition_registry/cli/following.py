@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,16 @@ import click
 
 from airflow_provider_partition_registry.cli.instants import DurationType, InstantType, timezone_option
 from airflow_provider_partition_registry.cli.options import Settings, common_options
-from airflow_provider_partition_registry.cli.output import printable, show, table, tell, terminal_width
+from airflow_provider_partition_registry.cli.output import (
+    as_json_text,
+    printable,
+    show,
+    table,
+    tell,
+    terminal_width,
+)
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant, format_to_the_second
-from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import Event
 from airflow_provider_partition_registry.store.listening import back_off
 from airflow_provider_partition_registry.store.paging import all_items
@@ -115,8 +120,9 @@ def watch(
     with settings.open_store(2) as store:
         begin = store.last_position() if after is None else after
         for event in _follow(store, source_name, begin, min(poll_interval.total_seconds(), LONGEST_PAUSE)):
-            told = json.dumps(to_jsonable(event), ensure_ascii=False)
-            click.echo(told if as_json else printable("  ".join(each for each in _row(event) if each)))
+            click.echo(
+                as_json_text(event) if as_json else printable("  ".join(each for each in _row(event) if each))
+            )
 
 
 def _newest(store: RegistryReader, source_name: str | None, limit: int) -> History:

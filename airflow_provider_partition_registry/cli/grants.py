@@ -25,8 +25,8 @@ def revoke(
 ) -> None:
     """Take back what "provider register" gives.
 
-    What it has locked goes on blocking readers, what it has published stays ready. Registering it again with the
-    source's access token gives the right back.
+    What it has locked goes on blocking readers, what it has published stays ready. Registering it again gives the
+    right back.
     """
     with settings.open_store() as store:
         provider = store.revoke_grant(source_name, provider_name, reason=reason, by=by)

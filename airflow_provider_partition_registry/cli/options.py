@@ -20,6 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 URL_VARIABLE = "PARTITION_REGISTRY_URL"
 TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
+PROVIDER_TOKEN_VARIABLE = "PARTITION_REGISTRY_PROVIDER_TOKEN"  # noqa: S105 - the name of a variable
 CA_FILE_VARIABLE = "PARTITION_REGISTRY_CA_FILE"
 URL_HELP = (
     "Where the registry lives: https://host of a web service, postgresql://user:password@host:5432/database, or "

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from airflow_provider_partition_registry.domain.display import visible
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 
@@ -41,15 +42,15 @@ def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
     :param text: makes the text; may hold several lines.
     """
     if as_json:
-        click.echo(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2))
+        click.echo(as_json_text(value, indent=2))
     else:
-        shown = _printable_lines(text())
+        shown = printable_lines(text())
         click.echo(_COLOURED.sub(_coloured, shown) if _wants_colours() else shown)
 
 
 def tell(text: str) -> None:
     """Say something on standard error, in one or several lines."""
-    click.echo(_printable_lines(text), err=True)
+    click.echo(printable_lines(text), err=True)
 
 
 def _wants_colours() -> bool:
@@ -61,13 +62,29 @@ def _coloured(found: re.Match[str]) -> str:
     return click.style(found[0], fg=COLOURS[found[0].lower()])
 
 
-def _printable_lines(text: str) -> str:
+def as_json_text(value: Any, indent: int | None = None) -> str:
+    """A value of the domain as JSON in which every character can be printed; others are escaped.
+
+    :param indent: by how much to indent what is inside; without it the text is one line.
+    """
+    text = json.dumps(to_jsonable(value), ensure_ascii=False, indent=indent)
+    return "\n".join(map(_with_escapes, text.split("\n")))
+
+
+def _with_escapes(line: str) -> str:
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
+
+
+def printable_lines(text: str) -> str:
+    """Several lines, each of them :func:`printable`."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def printable(line: str) -> str:
-    """One line without what could move a terminal's cursor; reasons and owners are other people's text."""
-    return "".join(each if each.isprintable() else " " for each in line)
+    """One line that moves no terminal's cursor; reasons and owners are other people's text."""
+    return visible(line.replace("\t", " "))
 
 
 def terminal_width() -> int | None:

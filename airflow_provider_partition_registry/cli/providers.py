@@ -7,7 +7,12 @@ from functools import partial
 
 import click
 
-from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE, Settings, common_options
+from airflow_provider_partition_registry.cli.options import (
+    PROVIDER_TOKEN_VARIABLE,
+    TOKEN_VARIABLE,
+    Settings,
+    common_options,
+)
 from airflow_provider_partition_registry.cli.output import show, table
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Provider, ProviderRegistration
@@ -31,19 +36,31 @@ def provider() -> None:
     help="The token of the source it writes to. Everybody on the host can see what is written here: better set the "
     "variable, or leave it out.",
 )
+@click.option(
+    "--provider-token",
+    envvar=PROVIDER_TOKEN_VARIABLE,
+    show_envvar=True,
+    metavar="TOKEN",
+    help="The provider's own token, or the administrator's, by which a provider that exists agrees. Asked for by a web "
+    "service only.",
+)
 @common_options
 @click.pass_obj
-def register(settings: Settings, name: str, access_token: str | None, as_json: bool) -> None:
+def register(
+    settings: Settings, name: str, access_token: str | None, provider_token: str | None, as_json: bool
+) -> None:
     """Register a provider for a source, whose access token says which.
 
     That token comes from --access-token, else from the variable, else from standard input; on a terminal it is asked
-    for. A provider may be registered for many sources, one after the other. The first time its own access token is
-    printed, this once, as the last line; the registry keeps only its hash.
+    for. The first time the provider's own access token is printed, this once, as the last line; the registry keeps only
+    its hash. A provider may be registered for many sources, one after the other; a web service then takes its own token
+    as well.
     """
     settings.require_url()
     token = (access_token or "").strip() or _read_token()
+    agreeing = (provider_token or "").strip() or None
     with settings.open_store() as store:
-        registration = store.register_provider(name, token)
+        registration = store.register_provider(name, token, provider_token=agreeing)
     show(registration, lambda: _registration_text(registration), as_json=as_json)
 
 

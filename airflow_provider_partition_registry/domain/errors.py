@@ -22,6 +22,7 @@
     │   ├── TokenRequiredError
     │   ├── InvalidTokenError
     │   ├── AdministratorTokenError
+    │   ├── ConsentRequiredError
     │   └── NoGrantError
     ├── SchemaError                             the store's tables do not fit this version
     │   ├── SchemaMissingError
@@ -245,9 +246,8 @@ class InvalidTokenError(AccessDeniedError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The access token is not valid here: it is unknown, has expired, was revoked, or is not of the kind that "
-            "is asked for. Ask the source's owner for the right one, or an administrator for a new one "
-            "(partition-registry token rotate)."
+            "The access token is not valid here: it is unknown, has expired or was revoked. Ask the source's owner "
+            "for the right one, or an administrator for a new one (partition-registry token rotate)."
         )
 
 
@@ -261,6 +261,22 @@ class AdministratorTokenError(AccessDeniedError):
             "The access token is that of the service's administrator: it may do everything, and is no source's and no "
             "provider's. For this, send the token of a source or a provider."
         )
+
+
+class ConsentRequiredError(AccessDeniedError):
+    """The provider exists, and has not agreed to be granted one more source (R10)."""
+
+    code = "consent_required"
+
+    def __init__(self, provider_name: str, source_name: str) -> None:
+        super().__init__(
+            f"Provider {provider_name!r} exists, and is granted source {source_name!r} as well only if it agrees. If "
+            f"it is yours, send its own access token beside the source's: as provider_token, as --provider-token of "
+            f"the command line, or, where the source's is a parameter, as the bearer token. The administrator's does "
+            f"too. If it is not yours, choose another name."
+        )
+        self.provider_name = provider_name
+        self.source_name = source_name
 
 
 class NoGrantError(AccessDeniedError):

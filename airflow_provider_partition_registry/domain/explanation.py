@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from airflow_provider_partition_registry.domain.display import visible
 from airflow_provider_partition_registry.domain.intervals import (
     Interval,
     difference,
@@ -50,7 +51,7 @@ def _listed(prefix: str, intervals: Sequence[Interval], shown_at_most: int) -> l
 
 def _in_one_line(text: str) -> str:
     """Reasons and log URLs are other people's text; they must not pass for further lines of ours."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return visible(" ".join(text.split()))
 
 
 def _blocker(partition: Partition) -> str:

@@ -13,14 +13,53 @@ MAX_TEXT_LENGTH = 4_000
 LARGEST_PAGE = 10_000
 
 _WHITE_SPACE = re.compile(r"\s")
+_INVISIBLE = re.compile(
+    # Unicode's property Default_Ignorable_Code_Point, which Python does not know: what is drawn as nothing.
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    # What has a width and no ink, for which there is no property: blank Braille, fillers, an empty note head.
+    "\u2800\U00013441\U00013442\U00016fe4\U0001d159]"
+)
+_REPLACEMENT = "\ufffd"
+_FOLDERS = frozenset({".", ".."})
+
+
+def check_new_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
+    """Return ``name`` if something may be given it: if it is a name, and nobody can take it for another one.
+
+    What has been given its name before goes on being found by it (:func:`check_name`), so that what is locked or
+    failed under it can still be finished or withdrawn.
+
+    :param what: what it names, for the message.
+    :raises InvalidNameError: it is no name, or holds characters that cannot be seen (Unicode's default-ignorable ones,
+        also those that choose a variant of an emoji, and blanks), or U+FFFD, or a part between slashes is ``.`` or
+        ``..``.
+    """
+    check_name(what, name, max_length)
+    if found := _INVISIBLE.search(name):
+        raise InvalidNameError(
+            f"A {what} must not hold characters that cannot be seen; the one at place {found.end()} is "
+            f"U+{ord(found[0]):04X}: {name!r}."
+        )
+    if _REPLACEMENT in name:
+        raise InvalidNameError(
+            f"A {what} must not hold U+FFFD, which stands for what some program could not read: {name!r}. Send the "
+            f"name in UTF-8."
+        )
+    if not _FOLDERS.isdisjoint(name.split("/")):
+        raise InvalidNameError(
+            f"A {what} must not hold '.' or '..' between slashes, where clients of the web service would look for "
+            f"another one: {name!r}."
+        )
+    return name
 
 
 def check_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
-    """Return ``name`` if it may name a source or provider.
+    """Return ``name`` if a source or a provider can have it.
 
     :param what: what it names, for the message.
-    :raises InvalidNameError: it is not text, is empty, too long (250 characters unless told), or holds white
-        space, characters that cannot be printed, or characters in Unicode's decomposed form.
+    :raises InvalidNameError: it is not text, or not in UTF-8, is empty, too long (250 characters unless told), or
+        holds white space, characters that cannot be printed, or characters in Unicode's decomposed form.
     """
     if not isinstance(name, str):
         raise InvalidNameError(f"A {what} must be text, not {type(name).__name__}.")
@@ -30,6 +69,8 @@ def check_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
         raise InvalidNameError(
             f"A {what} has at most {max_length} characters; this one has {len(name)}: {name[:40]!r}…"
         )
+    if not _is_encodable(name):
+        raise InvalidNameError(f"A {what} must be text in UTF-8, which this is not: {name!r}.")
     if not name.isprintable() or _WHITE_SPACE.search(name):
         raise InvalidNameError(f"A {what} must not hold white space or control characters: {name!r}.")
     if not unicodedata.is_normalized("NFC", name):

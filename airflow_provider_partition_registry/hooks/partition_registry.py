@@ -140,10 +140,19 @@ class PartitionRegistryHook(BaseHook):
         mask_secret(registration.access_token)
         return registration
 
-    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
-        """Register a provider with a source's access token; answers a new one's own token, this once."""
+    def register_provider(
+        self, provider_name: str, access_token: str, *, provider_token: str | None = None
+    ) -> ProviderRegistration:
+        """Register a provider with a source's access token; answers a new one's own token, this once.
+
+        :param provider_token: by which a provider that exists agrees; the connection's own unless it is told.
+        """
         mask_secret(access_token)
-        registration = self.store.register_provider(provider_name, access_token)
+        if provider_token is not None:
+            mask_secret(provider_token)
+        registration = self.store.register_provider(
+            provider_name, access_token, provider_token=provider_token
+        )
         if registration.access_token is not None:
             mask_secret(registration.access_token)
         return registration

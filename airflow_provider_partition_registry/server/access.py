@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
-from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -20,13 +19,15 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     AdministratorTokenError,
+    InvalidInputError,
     TokenRequiredError,
     UnknownTokenError,
 )
 from airflow_provider_partition_registry.domain.models import AccessToken, Principal, PrincipalKind
 from airflow_provider_partition_registry.server.guard import Guard
+from airflow_provider_partition_registry.server.sessions import ADMINISTRATOR, Sessions, cookie_name
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -34,27 +35,23 @@ _bearer = HTTPBearer(
 )
 
 
-SESSION_COOKIE = "partition_registry_token"
-"""Holds the token of somebody who signed in with a browser. It counts for reading only: whatever writes takes the
-token in a header, which browsers do not add by themselves."""
-_READING = frozenset({"GET", "HEAD"})
-
-
 @dataclass(frozen=True, slots=True)
 class PresentedToken:
-    """The access token that a request presents, and where it comes from.
+    """The access token that a request presents, or a session in its place, and where it comes from.
 
     :param text: None if it presents none.
     :param client: the caller's address.
+    :param session: of a browser; it counts for reading alone.
     """
 
     text: str | None = field(repr=False)
     client: str
+    session: str | None = field(default=None, repr=False)
 
     @classmethod
-    def with_request(cls, text: str | None, request: Request) -> PresentedToken:
-        """A token that came with a request."""
-        return cls(text, request.client.host if request.client else "")
+    def with_request(cls, text: str | None, request: Request, session: str | None = None) -> PresentedToken:
+        """A token, or a session, that came with a request."""
+        return cls(text, request.client.host if request.client else "", session)
 
     def required(self) -> str:
         """The token's text.
@@ -72,14 +69,17 @@ class PresentedToken:
 async def _token_of(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> PresentedToken:
+    if len(request.headers.getlist("Authorization")) > 1:  # Some programs take the first and some the last.
+        raise InvalidInputError("The request has several Authorization headers. Send one.")
     if credentials:
         return PresentedToken.with_request(credentials.credentials, request)
-    of_session = request.cookies.get(SESSION_COOKIE) if request.method in _READING else None
-    return PresentedToken.with_request(None if of_session is None else unquote(of_session), request)
+    # Whatever writes takes the token in a header, which browsers do not add by themselves.
+    session = request.cookies.get(cookie_name(request)) if request.method == "GET" else None
+    return PresentedToken.with_request(None, request, session)
 
 
 Token = Annotated[PresentedToken, Depends(_token_of)]
-"""The bearer token of a request; of one that only reads also that of a browser's session."""
+"""The bearer token of a request; in place of one, if it only reads, a browser's session."""
 
 
 class Access:
@@ -88,10 +88,11 @@ class Access:
     :param store: knows the tokens of sources and providers.
     """
 
-    def __init__(self, store: RegistryStore, settings: ServiceSettings) -> None:
+    def __init__(self, store: SqlRegistryStore, settings: ServiceSettings) -> None:
         self._store = store
         self._settings = settings
         self._guard = Guard(settings.wrong_tokens_per_minute)
+        self._sessions = Sessions(store, settings.administrator_token)
 
     @contextmanager
     def guarded(self, token: PresentedToken) -> Iterator[str]:
@@ -101,8 +102,25 @@ class Access:
         :raises TooManyAttemptsError: this address tried too many.
         """
         text = token.required()
-        with self._guard.watch(text, token.client):
+        with self._guard.watch(text, client=token.client):
             yield text
+
+    @contextmanager
+    def granting(self, token: PresentedToken, provider_token: str | None) -> Iterator[tuple[str, str | None]]:
+        """Let a source's token be tried that grants a provider the right to write (R10).
+
+        :param provider_token: by which the provider agrees, if it exists.
+        :return: the source's token, and the other as the store takes it: None if nobody has to agree.
+        :raises TokenRequiredError: there is no source's token.
+        :raises AdministratorTokenError: it is the administrator's, which says of no source that it is meant.
+        :raises TooManyAttemptsError: this address tried too many wrong ones.
+        """
+        text, agreeing = token.required(), provider_token or ""
+        with self._guard.watch(text, *filter(None, [agreeing]), client=token.client):
+            if self._is_administrators(text):
+                raise AdministratorTokenError
+            needs_nobody = self._settings.is_open or self._is_administrators(agreeing)
+            yield text, None if needs_nobody else agreeing
 
     def identify(self, token: PresentedToken) -> AccessToken:
         """Whose the token is.
@@ -115,12 +133,24 @@ class Access:
                 raise AdministratorTokenError
             return self._store.identify_token(text)
 
+    def begin_session(self, token: PresentedToken) -> str:
+        """Let a browser read from now on without the token.
+
+        :raises TokenRequiredError: there is none.
+        :raises InvalidTokenError: it is nobody's.
+        :raises TooManyAttemptsError: this address tried too many.
+        """
+        with self.guarded(token) as text:
+            is_administrators = self._is_administrators(text)
+            who = ADMINISTRATOR if is_administrators else self._store.identify_token(text).id
+        return self._sessions.begin(who)
+
     def require_reader(self, token: PresentedToken) -> None:
         """Let only those read who may.
 
         :raises AccessDeniedError: the caller may not.
         """
-        if self._settings.has_private_reads:
+        if self._settings.has_private_reads and not self._is_in_session(token):
             self._principal_of(token)
 
     def require_reader_still(self, token: PresentedToken) -> None:
@@ -128,7 +158,10 @@ class Access:
 
         :raises InvalidTokenError: the token has expired or was revoked meanwhile.
         """
-        if self._settings.has_private_reads and not self._is_administrators(text := token.required()):
+        if not self._settings.has_private_reads or self._is_in_session(token):
+            return
+        text = token.text or ""  # of a session that has ended
+        if not self._is_administrators(text):
             self._store.identify_token(text)
 
     def require_registrar(self, token: PresentedToken) -> None:
@@ -177,6 +210,10 @@ class Access:
             raise UnknownTokenError(token_id)
         return found
 
+    def _is_in_session(self, token: PresentedToken) -> bool:
+        """A session that has ended, or is another service's, is no wrong token: nobody can guess one."""
+        return token.text is None and token.session is not None and self._sessions.is_open(token.session)
+
     def _require(self, token: PresentedToken, *allowed: Principal) -> None:
         if self._settings.is_open:
             return
@@ -200,4 +237,5 @@ class Access:
 
 
 def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+    # Whatever JSON or the environment may hold; some of it is no UTF-8.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

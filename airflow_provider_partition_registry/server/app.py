@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.server import api, errors, health, original, pages, refusals
+from airflow_provider_partition_registry.server.addresses import PlainAddresses
 from airflow_provider_partition_registry.server.api import reading
 from airflow_provider_partition_registry.server.api.answers import answer
 from airflow_provider_partition_registry.server.express import ExpressRoute
@@ -23,7 +24,7 @@ from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.sites import OwnSite
 from airflow_provider_partition_registry.server.stopping import called_at_the_end
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 
 DESCRIPTION = """\
 A registry of data readiness. A writer **locks** a partition `[start, end)` of a source while it (re)writes it and
@@ -59,7 +60,7 @@ everything else needs none.
 """
 
 
-def create_app(settings: ServiceSettings | None = None, store: RegistryStore | None = None) -> FastAPI:
+def create_app(settings: ServiceSettings | None = None, store: SqlRegistryStore | None = None) -> FastAPI:
     """Make the application of one worker process.
 
     :param settings: by default what the environment says.
@@ -84,6 +85,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
         title="Partition Registry", version=__version__, description=DESCRIPTION, lifespan=lifespan
     )
     app.state.service = service
+    app.add_middleware(PlainAddresses)
     app.add_middleware(OwnSite, settings=service.settings)
     app.add_middleware(Envelope, mask=Mask(service.settings.administrator_token))
     errors.install(app)

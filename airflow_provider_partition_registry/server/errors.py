@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -22,11 +21,9 @@ from airflow_provider_partition_registry.domain.errors import (
     TooManyAttemptsError,
     UnknownError,
 )
-from airflow_provider_partition_registry.server.metrics import count_store_error
+from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.waiting import ClientGoneError
 from airflow_provider_partition_registry.store.wire import error_to_data
-
-log = logging.getLogger(__name__)
 
 VERSIONED = "/api/"
 RETRY_AFTER = 1  # seconds
@@ -63,10 +60,7 @@ def install(app: FastAPI) -> None:
 def answer_error(request: Request, error: RegistryError) -> JSONResponse:
     """What an error says, in the shape of the route that was called."""
     status = status_of(error)
-    if status >= 500:
-        log.error("%s", error)
-        count_store_error(error)
-    return _answer(request, status, error)
+    return _answer(request, status, told_in_general(error) if status >= 500 else error)
 
 
 def _answer_malformed(request: Request, error: RequestValidationError) -> JSONResponse:

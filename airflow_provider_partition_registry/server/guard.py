@@ -36,13 +36,13 @@ class Guard:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     @contextmanager
-    def watch(self, access_token: str, client: str) -> Iterator[None]:
-        """Let a token be tried, and count it if it is wrong.
+    def watch(self, *access_tokens: str, client: str) -> Iterator[None]:
+        """Let a call's tokens be tried, and count it if one is wrong. One that is right and does not do is not wrong.
 
         :param client: the address that it comes from.
         :raises TooManyAttemptsError: too many were wrong lately.
         """
-        if not is_of_own_form(access_token):
+        if not all(map(is_of_own_form, access_tokens)):
             self._admit(client)
         try:
             yield

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.server import metrics
+from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Health"])
@@ -26,8 +27,8 @@ def can_serve(service: InService) -> JSONResponse:
     try:
         service.store.ping()
     except RegistryError as error:
-        metrics.count_store_error(error)
-        return JSONResponse({"status": "not ready", "code": error.code, "reason": error.message}, 503)
+        told = told_in_general(error)
+        return JSONResponse({"status": "not ready", "code": told.code, "reason": told.message}, 503)
     return JSONResponse({"status": "ready"})
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from airflow_provider_partition_registry.domain.errors import UnknownSourceError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     EventType,
@@ -80,6 +80,10 @@ InPlace = Annotated[Place, Depends(_place)]
 HolderName = Annotated[
     Identity | None, Query(description="Who writes; without one the provider itself does.")
 ]
+NamedAgain = Annotated[
+    str | None,
+    Query(alias="source_name", description="The same name as in the path, which may be told again."),
+]
 FailureReason = Annotated[str, Query(description="The write went wrong: say why, and fail it.")]
 
 
@@ -113,11 +117,16 @@ def register_source(
 
 @router.post("/providers/register", responses=_shown(Registered(registered_object=PROVIDER)))
 def register_provider(
-    provider_name: ProviderName, service: InService, token: GivenToken
+    provider_name: ProviderName, service: InService, bearer: Token, token: GivenToken
 ) -> Registered[ProviderObject]:
-    """Register a provider with a source's access token. A new one gets a token of its own, this once."""
-    with service.access.guarded(token) as source_token:
-        registration = service.store.register_provider(provider_name, source_token)
+    """Register a provider with a source's access token. A new one gets a token of its own, this once.
+
+    One that exists agrees by its own token (or the administrator's) as the bearer token; the source's is then the
+    parameter.
+    """
+    provider_token = None if token == bearer else bearer.text
+    with service.access.granting(token, provider_token) as (source_token, agreeing):
+        registration = service.store.register_provider(provider_name, source_token, provider_token=agreeing)
     return Registered(registered_object=ProviderObject.of(registration.provider, registration.access_token))
 
 
@@ -164,10 +173,20 @@ def unlock(
 
 @router.get(READINESS_PATH, responses=_shown(ReadinessAnswer.of(examples.NOT_READY)))
 def check_readiness(
-    source_name: SourceName, start: Start, end: End, service: InService, token: GivenToken
+    source_name: SourceName,
+    start: Start,
+    end: End,
+    service: InService,
+    token: GivenToken,
+    named_again: NamedAgain = None,
 ) -> ReadinessAnswer:
     """Say whether ``[start, end)`` of a source may be read, and if not, exactly why."""
     service.access.require_reader(token)
+    if named_again not in (None, source_name):
+        raise InvalidInputError(
+            f"The path names source {source_name!r} and the query source {named_again!r}. Percent-encode the name in "
+            f"the path, or ask /api/v1/readiness, where the query alone names it."
+        )
     return to_answer(service.answer(Question(source_name, Interval(start, end))))
 
 

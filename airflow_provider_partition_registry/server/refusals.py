@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownSourceError,
 )
 from airflow_provider_partition_registry.server import examples
+from airflow_provider_partition_registry.server.discretion import MORE, WORDS
 from airflow_provider_partition_registry.store.wire import ProblemAnswer, error_to_data
 
 Refusals = dict[int | str, dict[str, Any]]
@@ -53,11 +54,11 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
     429: ("Too many wrong access tokens came from this address", TooManyAttemptsError(42)),
     500: (
         "The service's own trouble, such as missing rights in the database, or a bug",
-        StoreRefusedError("The database refuses it: permission denied for table partition_registry_lock."),
+        StoreRefusedError(f"{WORDS[StoreRefusedError]} {MORE}"),
     ),
     503: (
         "The registry's database does not answer: the call may or may not have taken effect. Or its schema misfits",
-        StoreUnavailableError("The registry does not answer."),
+        StoreUnavailableError(f"{WORDS[StoreUnavailableError]} {MORE}"),
     ),
 }
 _HEADERS = {

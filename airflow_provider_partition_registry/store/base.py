@@ -242,14 +242,21 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
-    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
+    def register_provider(
+        self, provider_name: str, access_token: str, *, provider_token: str | None = None
+    ) -> ProviderRegistration:
         """Register a provider and grant it the source that the token belongs to, or add that grant (R10).
 
         A new provider's own access token is answered, this once. For one that exists none is issued: who holds any
         source's token must not get hold of somebody else's provider.
 
         :param access_token: of the source.
-        :raises InvalidTokenError: it is not valid, or not a source's.
+        :param provider_token: by which a provider that exists agrees to the grant: its own. Without it a database,
+            where who may write may do everything, asks for no consent; a web service takes the token it was opened
+            with for it, also the administrator's.
+        :raises InvalidTokenError: a token is not valid.
+        :raises AccessDeniedError: the access token is not a source's.
+        :raises ConsentRequiredError: the provider exists, and the other token is not its own.
         :raises ProviderAlreadyRegisteredError: the provider holds this grant already.
         """
 
@@ -258,7 +265,7 @@ class RegistryStore(RegistryReader):
         """Take a provider's right to write to a source back (R10).
 
         Its partitions stay as they are: what it has locked goes on blocking, what it has published stays ready.
-        Registering it again with the source's token gives the right again.
+        Registering it again gives the right again.
 
         :param by: the person who decides it.
         :return: the provider, with the sources it may still write to.

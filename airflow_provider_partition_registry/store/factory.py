@@ -8,6 +8,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 
 DEFAULT_TIMEOUT = 10.0
 HTTP_SCHEMES = ("http", "https")
@@ -39,15 +40,10 @@ def open_store(
     :param verify: whether a web service's certificate is checked, or the path of a file with the authorities to trust.
     :raises InvalidInputError: the URL names no home that this version knows, or a number makes no sense.
     """
-    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0.1 <= timeout <= 3600:
-        raise InvalidInputError(f"The timeout is a number of seconds from 0.1 to 3600, not {timeout!r}.")
-    if not isinstance(pool_size, int) or pool_size < 1:
-        raise InvalidInputError(f"A pool holds at least one connection, not {pool_size!r}.")
+    _check(pool_size, timeout)
     scheme = _scheme_of(url) if isinstance(url, str) else ""
     if scheme in SQL_SCHEMES:
-        from airflow_provider_partition_registry.store.sql.store import open_sql_store
-
-        return open_sql_store(url, pool_size=pool_size, timeout=timeout)
+        return open_database(url, pool_size=pool_size, timeout=timeout)
     if scheme in HTTP_SCHEMES:
         from airflow_provider_partition_registry.store.http.store import open_http_store
 
@@ -57,6 +53,21 @@ def open_store(
     raise InvalidInputError(
         f"A registry's URL starts with https://, postgresql:// or sqlite:///, not with {scheme or 'nothing'!r}."
     )
+
+
+def open_database(url: str, *, pool_size: int = 1, timeout: float = DEFAULT_TIMEOUT) -> SqlRegistryStore:
+    """Open the registry in a database, for what only a database can tell; the rest as :func:`open_store`."""
+    _check(pool_size, timeout)
+    from airflow_provider_partition_registry.store.sql.store import open_sql_store
+
+    return open_sql_store(url, pool_size=pool_size, timeout=timeout)
+
+
+def _check(pool_size: int, timeout: float) -> None:
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0.1 <= timeout <= 3600:
+        raise InvalidInputError(f"The timeout is a number of seconds from 0.1 to 3600, not {timeout!r}.")
+    if not isinstance(pool_size, int) or pool_size < 1:
+        raise InvalidInputError(f"A pool holds at least one connection, not {pool_size!r}.")
 
 
 def _scheme_of(url: str) -> str:

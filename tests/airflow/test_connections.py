@@ -413,6 +413,10 @@ class TestSecrets:
         of_provider = hook.register_provider("newcomer", token).access_token
         assert masked == [token, token, of_provider]
         masked.clear()
+        further = registry.register_source("further", "a-team").access_token
+        hook.register_provider("newcomer", further, provider_token=of_provider)
+        assert masked == [further, of_provider]
+        masked.clear()
         rotated = hook.rotate_token(Principal(PrincipalKind.PROVIDER, "newcomer")).access_token
         hook.identify_token(rotated)
         assert masked == [rotated, rotated]

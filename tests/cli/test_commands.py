@@ -7,8 +7,11 @@ import getpass
 import pytest
 
 from airflow_provider_partition_registry.cli import asking, options, output, providers
+from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE
 from airflow_provider_partition_registry.domain.intervals import to_instant
+from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store import paging
+from testbed.service import ServiceThread
 from tests.cli.conftest import NOVEMBER, Command, day
 
 FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
@@ -108,6 +111,24 @@ class TestProvider:
         refused = run("provider", "register", "nightly", stdin="")
         assert refused.code == 2
         assert "PARTITION_REGISTRY_ACCESS_TOKEN" in refused.stderr
+
+    def test_a_web_service_wants_the_provider_to_agree(self, nightly: Command, migrated_sqlite_url: str):
+        other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
+        own = nightly("token", "rotate", "--provider", "nightly", "--json").json["access_token"]
+        with ServiceThread(ServiceSettings(migrated_sqlite_url)) as service:
+            register = ("provider", "register", "nightly", "--access-token", other)
+            refused = nightly(*register, url=service.url)
+            assert (refused.code, "--provider-token" in refused.stderr) == (6, True)
+            for agreeing in ("--provider-token", "PARTITION_REGISTRY_PROVIDER_TOKEN", TOKEN_VARIABLE):
+                is_option = agreeing.startswith("--")
+                done = nightly(
+                    *register,
+                    *((agreeing, own) if is_option else ()),
+                    url=service.url,
+                    **({} if is_option else {agreeing: own}),
+                )
+                assert done.stdout == "Provider 'nightly' may write to 'sales', 'stock'.\n", done.stderr
+                nightly("grant", "revoke", "stock", "nightly", "--reason", "x")
 
     def test_a_second_source(self, nightly: Command):
         other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
@@ -379,11 +400,45 @@ class TestAsking:
             "raise --limit" in nightly("status", "sales", *NOVEMBER, "--limit", str(limit)).stdout
         ) != is_complete
 
-    def test_what_moves_a_terminal_is_not_printed(self, nightly: Command):
+    # Escape, its one-character form from Latin-1, delete, a line and a paragraph separator, the marks that turn the
+    # direction, one that is drawn as nothing, and one beyond 16 bits.
+    @pytest.mark.parametrize(
+        "mark",
+        ["\x1b", "\x9b", "\x85", "\x7f", "\u2028", "\u2029", "\u202e", "\u2066", "\u200b", "\U000e0001"],
+        ids=ascii,
+    )
+    def test_what_a_terminal_obeys_is_not_printed(self, nightly: Command, mark: str):
+        reason = f"a{mark}b\tGröße 数据 😀"
         lock(nightly, 1)
-        nightly("fail", "sales", "nightly", *day(1), "--reason", "\x1b[2Jgone")
-        for command in ("status", "ready"):
-            assert "\x1b" not in nightly(command, "sales", *day(1)).stdout
+        shown = [nightly("fail", "sales", "nightly", *day(1), "--reason", reason)]
+        nightly("source", "register", "obeyed", "--owner", reason)
+        for command in (("status", "sales"), ("ready", "sales"), ("explain", "sales")):
+            shown += [nightly(*command, *day(1), *more) for more in ((), ("--json",))]
+        shown += [nightly("history", "sales", *more) for more in ((), ("--json",))]
+        shown += [nightly("source", "list", *more) for more in ((), ("--json",))]
+        # Errors quote what was typed, and say what a partition's state is.
+        shown += [nightly("ready", "sales", "--start", reason, *more) for more in ((), ("--json",))]
+        shown += [nightly("unlock", "sales", "nightly", *day(1), "--generation", "7", "--json")]
+        for each in shown:
+            for text in (each.stdout, each.stderr):
+                assert [line for line in text.split("\n") if not line.isprintable()] == []
+        assert shown[-1].error["partition"]["reason"] == reason
+        assert shown[2].json["partitions"][0]["reason"] == reason
+        escaped = mark.encode("unicode_escape").decode()
+        assert mark.isspace() or escaped in shown[1].stdout
+        assert "Größe 数据 😀" in shown[2].stdout
+
+    def test_what_a_terminal_obeys_is_not_printed_of_a_bug_either(
+        self, nightly: Command, monkeypatch: pytest.MonkeyPatch
+    ):
+        def fail(*_: object) -> None:
+            raise RuntimeError("\x9b2J")
+
+        monkeypatch.setattr(options.Settings, "open_store", fail)
+        for more in ((), ("--json",)):
+            told = nightly("source", "list", *more)
+            assert told.code == 70
+            assert [line for line in told.stderr.split("\n") if not line.isprintable()] == []
 
     def test_names_in_any_language(self, nightly: Command):
         nightly("source", "register", "продажи", "--owner", "отдел 数据")

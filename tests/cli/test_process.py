@@ -126,3 +126,21 @@ def test_closed_standard_input_is_no_token(sqlite_url: str) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "No access token given" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ready", "gr\udcfcn", *NOVEMBER),
+        ("ready", "sales", "--start", "\udcfc", "--end", "2026-12-01"),
+        ("source", "register", "gr\udcfcn", "--owner", "ann"),
+        ("source", "register", "new", "--owner", "\udcfc"),
+        ("lock", "sales", "nightly", *NOVEMBER, "--holder", "\udcfc"),
+    ],
+    ids=ascii,
+)
+def test_arguments_that_are_no_utf8(migrated_sqlite_url: str, arguments: tuple[str, ...]):
+    refused = call(*arguments, url=migrated_sqlite_url)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("Error: ")
+    assert call("source", "list", url=migrated_sqlite_url).stdout == "No sources.\n"

@@ -79,8 +79,35 @@ class AccessContract(ContractBase):
 
     def test_a_provider_s_token_grants_no_source(self, store: RegistryStore) -> None:
         token = store.rotate_token(PROVIDER).access_token
-        with refused(store, errors.InvalidTokenError):
+        with refused(store, errors.AccessDeniedError) as caught:
             store.register_provider("new", token)
+        assert "is that of provider 'p'" in str(caught.value)
+
+    def test_a_provider_agrees_to_one_more_source_by_its_own_token(
+        self, store: RegistryStore, token: str
+    ) -> None:
+        of_p, of_r = (
+            store.rotate_token(Principal(PrincipalKind.PROVIDER, each)).access_token for each in ("p", "r")
+        )
+        for wrong in (of_p, token):
+            with refused(store, errors.ConsentRequiredError) as caught:
+                store.register_provider("r", token, provider_token=wrong)
+            assert wrong not in str(caught.value)
+        with refused(store, errors.InvalidTokenError):
+            store.register_provider("r", token, provider_token="prs_0123456789abcdef_wrong")
+        assert store.register_provider("r", token, provider_token=of_r).provider.source_names == (
+            "other",
+            "s",
+        )
+        assert newest(store).type == "GRANTED"
+
+    def test_nobody_has_to_agree_for_a_provider_that_is_new_or_has_the_grant(
+        self, store: RegistryStore, token: str
+    ) -> None:
+        wrong = "prs_0123456789abcdef_wrong"
+        assert store.register_provider("new", token, provider_token=wrong).access_token is not None
+        with refused(store, errors.ProviderAlreadyRegisteredError):
+            store.register_provider("new", token, provider_token=wrong)
 
     @pytest.mark.parametrize("wrong", NOT_TOKENS, ids=ascii)
     @every_use

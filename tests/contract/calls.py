@@ -87,6 +87,10 @@ BAD: dict[str, list[Any]] = {
 """What no method may take for the argument."""
 MAY_BE_NONE = {("list_partitions", "interval"), ("list_providers", "source_name"), ("events", "source_name")}
 
+NAMING = (("register_source", "source_name"), ("register_provider", "provider_name"), ("lock", "holder"))
+MISTAKABLE = ("\u2800", "a\u3164", "s\ufe0f", "gr\ufffdn", "a/../b")
+"""Names that nothing is given any more, though something may have one."""
+
 BAD_AFTER: dict[str, list[Any]] = {
     "list_sources": ["a\x00b", "\ud800", *_not_text[1:]],
     "list_providers": ["a\x00b", "\ud800", *_not_text[1:]],
@@ -108,6 +112,7 @@ def spoiled_calls() -> list[tuple[str, str, Any]]:
         if not (value is None and (method, argument) in MAY_BE_NONE)
     ]
     spoiled += [("renew", "lease", None), ("renew", "generation", None)]
+    spoiled += [(method, argument, value) for method, argument in NAMING for value in MISTAKABLE]
     spoiled += [(method, "after", value) for method, values in BAD_AFTER.items() for value in values]
     return spoiled + [
         ("force_release", "to", value) for value in ("locked", "nonsense", PartitionState.REGISTERED, None, 5)

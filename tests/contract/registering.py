@@ -7,8 +7,10 @@ import pytest
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.base import ContractBase, newest, refused, walk
+from tests.contract.calls import MISTAKABLE
 from tests.contract.homes import NOON, hours
 
 GOOD_NAMES = [
@@ -38,6 +40,25 @@ class RegisteringContract(ContractBase):
         assert (partition.source_name, partition.provider_name, partition.lock.holder.identity) == (name,) * 3
         assert [each.name for each in empty_store.list_sources().items] == [name]
         assert newest(empty_store).holder == name
+
+    @pytest.mark.parametrize("name", MISTAKABLE, ids=ascii)
+    def test_what_has_a_mistakable_name_already_can_be_used_and_cleared_away(
+        self, empty_store: RegistryStore, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as former:
+            for home in ("sql", "http"):
+                module = f"airflow_provider_partition_registry.store.{home}.store"
+                former.setattr(f"{module}.check_new_name", check_name)
+            token = empty_store.register_source(name, "ann").access_token
+            empty_store.register_provider(name, token)
+            empty_store.lock(name, name, hours(0, 1), holder=name, register=True)
+        assert [each.name for each in empty_store.list_sources().items] == [name]
+        assert empty_store.list_sources(after=name).items == ()
+        empty_store.unlock(name, name, hours(0, 1), holder=name)
+        assert empty_store.check_readiness(name, hours(0, 1)).is_ready
+        empty_store.lock(name, name, hours(0, 1))
+        empty_store.force_release(name, name, hours(0, 1), reason="wrong name", by="ann")
+        assert empty_store.withdraw(name, name, hours(0, 1), reason="wrong name", by="ann").lock is None
 
     def test_a_source_is_registered_once(self, store: RegistryStore, token: str) -> None:
         with refused(store, errors.SourceAlreadyRegisteredError) as caught:

@@ -19,7 +19,7 @@ from testbed.service import ServiceThread
 from tests.contract.homes import hours
 
 ADMINISTRATOR_TOKEN = "of the administrator; ü"
-NASTY = "\"><img/src=x/onerror=alert(1)>/../..?a=b&c#d'%2F{{7*7}}"
+NASTY = "\"><img/src=x/onerror=alert(1)>/..?a=b&c#d'%2F{{7*7}}"
 """A name that the registry takes."""
 SCRIPT = "<script>alert('reason')</script>"
 

@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from airflow_provider_partition_registry.domain.errors import ConsentRequiredError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.server.api import following
 from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
 from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, END, START, bearer, served, sqlite_at
 
 # none: no token. wrong: one that nobody has. reader: a provider without a grant here. own: the provider that the call
@@ -199,6 +201,75 @@ def test_the_original_s_routes_take_the_token_as_a_parameter_too(
     path = f"/partitions/{verb}"
     assert client.post(path, params={**place, "access_token": "wrong"}).status_code == 403
     assert client.post(path, params={**place, "access_token": case.tokens["own"]}).status_code == 200
+
+
+def consenting(case: Case) -> dict[str, str | None]:
+    """By which token ``r``, a provider of another source, might be let into the case's source."""
+    return {"nobody's": None, "another's": case.tokens["own"], "its own": case.tokens["reader"]} | {
+        "the source's": case.tokens["owner"],
+        "its own source's": case.tokens["other"],
+        "the administrator's": ADMINISTRATOR_TOKEN,
+        "a wrong one": "prs_0123456789abcdef_wrong",
+        "no token at all": "nonsense",
+    }
+
+
+AGREEMENTS = {"its own", "the administrator's"}
+
+
+@pytest.mark.parametrize("mode", ["with an administrator", "without", "open"])
+@pytest.mark.parametrize("route", ["/api/v1/providers", "/providers/register"])
+def test_a_provider_that_exists_is_let_into_a_further_source_by_both_sides_alone(
+    services: dict[str, tuple[httpx.Client, Any]], mode: str, route: str
+) -> None:
+    client, store = services[mode]
+    who_may = {"open": set(consenting(Case(store, "lock"))), "without": {"its own"}}.get(mode, AGREEMENTS)
+    let_in = set()
+    for who in consenting(Case(store, "lock")):
+        case = Case(store, "lock")
+        (provider,) = store.list_providers(case.source.replace("s", "t")).items
+        agreeing = consenting(case)[who]
+        if route.startswith("/api/"):
+            body = {"provider_name": provider.name, "provider_token": agreeing}
+            answer = client.post(route, json=body, headers=bearer(case.tokens["owner"]))
+        else:
+            params = {"provider_name": provider.name, "access_token": case.tokens["owner"]}
+            answer = client.post(route, params=params, headers=bearer(agreeing))
+        granted = store.get_provider(provider.name).source_names
+        assert (answer.status_code in (200, 201)) is (case.source in granted)
+        assert answer.status_code in (200, 201, 403)
+        if case.source in granted:
+            let_in.add(who)
+            assert "prs_" not in answer.text
+        elif who == "nobody's":
+            assert "only if it agrees" in answer.text
+    assert let_in == who_may
+
+
+def test_who_takes_a_provider_s_name_first_writes_to_nobody_else_s_source(
+    services: dict[str, tuple[httpx.Client, Any]],
+) -> None:
+    client, _ = services["without"]
+
+    def registered(path: str, headers: dict[str, str] | None = None, **body: str) -> str:
+        return str(client.post(path, json=body, headers=headers).json()["access_token"])
+
+    squatting, real = (
+        registered("/api/v1/sources", source_name=name, owner="ann") for name in ("squatter", "real")
+    )
+    taken = registered("/api/v1/providers", bearer(squatting), provider_name="nightly")
+    refused = client.post("/api/v1/providers", json={"provider_name": "nightly"}, headers=bearer(real))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "consent_required")
+    place = {"source_name": "real", "provider_name": "nightly", **DAY, "register": True}
+    assert client.post("/api/v1/partitions/lock", json=place, headers=bearer(taken)).status_code == 403
+    with (
+        open_store(str(client.base_url), access_token=taken) as of_provider,
+        open_store(str(client.base_url)) as of_nobody,
+    ):
+        with pytest.raises(ConsentRequiredError):
+            of_nobody.register_provider("nightly", real)
+        assert of_nobody.register_provider("mine", real).access_token
+        assert of_provider.register_provider("nightly", real).provider.source_names == ("real", "squatter")
 
 
 def test_every_route_is_in_the_table(services: dict[str, tuple[httpx.Client, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,48 @@ class TestWrongTokens:
         http, store = registry
         token = store.register_source("s", "ann").access_token
         assert {http.get(SELF, headers=bearer(token)).status_code for _ in range(10 * LIMIT)} == {200}
+
+    def test_one_that_does_not_do_is_not_wrong(self, registry: Registry) -> None:
+        http, store = registry
+        of_source = store.register_source("s", "ann").access_token
+        of_provider = str(store.register_provider("p", of_source).access_token)
+        new, taken = ({"provider_name": name} for name in ("new", "p"))
+        of_other = store.register_source("t", "ann").access_token
+        attempts = [
+            ("/api/v1/providers", of_provider, new, "is that of provider 'p'"),
+            ("/api/v1/providers", ADMINISTRATOR_TOKEN, new, "of the service's administrator"),
+            ("/api/v1/providers", of_other, taken, "only if it agrees"),
+            ("/api/v1/providers", of_other, {**taken, "provider_token": of_source}, "only if it agrees"),
+            (
+                "/api/v1/sources",
+                of_source,
+                {"source_name": "u", "owner": "a"},
+                "administrator of this service",
+            ),
+            ("/api/v1/tokens/rotate", of_other, taken, "is that of source 't'"),
+        ]
+        for path, token, body, said in attempts * LIMIT:
+            refused = http.post(path, json=body, headers=bearer(token))
+            assert (refused.status_code, said in refused.text) == (403, True), refused.text
+        listed = http.get("/api/v1/tokens", params=taken, headers=bearer(ADMINISTRATOR_TOKEN))
+        assert listed.status_code == 200
+
+    def test_who_agrees_cannot_guess_the_administrator_s_token_either(self, registry: Registry) -> None:
+        http, store = registry
+        token = store.register_source("s", "ann").access_token
+        store.register_provider("p", store.register_source("t", "ann").access_token)
+        body = {"provider_name": "p", "provider_token": "a-guess-\ud800"}
+        statuses = [
+            http.post(
+                "/api/v1/providers",
+                content=json.dumps(body),
+                headers={**bearer(token), "Content-Type": "application/json"},
+            ).status_code
+            for _ in range(LIMIT + 1)
+        ]
+        assert statuses == [403] * LIMIT + [429]
+        right = {**body, "provider_token": ADMINISTRATOR_TOKEN}
+        assert http.post("/api/v1/providers", json=right, headers=bearer(token)).status_code == 429
 
     def test_one_that_was_revoked_counts_again(self, registry: Registry) -> None:
         http, store = registry

@@ -220,10 +220,16 @@ def test_an_answer_about_a_partition_repeats_no_token(http: httpx.Client, tokens
         assert (shown["source"]["access_token"], shown["provider"]["access_token"]) == (None, None)
 
 
-def test_a_second_source_s_token_adds_a_grant(http: httpx.Client, tokens: dict[str, str]) -> None:
+def test_a_second_source_s_token_adds_a_grant_if_the_provider_agrees(
+    http: httpx.Client, tokens: dict[str, str]
+) -> None:
     grant = {"provider_name": "second", "access_token": tokens["s"]}
-    assert http.post("/providers/register", params=grant).json()["registered_object"]["access_token"]
-    again = http.post("/providers/register", params={**grant, "access_token": tokens["t"]})
+    own = http.post("/providers/register", params=grant).json()["registered_object"]["access_token"]["token"]
+    further = {**grant, "access_token": tokens["t"]}
+    refused = http.post("/providers/register", params=further)  # whose bearer is another provider
+    assert (refused.status_code, refused.json()["status_code"]) == (403, 403)
+    assert "only if it agrees" in refused.json()["detail"]
+    again = http.post("/providers/register", params=further, headers=bearer(own))
     assert (again.status_code, again.json()["registered_object"]["access_token"]) == (200, None)
 
 

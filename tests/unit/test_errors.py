@@ -32,6 +32,7 @@ EXAMPLES = [
     errors.TokenRequiredError("who are you?"),
     errors.InvalidTokenError(),
     errors.AdministratorTokenError(),
+    errors.ConsentRequiredError("p", "s"),
     errors.NoGrantError("p", "s"),
     errors.TokenRequiredError("who are you?"),
     errors.SchemaMissingError("sqlite:///x"),

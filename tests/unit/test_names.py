@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidNameError
-from airflow_provider_partition_registry.domain.names import check_name, check_number, check_text
+from airflow_provider_partition_registry.domain.names import (
+    check_name,
+    check_new_name,
+    check_number,
+    check_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +26,7 @@ def test_names(name: str) -> None:
     "name",
     [
         *["", " ", "a b", " a", "a ", "a\n", "a\tb", "a\u00a0b", "a\u2003b"],
-        *["a\x00b", "\x7f", "\u200b", "\u202e", "\ud800", "x" * 251],
+        *["a\x00b", "\x7f", "\u200b", "\u202e", "\ud800", "gr\udcfcn", "x" * 251, "u\u0308"],
         *[None, 1, b"a", ["a"]],
     ],
     ids=ascii,
@@ -29,6 +36,53 @@ def test_no_names(name) -> None:
         check_name("source name", name)
     assert len(str(caught.value)) < 200
     str(caught.value).encode()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *["a", "Größe", "データ", "हिन्दी", "ไทย", "한국어", "😀", "\u2801"],
+        *["s3://bucket/a..b/.c", "...", "a.b", "a%2Fb"],
+    ],
+    ids=ascii,
+)
+def test_new_names(name: str) -> None:
+    assert check_new_name("source name", name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        *[
+            (name, "cannot be seen")
+            for name in (
+                *("\u2800", "a\u2800", "\u3164", "a\u3164b", "\uffa0", "\u115f", "a\u034fb"),
+                *("a\ufe0f", "\ufe00", "\u2764\ufe0f", "a\u180b", "\u17b4", "a\U000e0100"),
+                *("\U0001d159", "\U00016fe4"),
+            )
+        ],
+        ("gr\ufffdn", "U\\+FFFD"),
+        *[(name, "between slashes") for name in (".", "..", "a/../b", "../a", "a/.", "/./")],
+    ],
+    ids=ascii,
+)
+def test_names_that_can_be_taken_for_others_are_found_but_not_given(name: str, said: str) -> None:
+    """Some are not printable to an older Python, which refuses them as such."""
+    with pytest.raises(InvalidNameError, match=f"{said}|control characters") as caught:
+        check_new_name("source name", name)
+    assert len(str(caught.value)) < 200
+    if name.isprintable():
+        assert check_name("source name", name) == name
+
+
+def test_no_name_is_made_of_what_unicode_lets_programs_ignore() -> None:
+    """Default_Ignorable_Code_Point as Unicode 16 has it: what derives from other properties is computed here."""
+    others = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0, *range(0xFFF0, 0xFFF9)}
+    variants = {*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)}
+    formats = {code for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"}
+    for code in others | variants | formats:
+        with pytest.raises(InvalidNameError):
+            check_new_name("source name", f"a{chr(code)}b")
 
 
 def test_an_identity_may_be_longer() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_partition_registry.cli.output import tell
+from airflow_provider_partition_registry.cli.output import as_json_text, tell
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import Partition
 
@@ -37,4 +36,4 @@ class Teller:
         if partition is not None:
             told["partition"] = to_jsonable(partition)
         with self._one_at_a_time:
-            tell(json.dumps(told, ensure_ascii=False) if self.as_json else f"partition-registry: {message}")
+            tell(as_json_text(told) if self.as_json else f"partition-registry: {message}")

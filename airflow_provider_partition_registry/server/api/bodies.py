@@ -61,6 +61,13 @@ HolderPrefix = Annotated[
         "Only those whose holder's identity begins with it, to the letter.", "host-1/", MAX_IDENTITY_LENGTH
     ),
 ]
+ProviderToken = Annotated[
+    str | None,
+    Field(
+        description="By which a provider that exists agrees to be granted one more source: its own access token, or "
+        "the administrator's (R10)."
+    ),
+]
 TokenId = Annotated[str, _name("Its id, as lists show it.", "0123456789abcdef")]
 Reason = Annotated[str, _text("Why; kept in the history.", "the file was cut off")]
 By = Annotated[str, _text("Who decides it.", "ada@example.com")]
@@ -94,6 +101,7 @@ class NewProvider(Body):
     """A provider to register; the bearer token is that of the source it shall write to."""
 
     provider_name: ProviderName
+    provider_token: ProviderToken = None
 
 
 class HolderBody(Body):

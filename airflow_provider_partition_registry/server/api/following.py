@@ -21,12 +21,13 @@ from airflow_provider_partition_registry.server.access import PresentedToken, To
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.bodies import Limit, SourceName
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
+from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.server.waiting import while_present
 from airflow_provider_partition_registry.store.wire import Position, encode
 
-router = APIRouter(prefix="/events", tags=["History"])
+router = APIRouter(route_class=StrictRoute, prefix="/events", tags=["History"])
 
 RECHECKED_EVERY = 10.0  # seconds: so long somebody reads on whose token has expired
 ENDING_TOKENS = frozenset({EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED})

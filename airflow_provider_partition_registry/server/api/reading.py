@@ -21,6 +21,7 @@ from airflow_provider_partition_registry.server.api.bodies import (
     SourceName,
     Start,
 )
+from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.metrics import QUESTIONS, counted
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService, Service
@@ -39,7 +40,7 @@ from airflow_provider_partition_registry.store.wire import (
     error_to_data,
 )
 
-router = APIRouter(tags=["Readiness"])
+router = APIRouter(route_class=StrictRoute, tags=["Readiness"])
 
 WaitSeconds = Annotated[
     float,

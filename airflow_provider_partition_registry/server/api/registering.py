@@ -22,10 +22,11 @@ from airflow_provider_partition_registry.server.api.bodies import (
     ProviderName,
     SourceName,
 )
+from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(tags=["Sources and providers"])
+router = APIRouter(route_class=StrictRoute, tags=["Sources and providers"])
 
 
 @router.post(
@@ -67,10 +68,12 @@ def get_source(source_name: SourceName, service: InService, token: Token) -> Res
 def register_provider(body: NewProvider, service: InService, token: Token) -> Response:
     """Register a provider for the source whose access token is the bearer token, or add that grant.
 
-    A new provider gets an access token of its own, in this answer and never again.
+    A new provider gets an access token of its own, in this answer and never again. One that exists has to agree.
     """
-    with service.access.guarded(token) as source_token:
-        registration = service.store.register_provider(body.provider_name, source_token)
+    with service.access.granting(token, body.provider_token) as (source_token, agreeing):
+        registration = service.store.register_provider(
+            body.provider_name, source_token, provider_token=agreeing
+        )
     return answer(ProviderRegistration, registration, 201)
 
 

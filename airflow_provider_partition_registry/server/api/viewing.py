@@ -13,9 +13,10 @@ from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.bodies import End, Limit, SourceName, Start
+from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(tags=["Overviews"])
+router = APIRouter(route_class=StrictRoute, tags=["Overviews"])
 
 
 @router.get(

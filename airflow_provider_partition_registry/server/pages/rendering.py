@@ -19,9 +19,10 @@ from airflow_provider_partition_registry.domain.errors import (
     TokenRequiredError,
 )
 from airflow_provider_partition_registry.domain.models import EventType
-from airflow_provider_partition_registry.server.access import SESSION_COOKIE
+from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.errors import status_of
 from airflow_provider_partition_registry.server.pages import wording
+from airflow_provider_partition_registry.server.sessions import cookie_name
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -52,7 +53,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     :param template: its name, without the ending.
     """
     page = ENVIRONMENT.get_template(f"{template}.html").render(
-        is_signed_in=SESSION_COOKIE in request.cookies, **values
+        is_signed_in=cookie_name(request) in request.cookies, **values
     )
     return HTMLResponse(page, status, {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
@@ -62,7 +63,9 @@ def render_error(request: Request, error: RegistryError) -> HTMLResponse:
     if isinstance(error, AccessDeniedError):
         return render_sign_in(request, None if isinstance(error, TokenRequiredError) else error.message)
     status = status_of(error)
-    return render(request, "problem", status, message=error.message, is_ours=status >= 500)
+    is_ours = status >= 500
+    told = told_in_general(error) if is_ours else error
+    return render(request, "problem", status, message=told.message, is_ours=is_ours)
 
 
 def render_sign_in(request: Request, refusal: str | None = None, back: str | None = None) -> HTMLResponse:

@@ -1,48 +1,60 @@
-"""Signing in, where reading takes a token: a cookie keeps it that scripts cannot read and other sites cannot use."""
+"""Signing in, where reading takes a token: a cookie keeps a session, which scripts and other sites cannot use."""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, quote
+from typing import Any
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
-from airflow_provider_partition_registry.domain.errors import AccessDeniedError
-from airflow_provider_partition_registry.server.access import SESSION_COOKIE, PresentedToken
+from airflow_provider_partition_registry.domain.errors import AccessDeniedError, InvalidInputError
+from airflow_provider_partition_registry.server.access import PresentedToken
 from airflow_provider_partition_registry.server.pages.rendering import PageRoute, render_sign_in
 from airflow_provider_partition_registry.server.service import InService
+from airflow_provider_partition_registry.server.sessions import cookie_name
 
 router = APIRouter(route_class=PageRoute)
 
 
 @router.post("/sign-in")
 async def sign_in(request: Request, service: InService) -> Response:
-    """Keep the token, if it may read, and go on to where somebody wanted to go."""
-    form = parse_qs((await request.body()).decode("utf-8", "replace"))
-    token, back = (form.get(name, [""])[0] for name in ("access_token", "back"))
+    """Begin a session, if the token is right, and go on to where somebody wanted to go."""
+    token, back = _read(await request.body())
     try:
-        presented = PresentedToken.with_request(token.strip(), request)
-        await run_in_threadpool(service.access.require_reader, presented)
+        presented = PresentedToken.with_request(token, request)
+        session = await run_in_threadpool(service.access.begin_session, presented)
     except AccessDeniedError as error:
         return render_sign_in(request, error.message, back)
     answer = _go_to(back)
-    answer.set_cookie(
-        SESSION_COOKIE,
-        quote(token.strip()),
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    answer.set_cookie(cookie_name(request), session, **_attributes(request))
     return answer
 
 
 @router.post("/sign-out")
-async def sign_out() -> Response:
-    """Forget the token."""
+async def sign_out(request: Request) -> Response:
+    """Forget the session."""
     answer = _go_to("")
-    answer.delete_cookie(SESSION_COOKIE)
+    answer.delete_cookie(cookie_name(request), **_attributes(request))
     return answer
+
+
+def _read(form: bytes) -> tuple[str, str]:
+    """The token, and where to go on afterwards.
+
+    :raises InvalidInputError: it is no UTF-8.
+    """
+    try:
+        fields = parse_qs(form.decode(), errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidInputError("The form is no UTF-8.") from None
+    token, back = (fields.get(name, [""])[0] for name in ("access_token", "back"))
+    return token.strip(), back
+
+
+def _attributes(request: Request) -> dict[str, Any]:
+    return {"httponly": True, "samesite": "strict", "secure": request.url.scheme == "https"}
 
 
 def _go_to(back: str) -> RedirectResponse:

@@ -69,7 +69,7 @@ class Client:
         self, url: str, *, access_token: str | None, pool_size: int, timeout: float, verify: bool | str
     ) -> None:
         self.url = url
-        self._access_token = access_token
+        self.access_token = access_token
         self._timeout = timeout
         self._connections = Connections(url, limit=pool_size, verify=verify)
 
@@ -98,7 +98,7 @@ class Client:
         self._connections.close()
 
     def _send(self, call: Call[T], deadline: float) -> T:
-        token = self._access_token if call.access_token is None else call.access_token
+        token = self.access_token if call.access_token is None else call.access_token
         try:
             with self._connections.lend(_left(deadline)) as http:
                 left = _left(deadline)

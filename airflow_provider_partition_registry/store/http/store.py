@@ -36,6 +36,7 @@ from airflow_provider_partition_registry.domain.names import (
     check_flag,
     check_limit,
     check_name,
+    check_new_name,
     check_number,
     check_text,
 )
@@ -201,14 +202,20 @@ class HttpRegistryStore(RegistryStore):
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
         body = {
-            "source_name": check_name("source name", source_name),
+            "source_name": check_new_name("source name", source_name),
             "owner": check_text("owner", owner),
         }
         return self._client.call(Call("POST", "/sources", SourceRegistration, body=body, is_repeatable=False))
 
-    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
-        body = {"provider_name": check_name("provider name", provider_name)}
+    def register_provider(
+        self, provider_name: str, access_token: str, *, provider_token: str | None = None
+    ) -> ProviderRegistration:
+        body = {"provider_name": check_new_name("provider name", provider_name)}
         _check_token(access_token)
+        agreeing = self._client.access_token if provider_token is None else provider_token
+        if agreeing is not None and agreeing != access_token:
+            _check_token(agreeing)
+            body["provider_token"] = agreeing
         return self._client.call(
             Call(
                 "POST",

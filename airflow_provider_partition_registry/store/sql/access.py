@@ -10,6 +10,8 @@ from sqlalchemy import Table, bindparam, delete, exc, insert, or_, select, updat
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import (
+    AccessDeniedError,
+    ConsentRequiredError,
     InvalidTokenError,
     NoGrantError,
     ProviderAlreadyRegisteredError,
@@ -74,12 +76,16 @@ class Access:
         )
         return SourceRegistration(Source(source_name, owner, now, source_id), issued.access_token)
 
-    def register_provider(self, provider_name: str, text: str) -> ProviderRegistration:
+    def register_provider(
+        self, provider_name: str, text: str, provider_token: str | None
+    ) -> ProviderRegistration:
         source_id, source_name = self._open_source(text)
         now = self._now()
         provider_id, is_new = self._insert_named(provider, provider_name, registered_at=now)
         if self._is_granted(source_id, provider_id):
             raise ProviderAlreadyRegisteredError(provider_name, source_name)
+        if not is_new and provider_token is not None:
+            self._require_consent(provider_name, source_name, provider_token)
         self._connection.execute(
             insert(grant).values(source_id=source_id, provider_id=provider_id, granted_at=now)
         )
@@ -156,11 +162,25 @@ class Access:
         """Lock the source that the token speaks for; its id and name."""
         principal = identify(self._connection, text, self._tell_time).principal
         if principal.kind is not PrincipalKind.SOURCE:
-            raise InvalidTokenError
+            raise AccessDeniedError(
+                f"The access token is that of {principal}. A provider is registered with the one of the source that it "
+                f"shall write to: ask the source's owner for it."
+            )
         source_id = lock_source(self._connection, principal.name)
         # Once more: while we waited for the lock, the token may have been rotated or revoked.
         identify(self._connection, text, self._tell_time)
         return source_id, principal.name
+
+    def _require_consent(self, provider_name: str, source_name: str, provider_token: str) -> None:
+        """See that the provider agrees; or whoever registers a name first could write wherever it is let in later."""
+        if not provider_token:
+            raise ConsentRequiredError(provider_name, source_name)
+        try:
+            principal = identify(self._connection, provider_token, self._tell_time).principal
+        except InvalidTokenError as error:
+            raise error.continued("It is the one that was sent as the provider's own.") from None
+        if principal != Principal(PrincipalKind.PROVIDER, provider_name):
+            raise ConsentRequiredError(provider_name, source_name)
 
     def _lock(self, principal: Principal) -> int:
         """Keep out who else would change what it may, until the transaction ends; its id."""

@@ -47,7 +47,7 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
         return SchemaMissingError(database)
     if code == _UNTRANSLATABLE_CHARACTER:
         return InvalidInputError(
-            f"The database {database} cannot store these characters: {reason}. Create it with the encoding UTF8."
+            "The registry's database cannot store these characters. Its operator creates it with the encoding UTF8."
         )
     if code is None and isinstance(error, exc.OperationalError) and _WRONG_SETTINGS.search(reason):
         return StoreRefusedError(

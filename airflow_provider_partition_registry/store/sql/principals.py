@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections import defaultdict
 from typing import Any
 
@@ -49,6 +50,14 @@ def identify(connection: Connection, text: str, tell_time: TellTime) -> AccessTo
     if not token.is_valid_at(tell_time(row.now)):
         raise InvalidTokenError
     return token
+
+
+def session_key(connection: Connection, token_id: str, tell_time: TellTime) -> bytes | None:
+    """A key that derives from what is kept of a valid token; None if there is no such token."""
+    row: Any = connection.execute(_TOKENS.where(access_token.c.id == token_id)).first()
+    if row is None or not to_access_token(row).is_valid_at(tell_time(row.now)):
+        return None
+    return hmac.digest(bytes.fromhex(row.secret_hash), b"partition-registry session", "sha256")
 
 
 def find_token(connection: Connection, token_id: str) -> AccessToken:

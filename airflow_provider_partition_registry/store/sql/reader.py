@@ -53,6 +53,7 @@ from airflow_provider_partition_registry.store.sql.principals import (
     find_providers,
     find_token,
     identify,
+    session_key,
     to_access_token,
     tokens_of,
 )
@@ -212,6 +213,13 @@ class SqlRegistryReader(RegistryReader):
 
     def identify_token(self, access_token: str) -> AccessToken:
         return self._read(lambda connection: identify(connection, access_token, self._now))
+
+    def session_key(self, token_id: str) -> bytes | None:
+        """What a session is authenticated with that somebody began by this token; None if it is not valid (any more).
+
+        Nothing that the registry tells anybody reveals it.
+        """
+        return self._read(lambda connection: session_key(connection, token_id, self._now))
 
     def get_token(self, token_id: str) -> AccessToken:
         check_name("token id", token_id)

@@ -28,7 +28,14 @@ from airflow_provider_partition_registry.domain.models import (
     SourceRegistration,
     check_principal,
 )
-from airflow_provider_partition_registry.domain.names import check_flag, check_name, check_number, check_text
+from airflow_provider_partition_registry.domain.names import (
+    MAX_IDENTITY_LENGTH,
+    check_flag,
+    check_name,
+    check_new_name,
+    check_number,
+    check_text,
+)
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.access import Access
 from airflow_provider_partition_registry.store.sql.claim import Claim
@@ -54,13 +61,17 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
     """A registry in PostgreSQL or SQLite."""
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
-        check_name("source name", source_name)
+        check_new_name("source name", source_name)
         check_text("owner", owner)
         return self._decide_access(lambda access: access.register_source(source_name, owner))
 
-    def register_provider(self, provider_name: str, access_token: str) -> ProviderRegistration:
-        check_name("provider name", provider_name)
-        return self._decide_access(lambda access: access.register_provider(provider_name, access_token))
+    def register_provider(
+        self, provider_name: str, access_token: str, *, provider_token: str | None = None
+    ) -> ProviderRegistration:
+        check_new_name("provider name", provider_name)
+        return self._decide_access(
+            lambda access: access.register_provider(provider_name, access_token, provider_token)
+        )
 
     def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
         check_name("source name", source_name)
@@ -105,6 +116,8 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         register: bool = False,
     ) -> Partition:
         taker = _holder(holder, provider_name)
+        if holder is not None:
+            check_new_name("holder identity", taker.identity, MAX_IDENTITY_LENGTH)
         check_flag("exclusive", exclusive)
         check_flag("register", register)
 

@@ -1,0 +1,59 @@
+"""Addresses that could mean one thing or another: refused, or somebody would be told about somebody else's data.
+
+Whoever decodes a path or a query puts U+FFFD where it is no UTF-8, so that ``gr%FCn`` and ``gr%E4n`` become one name.
+Of a parameter that is given twice some programs take the first value and some the last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.server.errors import answer_error
+
+
+class PlainAddresses:
+    """Lets only those requests through whose address can be read in one way alone.
+
+    :param app: what answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or refuse one request."""
+        if scope["type"] == "http":
+            try:
+                _check_path(scope["raw_path"])
+                _check_query(scope["query_string"])
+            except InvalidInputError as error:
+                await answer_error(Request(scope), error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _check_path(path: bytes) -> None:
+    try:
+        unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise InvalidInputError(
+            f"The path {path.decode('ascii', 'replace')!a} is no UTF-8. Write names in UTF-8, percent-encoded."
+        ) from None
+
+
+def _check_query(query: bytes) -> None:
+    try:
+        names = [
+            name for name, _ in parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
+        ]
+    except UnicodeDecodeError:
+        # It is not repeated: an access token may be in it.
+        raise InvalidInputError("The query is no UTF-8. Write names in UTF-8, percent-encoded.") from None
+    if len(names) != len(set(names)):
+        twice = ", ".join(repr(name) for name, times in Counter(names).items() if times > 1)
+        raise InvalidInputError(f"The query gives these parameters more than once: {twice}. Give each once.")

@@ -1,0 +1,63 @@
+"""Calls of the versioned API, read strictly: what could mean one thing or another is refused.
+
+So is what nobody knows: a misspelt ``published_after`` that is ignored would call old data ready.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.routing import APIRoute
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+
+
+class StrictRequest(Request):
+    """A request whose JSON is in UTF-8, and names nothing twice."""
+
+    async def json(self) -> Any:
+        """The body.
+
+        :raises HTTPException: it could be read in more than one way.
+        :raises json.JSONDecodeError: it is no JSON.
+        """
+        return _read(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """A route that reads its query and its body strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the usual handler."""
+        answer = super().get_route_handler()
+        known = frozenset(each.alias for each in get_flat_dependant(self.dependant).query_params)
+
+        async def answer_strictly(request: Request) -> Response:
+            if unknown := request.query_params.keys() - known:
+                names = ", ".join(map(repr, sorted(unknown)))
+                raise InvalidInputError(
+                    f"{self.path} has no parameter {names}. Its parameters are: {', '.join(sorted(known)) or 'none'}."
+                )
+            return await answer(StrictRequest(request.scope, request.receive))
+
+        return answer_strictly
+
+
+def _read(body: bytes) -> Any:
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise HTTPException(400, "the body is no UTF-8") from None
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        # Some programs take the first value and some the last.
+        raise HTTPException(400, "the body gives one of its values twice, under the same name")
+    return found
