@@ -75,7 +75,7 @@ NOT_INSTALLED = (
     envvar="PARTITION_REGISTRY_CONNECTIONS",
     show_default=True,
     show_envvar=True,
-    help="Connections to the database that each of them keeps at most.",
+    help="Connections to the database that each of them keeps at most for reading, and as many again for writing.",
 )
 @click.option(
     "--administrator-token",

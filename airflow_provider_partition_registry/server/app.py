@@ -78,7 +78,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryStore | N
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
-            service.store.close()
+            service.close()
 
     app = FastAPIOffline(
         title="Partition Registry", version=__version__, description=DESCRIPTION, lifespan=lifespan

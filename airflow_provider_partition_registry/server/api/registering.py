@@ -22,10 +22,11 @@ from airflow_provider_partition_registry.server.api.bodies import (
     ProviderName,
     SourceName,
 )
+from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(tags=["Sources and providers"])
+router = APIRouter(tags=["Sources and providers"], route_class=BulkheadRoute)
 
 
 @router.post(

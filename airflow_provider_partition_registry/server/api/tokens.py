@@ -32,10 +32,11 @@ from airflow_provider_partition_registry.server.api.bodies import (
     TokenId,
     to_duration,
 )
+from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(tags=["Access tokens"])
+router = APIRouter(tags=["Access tokens"], route_class=BulkheadRoute)
 
 
 class RotateBody(Body):

@@ -27,10 +27,11 @@ from airflow_provider_partition_registry.server.api.bodies import (
     to_holder,
     to_lease,
 )
+from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(tags=["Partitions"])
+router = APIRouter(tags=["Partitions"], route_class=BulkheadRoute)
 
 WHEN_WRITING = (404, *WITH_A_BODY, 409)
 
