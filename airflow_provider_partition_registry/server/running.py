@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from airflow_provider_partition_registry.server.connections import LimitedProtocol
 from airflow_provider_partition_registry.server.logs import LOGGING
 from airflow_provider_partition_registry.server.supervising import STARTUP_FAILURE, supervise
 
@@ -25,6 +26,8 @@ OPTIONS: dict[str, Any] = {
     "access_log": False,
     "server_header": False,
     "timeout_keep_alive": KEEP_ALIVE,
+    "http": LimitedProtocol,
+    "ws": "none",
 }
 """What uvicorn is told wherever the service runs."""
 
