@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 VARIABLE = "CHROMIUM"
+LOCKED_OUT = ("Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock")
 
 
 def find() -> str:
@@ -42,11 +45,34 @@ def ensure() -> str:
     except RuntimeError:
         if os.environ.get(VARIABLE) or os.geteuid() != 0 or not shutil.which("apt-get"):
             raise
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    packages = ("chromium", "fonts-dejavu-core")
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-        subprocess.run(["apt-get", "--quiet", *command], env=environment, check=True)
+    apt_get("update")
+    apt_get("install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core")
     return find()
+
+
+def apt_get(*arguments: str, patience: float = 600.0) -> None:
+    """Run it, again and again while another package manager is at work, as on a machine that has just been made.
+
+    Apt's own ``DPkg::Lock::Timeout`` waits for dpkg's lock alone, not for that of ``update``.
+
+    :param patience: how long to try (seconds)
+    :raises subprocess.CalledProcessError: it failed, or was still locked out
+    """
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    command = ["apt-get", "--quiet", *arguments]
+    deadline = time.monotonic() + patience
+    is_told = False
+    while True:
+        done = subprocess.run(command, check=False, env=environment, stderr=subprocess.PIPE, text=True)
+        is_locked_out = done.returncode != 0 and any(each in done.stderr for each in LOCKED_OUT)
+        if not is_locked_out or time.monotonic() > deadline:
+            print(done.stderr, end="", file=sys.stderr)
+            done.check_returncode()
+            return
+        if not is_told:
+            print("Another package manager is at work here. Waiting for it.", file=sys.stderr)
+            is_told = True
+        time.sleep(1)
 
 
 @contextmanager

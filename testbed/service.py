@@ -9,15 +9,16 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
 
 from airflow_provider_partition_registry.server.app import create_app
+from airflow_provider_partition_registry.server.running import OPTIONS
 from testbed.processes import Child, free_port, new_temporary_folder, wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from airflow_provider_partition_registry.server.settings import ServiceSettings
@@ -44,9 +45,7 @@ class ServiceThread:
             self.app,
             host="127.0.0.1",
             port=0,
-            log_config=None,
-            access_log=False,
-            server_header=False,
+            **OPTIONS,
             ssl_certfile=certificate,
             ssl_keyfile=key,
         )
@@ -104,10 +103,19 @@ class ServiceProcess:
         """All that it has logged, also before restarts."""
         return self._last_words or self.process.log.read_text()
 
+    def workers(self) -> list[int]:
+        """The ids of its worker processes, of which there are none with ``--workers 1``."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        # Without multiprocessing's own helper.
+        return [
+            int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+
     def start(self) -> None:
         """Start, or start again on the same port; back when it answers."""
         self.process.start()
-        wait_until(self._is_alive, what="the service", timeout=60, children=[self.process], interval=0.05)
+        wait_until(self._is_alive, what="the service", timeout=150, children=[self.process], interval=0.05)
 
     def __enter__(self) -> Self:
         self.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -15,10 +16,6 @@ import click
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 
 DEFAULT_PORT = 5498
-GRACE = 30  # seconds that running requests get when the service is told to stop
-KEEP_ALIVE = (
-    75  # seconds; longer than clients and proxies keep idle connections, so that none is closed in mid-call
-)
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client looks at it when it is imported
 APP = "airflow_provider_partition_registry.server.app:create_app"
 NOT_INSTALLED = (
@@ -75,7 +72,7 @@ NOT_INSTALLED = (
     envvar="PARTITION_REGISTRY_CONNECTIONS",
     show_default=True,
     show_envvar=True,
-    help="Connections to the database that each of them keeps at most.",
+    help="Connections to the database that each of them keeps at most for reading, and as many again for writing.",
 )
 @click.option(
     "--administrator-token",
@@ -150,10 +147,9 @@ def serve(
     if not served_url:
         raise click.UsageError("Which registry? Give --database-url or --database-url-file")
     try:
-        import uvicorn
-
-        from airflow_provider_partition_registry.server.logs import LOGGING
+        from airflow_provider_partition_registry.server.running import run
         from airflow_provider_partition_registry.server.settings import ServiceSettings, is_this_host
+        from airflow_provider_partition_registry.server.sockets import raise_descriptor_limit
     except ImportError as error:
         raise click.UsageError(f"{NOT_INSTALLED} ({error})") from error
     settings = ServiceSettings(
@@ -170,29 +166,19 @@ def serve(
             f"--open lets everybody write who reaches {host}. Leave it out, listen on 127.0.0.1, or say "
             f"--open-to-the-network as well."
         )
-    _check_address(host, port)
+    sockets = _listen(host, port)
+    raise_descriptor_limit()
     os.environ |= settings.as_environment()
     with _metrics_of_all(workers):
-        uvicorn.run(
-            APP,
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            log_config=LOGGING,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE,
-            timeout_keep_alive=KEEP_ALIVE,
-            forwarded_allow_ips=trusted_proxies,
-        )
+        sys.exit(run(APP, sockets, workers=workers, trusted_proxies=trusted_proxies))
 
 
-def _check_address(host: str, port: int) -> None:
-    """Say what is wrong in a sentence, before anything is started."""
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Listen, or say in a sentence why that is impossible, before anything is started."""
+    from airflow_provider_partition_registry.server.sockets import listen
+
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        socket.create_server((host, port), family=family).close()
+        return listen(host, port)
     except OSError as error:
         advice = " Is it running already?" if error.errno == errno.EADDRINUSE else ""
         raise click.UsageError(f"Cannot listen on {host}, port {port}: {error.strerror}.{advice}") from error

@@ -79,7 +79,7 @@ def create_app(settings: ServiceSettings | None = None, store: SqlRegistryStore 
             following.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await following
-            service.store.close()
+            service.close()
 
     app = FastAPIOffline(
         title="Partition Registry", version=__version__, description=DESCRIPTION, lifespan=lifespan

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -22,10 +23,10 @@ async def is_alive() -> dict[str, str]:
 
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `reason` says why"}})
-def can_serve(service: InService) -> JSONResponse:
+async def can_serve(service: InService) -> JSONResponse:
     """Whether the database answers and its schema fits."""
     try:
-        service.store.ping()
+        await service.health.ping()
     except RegistryError as error:
         told = told_in_general(error)
         return JSONResponse({"status": "not ready", "code": told.code, "reason": told.message}, 503)
@@ -36,4 +37,5 @@ def can_serve(service: InService) -> JSONResponse:
 async def read_metrics(service: InService) -> Response:
     """Figures for Prometheus. They name no source, provider or partition."""
     locks = await service.lock_counter.latest()
-    return Response(await run_in_threadpool(metrics.exposition, locks), media_type=CONTENT_TYPE_LATEST)
+    text = await service.health.run(partial(metrics.exposition, locks))
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

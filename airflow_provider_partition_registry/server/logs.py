@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,6 +42,34 @@ class JsonLines(JsonFormatter):
         """ISO 8601 with milliseconds."""
         at = datetime.fromtimestamp(record.created, UTC)
         return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Seldom:
+    """Warns of what outsiders can bring about as often as they like: of each kind at most once in a while.
+
+    :param log: where to.
+    :param pause: seconds between two warnings of one kind; the second says how many there were meanwhile.
+    """
+
+    def __init__(self, log: logging.Logger, pause: float = 10.0) -> None:
+        self._log = log
+        self._pause = pause
+        self._kinds: dict[str, tuple[float, int]] = {}
+
+    def warn(self, message: str, *args: object) -> None:
+        """Warn, unless it was done just now.
+
+        :param message: as the logger takes it; its kind.
+        """
+        now = time.monotonic()
+        told_at, untold = self._kinds.get(message, (-math.inf, 0))
+        if now - told_at < self._pause:
+            self._kinds[message] = told_at, untold + 1
+            return
+        self._kinds[message] = now, 0
+        self._log.warning(
+            f"{message}{f' ({untold} more since the last such line.)' if untold else ''}", *args
+        )
 
 
 LOGGING: dict[str, Any] = {

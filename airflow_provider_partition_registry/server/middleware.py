@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.store.wire import VERSION_HEADER
 log = logging.getLogger("airflow_provider_partition_registry.server.access_log")
 
 LARGEST_BODY = 4 * 1024 * 1024  # bytes: 10,000 questions are about two million
-BODY_PATIENCE = 30.0  # seconds for each part of a body to arrive
+BODY_PATIENCE = 30.0  # seconds for a body to arrive
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by whoever operates the service: no line each, while all is well."""
@@ -96,17 +96,19 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
     announced = int(length) if length.isdigit() else 0
     received = 0
     is_complete = False
+    deadline: float | None = None
     too_large = HTTPException(413, f"a body has at most {LARGEST_BODY} bytes")
 
     async def receive_so_much() -> Message:
-        nonlocal received, is_complete
+        nonlocal received, is_complete, deadline
         if announced > LARGEST_BODY:
             raise too_large
+        deadline = deadline or asyncio.get_running_loop().time() + BODY_PATIENCE
         try:
-            async with asyncio.timeout(None if is_complete else BODY_PATIENCE):
+            async with asyncio.timeout_at(None if is_complete else deadline):
                 message = await receive()
         except TimeoutError:
-            raise HTTPException(408, f"nothing came for {BODY_PATIENCE:g} s") from None
+            raise HTTPException(408, f"the body has not arrived within {BODY_PATIENCE:g} s") from None
         received += len(message.get("body", b""))
         is_complete = not message.get("more_body", False)
         if received > LARGEST_BODY:

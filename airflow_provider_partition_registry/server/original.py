@@ -33,6 +33,7 @@ from airflow_provider_partition_registry.server.api.bodies import (
     Start,
     to_lease,
 )
+from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
 from airflow_provider_partition_registry.server.original_answers import (
     EventObject,
     PartitionObject,
@@ -49,6 +50,7 @@ READINESS_PATH = "/sources/{source_name:path}/check_readiness"
 
 router = APIRouter(
     tags=["The original's routes"],
+    route_class=BulkheadRoute,
     responses=original_refusals(*ANYWHERE, 404, 409),
     generate_unique_id_function=lambda route: f"original_{route.name}",
 )

@@ -38,7 +38,10 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
         InvalidTokenError(),
     ),
     404: ("A source, provider, partition or token that is not registered", UnknownSourceError("sales")),
-    408: ("The body does not come", RegistryError("POST /api/v1/partitions/lock: nothing came for 30 s.")),
+    408: (
+        "The body does not come",
+        RegistryError("POST /api/v1/partitions/lock: the body has not arrived within 30 s."),
+    ),
     409: (
         "In conflict with what is there: registered already, locked by somebody else, or not the caller's lock",
         PartitionLockedError("The partition is locked by host-1/nightly.", examples.LOCKED),

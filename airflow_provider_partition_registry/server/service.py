@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.server import metrics
 from airflow_provider_partition_registry.server.access import Access
+from airflow_provider_partition_registry.server.bulkheads import HealthCheck, WritingPlaces
 from airflow_provider_partition_registry.server.feed import Feed
 from airflow_provider_partition_registry.server.metrics import LockCounter
 from airflow_provider_partition_registry.server.settings import ServiceSettings
@@ -20,6 +21,7 @@ from airflow_provider_partition_registry.store.watch import Watcher
 
 # A watcher asks in one thread and listens in another.
 WATCHER_CONNECTIONS = 2
+HEALTH_TIMEOUT = 2.0  # seconds; whoever asks after the service's health gives up after a few
 
 
 class Service:
@@ -31,18 +33,28 @@ class Service:
 
     def __init__(self, settings: ServiceSettings, store: SqlRegistryStore | None = None) -> None:
         self.settings = settings
-        self.store = store or open_database(settings.database_url, pool_size=settings.connections)
+        self.store = store or open_database(
+            settings.database_url, pool_size=settings.connections, writing_pool_size=settings.connections
+        )
+        self._store_for_health = open_store(settings.database_url, timeout=HEALTH_TIMEOUT)
         self.access = Access(self.store, settings)
         self.watcher = Watcher(lambda: open_store(settings.database_url, pool_size=WATCHER_CONNECTIONS))
         self.feed = Feed(self.store)
         self.patience = Patience()
         self.lock_counter = LockCounter(self.store)
+        self.health = HealthCheck(self._store_for_health.ping)
+        self.writing_places = WritingPlaces(settings.connections)
 
     def answer(self, question: Question) -> Answer:
         """Ask the store one question, and count it."""
         metrics.QUESTIONS.inc()
         (answer,) = metrics.counted(self.store.check_readiness_many([question]))
         return answer
+
+    def close(self) -> None:
+        """Close all connections to the database."""
+        self._store_for_health.close()
+        self.store.close()
 
     @staticmethod
     async def of_request(request: Request) -> Service:

@@ -44,7 +44,8 @@ class ServiceSettings:
     :param is_open: writing takes no credentials: for trials on one host.
     :param is_open_to_the_network: not only on one host.
     :param has_private_reads: reading takes a token as well, whosever it is.
-    :param connections: how many connections to the database a worker process keeps at most.
+    :param connections: how many connections to the database a worker process keeps at most for reading, and how many
+        for writing.
     :param wrong_tokens_per_minute: how many wrong access tokens a worker process lets an address try.
     """
 

@@ -24,6 +24,7 @@ def open_store(
     url: str,
     *,
     pool_size: int = 1,
+    writing_pool_size: int | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     access_token: str | None = None,
     verify: bool | str = True,
@@ -34,16 +35,18 @@ def open_store(
         ``sqlite:///relative/path`` or ``sqlite:////absolute/path`` (a SQLite registry is for one host), or
         ``http://host:5498`` or ``https://host`` of a web service.
     :param pool_size: how many connections it may keep; 1 is right for a task, a few for a service.
+    :param writing_pool_size: so many more, to a database, for writing alone: writers that wait for others then hold up
+        nobody who reads. By default readers and writers share theirs.
     :param timeout: seconds after which a call gives up. With SQLite so long it waits for others that write; a statement
         that runs is not interrupted there.
     :param access_token: of a provider or source; what a web service knows its callers by. Databases need none.
     :param verify: whether a web service's certificate is checked, or the path of a file with the authorities to trust.
     :raises InvalidInputError: the URL names no home that this version knows, or a number makes no sense.
     """
-    _check(pool_size, timeout)
+    _check(pool_size, timeout, writing_pool_size)
     scheme = _scheme_of(url) if isinstance(url, str) else ""
     if scheme in SQL_SCHEMES:
-        return open_database(url, pool_size=pool_size, timeout=timeout)
+        return open_database(url, pool_size=pool_size, writing_pool_size=writing_pool_size, timeout=timeout)
     if scheme in HTTP_SCHEMES:
         from airflow_provider_partition_registry.store.http.store import open_http_store
 
@@ -55,19 +58,22 @@ def open_store(
     )
 
 
-def open_database(url: str, *, pool_size: int = 1, timeout: float = DEFAULT_TIMEOUT) -> SqlRegistryStore:
+def open_database(
+    url: str, *, pool_size: int = 1, writing_pool_size: int | None = None, timeout: float = DEFAULT_TIMEOUT
+) -> SqlRegistryStore:
     """Open the registry in a database, for what only a database can tell; the rest as :func:`open_store`."""
-    _check(pool_size, timeout)
+    _check(pool_size, timeout, writing_pool_size)
     from airflow_provider_partition_registry.store.sql.store import open_sql_store
 
-    return open_sql_store(url, pool_size=pool_size, timeout=timeout)
+    return open_sql_store(url, pool_size=pool_size, timeout=timeout, writing_pool_size=writing_pool_size)
 
 
-def _check(pool_size: int, timeout: float) -> None:
+def _check(pool_size: int, timeout: float, writing_pool_size: int | None) -> None:
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0.1 <= timeout <= 3600:
         raise InvalidInputError(f"The timeout is a number of seconds from 0.1 to 3600, not {timeout!r}.")
-    if not isinstance(pool_size, int) or pool_size < 1:
-        raise InvalidInputError(f"A pool holds at least one connection, not {pool_size!r}.")
+    for size in (pool_size, pool_size if writing_pool_size is None else writing_pool_size):
+        if not isinstance(size, int) or size < 1:
+            raise InvalidInputError(f"A pool holds at least one connection, not {size!r}.")
 
 
 def _scheme_of(url: str) -> str:

@@ -170,7 +170,7 @@ def test_workers_count_together_and_end_with_their_parent(
         waiting = pool.submit(http.get, "/api/v1/events", params={"after": 2, "wait_seconds": 300})
         with client(service) as once:
             wait_for_waiting(once, "events")
-            for worker in _children(service.process.pid):
+            for worker in service.workers():
                 os.kill(worker, signal.SIGKILL)
             assert isinstance(waiting.exception(60), httpx.TransportError)
         wait_until(lambda: _answers(lambda: _waiting_for_events(service) == 0), what="workers", timeout=60)
@@ -193,14 +193,3 @@ def _answers(ask: Callable[[], Any]) -> Any:
 def _refuses(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def _children(pid: int) -> list[int]:
-    """The worker processes of a parent, without multiprocessing's own helper."""
-    found = []
-    with open(f"/proc/{pid}/task/{pid}/children") as children:
-        for child in map(int, children.read().split()):
-            with open(f"/proc/{child}/cmdline") as command:
-                if "spawn_main" in command.read():
-                    found.append(child)
-    return found

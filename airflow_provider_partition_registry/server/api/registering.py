@@ -22,11 +22,11 @@ from airflow_provider_partition_registry.server.api.bodies import (
     ProviderName,
     SourceName,
 )
-from airflow_provider_partition_registry.server.api.strict import StrictRoute
+from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(route_class=StrictRoute, tags=["Sources and providers"])
+router = APIRouter(route_class=WritingRoute, tags=["Sources and providers"])
 
 
 @router.post(

@@ -14,6 +14,7 @@ from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
 
 
 class StrictRequest(Request):
@@ -45,6 +46,10 @@ class StrictRoute(APIRoute):
             return await answer(StrictRequest(request.scope, request.receive))
 
         return answer_strictly
+
+
+class WritingRoute(StrictRoute, BulkheadRoute):
+    """A route that is read strictly, and of which what it writes takes one of the places for writers."""
 
 
 def _read(body: bytes) -> Any:

@@ -32,11 +32,11 @@ from airflow_provider_partition_registry.server.api.bodies import (
     TokenId,
     to_duration,
 )
-from airflow_provider_partition_registry.server.api.strict import StrictRoute
+from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(route_class=StrictRoute, tags=["Access tokens"])
+router = APIRouter(route_class=WritingRoute, tags=["Access tokens"])
 
 
 class RotateBody(Body):

@@ -29,11 +29,11 @@ from airflow_provider_partition_registry.server.api.bodies import (
     to_holder,
     to_lease,
 )
-from airflow_provider_partition_registry.server.api.strict import StrictRoute
+from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 
-router = APIRouter(route_class=StrictRoute, tags=["Partitions"])
+router = APIRouter(route_class=WritingRoute, tags=["Partitions"])
 
 WHEN_WRITING = (404, *WITH_A_BODY, 409)
 

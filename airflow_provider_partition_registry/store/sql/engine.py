@@ -40,14 +40,19 @@ class Database:
 
     :param url: as :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
     :param pool_size: how many connections are kept and lent at most.
+    :param writing_pool_size: so many of their own for those who write, so that nobody who reads has to wait for a
+        connection that a writer holds while it waits for others; None: readers and writers share theirs.
     :param timeout: seconds for a statement, and for the wait for a lock or a free connection.
     """
 
-    def __init__(self, url: str, *, pool_size: int, timeout: float) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int, timeout: float, writing_pool_size: int | None = None
+    ) -> None:
         self.url = normalise_url(url)
         self._pool_size = pool_size
+        self._writing_pool_size = writing_pool_size
         self._timeout = timeout
-        self._engine: Engine | None = None
+        self._engines: dict[str, Engine] = {}
         self._watchdog: Watchdog | None = None
         self._guard = Lock()
         self._turn = Lock()
@@ -82,11 +87,21 @@ class Database:
     @property
     def engine(self) -> Engine:
         """The engine of this process. None is inherited through a fork, see below."""
+        return self._opened("reading", self._pool_size)
+
+    @property
+    def _engine_for_writing(self) -> Engine:
+        if self._writing_pool_size is None:
+            return self.engine
+        return self._opened("writing", self._writing_pool_size)
+
+    def _opened(self, purpose: str, pool_size: int) -> Engine:
         with self._guard:
-            if self._engine is None:
+            if not self._engines:
                 self._watchdog = None if self.is_sqlite else Watchdog(self._timeout, self.name)
-                self._engine = self._create_engine()
-            return self._engine
+            if purpose not in self._engines:
+                self._engines[purpose] = self._create_engine(pool_size)
+            return self._engines[purpose]
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which must send one statement only, outside a transaction."""
@@ -115,14 +130,14 @@ class Database:
         """In a forked child: leave everything to the parent and start anew."""
         self._guard = Lock()
         self._turn = Lock()
-        self._engine = None
+        self._engines = {}
 
     def close(self) -> None:
         """Close all connections of this process; they are opened again when needed."""
         with self._guard:
-            if self._engine is not None:
-                self._engine.dispose()
-            self._engine = None
+            for engine in self._engines.values():
+                engine.dispose()
+            self._engines = {}
 
     def _run_reading(self, work: Callable[[Connection], T]) -> T:
         with self.engine.connect() as connection, self.watch(connection.connection.dbapi_connection):
@@ -145,7 +160,7 @@ class Database:
     def _run_writing(self, work: Callable[[Connection], T], is_patient: bool) -> T:
         with (
             self._turn_to_write() if self.is_sqlite else nullcontext(),
-            self.engine.connect() as connection,
+            self._engine_for_writing.connect() as connection,
             nullcontext() if is_patient else self.watch(connection.connection.dbapi_connection),
         ):
             connection.exec_driver_sql(self._begin)
@@ -192,7 +207,7 @@ class Database:
                     raise translate(error, self.name) from error
             except sqlalchemy_errors.TimeoutError as error:
                 raise StoreUnavailableError(
-                    f"All {self._pool_size} connections to {self.name} were busy for {self._timeout:g} s. "
+                    f"All connections to {self.name} that are meant for this were busy for {self._timeout:g} s. "
                     f"Try again, or allow more."
                 ) from error
         raise AssertionError("unreachable")  # pragma: no cover
@@ -203,7 +218,7 @@ class Database:
         # PostgreSQL: what a statement sees after it waited for a lock is what the lock's last holder committed.
         return "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN ISOLATION LEVEL READ COMMITTED"
 
-    def _create_engine(self) -> Engine:
+    def _create_engine(self, pool_size: int) -> Engine:
         engine = create_engine(
             self.url,
             future=True,
@@ -211,7 +226,7 @@ class Database:
             # call would cost a round trip.
             isolation_level="AUTOCOMMIT",
             poolclass=QueuePool,
-            pool_size=self._pool_size,
+            pool_size=pool_size,
             max_overflow=0,
             pool_timeout=self._timeout,
             connect_args=self._sqlite_arguments() if self.is_sqlite else self._postgres_arguments(),

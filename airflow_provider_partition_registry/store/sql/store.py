@@ -48,13 +48,19 @@ Decision = Callable[[Claim, Partition], Iterable[Change | None]]
 
 
 def open_sql_store(
-    url: str, *, pool_size: int, timeout: float, clock: Clock | None = None
+    url: str,
+    *,
+    pool_size: int,
+    timeout: float,
+    writing_pool_size: int | None = None,
+    clock: Clock | None = None,
 ) -> SqlRegistryStore:
     """Open the registry in a SQL database; see :func:`~..factory.open_store`.
 
     :param clock: tells the time instead of the database, for tests.
     """
-    return SqlRegistryStore(Database(url, pool_size=pool_size, timeout=timeout), clock)
+    database = Database(url, pool_size=pool_size, timeout=timeout, writing_pool_size=writing_pool_size)
+    return SqlRegistryStore(database, clock)
 
 
 class SqlRegistryStore(SqlRegistryReader, RegistryStore):

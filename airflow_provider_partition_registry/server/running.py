@@ -1,0 +1,67 @@
+"""Runs the server: in this process, or in worker processes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging.config
+import sys
+from collections.abc import Sequence
+from functools import partial
+from socket import socket
+from typing import Any
+
+import uvicorn
+
+from airflow_provider_partition_registry.server.connections import LimitedProtocol
+from airflow_provider_partition_registry.server.logs import LOGGING
+from airflow_provider_partition_registry.server.supervising import STARTUP_FAILURE, supervise
+
+log = logging.getLogger(__name__)
+
+GRACE = 30  # seconds that running requests get when the service is told to stop
+KEEP_ALIVE = 75  # seconds; longer than clients and proxies keep idle connections: none is closed in mid-call
+
+OPTIONS: dict[str, Any] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "timeout_keep_alive": KEEP_ALIVE,
+    "http": LimitedProtocol,
+    "ws": "none",
+}
+"""What uvicorn is told wherever the service runs."""
+
+
+def run(app: str, sockets: Sequence[socket], *, workers: int, trusted_proxies: str) -> int:
+    """Serve until told to stop.
+
+    :param app: where the application's factory is to be imported from.
+    :param sockets: what to listen on.
+    :return: the exit code.
+    """
+    logging.config.dictConfig(LOGGING)
+    for each in sockets:
+        host, port = each.getsockname()[:2]
+        log.info("Listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    work = partial(work_alone, app, sockets, trusted_proxies)
+    if workers > 1:
+        return supervise(work, workers)
+    work()
+    return 0
+
+
+def work_alone(app: str, sockets: Sequence[socket], trusted_proxies: str) -> None:
+    """Serve in this process alone."""
+    logging.config.dictConfig(LOGGING)
+    config = uvicorn.Config(
+        app,
+        factory=True,
+        timeout_graceful_shutdown=GRACE,
+        forwarded_allow_ips=trusted_proxies,
+        **OPTIONS,
+    )
+    server = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):  # the server has heeded it, and passes it on
+        server.run(list(sockets))
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)

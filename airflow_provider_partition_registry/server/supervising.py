@@ -1,0 +1,167 @@
+"""Worker processes: started, looked after, and started again when they end.
+
+uvicorn has a supervisor as well. It takes a worker that is still importing for one that hangs, kills it, and on a slow
+machine goes on like that for ever without saying why; and while it waits for one worker, nothing else is looked after.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, Pipe
+
+log = logging.getLogger(__name__)
+
+STARTUP_FAILURE = 3
+"""The exit code of a worker that cannot start, and could not the next time either; it is uvicorn's."""
+
+LOOK_EVERY = 0.5  # seconds
+START_IS_SLOW_AFTER = 30.0  # seconds; then, and every so often, the log says so
+ANSWER_PATIENCE = 30.0  # seconds without a sign of life, after which a worker that had started hangs
+
+_spawn = multiprocessing.get_context("spawn")
+
+Work = Callable[[], None]
+
+
+class Worker:
+    """A process that works until it is told to stop.
+
+    :param work: what it does, as the child imports it.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._questions, answers = Pipe()
+        self._process = _spawn.Process(target=_run, args=(work, answers))
+        self._process.start()
+        answers.close()
+        self._has_started = False
+        self._heard_at = self._told_at = time.monotonic()
+        self._ask()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it works."""
+        return self._process.exitcode
+
+    def find_trouble(self) -> str | None:
+        """What is wrong with it, in words that go on from its name. It is never waited for."""
+        if not self._process.is_alive():
+            return f"has ended with {_in_words(self._process.exitcode)}"
+        now = time.monotonic()
+        if self._has_answered():
+            self._has_started, self._heard_at = True, now
+            self._ask()
+        elif not self._has_started:
+            self._tell_of_slow_start(now)
+        elif now - self._heard_at > ANSWER_PATIENCE:
+            return f"has not given a sign of life for {ANSWER_PATIENCE:g} s"
+        return None
+
+    def terminate(self) -> None:
+        """Tell it to stop."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self.join()
+
+    def join(self) -> None:
+        """Wait for its end."""
+        self._process.join()
+        self._questions.close()
+
+    def _ask(self) -> None:
+        try:
+            self._questions.send(None)
+        except OSError:
+            return  # it is ending
+
+    def _has_answered(self) -> bool:
+        try:
+            return self._questions.poll() and self._questions.recv() is None
+        except (OSError, EOFError):
+            return False  # it is ending
+
+    def _tell_of_slow_start(self, now: float) -> None:
+        if now - self._told_at > START_IS_SLOW_AFTER:
+            self._told_at = now
+            log.warning("Worker process %s has been starting for %.0f s.", self.pid, now - self._heard_at)
+
+
+def supervise(work: Work, count: int) -> int:
+    """Keep so many workers working until this process is told to stop, by SIGTERM or SIGINT.
+
+    :return: the exit code.
+    """
+    with _told_to_stop() as stop:
+        workers = [Worker(work) for _ in range(count)]
+        log.info("Worker processes are starting: %s.", ", ".join(str(each.pid) for each in workers))
+        while not stop.wait(LOOK_EVERY):
+            for number, worker in enumerate(workers):
+                trouble = worker.find_trouble()
+                if trouble is None:
+                    continue
+                worker.kill()
+                if worker.exit_code == STARTUP_FAILURE:
+                    log.error("Worker process %s cannot start; its reasons are above.", worker.pid)
+                    _end(workers)
+                    return STARTUP_FAILURE
+                workers[number] = Worker(work)
+                log.error(
+                    "Worker process %s %s; %s takes its place.", worker.pid, trouble, workers[number].pid
+                )
+        log.info("Told to stop, as are the worker processes.")
+        _end(workers)
+        return 0
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    former = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _end(workers: list[Worker]) -> None:
+    for each in workers:
+        each.terminate()
+    for each in workers:
+        each.join()
+
+
+def _in_words(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    return signal.Signals(-exit_code).name
+
+
+def _run(work: Work, answers: Connection) -> None:
+    """In the worker: give signs of life from the first moment on, and work."""
+    threading.Thread(target=_answer, args=(answers,), name="signs-of-life", daemon=True).start()
+    work()
+
+
+def _answer(answers: Connection) -> None:
+    try:
+        while True:
+            answers.send(answers.recv())
+    except (OSError, EOFError):  # the parent is gone, which ends the worker elsewhere
+        return

@@ -1,0 +1,118 @@
+"""How the service starts: on machines that are slow, on ports that others have, and again after its workers end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_partition_registry.server import supervising
+from airflow_provider_partition_registry.server.supervising import Worker
+from testbed.processes import wait_until
+from testbed.service import ServiceProcess
+from tests.service.conftest import client
+
+SLOW = 7  # seconds; more than the five that uvicorn's supervisor grants
+
+
+@pytest.fixture
+def slow_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes take long to start."""
+    slow_down(tmp_path, monkeypatch, SLOW)
+
+
+def slow_down(folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    (folder / "sitecustomize.py").write_text(
+        f"import sys, time\nif any('spawn_main' in each for each in sys.orig_argv):\n    time.sleep({seconds})\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+@pytest.mark.usefixtures("slow_workers")
+def test_workers_that_take_long_to_start_are_given_the_time(migrated_sqlite_url: str) -> None:
+    with ServiceProcess(migrated_sqlite_url, "--workers", "2") as service, client(service) as http:
+        assert http.get("/readyz").status_code == 200
+        assert "takes its place" not in service.log_text
+
+
+@pytest.mark.usefixtures("slow_workers")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_on_which_another_service_is_about_to_start(migrated_sqlite_url: str, workers: str) -> None:
+    first, second = (ServiceProcess(migrated_sqlite_url, "--workers", "2") for _ in range(2))
+    second.process.command = [*first.process.command, "--workers", workers]
+    first.process.start()
+    try:
+        wait_until(
+            lambda: f"127.0.0.1:{first.port}" in first.log_text,
+            what="the first service to say that it runs",
+            timeout=60,
+            children=[first.process],
+            interval=0.02,
+        )
+        second.process.start()
+        assert second.process.wait_for_exit(60) == 2
+        assert f"Cannot listen on 127.0.0.1, port {first.port}" in second.log_text
+        assert "Is it running already?" in second.log_text
+    finally:
+        first.process.stop()
+
+
+def test_a_worker_that_is_killed_is_told_of_and_replaced(migrated_sqlite_url: str) -> None:
+    with ServiceProcess(migrated_sqlite_url, "--workers", "2") as service:
+        victim = service.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        told = f"Worker process {victim} has ended with SIGKILL; "
+        wait_until(lambda: told in service.log_text, what="a line in the log", timeout=60)
+        wait_until(lambda: len(service.workers()) == 2, what="two workers", timeout=60)
+        assert victim not in service.workers()
+
+
+class TestAWorker:
+    @pytest.fixture
+    def worker(self) -> Iterator[Worker]:
+        worker = Worker(partial(time.sleep, 300))
+        yield worker
+        worker.kill()
+
+    @pytest.fixture
+    def started(self, worker: Worker) -> Worker:
+        wait_until(lambda: self.has_started(worker), what="a sign of life", timeout=60, interval=0.02)
+        return worker
+
+    def has_started(self, worker: Worker) -> bool:
+        assert worker.find_trouble() is None
+        return worker._has_started
+
+    def test_that_hangs_is_in_trouble(self, started: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert started.pid
+        os.kill(started.pid, signal.SIGSTOP)
+        monkeypatch.setattr(supervising, "ANSWER_PATIENCE", 0.5)
+        wait_until(started.find_trouble, what="trouble", timeout=60, interval=0.02)
+        assert started.find_trouble() == "has not given a sign of life for 0.5 s"
+
+    def test_that_takes_long_to_start_is_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        slow_down(tmp_path, monkeypatch, 300)
+        monkeypatch.setattr(supervising, "ANSWER_PATIENCE", 0.0)
+        monkeypatch.setattr(supervising, "START_IS_SLOW_AFTER", 0.0)
+        worker = Worker(partial(time.sleep, 300))
+        assert worker.find_trouble() is None
+        assert f"Worker process {worker.pid} has been starting for" in caplog.text
+        worker.kill()
+
+    def test_that_has_ended_says_how(self, started: Worker) -> None:
+        started.terminate()
+        wait_until(started.find_trouble, what="trouble", timeout=60, interval=0.02)
+        assert started.find_trouble() == "has ended with SIGTERM"
+
+    def test_that_ended_before_it_was_asked(self) -> None:
+        worker = Worker(partial(os._exit, 5))
+        wait_until(worker.find_trouble, what="trouble", timeout=60, interval=0.02)
+        assert worker.find_trouble() == "has ended with exit code 5"
+        worker.kill()
