@@ -12,13 +12,20 @@ from tests.contract.access import AccessContract
 from tests.contract.homes import Home
 from tests.contract.locking import LockingContract
 from tests.contract.machine import RegistryMachine
+from tests.contract.moments import MomentContract
 from tests.contract.reading import ReadingContract, RefusalContract
 from tests.contract.registering import RegisteringContract
 from tests.contract.viewing import ViewingContract
 
 
 class RegistryStoreContract(
-    RegisteringContract, AccessContract, LockingContract, ReadingContract, ViewingContract, RefusalContract
+    RegisteringContract,
+    AccessContract,
+    LockingContract,
+    ReadingContract,
+    ViewingContract,
+    MomentContract,
+    RefusalContract,
 ):
     """Uses the public contract only, and a clock that the fixture controls."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -28,4 +29,4 @@ class TestHttpStore(RegistryStoreContract):
             ServiceThread(settings, behind.store) as service,
             open_store(service.url, access_token=ADMINISTRATOR_TOKEN) as store,
         ):
-            yield Home(store, behind.clock, behind.stored_ready_spans, behind.verify)
+            yield replace(behind, store=store)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, Text, column, table
+from sqlalchemy import Boolean, Integer, Text, column, table
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.selectable import CompoundSelect
@@ -23,6 +23,7 @@ question = table(
     column("interval_start", UtcInstant),
     column("interval_end", UtcInstant),
     column("published_after", UtcInstant),
+    column("is_explained", Boolean),
 )
 
 NumberedQuestion = tuple[int, Question]
@@ -35,12 +36,22 @@ class QuestionStatement(ValuesStatement):
     def __init__(self, statement: Select | CompoundSelect) -> None:
         super().__init__(question, statement)
 
-    def ask(self, connection: Connection, questions: Iterable[NumberedQuestion]) -> list[Any]:
-        """Run it over the questions, of which there are at most ``AT_ONCE``."""
-        return self.run(connection, [_values(number, asked) for number, asked in questions])
+    def ask(
+        self, connection: Connection, questions: Iterable[NumberedQuestion], *, explain: bool = False
+    ) -> list[Any]:
+        """Run it over the questions, of which there are at most ``AT_ONCE``.
+
+        :param explain: look closely at what is not ready.
+        """
+        return self.run(connection, [_values(number, asked, explain) for number, asked in questions])
 
 
-def _values(number: int, asked: Question) -> tuple[int, str, int, int, int | None]:
+def in_portions(questions: Sequence[Question], at_once: int) -> list[Sequence[Question]]:
+    """The questions, in order, so many at a time."""
+    return [questions[first : first + at_once] for first in range(0, len(questions), at_once)]
+
+
+def _values(number: int, asked: Question, explain: bool) -> tuple[int, str, int, int, int | None, bool]:
     after = asked.published_after
     return (
         number,
@@ -48,4 +59,5 @@ def _values(number: int, asked: Question) -> tuple[int, str, int, int, int | Non
         to_microseconds(asked.interval.start),
         to_microseconds(asked.interval.end),
         None if after is None else to_microseconds(after),
+        explain,
     )

@@ -39,7 +39,7 @@ def verify(database: Database) -> list[Discrepancy]:
     :raises SchemaError: the database holds no registry, one of another version, or one without some of its tables.
     """
     schema.require(database)  # schema.check() would create a SQLite registry and call the empty one sound
-    return database.snapshot(_verify)
+    return database.snapshot(_verify, is_patient=True)
 
 
 def repair(database: Database) -> list[Discrepancy]:
