@@ -73,6 +73,8 @@ def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
 
 
 def _verify(connection: Connection) -> list[Discrepancy]:
+    if damaged := checks.find_damaged_pages(connection):
+        return damaged  # whatever else is read from such a file may be wrong
     found = [
         *checks.find_dangling_references(connection),
         *checks.find_impossible_instants(connection),
