@@ -119,6 +119,8 @@ def _many(store: SqlRegistryStore, size: int, repeats: int) -> Iterator[Figure]:
         "one": lambda: store.check_readiness_many(gaps[:1]),
         "many": lambda: store.check_readiness_many(gaps),
     }
+    mixed = [*ready[1:], gaps[0]]
+    explained["one of many"] = lambda: store.check_readiness_many(mixed)
     times_explained = in_turns(explained, repeats)
     one = times["one"]
     yield _figure(f"{CROWD:,} questions in one call, all ready", times["many"], one, "one", 30, repeats)
@@ -128,6 +130,8 @@ def _many(store: SqlRegistryStore, size: int, repeats: int) -> Iterator[Figure]:
     one = times_explained["one"]
     what = f"{CROWD:,} questions, none ready, explained"
     yield _figure(what, times_explained["many"], one, "one explained", 30, repeats)
+    what = f"{CROWD:,} questions, one of them not ready, explained"
+    yield _figure(what, times_explained["one of many"], one, "one explained", 30, repeats)
 
 
 def _in_the_middle(series: Series, window: int) -> Interval:

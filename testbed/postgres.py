@@ -219,7 +219,7 @@ def _usable_programs(user: str | None) -> Path:
 
     A virtual environment in root's home is closed to everybody else; then the programs are copied out.
     """
-    programs = _find_programs()
+    programs = find_programs()
     if _can_run(programs / "initdb", user):
         return programs
     copied = _copy_out(programs)
@@ -228,7 +228,8 @@ def _usable_programs(user: str | None) -> Path:
     return copied
 
 
-def _find_programs() -> Path:
+def find_programs() -> Path:
+    """The folder with the server's programs and its tools."""
     for folder in (*_programs_of_wheel(), *_programs_of_machine()):
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder

@@ -1,10 +1,11 @@
-"""The database below a registry: ``db upgrade``, ``db current`` and ``db verify``."""
+"""The database below a registry: ``db upgrade``, ``db current``, ``db verify`` and ``db backup``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,6 +30,15 @@ class Schema:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """What ``db backup --json`` prints."""
+
+    database: str
+    file: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What ``db verify --json`` prints. ``known`` is what the caller knew of, so it does not count as wrong."""
 
@@ -40,7 +50,10 @@ class Verification:
 
 @click.group(no_args_is_help=False)
 def db() -> None:
-    """Create, upgrade and verify the tables of a registry."""
+    """Create, upgrade, verify and back up the tables of a registry.
+
+    These commands work on the database itself, never through a web service: --url is postgresql://... or sqlite:///...
+    """
 
 
 @db.command()
@@ -103,6 +116,32 @@ def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool
     found = Verification(database.name, tuple(repaired), known, wrong)
     show(found, lambda: _verification_text(found, repairs), as_json=as_json)
     context.exit(ExitCode.NO if found.discrepancies else ExitCode.DONE)
+
+
+@db.command(
+    epilog="A registry in PostgreSQL is backed up by pg_dump, see docs/backup-and-restore.md. "
+    "Exit codes: 0 done, 2 FILE exists or this is no SQLite registry, 7 it cannot be written."
+)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
+@common_options
+@click.pass_obj
+def backup(settings: Settings, file: Path, overwrite: bool, as_json: bool) -> None:
+    """Copy a registry in SQLite into FILE, as of one moment. May run beside readers and writers.
+
+    FILE appears once it is complete, checked and on disk. Do not copy the registry's own file in its place: the newest
+    changes may not be in it.
+    """
+    from airflow_provider_partition_registry.store.sql.backup import back_up
+
+    with _open(settings) as database:
+        back_up(database, file, overwrite=overwrite)
+        made = Backup(database.name, str(file), file.stat().st_size)
+    show(
+        made,
+        lambda: f"The registry in {made.database} is backed up in {made.file} ({made.bytes:,} bytes).",
+        as_json=as_json,
+    )
 
 
 @contextmanager

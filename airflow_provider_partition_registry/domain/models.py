@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -311,6 +311,16 @@ class Question:
 
     def __str__(self) -> str:
         return f"{self.interval} of source {self.source_name!r}"
+
+
+def check_questions(value: Sequence[Question]) -> Sequence[Question]:
+    """Return ``value`` if it is a sequence of questions.
+
+    :raises InvalidInputError: it is anything else.
+    """
+    if not isinstance(value, Sequence) or not all(isinstance(each, Question) for each in value):
+        raise InvalidInputError("Give a sequence of Questions.")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Timeline:
     What does not exceed the resolution is told exactly; of what does, the interval is cut into so many slots and each
     slot looked at by itself.
 
-    :param as_of: position of the whole history at which, or after which, the rest was looked up.
+    :param as_of: position of the whole history that the rest belongs to.
     :param ready: what is ready (R1), in order.
     :param partitions: those that overlap the interval, by start: all, or else those that block, or else none.
     :param lists_all: whether ``partitions`` are all of them.

@@ -40,6 +40,9 @@ Answer = Readiness | UnknownSourceError
 
 MOST_LOCKS_COUNTED = 10_000
 
+MOST_QUESTIONS = 10_000
+"""So many questions a web service takes in one request."""
+
 
 class Listener(ABC):
     """Hears that something changed. A hint to look again, never the truth: news may be lost or be late."""
@@ -63,11 +66,16 @@ class RegistryReader(RegistryViewer):
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
         """Answer many questions at once, at little more than the price of one (R1, R2, R8).
 
+        All answers belong to one moment, however many they are and whatever is explained about them: what was never
+        ready together is never called so. A web service takes at most :data:`MOST_QUESTIONS`, since it answers one
+        request for one moment.
+
         :param explain: say also why what is not ready is not (R2). A crowd of waiters that only wants to know
             whether it may go on saves most of the price without it; ``gaps``, ``blockers`` and ``stale`` of what
             is not ready may then be empty.
         :return: one answer per question, in the same order. A question about a source that does not exist is
             answered with an ``UnknownSourceError`` in its place, so that it does not spoil the others.
+        :raises InvalidInputError: these are no questions, or too many for a web service.
         """
 
     def check_readiness(

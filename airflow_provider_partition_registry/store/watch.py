@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.models import Question, Readiness
-from airflow_provider_partition_registry.store.base import Answer, RegistryReader
+from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Answer, RegistryReader
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
 
 T = TypeVar("T")
@@ -173,7 +173,12 @@ class Watcher:
                 waiter.news.put_nowait(error)
 
     async def _ask(self, reader: RegistryReader, threads: ThreadPoolExecutor, explain: bool) -> None:
-        waiters = tuple(self._waiters)
+        for waiters in _batches(self._waiters):
+            await self._ask_for(waiters, reader, threads, explain)
+
+    async def _ask_for(
+        self, waiters: Sequence[_Waiter], reader: RegistryReader, threads: ThreadPoolExecutor, explain: bool
+    ) -> None:
         questions = tuple({question: None for waiter in waiters for question in waiter.questions})
         answers = await _in_thread(threads, partial(reader.check_readiness_many, questions, explain=explain))
         by_question = dict(zip(questions, answers, strict=True))
@@ -210,6 +215,19 @@ def shared_watcher(key: Hashable, open_reader: Callable[[], RegistryReader]) -> 
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Watcher]] = WeakKeyDictionary()
+
+
+def _batches(waiters: Iterable[_Waiter]) -> list[list[_Waiter]]:
+    """The waiters, so many at a time as one call can ask for: what one waits for is answered for one moment (R2)."""
+    batches: list[list[_Waiter]] = []
+    asked = math.inf
+    for waiter in waiters:
+        asked += len(waiter.questions)
+        if asked > MOST_QUESTIONS:
+            batches.append([])
+            asked = len(waiter.questions)
+        batches[-1].append(waiter)
+    return batches
 
 
 async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:

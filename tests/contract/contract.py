@@ -12,6 +12,7 @@ from tests.contract.access import AccessContract
 from tests.contract.homes import Home
 from tests.contract.locking import LockingContract
 from tests.contract.machine import RegistryMachine
+from tests.contract.moments import MomentContract
 from tests.contract.reading import ReadingContract, RefusalContract
 from tests.contract.registering import RegisteringContract
 from tests.contract.releasing import ReleasingContract
@@ -25,6 +26,7 @@ class RegistryStoreContract(
     ReleasingContract,
     ReadingContract,
     ViewingContract,
+    MomentContract,
     RefusalContract,
 ):
     """Uses the public contract only, and a clock that the fixture controls."""

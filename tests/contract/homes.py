@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,12 +37,16 @@ class Home:
 
     :param stored_ready_spans: reads the ready intervals as stored, where the tests can look at them.
     :param verify: answers what is wrong with what is stored, where that can be told.
+    :param writer: the same registry, past whatever the store itself goes through.
+    :param interrupted: while it is entered, something happens between any two statements that the store's calls send.
     """
 
     store: RegistryStore
     clock: ManualClock = field(default_factory=ManualClock)
     stored_ready_spans: Callable[[str], list[Span]] | None = None
     verify: Callable[[], list[Any]] | None = None
+    writer: RegistryStore | None = None
+    interrupted: Callable[[Callable[[], None]], AbstractContextManager[None]] | None = None
 
 
 def hours(start: float, end: float) -> Interval:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.store.sql.tables import ready_interval, source
 from airflow_provider_partition_registry.store.sql.verification import verify
 from tests.contract.homes import Home, ManualClock, Span
+
+ASKING_THREADS = {"MainThread", "AnyIO worker thread"}
+"""In which a test asks a store, or a service asks for it; in others it reads the history, whoever asks it."""
 
 
 def stored_ready_spans(store: SqlRegistryStore, source_name: str) -> list[Span]:
@@ -27,10 +33,35 @@ def stored_ready_spans(store: SqlRegistryStore, source_name: str) -> list[Span]:
 @contextmanager
 def sql_home(url: str) -> Iterator[Home]:
     clock = ManualClock()
-    with open_sql_store(url, pool_size=2, timeout=10, clock=clock) as store:
+    with (
+        open_sql_store(url, pool_size=2, timeout=10, clock=clock) as store,
+        open_sql_store(url, pool_size=1, timeout=10, clock=clock) as writer,
+    ):
         yield Home(
             store,
             clock,
             stored_ready_spans=lambda source_name: stored_ready_spans(store, source_name),
             verify=lambda: verify(store.database),
+            writer=writer,
+            interrupted=partial(interrupted, store),
         )
+
+
+@contextmanager
+def interrupted(store: SqlRegistryStore, happen: Callable[[], None]) -> Iterator[None]:
+    """Let something happen before every statement that the store sends but the first."""
+    is_first = True
+
+    def interrupt(*_: Any) -> None:
+        nonlocal is_first
+        if threading.current_thread().name in ASKING_THREADS:
+            if not is_first:
+                happen()
+            is_first = False
+
+    engine = store.database.engine
+    event.listen(engine, "before_cursor_execute", interrupt)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", interrupt)

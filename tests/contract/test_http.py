@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.store.base import MOST_QUESTIONS
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service import ServiceThread
 from tests.contract.contract import RegistryStoreContract
-from tests.contract.homes import Home
+from tests.contract.homes import Home, hours
 from tests.contract.sql import sql_home
 
 ADMINISTRATOR_TOKEN = "of-the-administrator"
@@ -28,4 +32,13 @@ class TestHttpStore(RegistryStoreContract):
             ServiceThread(settings, behind.store) as service,
             open_store(service.url, access_token=ADMINISTRATOR_TOKEN) as store,
         ):
-            yield Home(store, behind.clock, behind.stored_ready_spans, behind.verify)
+            yield replace(behind, store=store)
+
+
+def test_more_questions_than_a_request_holds_are_refused_and_not_sent_in_parts() -> None:
+    questions = [Question("s", hours(hour, hour + 1)) for hour in range(MOST_QUESTIONS + 1)]
+    with (
+        open_store("http://127.0.0.1:1") as store,
+        pytest.raises(InvalidInputError, match="10,001 questions"),
+    ):
+        store.check_readiness_many(questions)

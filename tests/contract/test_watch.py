@@ -4,12 +4,55 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from contextlib import aclosing
 
+import pytest
+
 from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.store import watch
+from airflow_provider_partition_registry.store.base import Answer
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.watch import Watcher
 from tests.contract.homes import hours
+
+
+def test_more_waiters_than_one_call_can_ask_for(
+    migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one of them waits for is asked in one call, since it is to be ready at one moment."""
+    monkeypatch.setattr(watch, "MOST_QUESTIONS", 3)
+    asked: list[int] = []
+
+    class Counted(SqlRegistryStore):
+        def check_readiness_many(
+            self, questions: Sequence[Question], *, explain: bool = True
+        ) -> list[Answer]:
+            asked.append(len(questions))
+            return super().check_readiness_many(questions, explain=explain)
+
+    def open_counted() -> SqlRegistryStore:
+        return Counted(Database(migrated_sqlite_url, pool_size=2, timeout=10))
+
+    async def wait(watcher: Watcher, start: int) -> bool:
+        questions = [Question("s", hours(start + n, start + n + 1)) for n in range(2)]
+        async with aclosing(watcher.watch(questions, 0.2)) as news:
+            async for each in news:
+                return each.is_ready
+        return False
+
+    async def all_of_them() -> list[bool]:
+        watcher = Watcher(open_counted)
+        return await asyncio.wait_for(asyncio.gather(*[wait(watcher, 2 * n) for n in range(3)]), 30)
+
+    with open_store(migrated_sqlite_url) as store:
+        store.register_provider("p", store.register_source("s", "ann").access_token)
+        store.register_partition("s", "p", hours(0, 4))
+        store.unlock("s", "p", hours(0, 4))
+    assert asyncio.run(all_of_them()) == [True, True, False]
+    assert asked[:3] == [2, 2, 2]
 
 
 def test_a_damaged_row_ends_the_wait_of_those_alone_who_ask_about_it(migrated_sqlite_url: str) -> None:

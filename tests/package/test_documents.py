@@ -12,6 +12,7 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md
 RUN_BY = {
     ("README.md", "bash"): "tests/cli/test_readme.py",
     ("README.md", "python"): "tests/airflow/test_readme.py",
+    ("docs/backup-and-restore.md", "bash"): "tests/cli/test_backup_page.py",
     ("docs/containers.md", "bash"): "tests/package/test_image.py",
     ("docs/cron-and-kubernetes.md", "bash"): "tests/cli/test_how_to.py",
     ("docs/cron-and-kubernetes.md", "cron"): "tests/cli/test_how_to.py",

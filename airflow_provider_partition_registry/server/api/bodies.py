@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.names import (
     MAX_NAME_LENGTH,
     MAX_TEXT_LENGTH,
 )
+from airflow_provider_partition_registry.store.base import MOST_QUESTIONS
 
 
 def _name(description: str, example: str, longest: int = MAX_NAME_LENGTH) -> Any:
@@ -212,7 +213,7 @@ class QuestionsBody(Body):
     questions: Annotated[
         list[QuestionBody],
         Field(
-            max_length=10_000,
+            max_length=MOST_QUESTIONS,
             examples=[
                 [{"source_name": "sales", "start": "2026-11-01T00:00:00Z", "end": "2026-11-02T00:00:00Z"}]
             ],

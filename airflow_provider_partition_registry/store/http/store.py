@@ -30,6 +30,7 @@ from airflow_provider_partition_registry.domain.models import (
     Question,
     Source,
     SourceRegistration,
+    check_questions,
 )
 from airflow_provider_partition_registry.domain.names import (
     MAX_IDENTITY_LENGTH,
@@ -41,11 +42,10 @@ from airflow_provider_partition_registry.domain.names import (
     check_text,
 )
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
-from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryStore
+from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Answer, Listener, RegistryStore
 from airflow_provider_partition_registry.store.http import arguments
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener
-from airflow_provider_partition_registry.store.portions import in_portions
 from airflow_provider_partition_registry.store.wire import (
     Answers,
     Changed,
@@ -53,8 +53,6 @@ from airflow_provider_partition_registry.store.wire import (
     ReadinessOrProblem,
     error_from_data,
 )
-
-QUESTIONS_AT_ONCE = 1000
 
 
 class HttpRegistryStore(RegistryStore):
@@ -67,13 +65,14 @@ class HttpRegistryStore(RegistryStore):
         self._client = client
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        return [
-            answer
-            for portion in in_portions(questions, QUESTIONS_AT_ONCE)
-            for answer in self._ask(portion, explain)
-        ]
-
-    def _ask(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
+        if not check_questions(questions):
+            return []
+        if len(questions) > MOST_QUESTIONS:
+            raise InvalidInputError(
+                f"{len(questions):,} questions are too many for one request to a web service, and several requests "
+                f"are not answered for one moment. Ask at most {MOST_QUESTIONS:,} at once: in one call what has to be "
+                f"ready together, in further calls what need not."
+            )
         body = {"questions": [arguments.question_data(each) for each in questions], "explain": explain}
         answers = self._client.call(Call("POST", "/readiness", Answers, body=body)).answers
         if len(answers) != len(questions):  # Whose answer is which is told by their order alone.

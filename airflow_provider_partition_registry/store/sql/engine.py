@@ -1,8 +1,9 @@
 """Connections and transactions, and what may go wrong with them.
 
-Everything runs as a function of a connection: ``database.read(work)`` for one statement that sees one snapshot,
-``database.write(work)`` for a transaction. That lets a lost connection be replaced and the work be done again
-where this is safe, and gives driver errors one place in which they become the registry's own.
+Everything runs as a function of a connection: ``database.read(work)`` for a statement, which sees one moment,
+``database.snapshot(work)`` for several that see the same one, ``database.write(work)`` for a transaction. That lets a
+lost connection be replaced and the work be done again where this is safe, and gives driver errors one place in which
+they become the registry's own.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class Database:
             return self._engines[purpose]
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which must send one statement only, outside a transaction."""
+        """Run ``work``, which only reads, outside a transaction: each statement sees a moment of its own."""
         return self._attempt(lambda: self._run_reading(work))
 
     def write(self, work: Callable[[Connection], T], *, is_patient: bool = False) -> T:
@@ -114,9 +115,12 @@ class Database:
         """
         return self._attempt(lambda: self._run_writing(work, is_patient))
 
-    def snapshot(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which only reads, on one snapshot, for as long as it takes; no writer waits for it."""
-        return self._attempt(lambda: self._run_in_snapshot(work))
+    def snapshot(self, work: Callable[[Connection], T], *, is_patient: bool = False) -> T:
+        """Run ``work``, which only reads, as of one moment; no writer waits for it.
+
+        :param is_patient: let it take longer than the time-out, for an administrator's work.
+        """
+        return self._attempt(lambda: self._run_in_snapshot(work, is_patient))
 
     def watch(self, connection: Any) -> AbstractContextManager[None]:
         """Give up what runs inside after the time-out, also when the server hangs.
@@ -143,19 +147,35 @@ class Database:
         with self.engine.connect() as connection, self.watch(connection.connection.dbapi_connection):
             return work(connection)
 
-    def _run_in_snapshot(self, work: Callable[[Connection], T]) -> T:
-        with self.engine.connect() as connection:
+    def _run_in_snapshot(self, work: Callable[[Connection], T], is_patient: bool) -> T:
+        with (
+            self.engine.connect() as connection,
+            nullcontext() if is_patient else self.watch(connection.connection.dbapi_connection),
+        ):
             connection.exec_driver_sql(
-                "BEGIN"
-                if self.is_sqlite
-                else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; "
-                "SET LOCAL idle_in_transaction_session_timeout = 0; "
-                "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_material = on"
+                "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
             )
             try:
-                return work(connection)
+                with self._patience(connection) if is_patient else nullcontext():
+                    return work(connection)
             finally:
                 _roll_back(connection)
+
+    @contextmanager
+    def _patience(self, connection: Connection) -> Iterator[None]:
+        """Let statements take their time, and find their way through whole tables."""
+        if not self.is_sqlite:
+            connection.exec_driver_sql(
+                "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
+                "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_material = on"
+            )
+            yield
+            return
+        connection.exec_driver_sql("PRAGMA automatic_index = ON")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("PRAGMA automatic_index = OFF")
 
     def _run_writing(self, work: Callable[[Connection], T], is_patient: bool) -> T:
         with (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Text, column, table
+from sqlalchemy import Boolean, Integer, Text, column, table
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.selectable import CompoundSelect
@@ -25,6 +25,7 @@ question = table(
     column("interval_end", UtcInstant),
     column("published_after", UtcInstant),
     column("asked_at", UtcInstant),
+    column("is_explained", Boolean),
 )
 
 NumberedQuestion = tuple[int, Question]
@@ -38,14 +39,27 @@ class QuestionStatement(ValuesStatement):
         super().__init__(question, statement)
 
     def ask(
-        self, connection: Connection, questions: Iterable[NumberedQuestion], asked_at: datetime | None = None
+        self,
+        connection: Connection,
+        questions: Iterable[NumberedQuestion],
+        *,
+        explain: bool = False,
+        asked_at: datetime | None = None,
     ) -> list[Any]:
         """Run it over the questions, of which there are at most ``AT_ONCE``.
 
+        :param explain: look closely at what is not ready.
         :param asked_at: the present, where it is not the database that tells the time.
         """
         present = None if asked_at is None else to_microseconds(asked_at)
-        return self.run(connection, [(*_values(number, asked), present) for number, asked in questions])
+        return self.run(
+            connection, [(*_values(number, asked), present, explain) for number, asked in questions]
+        )
+
+
+def in_portions(questions: Sequence[Question], at_once: int) -> list[Sequence[Question]]:
+    """The questions, in order, so many at a time."""
+    return [questions[first : first + at_once] for first in range(0, len(questions), at_once)]
 
 
 def _values(number: int, asked: Question) -> tuple[int, str, int, int, int | None]:

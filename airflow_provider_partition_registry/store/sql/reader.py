@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -30,9 +29,9 @@ from airflow_provider_partition_registry.domain.models import (
     PrincipalKind,
     Provider,
     Question,
-    Readiness,
     Source,
     check_principal,
+    check_questions,
 )
 from airflow_provider_partition_registry.domain.names import (
     MAX_IDENTITY_LENGTH,
@@ -40,11 +39,10 @@ from airflow_provider_partition_registry.domain.names import (
     check_name,
     check_number,
 )
-from airflow_provider_partition_registry.domain.readiness import assess
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
-from airflow_provider_partition_registry.store.portions import in_portions
 from airflow_provider_partition_registry.store.sql import schema
+from airflow_provider_partition_registry.store.sql.answering import answer
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener, ProcessListener
@@ -57,18 +55,10 @@ from airflow_provider_partition_registry.store.sql.principals import (
     to_access_token,
     tokens_of,
 )
-from airflow_provider_partition_registry.store.sql.questions import AT_ONCE, NumberedQuestion
-from airflow_provider_partition_registry.store.sql.rows import (
-    PARTITION_COLUMNS,
-    to_event,
-    to_intervals,
-    to_partition,
-)
+from airflow_provider_partition_registry.store.sql.questions import AT_ONCE, in_portions
+from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS, to_event, to_partition
 from airflow_provider_partition_registry.store.sql.statements import (
-    ARE_READY,
     EVENTS,
-    EXPLAIN,
-    EXPLAIN_FRESHNESS,
     locks_at,
     locks_by_id,
     partitions_by_start,
@@ -100,67 +90,19 @@ class SqlRegistryReader(RegistryReader):
         self._schema_is_checked = False
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        return [
-            answer for portion in in_portions(questions, AT_ONCE) for answer in self._answer(portion, explain)
-        ]
-
-    def _answer(self, questions: Sequence[Question], explain: bool) -> list[Answer]:
-        # The probe knows nothing of publishing times (R8); those questions are always looked at closely.
-        answers = self._probe(
-            [(n, asked) for n, asked in enumerate(questions) if asked.published_after is None]
-        )
-        unsettled = [
-            (n, asked)
-            for n, asked in enumerate(questions)
-            if n not in answers or (explain and not answers[n].is_ready)
-        ]
-        answers.update(self._explain(unsettled))
-        return [
-            answers[n] if n in answers else UnknownSourceError(asked.source_name)
-            for n, asked in enumerate(questions)
-        ]
-
-    def _probe(self, numbered: list[NumberedQuestion]) -> dict[int, Readiness]:
-        if not numbered:
-            return {}
-        rows = self._read(lambda connection: ARE_READY.ask(connection, numbered))
-        asked = dict(numbered)
-        as_of = {asked[row.n].source_name: row.as_of for row in rows if row.as_of is not None}
-        return {
-            row.n: Readiness(asked[row.n], bool(row.is_ready), as_of[asked[row.n].source_name])
-            for row in rows
-        }
-
-    def _explain(self, numbered: list[NumberedQuestion]) -> dict[int, Readiness]:
-        if not numbered:
-            return {}
-        sources: dict[str, Any] = {}
-        found: defaultdict[int, defaultdict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-        asks_for_time = any(asked.published_after is not None for _, asked in numbered)
-        statement = EXPLAIN_FRESHNESS if asks_for_time else EXPLAIN
+        portions = in_portions(check_questions(questions), AT_ONCE)
         asked_at = None if self._database_tells_time else self._now(None)
-        for row in self._read(lambda connection: statement.ask(connection, numbered, asked_at)):
-            if row.kind == "source":
-                sources[row.source_name] = row
-            else:
-                found[row.n][row.kind].append(row)
-        return {
-            n: self._assess(asked, sources[asked.source_name], found[n])
-            for n, asked in numbered
-            if asked.source_name in sources
-        }
 
-    def _assess(self, asked: Question, its_source: Any, rows: Mapping[str, list[Any]]) -> Readiness:
-        now = self._now(its_source.now)
-        return assess(
-            asked,
-            as_of=its_source.as_of,
-            published=to_intervals(rows["published"]),
-            blockers=[
-                to_partition(row, asked.source_name, row.provider_name, now) for row in rows["blocker"]
-            ],
-            fresh=to_intervals(rows["fresh"]),
-        )
+        def answer_all(connection: Connection) -> list[Answer]:
+            return [
+                each
+                for portion in portions
+                for each in answer(connection, portion, self._now, asked_at, explain=explain)
+            ]
+
+        if len(portions) <= 1:
+            return self._read(answer_all) if portions else []
+        return self._read_together(answer_all)
 
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         check_interval(interval)
@@ -329,7 +271,7 @@ class SqlRegistryReader(RegistryReader):
         check_resolution(resolution)
         asked = Asked(self.get_source(source_name).id, source_name, interval, resolution)
         some = partitions_by_start(asked.source_id, interval, None, resolution + 1)
-        return self._read(lambda connection: draw(connection, asked, some, self._now))
+        return self._read_together(lambda connection: draw(connection, asked, some, self._now))
 
     def last_position(self) -> int:
         statement = select(history.c.last_position)
@@ -357,6 +299,10 @@ class SqlRegistryReader(RegistryReader):
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         return self._run(self.database.read, work)
+
+    def _read_together(self, work: Callable[[Connection], T]) -> T:
+        """Read what takes several statements, as of one moment (R2)."""
+        return self._run(self.database.snapshot, work)
 
     def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Connection], T]) -> T:
         """Let the database run ``work`` if its schema fits, which is looked at once."""

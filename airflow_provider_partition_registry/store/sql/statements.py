@@ -15,7 +15,9 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     null,
+    or_,
     select,
     table,
     true,
@@ -104,10 +106,17 @@ _asked = materialized(
         question.c.interval_end,
         question.c.published_after,
         question.c.asked_at,
+        question.c.is_explained,
+        _is_ready().label("is_ready"),
     ).select_from(asked),
     "asked",
 )
-_reach_of_question = reach(_asked, "reach")
+# The probe knows nothing of publishing times (R8); what asks for them is always looked at closely.
+_needs_a_close_look = or_(
+    _asked.c.published_after.is_not(None), and_(_asked.c.is_explained, not_(_asked.c.is_ready))
+)
+_unsettled = materialized(select(_asked).where(_needs_a_close_look), "unsettled")
+_reach_of_question = reach(_unsettled, "reach")
 _blocker = materialized(
     select(
         _reach_of_question.c.n,
@@ -124,7 +133,13 @@ _COMMON = {
     "provider_name": provider.c.name,
     **{each.name: each for each in PARTITION_COLUMNS},
 }
-_OF_EXPLANATION = {"n": question.c.n, "source_name": source.c.name, "as_of": event.c.position, **_COMMON}
+_OF_EXPLANATION = {
+    "n": question.c.n,
+    "is_ready": _asked.c.is_ready,
+    "source_name": source.c.name,
+    "as_of": event.c.position,
+    **_COMMON,
+}
 
 
 def _row(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) -> list[Column]:
@@ -146,10 +161,15 @@ def _source_rows() -> Select:
     return select(*_row("source", _OF_EXPLANATION, known))
 
 
+def _settled_rows() -> Select:
+    known = {"n": _asked.c.n, "is_ready": _asked.c.is_ready}
+    return select(*_row("settled", _OF_EXPLANATION, known)).where(not_(_needs_a_close_look))
+
+
 def _ready_rows() -> Select:
     ready = (
-        select(_asked.c.n, ready_interval.c.interval_start, ready_interval.c.interval_end)
-        .select_from(_asked.join(ready_interval, ready_intervals_of(_asked)))
+        select(_unsettled.c.n, ready_interval.c.interval_start, ready_interval.c.interval_end)
+        .select_from(_unsettled.join(ready_interval, ready_intervals_of(_unsettled)))
         .subquery()
     )
     return select(*_explanation("published", ready))
@@ -193,17 +213,21 @@ def _fresh_rows() -> Select:
 
     A time that has not come yet proves nothing: the clock was ahead when the data was published.
     """
+    after = _reach_of_question.c.published_after
     present = func.coalesce(_reach_of_question.c.asked_at, DatabaseNow())
-    is_fresh = partition.c.published_at >= _reach_of_question.c.published_after
-    is_past = partition.c.published_at <= present
-    return select(*_explanation("fresh", _published_rows(_reach_of_question, is_fresh, is_past)))
+    is_fresh = (
+        after.is_not(None),
+        partition.c.published_at >= after,
+        partition.c.published_at <= present,
+    )
+    return select(*_explanation("fresh", _published_rows(_reach_of_question, *is_fresh)))
 
 
-_EXPLANATION = (_source_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
+_EXPLANATION = (_source_rows(), _settled_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
 
 EXPLAIN = QuestionStatement(union_all(*_EXPLANATION))
-"""Everything that an answer needs, as rows of three kinds: source, published, blocker. One statement, so that all
-of it belongs to one moment."""
+"""Everything that the answers need, as rows of four kinds: source; settled, of a question to which the probe's verdict
+is the whole answer; published and blocker, of the others. One statement, so that all of it belongs to one moment."""
 
 EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))
 """The same for questions with ``published_after``: further rows of the kind fresh."""

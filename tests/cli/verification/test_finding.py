@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, inspect, select, update
@@ -348,3 +350,19 @@ def test_sql_computes_the_classes_of_lengths_that_the_store_gives(store: SqlRegi
     for end in ends:
         store.register_partition("sales", "nightly", Interval(START, end))
     assert verify(store.database) == []
+
+
+def test_a_file_that_was_copied_while_somebody_wrote(sqlite_store: SqlRegistryStore, tmp_path: Path):
+    """Half of it is from before the log was written back, half from after that."""
+    contents = []
+    for first in (100, 200):
+        for hour in range(first, first + 40):
+            sqlite_store.register_partition("sales", "nightly", hours(hour, hour + 1))
+        sqlite_store.database.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint"))
+        contents.append((sqlite_store.database.file or tmp_path).read_bytes())
+    before, after = contents
+    torn = tmp_path / "torn.db"
+    torn.write_bytes(before[: len(before) // 2] + after[len(before) // 2 :])
+    with closing(Database(f"sqlite:///{torn}", pool_size=1, timeout=10)) as database:
+        (found,) = verify(database)
+    assert (found.kind, found.is_repairable) == (DiscrepancyKind.FILE_DAMAGED, False)

@@ -39,7 +39,7 @@ def verify(database: Database) -> list[Discrepancy]:
     :raises SchemaError: the database holds no registry, one of another version, or one without some of its tables.
     """
     schema.require(database)  # schema.check() would create a SQLite registry and call the empty one sound
-    return database.snapshot(_verify)
+    return database.snapshot(_verify, is_patient=True)
 
 
 def repair(database: Database) -> list[Discrepancy]:
@@ -73,6 +73,8 @@ def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
 
 
 def _verify(connection: Connection) -> list[Discrepancy]:
+    if damaged := checks.find_damaged_pages(connection):
+        return damaged  # whatever else is read from such a file may be wrong
     found = [
         *checks.find_dangling_references(connection),
         *checks.find_impossible_instants(connection),

@@ -22,6 +22,7 @@ from airflow_provider_partition_registry.store.sql.tables import (
 from airflow_provider_partition_registry.store.sql.types import UtcInstant
 from airflow_provider_partition_registry.store.sql.verification.details import MapsTexts
 from airflow_provider_partition_registry.store.sql.verification.discrepancies import (
+    SHOWN_AT_MOST,
     Discrepancy,
     DiscrepancyKind,
     discrepancy,
@@ -221,6 +222,17 @@ CHECKS = (
         _row_at,
     ),
 )
+
+
+def find_damaged_pages(connection: Connection) -> list[Discrepancy]:
+    """Whether SQLite's file holds together: that of a copy made beside a writer may not."""
+    if connection.dialect.name != "sqlite":
+        return []
+    told = connection.exec_driver_sql(f"PRAGMA integrity_check({SHOWN_AT_MOST})").scalars().all()
+    if told == ["ok"]:
+        return []
+    what = "the file is damaged, as a copy is that was made while somebody wrote; SQLite says"
+    return [discrepancy(DiscrepancyKind.FILE_DAMAGED, None, what, len(told), list(told))]
 
 
 def find_dangling_references(connection: Connection) -> list[Discrepancy]:

@@ -33,6 +33,7 @@ class DiscrepancyKind(StrEnum):
     HISTORY_GAP = "history_gap"
     DANGLING_REFERENCE = "dangling_reference"
     TABLE_MISSING = "table_missing"
+    FILE_DAMAGED = "file_damaged"
 
 
 REPAIRABLE = frozenset(
