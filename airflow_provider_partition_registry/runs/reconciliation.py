@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -28,6 +29,7 @@ from airflow_provider_partition_registry.runs.states import (
     run_of,
 )
 from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.paging import all_items
 
 # States in which a task that took a lock has not let it go, and will not come back to it by itself.
 _DEAD = ("failed", "upstream_failed", "skipped", "removed")
@@ -124,16 +126,10 @@ def reconcile(
 
 def held_locks(store: RegistryStore, prefix: str) -> Iterator[HeldLock]:
     """The present locks of Airflow tasks whose identities begin so."""
-    after = None
-    while True:
-        page = store.list_locks(holder_prefix=prefix, after=after)
-        for partition in page.items:
-            holder = parse_identity(partition.lock.holder.identity) if partition.lock else None
-            if partition.lock is not None and holder is not None:
-                yield HeldLock(partition, partition.lock, holder)
-        after = page.next
-        if after is None:
-            return
+    for partition in all_items(partial(store.list_locks, prefix)):
+        holder = parse_identity(partition.lock.holder.identity) if partition.lock else None
+        if partition.lock is not None and holder is not None:
+            yield HeldLock(partition, partition.lock, holder)
 
 
 def end_locks(

@@ -37,6 +37,7 @@ with warnings.catch_warnings():
     import airflow.serialization.serialized_objects
     import airflow.utils.db
 
+from tests.airflow.leaving_locks import left  # noqa: E402, F401 - fixture
 from tests.airflow.processes import (  # noqa: E402, F401 - fixtures
     load_dags,
     start_in_triggerer,
@@ -103,7 +104,7 @@ def airflow_home() -> Iterator[Path]:
 def no_locks_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs end here long before tests have looked at the locks that they leave."""
     monkeypatch.setattr(
-        "airflow_provider_partition_registry.plugins.ended_runs.EndedRuns.add", lambda *_: None
+        "airflow_provider_partition_registry.plugins.ended_runs.ended_runs.add", lambda *_: None
     )
 
 

@@ -23,7 +23,6 @@ DAY = {
     "grain": "day",
 }
 COMMON: dict[str, Any] = {
-    "schedule": None,
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),
     "catchup": False,
     "params": {"day": "2026-11-01"},
@@ -58,13 +57,13 @@ def unlock() -> PartitionUnlockOperator:
     return PartitionUnlockOperator(task_id="unlock", **DAY)
 
 
-with DAG("ended_by_hand", **COMMON):
+with DAG("ended_by_hand", schedule=None, **COMMON):
     lock() >> work() >> unlock()
 
-with DAG("ended_by_time_out", dagrun_timeout=timedelta(seconds=4), **COMMON):
+with DAG("ended_by_time_out", schedule=None, dagrun_timeout=timedelta(seconds=4), **COMMON):
     lock() >> work() >> unlock()
 
-with DAG("ended_by_decision", **COMMON):
+with DAG("ended_by_decision", schedule=None, **COMMON):
 
     @task.short_circuit
     def decide() -> bool:
@@ -73,14 +72,14 @@ with DAG("ended_by_decision", **COMMON):
 
     lock() >> decide() >> work() >> unlock()
 
-with DAG("ended_by_death", **COMMON):
+with DAG("ended_by_death", schedule=None, **COMMON):
     DyingLockOperator(task_id="lock", **DAY) >> work()
 
-with DAG("ended_by_deletion", **COMMON):
+with DAG("ended_by_deletion", schedule=None, **COMMON):
     # Nobody runs in this pool, so no task is in the way of the deletion.
     lock() >> work.override(pool="of_nobody")() >> unlock()
 
-with DAG("words_of_people", **COMMON):
+with DAG("words_of_people", schedule=None, **COMMON):
 
     @task
     def ask(**context: Any) -> list[str]:
