@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from airflow_provider_partition_registry.cli.output import printable
+from airflow_provider_partition_registry.cli.output import echo_error, printable
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     AlreadyRegisteredError,
@@ -82,11 +82,11 @@ def report(error: Exception, *, as_json: bool) -> ExitCode:
     code = exit_code_of(error)
     told = _describe(error)
     if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False), err=True)
+        echo_error(json.dumps(told, ensure_ascii=False))
         return code
     if code is ExitCode.BUG:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(f"Error: {printable(told['message'])}", err=True)
+        echo_error("".join(traceback.format_exception(error)).rstrip())
+    echo_error(f"Error: {printable(told['message'])}")
     return code
 
 

@@ -43,13 +43,33 @@ def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(to_jsonable(value), ensure_ascii=False, indent=2))
     else:
-        shown = _printable_lines(text())
+        shown = printable_lines(text())
         click.echo(_COLOURED.sub(_coloured, shown) if _wants_colours() else shown)
 
 
 def tell(text: str) -> None:
     """Say something on standard error, in one or several lines."""
-    click.echo(_printable_lines(text), err=True)
+    echo_error(printable_lines(text))
+
+
+def echo_error(text: str) -> None:
+    """Write to standard error. If nobody can be told, that changes nothing: the exit code says it too."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        # Python would try once more when it ends, and end with another exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def write_all(descriptor: int, data: bytes) -> bool:
+    """Write, past all buffers; whether that succeeded."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError:
+        return False
+    return True
 
 
 def _wants_colours() -> bool:
@@ -61,7 +81,8 @@ def _coloured(found: re.Match[str]) -> str:
     return click.style(found[0], fg=COLOURS[found[0].lower()])
 
 
-def _printable_lines(text: str) -> str:
+def printable_lines(text: str) -> str:
+    """Several lines, each as :func:`printable`."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 

@@ -27,6 +27,7 @@ from airflow_provider_partition_registry.cli import (
 )
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, report, wants_json
 from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, VARIABLES, Settings
+from airflow_provider_partition_registry.cli.output import echo_error
 
 SECTIONS = {
     "Ask": (
@@ -85,7 +86,7 @@ class Root(click.Group):
         try:
             code = super().main(given, **{**options, "standalone_mode": False})
         except click.Abort:
-            click.echo("Interrupted.", err=True)
+            echo_error("Interrupted.")
             return ExitCode.INTERRUPTED
         except Exception as error:  # whatever it is, its exit code must not look like an answer
             return report(error, as_json=wants_json(given))
