@@ -75,6 +75,7 @@ class Command:
             self._guardian = _start_guardian(terms, program, arguments, environment)
             # The first process of a container inherits the children of others.
             signal.signal(signal.SIGCHLD, lambda *_: reap_children(but=self._guardian))
+            reap_children(but=self._guardian)
         except BaseException:
             self._control.close()
             os.close(self._read)

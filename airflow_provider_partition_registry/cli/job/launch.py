@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from collections.abc import Sequence
 from typing import NoReturn
 
 from airflow_provider_partition_registry.cli.job.environment import given_environment
@@ -15,7 +14,7 @@ SHELL = "/bin/sh"
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def launch(program: str, arguments: Sequence[str], *, stderr: int, group: int) -> int:
+def launch(program: str, arguments: list[str], *, stderr: int, group: int) -> int:
     """Start a program in a child process, which is killed when this process is gone.
 
     The signals that this process handles do to the program what they do to any; those that it ignores stay ignored.
@@ -46,7 +45,7 @@ def launch(program: str, arguments: Sequence[str], *, stderr: int, group: int) -
 
 
 def _become(
-    program: str, arguments: Sequence[str], stderr: int, group: int, parent: int, report: int
+    program: str, arguments: list[str], stderr: int, group: int, parent: int, report: int
 ) -> NoReturn:
     try:
         os.setpgid(0, group)
@@ -64,7 +63,7 @@ def _become(
         os._exit(127)
 
 
-def _execute(program: str, arguments: Sequence[str]) -> NoReturn:
+def _execute(program: str, arguments: list[str]) -> NoReturn:
     environment = given_environment()
     try:
         os.execve(program, arguments, environment)  # noqa: S606 - no shell was asked for

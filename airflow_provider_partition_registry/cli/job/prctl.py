@@ -26,4 +26,4 @@ def _prctl(option: int, value: int) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     zero = ctypes.c_ulong(0)
-    return ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), zero, zero, zero) == 0
+    return bool(ctypes.CDLL(None).prctl(option, ctypes.c_ulong(value), zero, zero, zero) == 0)

@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.cli.job.events import (
     CommandEnded,
     CommandLeft,
     CommandUnfit,
+    Event,
     Events,
     GuardianGone,
     LeaseIsOver,
@@ -108,34 +109,43 @@ class Supervision:
         """
         with self.events.of_signals((signal.SIGTSTP,)):
             while True:
-                match self.events.next(self.lease_ends - self.margin / 2 - now()):
+                match self.events.next(self._late_at - now()):
                     case CommandEnded(status):
                         return self._ending(status)
                     case CommandUnfit(errno):
                         raise OSError(errno, os.strerror(errno))
-                    case CommandLeft(what):
-                        self._left_something = True
-                        self.tell_of_rest(what)
-                    case LeaseRenewed(lease_ends):
-                        self.lease_ends = lease_ends
-                        self.command.renewed(lease_ends)
-                    case SignalReceived(signal.SIGTSTP):
-                        self._stop()
-                    case SignalReceived(signum):
-                        self._pass_on(signum)
-                    case LockLost(why):
-                        self._lose(Loss(why, is_certain=True))
-                        self.command.pass_on(signal.SIGTERM)
-                        self.command.end()
-                    case LeaseIsOver():
-                        self._lose_lease()
                     case GuardianGone():
                         self.command.kill()
                         return self._ending(None)
-                    case None if now() >= self.lease_ends - self.margin / 2:
-                        # Nothing is left to do for a guardian that is in time.
+                    case None if now() >= self._late_at:
                         self._lose_lease()
                         self.command.kill()
+                    case event:
+                        self._act_on(event)
+
+    def _act_on(self, event: Event | None) -> None:
+        match event:
+            case CommandLeft(what):
+                self._left_something = True
+                self.tell_of_rest(what)
+            case LeaseRenewed(lease_ends):
+                self.lease_ends = lease_ends
+                self.command.renewed(lease_ends)
+            case LeaseIsOver():
+                self._lose_lease()
+            case LockLost(why):
+                self._lose(Loss(why, is_certain=True))
+                self.command.pass_on(signal.SIGTERM)
+                self.command.end()
+            case SignalReceived(signal.SIGTSTP):
+                self._stop()
+            case SignalReceived(signum):
+                self._pass_on(signum)
+
+    @property
+    def _late_at(self) -> float:
+        """When the guardian should have ended the command, and cannot have done so if it has not told."""
+        return self.lease_ends - self.margin / 2
 
     def _ending(self, status: int | None) -> Ending:
         return Ending(status, self._signum, self._loss, self._left_something)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError
-from tests.cli.job.conftest import PLACE, Registry, Running, is_alive, kill, until
+from tests.cli.job.conftest import PLACE, Registry, Running, is_alive, kill, state, until
 
-DEAF = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & echo $$; while :; do sleep 0.05; done"
+LOOP = "echo $$; while :; do sleep 0.05; done"
+DEAF = f"trap '' TERM; sh -c '{LOOP}' & {LOOP}"
 TWO = "sh -c 'echo $$; exec sleep 60' & echo $$; read word; kill $!; wait; exit 0"
 
 
@@ -32,10 +32,6 @@ def guardian_of(running: Running) -> int:
 
 def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if is_alive(pid)]
-
-
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def until_locked_by_the_next(registry: Registry) -> None:
