@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import signal
 import socket
-import time
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from tests.cli.job.conftest import Registry
+
+WAITING_LONG = (
+    "import sys; from airflow_provider_partition_registry.cli import main; "
+    "from airflow_provider_partition_registry.store.factory import open_store; "
+    "open_store.__kwdefaults__['timeout'] = 300.0; del sys.argv[0]; main()"
+)
+"""A call to the registry gives up after five minutes."""
+WRAPPER = (sys.executable, "-c", WAITING_LONG)
 
 
 class Silent:
@@ -48,11 +56,9 @@ def silent_registry(request: pytest.FixtureRequest, silent: Silent, registry: Re
 
 
 def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
-    running = silent_registry.start("--on-conflict", "wait", "--timeout", "1s", "--", "true")
+    running = silent_registry.start("--on-conflict", "wait", "--timeout", "1s", "--", "true", wrapper=WRAPPER)
     silent.accept()
-    began = time.monotonic()
     code, errors = running.end()
-    assert time.monotonic() - began < 5  # and not the 10 s after which a call gives up
     assert code == 3
     assert "Nothing was run." in errors
     assert "has not answered" in errors
@@ -60,12 +66,10 @@ def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
 
 @pytest.mark.parametrize("options", [(), ("--on-conflict", "wait")])
 def test_signals_are_heard(silent: Silent, silent_registry: Registry, options: tuple[str, ...]):
-    running = silent_registry.start(*options, "--", "true")
+    running = silent_registry.start(*options, "--", "true", wrapper=WRAPPER)
     silent.accept()
-    began = time.monotonic()
     running.send(signal.SIGTERM)
     code, errors = running.end()
-    assert time.monotonic() - began < 5
     assert code == 143
     assert "Interrupted while waiting" in errors
     assert URL_VARIABLE not in errors

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from tests.cli.job.conftest import OPTIONS, PLACE, SCRIPT, Registry, is_alive, kill, state, until
 
-TWO = "setsid sh -c 'echo pid $$; exec sleep 60' & sh -c 'echo pid $$; exec sleep 60' & echo pid $$; echo up; wait"
+TWO = "setsid sh -c 'echo pid $$; exec sleep 60' & sh -c 'echo pid $$; exec sleep 60' & echo pid $$; wait"
 
 
 class Terminal:
@@ -40,11 +43,11 @@ class Terminal:
         while text not in self.shown:
             self.shown += os.read(self.screen, 1000).decode()
 
-    def pids(self) -> list[int]:
+    def pids(self, count: int) -> list[int]:
         """What the command told of its processes."""
-        self.until("up\r\n")
-        words = self.shown.split()
-        return [int(after) for before, after in zip(words, words[1:], strict=False) if before == "pid"]
+        while len(found := re.findall(r"pid (\d+)\r\n", self.shown)) < count:
+            self.shown += os.read(self.screen, 1000).decode()
+        return [int(each) for each in found]
 
     def end(self) -> int:
         with contextlib.suppress(OSError):  # how Linux tells that nobody is left at the other side
@@ -109,25 +112,20 @@ def _hang_up(terminal: Terminal, _registry: Registry) -> None:
 @pytest.mark.parametrize("end", [_kill, _take_away, _tell_to_end, _interrupt, _hang_up])
 def test_nothing_of_the_command_is_left(registry: Registry, end: Callable[[Terminal, Registry], None]):
     terminal = Terminal(registry, "sh", "-c", TWO)
-    pids = terminal.pids()
-    assert len(pids) == 3
+    pids = terminal.pids(3)
     end(terminal, registry)
     assert terminal.end() != 0
     until(lambda: not alive(pids), "all that the command started to end")
 
 
-def run_in_shell(registry: Registry, *options: str) -> tuple[Terminal, list[int]]:
+def run_in_shell(registry: Registry, folder: Path, *options: str) -> tuple[Terminal, list[int]]:
     """A run in an interactive shell, and the process numbers of its command."""
+    script = folder / "command"
+    script.write_text("sh -c 'echo pid $$; exec sleep 60' & echo pid $$; wait\n")
+    script.chmod(0o755)
     shell = Terminal(registry, "-im", program=("/bin/sh",))
-    script = "sh -c 'echo pid $$; echo up; exec sleep 60' & echo pid $$; wait"
-    shell.type(
-        " ".join([str(SCRIPT), "run", *OPTIONS, *options, "--", "sh", "-c", f'"{script}"']).replace(
-            "$", "\\$"
-        )
-    )
-    shell.type("\n")
-    shell.shown = ""
-    return shell, shell.pids()
+    shell.type(shlex.join([str(SCRIPT), "run", *OPTIONS, *options, "--", str(script)]) + "\n")
+    return shell, shell.pids(2)
 
 
 def leave(shell: Terminal) -> None:
@@ -135,8 +133,8 @@ def leave(shell: Terminal) -> None:
     shell.end()
 
 
-def test_ctrl_z_stops_the_command_and_fg_wakes_it(registry: Registry):
-    shell, pids = run_in_shell(registry)
+def test_ctrl_z_stops_the_command_and_fg_wakes_it(registry: Registry, tmp_path: Path):
+    shell, pids = run_in_shell(registry, tmp_path)
     shell.type("\x1a")
     until(lambda: [state(each) for each in pids] == ["T", "T"], "the command to stop")
     shell.until("Stopped")
@@ -148,8 +146,8 @@ def test_ctrl_z_stops_the_command_and_fg_wakes_it(registry: Registry):
     leave(shell)
 
 
-def test_a_command_that_stays_stopped_does_not_outlive_its_lease(registry: Registry):
-    shell, pids = run_in_shell(registry, "--lease", "2s")
+def test_a_command_that_stays_stopped_does_not_outlive_its_lease(registry: Registry, tmp_path: Path):
+    shell, pids = run_in_shell(registry, tmp_path, "--lease", "2s")
     shell.type("\x1a")
     until(lambda: registry.partition.state.value == "expired", "the lease to be over")
     assert alive(pids) == []
