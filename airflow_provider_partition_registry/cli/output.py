@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -64,11 +65,13 @@ def echo_error(text: str) -> None:
 def write_all(descriptor: int, data: bytes) -> bool:
     """Write, past all buffers; whether that succeeded."""
     rest = memoryview(data)
-    try:
-        while rest:
+    while rest:
+        try:
             rest = rest[os.write(descriptor, rest) :]
-    except OSError:
-        return False
+        except BlockingIOError:  # whoever shares it has chosen so
+            select.select((), (descriptor,), ())
+        except OSError:
+            return False
     return True
 
 

@@ -96,6 +96,7 @@ class Command:
             self._control.shutdown(socket.SHUT_RDWR)
         os.waitpid(self._guardian, 0)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._control.close()
 
     def pass_on(self, signum: int) -> None:
         """Send it a signal that we got, unless the terminal has done so."""

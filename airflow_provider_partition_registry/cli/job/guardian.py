@@ -11,6 +11,7 @@ Messages to and from the run are lines of a word and, most of them, a number or 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -104,6 +105,8 @@ class Guardian:
         self._poll.register(self._woken, select.POLLIN)
         stderr = self._terms.stderr
         try:
+            if now() >= self._notice_at():  # the run was held up
+                raise TimeoutError(errno.ETIME, os.strerror(errno.ETIME))
             self._command = launch(program, arguments, stderr=stderr, group=self._terms.group)
         except OSError as error:
             self._say(UNFIT, error.errno)
@@ -201,7 +204,7 @@ class Guardian:
         self._tell_of_rest_at = inf
         rest = [f"{each.name} (process {each.pid})" for each in descendants() if not each.has_ended]
         more = [f"{len(rest) - NAMED} more"] if len(rest) > NAMED else []
-        self._say(LEFT, ", ".join([*rest[:NAMED], *more]))
+        self._say(LEFT, ", ".join([*rest[:NAMED], *more]) or "something")
 
     def _tell_to_end(self) -> None:
         self._signal(signal.SIGTERM)

@@ -18,11 +18,12 @@ DAEMON = (
     "if os.fork(): os._exit(0)\n"
     "print(os.getpid(), flush=True); time.sleep(60)\n"
 )
+GROUP = "import os, time; os.setpgid(0, 0); print(os.getpid(), flush=True); time.sleep(60)"
 WAYS = {
     "in the background": "sh -c 'echo $$; exec sleep 60' &",
     "in a session of its own": "setsid sh -c 'echo $$; exec sleep 60' &",
     "as a daemon": f'{sys.executable} -c "{DAEMON}"',
-    "as a job": "set -m; sh -c 'echo $$; exec sleep 60' &",
+    "in a group of its own": f'{sys.executable} -c "{GROUP}" &',
 }
 EACH_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 

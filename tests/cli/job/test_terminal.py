@@ -147,7 +147,7 @@ def test_ctrl_z_stops_the_command_and_fg_wakes_it(registry: Registry, tmp_path: 
 
 
 def test_a_command_that_stays_stopped_does_not_outlive_its_lease(registry: Registry, tmp_path: Path):
-    shell, pids = run_in_shell(registry, tmp_path, "--lease", "2s")
+    shell, pids = run_in_shell(registry, tmp_path, "--lease", "5s")
     shell.type("\x1a")
     until(lambda: registry.partition.state.value == "expired", "the lease to be over")
     assert alive(pids) == []
