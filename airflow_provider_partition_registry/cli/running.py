@@ -88,7 +88,7 @@ A message on standard error says which of them it is.
     default="10s",
     show_default=True,
     metavar="DURATION",
-    help="How long a command that is told to end may take before it is killed.",
+    help="How long a command that is told to end may take before it is killed; less where its lease ends before.",
 )
 @click.option(
     "--retry-for",
@@ -131,8 +131,9 @@ def run(
     """Run a command while its partition is locked.
 
     Registers the partition if need be and locks it; publishes it if the command ends with 0, else marks it as failed
-    with the exit code and the last lines of standard error as the reason. The command finds in its environment
-    PARTITION_REGISTRY_SOURCE, _PROVIDER, _START, _END, _GENERATION and _HOLDER.
+    with the exit code and the last lines of standard error as the reason. What the command left running is waited for
+    first if it succeeded, else ended. The command finds in its environment PARTITION_REGISTRY_SOURCE, _PROVIDER,
+    _START, _END, _GENERATION and _HOLDER.
 
     Signals are passed on. A command that is told to end, here or because the lock was lost, is not taken for finished
     even if it ends with 0.

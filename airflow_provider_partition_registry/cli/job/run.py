@@ -165,7 +165,7 @@ class Run:
 
     def _tell_of_rest(self, what: str) -> None:
         self.teller.warn(
-            "waiting",
+            "left_running",
             f"{self._program} ended with exit code 0, but left running: {what}. They may still write, and are waited "
             f"for. To end them instead: kill {os.getpid()}",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -112,8 +113,8 @@ class Supervision:
                 match self.events.next(self._late_at - now()):
                     case CommandEnded(status):
                         return self._ending(status)
-                    case CommandUnfit(errno):
-                        raise OSError(errno, os.strerror(errno))
+                    case CommandUnfit(number):
+                        raise OSError(number, _reason(number))
                     case GuardianGone():
                         self.command.kill()
                         return self._ending(None)
@@ -174,6 +175,10 @@ class Supervision:
         if self._loss is None:
             self._loss = loss
             self.tell_of_loss(loss.why)
+
+
+def _reason(number: int) -> str:
+    return "its lease was nearly over by then" if number == errno.ETIME else os.strerror(number)
 
 
 def _name(signum: int) -> str:
