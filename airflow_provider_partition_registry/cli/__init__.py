@@ -14,6 +14,8 @@ from types import FrameType
 
 def main() -> None:
     """Run the command and end the process with one of the documented exit codes."""
+    _open_standard_descriptors()
+    _heed_signals()
     _end_when_told_to()
     try:
         from airflow_provider_partition_registry.cli.root import root
@@ -21,6 +23,22 @@ def main() -> None:
         root.main(prog_name="partition-registry")
     except KeyboardInterrupt:  # while modules are loaded
         sys.exit(128 + signal.SIGINT)
+
+
+def _open_standard_descriptors() -> None:
+    """Else the next file or connection would get the number of one that is closed, and what is written to that."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.set_inheritable(descriptor, True)
+
+
+def _heed_signals() -> None:
+    """Callers may have blocked signals. Without SIGCHLD nobody would learn how a child ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _end_when_told_to() -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode, report, wants_json
+from airflow_provider_partition_registry.cli.output import echo_error
 
 
 class DocumentedEndings(click.Command):
@@ -34,7 +35,7 @@ class DocumentedEndings(click.Command):
         try:
             code = super().main(given, **{**options, "standalone_mode": False})
         except click.Abort:
-            click.echo("Interrupted.", err=True)
+            echo_error("Interrupted.")
             return ExitCode.INTERRUPTED
         except Exception as error:  # whatever it is, its exit code must not look like an answer
             return report(error, as_json=wants_json(given))

@@ -9,7 +9,12 @@ from typing import Any
 
 import click
 
-from airflow_provider_partition_registry.cli.output import as_json_text, printable, printable_lines
+from airflow_provider_partition_registry.cli.output import (
+    as_json_text,
+    echo_error,
+    printable,
+    printable_lines,
+)
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     AlreadyRegisteredError,
@@ -81,11 +86,11 @@ def report(error: Exception, *, as_json: bool) -> ExitCode:
     code = exit_code_of(error)
     told = _describe(error)
     if as_json:
-        click.echo(as_json_text(told), err=True)
+        echo_error(as_json_text(told))
         return code
     if code is ExitCode.BUG:
-        click.echo(printable_lines("".join(traceback.format_exception(error))), err=True, nl=False)
-    click.echo(f"Error: {printable(told['message'])}", err=True)
+        echo_error(printable_lines("".join(traceback.format_exception(error)).rstrip()))
+    echo_error(f"Error: {printable(told['message'])}")
     return code
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -50,7 +51,29 @@ def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
 
 def tell(text: str) -> None:
     """Say something on standard error, in one or several lines."""
-    click.echo(printable_lines(text), err=True)
+    echo_error(printable_lines(text))
+
+
+def echo_error(text: str) -> None:
+    """Write to standard error. If nobody can be told, that changes nothing: the exit code says it too."""
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        # Python would try once more when it ends, and end with another exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def write_all(descriptor: int, data: bytes) -> bool:
+    """Write, past all buffers; whether that succeeded."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:  # whoever shares it has chosen so
+            select.select((), (descriptor,), ())
+        except OSError:
+            return False
+    return True
 
 
 def _wants_colours() -> bool:

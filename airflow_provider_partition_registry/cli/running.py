@@ -88,7 +88,7 @@ A message on standard error says which of them it is.
     default="10s",
     show_default=True,
     metavar="DURATION",
-    help="How long a command that is told to end may take before it is killed.",
+    help="How long a command that is told to end may take before it is killed; less where its lease ends before.",
 )
 @click.option(
     "--retry-for",
@@ -131,8 +131,9 @@ def run(
     """Run a command while its partition is locked.
 
     Registers the partition if need be and locks it; publishes it if the command ends with 0, else marks it as failed
-    with the exit code and the last lines of standard error as the reason. The command finds in its environment
-    PARTITION_REGISTRY_SOURCE, _PROVIDER, _START, _END, _GENERATION and _HOLDER.
+    with the exit code and the last lines of standard error as the reason. What the command left running is waited for
+    first if it succeeded, else ended. The command finds in its environment PARTITION_REGISTRY_SOURCE, _PROVIDER,
+    _START, _END, _GENERATION and _HOLDER.
 
     Signals are passed on. A command that is told to end, here or because the lock was lost, is not taken for finished
     even if it ends with 0.
@@ -140,10 +141,11 @@ def run(
     settings = context.ensure_object(Settings)
     settings.require_url()
     teller = Teller(as_json, verbose or as_json or _is_terminal())
-    if code := _unfit(command[0]):
-        teller.warn(
-            "no_command", f"{command[0]!r} {'cannot be executed' if code == 126 else 'is not found'}."
-        )
+    program = shutil.which(command[0])
+    if program is None:
+        code = 126 if _is_there(command[0]) else 127
+        told = f"{command[0]!r} {'cannot be executed' if code == 126 else 'is not found'}."
+        teller.warn("no_command", told)
         context.exit(code)
     terms = Terms(
         lease=lease,
@@ -156,7 +158,7 @@ def run(
     target = Target(source_name, provider_name, interval)
     writer = Holder(_identity() if holder is None else holder, _details(command[0]))
     with settings.open_store(STORE_THREADS) as store:
-        context.exit(Run(store, target, writer, command, terms, teller).execute())
+        context.exit(Run(store, target, writer, program, command, terms, teller).execute())
 
 
 def _identity() -> str:
@@ -166,15 +168,20 @@ def _identity() -> str:
 
 def _details(program: str) -> dict[str, str]:
     """Not the arguments, which may hold secrets."""
-    return {**about_us(), "pid": str(os.getpid()), "command": Path(program).name}
+    details = {**about_us(), "pid": str(os.getpid()), "command": Path(program).name}
+    return {name: _as_text(value) for name, value in details.items()}
+
+
+def _as_text(name: str) -> str:
+    """Names of files, hosts and users may hold any bytes."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def _is_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _unfit(program: str) -> int | None:
-    """The exit code that a shell would give a program that cannot be run; found out before anything is locked."""
-    if shutil.which(program) is not None:
-        return None
-    return 126 if os.path.dirname(program) and Path(program).exists() else 127
+def _is_there(program: str) -> bool:
+    """Whether a program that cannot be executed is found at least, where a shell would look for it."""
+    folders = [""] if os.path.dirname(program) else os.get_exec_path()
+    return bool(program) and any(os.path.exists(os.path.join(each, program)) for each in folders)

@@ -1,126 +1,175 @@
-"""The command that is run: a child process with all that belongs to it."""
+"""The command that is run: its guardian's process, as seen from the run."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import subprocess
+import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import airflow_provider_partition_registry
 from airflow_provider_partition_registry.cli.job import guardian
-from airflow_provider_partition_registry.cli.job.events import PASSED_ON, CommandEnded, Events
+from airflow_provider_partition_registry.cli.job.events import (
+    CommandEnded,
+    CommandLeft,
+    CommandUnfit,
+    Event,
+    Events,
+    GuardianGone,
+    LeaseIsOver,
+)
+from airflow_provider_partition_registry.cli.job.family import descendants, reap_children, signal_descendants
+from airflow_provider_partition_registry.cli.job.prctl import adopt_orphans
+from airflow_provider_partition_registry.cli.output import write_all
 
 KEPT_OF_STDERR = 16_384  # bytes
 LAST_WORDS_TIMEOUT = 1.0  # seconds that standard error may stay open when the command is over
 READ_AT_ONCE = 65_536
+PAUSE = 0.05  # seconds
+
+# Isolated, without site-packages, and so that any bytes pass the command line unchanged: it starts in milliseconds.
+_PYTHON = (sys.executable, "-I", "-S", "-X", "utf8", "-c")
+_START = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {guardian.__name__} import main; main()"
+_HOME = str(Path(airflow_provider_partition_registry.__file__).parents[1])
 
 
 class Command:
-    """A command that runs, in a process group of its own, so that signals reach also what it started.
+    """A command that runs, with all that descends from it.
 
-    On a terminal it stays in ours: only that may read from the terminal, which then sends its signals to both of us.
+    It gets a process group of its own. On a terminal it stays in the caller's: the shell there stops, wakes and lets
+    read whole groups.
 
-    :param arguments: the program and its arguments.
+    :param program: the path of its file.
+    :param arguments: the first is what it is to take for its name.
     :param environment: all of it.
-    :param grace: seconds that it gets to end if this process is killed.
-    :param events: is told when it ends.
-    :raises OSError: it cannot be started.
+    :param events: is told of what becomes of it.
+    :raises OSError: its guardian cannot be started.
     """
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], *, grace: float, events: Events
+        self,
+        program: str,
+        arguments: Sequence[str],
+        environment: Mapping[bytes, bytes],
+        *,
+        lease_ends: float,
+        notice: float,
+        margin: float,
+        grace: float,
+        events: Events,
     ) -> None:
+        adopt_orphans()
         self._events = events
-        # On a terminal there is a person, who sees what goes on.
-        self._guardian = None if _has_terminal() else _Guardian(grace)
+        self._is_at_terminal = _has_terminal()
         self._stderr = b""
+        self._control, theirs = socket.socketpair()
+        self._read, write = os.pipe()
+        group = os.getpgrp() if self._is_at_terminal else 0
+        terms = guardian.Terms(theirs.fileno(), write, lease_ends, notice, margin, grace, group)
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - to run it is what we were called for
-                arguments,
-                env=environment,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                process_group=self._guardian.group if self._guardian else None,
-            )
+            self._guardian = _start_guardian(terms, program, arguments, environment)
+            # The first process of a container inherits the children of others.
+            signal.signal(signal.SIGCHLD, lambda *_: reap_children(but=self._guardian))
+            reap_children(but=self._guardian)
         except BaseException:
-            self.close()
+            self._control.close()
+            os.close(self._read)
             raise
+        finally:
+            theirs.close()
+            os.close(write)
         # Daemons: what the command left running may hold its standard error open for ever.
         self._listener = threading.Thread(target=self._pass_stderr_on, daemon=True)
         self._listener.start()
-        threading.Thread(target=self._wait, daemon=True).start()
+        threading.Thread(target=self._hear, daemon=True).start()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        os.waitpid(self._guardian, 0)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._control.close()
 
     def pass_on(self, signum: int) -> None:
         """Send it a signal that we got, unless the terminal has done so."""
-        if self._guardian or signum not in (signal.SIGINT, signal.SIGQUIT):
-            self.send(signum)
+        if not (self._is_at_terminal and signum in (signal.SIGINT, signal.SIGQUIT)):
+            self._say(guardian.SIGNAL, signum)
 
-    def send(self, signum: int) -> None:
-        """Send it a signal."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-self._guardian.group if self._guardian else self._process.pid, signum)
+    def end(self) -> None:
+        """Kill it when its grace is over."""
+        self._say(guardian.END)
+
+    def renewed(self, lease_ends: float) -> None:
+        """Its lease lasts longer."""
+        self._say(guardian.LEASE_ENDS, lease_ends)
+
+    def kill(self) -> None:
+        """Kill it with its guardian, who is gone or does not act; return when nothing is left."""
+        os.kill(self._guardian, signal.SIGKILL)
+        others = {os.getpgrp()}
+        while any(not each.has_ended for each in descendants()):
+            signal_descendants(signal.SIGKILL, group=None, others=others)
+            time.sleep(PAUSE)
+            reap_children(but=self._guardian)
 
     def last_lines(self, count: int) -> list[str]:
         """The last lines that it wrote to standard error."""
         lines = self._stderr.decode(errors="replace").replace("\x00", "").splitlines()
         return [line.rstrip() for line in lines if line.strip()][-count:] if count else []
 
-    def close(self) -> None:
-        """It has ended: guard it no more."""
-        if self._guardian:
-            self._guardian.dismiss()
+    def _say(self, word: str, number: float | str = "") -> None:
+        with contextlib.suppress(ConnectionError):
+            self._control.sendall(f"{word} {number}\n".encode())
+        os.kill(self._guardian, signal.SIGCONT)  # somebody may have stopped it
 
-    def _wait(self) -> None:
-        status = self._process.wait()
-        self._listener.join(LAST_WORDS_TIMEOUT)
-        self._events.put(CommandEnded(status))
+    def _hear(self) -> None:
+        with contextlib.suppress(ConnectionError), self._control.makefile(errors="replace") as lines:
+            for line in lines:
+                self._events.put(self._event(*line.rstrip("\n").split(" ", 1)))
+        self._events.put(GuardianGone())
+
+    def _event(self, word: str, argument: str) -> Event:
+        match word:
+            case guardian.UNFIT:
+                return CommandUnfit(int(argument))
+            case guardian.LEFT:
+                return CommandLeft(argument)
+            case guardian.LEASE_IS_OVER:
+                return LeaseIsOver()
+            case _:
+                self._listener.join(LAST_WORDS_TIMEOUT)
+                return CommandEnded(int(argument) if argument else None)
 
     def _pass_stderr_on(self) -> None:
         """Live, to our own; where nobody reads that any more, go on reading: the command must not be held up."""
-        assert self._process.stderr is not None
         is_read = True
-        while chunk := os.read(self._process.stderr.fileno(), READ_AT_ONCE):
-            self._stderr = (self._stderr + chunk)[-KEPT_OF_STDERR:]
-            is_read = is_read and _write_all(chunk)
+        with open(self._read, "rb", buffering=0) as stderr:
+            while chunk := stderr.read(READ_AT_ONCE):
+                self._stderr = (self._stderr + chunk)[-KEPT_OF_STDERR:]
+                is_read = is_read and write_all(2, chunk)
 
 
-class _Guardian:
-    """Ends the command if this process is killed; until then it keeps the process group alive."""
-
-    def __init__(self, grace: float) -> None:
-        # What is blocked now stays blocked there: signals to the group are not for the guardian.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - a program of ours
-                [sys.executable, "-I", "-S", guardian.__file__, str(grace)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                process_group=0,
-                cwd="/",
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        self.group = self._process.pid
-
-    def dismiss(self) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            self._process.communicate(f"{guardian.WELL}\n".encode())
+def _start_guardian(
+    terms: guardian.Terms, program: str, arguments: Sequence[str], environment: Mapping[bytes, bytes]
+) -> int:
+    # All other descriptors that can be inherited are our caller's, and meant for the command.
+    for each in (terms.control, terms.stderr):
+        os.set_inheritable(each, True)
+    words = [*_PYTHON, _START, _HOME, *terms.to_arguments(), program, *arguments]
+    return os.posix_spawn(sys.executable, words, environment, setpgroup=0)
 
 
 def _has_terminal() -> bool:
-    """Whether we are what a terminal is busy with, and not one of its jobs in the background."""
-    return sys.stdin is not None and sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-
-
-def _write_all(chunk: bytes) -> bool:
-    rest = memoryview(chunk)
     try:
-        while rest:
-            rest = rest[os.write(2, rest) :]
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
         return False
     return True

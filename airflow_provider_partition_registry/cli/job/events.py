@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -23,13 +23,53 @@ class SignalReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandEnded:
-    """The command is over.
+class CommandUnfit:
+    """The command cannot be started.
 
-    :param status: its exit code, or the negative number of the signal that ended it.
+    :param errno: why.
     """
 
-    status: int
+    errno: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLeft:
+    """The command has ended with 0, and what it started goes on.
+
+    :param what: the processes, in words.
+    """
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded:
+    """The command is over, with all that it started.
+
+    :param status: its exit code, or the negative number of the signal that ended it; None if that is lost.
+    """
+
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRenewed:
+    """The lock is kept for longer.
+
+    :param lease_ends: on the clock of leases.
+    """
+
+    lease_ends: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseIsOver:
+    """The lease was not renewed in time: the guardian ends the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardianGone:
+    """The guardian was killed before the command was over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +84,23 @@ class NewsHeard:
     """Something happened in the source: who waits for a lock in it may ask again. To all others it means nothing."""
 
 
-Event = SignalReceived | CommandEnded | LockLost | NewsHeard
+@dataclass(frozen=True, slots=True)
+class RegistryAnswered:
+    """A call of ours has returned."""
+
+
+Event = (
+    SignalReceived
+    | CommandUnfit
+    | CommandLeft
+    | CommandEnded
+    | LeaseRenewed
+    | LeaseIsOver
+    | GuardianGone
+    | LockLost
+    | NewsHeard
+    | RegistryAnswered
+)
 
 
 class Events:
@@ -73,9 +129,9 @@ class Events:
         return event.signum if isinstance(event, SignalReceived) and event.signum in ENDING_SIGNALS else None
 
     @contextmanager
-    def of_signals(self) -> Iterator[None]:
+    def of_signals(self, signums: Sequence[int] = PASSED_ON) -> Iterator[None]:
         """Take the signals that are to be passed on, but for those that our caller ignores, as ``nohup`` does."""
-        before = {each: signal.getsignal(each) for each in PASSED_ON}
+        before = {each: signal.getsignal(each) for each in signums}
         taken = [each for each, handler in before.items() if handler is not signal.SIG_IGN]
         for each in taken:
             signal.signal(each, self._receive)

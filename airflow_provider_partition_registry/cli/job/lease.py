@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from airflow_provider_partition_registry.cli.job.events import Events, LockLost
+from airflow_provider_partition_registry.cli.job.clock import now
+from airflow_provider_partition_registry.cli.job.events import Events, LeaseRenewed, LockLost
 from airflow_provider_partition_registry.domain.errors import (
     PartitionStateError,
     RegistryError,
@@ -25,11 +25,10 @@ LONGEST_PAUSE = 5.0  # seconds between two looks: a command that has lost its lo
 
 
 class LeaseKeeper:
-    """Renews the lease of a lock until it is stopped or the lock is lost.
+    """Renews the lease of a lock while it is entered, or until the lock is lost.
 
-    :param taken_at: what ``time.monotonic()`` said just before the lock was taken.
-    :param reserve: seconds before the lease ends in which nothing may be written any more.
-    :param events: is told when the lock is lost.
+    :param taken_at: on the clock of leases, just before the lock was taken.
+    :param events: is told when the lease is renewed and when the lock is lost.
     :param warn: is told, in a sentence, when the registry does not answer.
     """
 
@@ -40,7 +39,6 @@ class LeaseKeeper:
         lease: timedelta,
         *,
         taken_at: float,
-        reserve: float,
         events: Events,
         warn: Callable[[str], None],
     ) -> None:
@@ -48,7 +46,6 @@ class LeaseKeeper:
         self._locked = locked
         self._lease = lease
         self._seconds = lease.total_seconds()
-        self.reserve = reserve
         self._renewed_at = taken_at
         self._events = events
         self._warn = warn
@@ -57,17 +54,10 @@ class LeaseKeeper:
         # A daemon: a call that hangs must not keep this process.
         self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
 
-    @property
-    def safe_until(self) -> float:
-        """By ``time.monotonic()``: when the command must end unless the lease is renewed before. Read by any thread."""
-        return self._renewed_at + self._seconds - self.reserve
-
-    def start(self) -> None:
-        """Begin."""
+    def __enter__(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Renew no more."""
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
 
     def _keep(self) -> None:
@@ -86,10 +76,11 @@ class LeaseKeeper:
 
     def _renew_or_look(self) -> None:
         place = (self._locked.source_name, self._locked.provider_name, self._locked.interval)
-        now = time.monotonic()
-        if self._is_in_trouble or now >= self._renewed_at + self._seconds * RENEWED_AFTER:
+        moment = now()
+        if self._is_in_trouble or moment >= self._renewed_at + self._seconds * RENEWED_AFTER:
             self._store.renew(*place, generation=self._locked.generation, lease=self._lease)
-            self._renewed_at = now
+            self._renewed_at = moment
+            self._events.put(LeaseRenewed(moment + self._seconds))
             return
         found = self._store.get_partition(*place)
         if found.generation != self._locked.generation or found.state not in LOCKED_STATES:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from airflow_provider_partition_registry.cli.job.events import Events
+from airflow_provider_partition_registry.cli.job.background import in_background
+from airflow_provider_partition_registry.cli.job.clock import now
+from airflow_provider_partition_registry.cli.job.events import (
+    ENDING_SIGNALS,
+    Event,
+    Events,
+    RegistryAnswered,
+    SignalReceived,
+)
 from airflow_provider_partition_registry.cli.job.telling import Teller
-from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 
 T = TypeVar("T")
 
 FIRST_PAUSE = 0.5  # seconds
 LONGEST_PAUSE = 5.0
+LAST_MOMENT = 0.5  # seconds more for a call that is under way: what it does should be known
 
 
 class GivenUpError(Exception):
@@ -31,9 +40,13 @@ class GivenUpError(Exception):
         self.signum = signum
 
 
+class NotAnsweredError(StoreUnavailableError):
+    """A call was given up that may still take effect."""
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to try, and for what.
+    """How long to try, and for what. It ends in time also if the registry is silent.
 
     :param passing: errors that time may cure.
     :param code: what trying again is called, for programs.
@@ -50,17 +63,41 @@ class Patience:
 
         :raises GivenUpError: the time is over, or somebody wants us to end.
         """
-        give_up_at = time.monotonic() + self.limit.total_seconds()
+        give_up_at = now() + self.limit.total_seconds()
         pause, told = FIRST_PAUSE, ""
         while True:
             try:
-                return call()
+                return _answer(call, give_up_at, events)
             except self.passing as error:
                 if error.message != told:
                     told = error.message
                     teller.inform(self.code, f"{told} {self.consequence}")
-                rest = give_up_at - time.monotonic()
+                rest = give_up_at - now()
                 signum = events.ending_signal(min(pause, rest)) if rest > 0 else None
                 if rest <= 0 or signum is not None:
                     raise GivenUpError(error, signum) from error
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _answer(call: Callable[[], T], give_up_at: float, events: Events) -> T:
+    """What a call returns or raises.
+
+    :raises GivenUpError: it does neither before the time is over or somebody wants us to end.
+    """
+    answer = in_background(call)
+    answer.add_done_callback(lambda _: events.put(RegistryAnswered()))
+    met: list[Event] = []
+    signum = None
+    while signum is None and now() < give_up_at:
+        event = events.next(give_up_at - now())
+        if isinstance(event, RegistryAnswered):
+            break
+        if event is not None:
+            met.append(event)
+        if isinstance(event, SignalReceived) and event.signum in ENDING_SIGNALS:
+            signum = event.signum
+    if not wait([answer], LAST_MOMENT).done:
+        raise GivenUpError(NotAnsweredError("The registry has not answered."), signum)
+    for event in met:  # they mean something to who comes next
+        events.put(event)
+    return answer.result()

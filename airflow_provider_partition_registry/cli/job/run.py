@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePath
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
+from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.closing import Closing, lock_in_words
 from airflow_provider_partition_registry.cli.job.command import Command
+from airflow_provider_partition_registry.cli.job.environment import given_environment
 from airflow_provider_partition_registry.cli.job.events import Events
 from airflow_provider_partition_registry.cli.job.hearing import news_of
 from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
-from airflow_provider_partition_registry.cli.job.patience import GivenUpError, Patience
+from airflow_provider_partition_registry.cli.job.patience import GivenUpError, NotAnsweredError, Patience
 from airflow_provider_partition_registry.cli.job.supervision import Ending, Supervision
 from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.cli.options import Target
@@ -23,6 +24,8 @@ from airflow_provider_partition_registry.domain.errors import PartitionLockedErr
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Holder, Partition
 from airflow_provider_partition_registry.store.base import RegistryStore
+
+LONGEST_MARGIN = 1.0  # seconds between the end of a command that nobody may hold up, and that of its lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,14 @@ class Terms:
 class Run:
     """One run.
 
+    :param program: the path of the command's file.
     :param arguments: the command.
     """
 
     store: RegistryStore
     target: Target
     holder: Holder
+    program: str
     arguments: Sequence[str]
     terms: Terms
     teller: Teller
@@ -73,7 +78,7 @@ class Run:
 
     def _lock(self) -> tuple[float, Partition]:
         def take() -> tuple[float, Partition]:
-            taken_at = time.monotonic()
+            taken_at = now()
             return taken_at, self.store.lock(
                 *self.target,
                 holder=self.holder,
@@ -83,38 +88,59 @@ class Run:
             )
 
         if self.terms.wait_for is None:
-            return take()
+            return Patience(timedelta.max, (), "", "").persist(take, self._events, self.teller)
         passing = (PartitionLockedError, StoreUnavailableError)
         patience = Patience(self.terms.wait_for, passing, "waiting", "Waiting goes on.")
         with news_of(self.target.source_name, self.store, self._events):
             return patience.persist(take, self._events, self.teller)
 
     def _not_locked(self, given_up: GivenUpError) -> int:
+        remark = ""
+        if isinstance(given_up.cause, NotAnsweredError):
+            remark = " If the registry grants the lock after all, that ends with its lease."
         if given_up.signum is not None:
-            self.teller.warn("interrupted", f"Interrupted while waiting for {self.target}. Nothing was run.")
+            told = f"Interrupted while waiting for {self.target}. Nothing was run.{remark}"
+            self.teller.warn("interrupted", told)
             return 128 + given_up.signum
-        self.teller.warn(
-            "timed_out", f"Waited too long for {self.target}. Nothing was run. {given_up.cause.message}"
-        )
+        told = f"Waited too long for {self.target}. Nothing was run. {given_up.cause.message}{remark}"
+        self.teller.warn("timed_out", told)
         return ExitCode.TIMED_OUT
 
     def _run(self, locked: Partition, taken_at: float) -> int:
         closing = Closing(self.store, self.target, locked, self.terms.retry_for, self._events, self.teller)
-        grace = self.terms.grace.total_seconds()
         try:
-            command = Command(self.arguments, self._environment(locked), grace=grace, events=self._events)
+            ending, last_lines = self._run_command(locked, taken_at)
         except OSError as error:
             closing.fail(f"{self._program} cannot be started: {error.strerror}.")
             return 127 if isinstance(error, FileNotFoundError) else 126
-        keeper = self._keeper(locked, taken_at, grace)
-        keeper.start()
-        ending = Supervision(command, keeper, self._events, grace, self._tell_of_loss).until_it_ends()
-        keeper.stop()
-        return self._close(closing, command, ending)
+        return self._close(closing, ending, last_lines)
 
-    def _environment(self, locked: Partition) -> Mapping[str, str]:
-        return {
-            **os.environ,
+    def _run_command(self, locked: Partition, taken_at: float) -> tuple[Ending, Sequence[str]]:
+        """How the command ended, and what it said last.
+
+        :raises OSError: it cannot be started.
+        """
+        lease, grace = self.terms.lease.total_seconds(), self.terms.grace.total_seconds()
+        lease_ends, margin = taken_at + lease, min(LONGEST_MARGIN, lease / 10)
+        command = Command(
+            self.program,
+            self.arguments,
+            self._environment(locked),
+            lease_ends=lease_ends,
+            # A lease shorter than the grace must leave time to work; the command then gets less to end in.
+            notice=min(grace, lease / 3),
+            margin=margin,
+            grace=grace,
+            events=self._events,
+        )
+        with command, self._keeper(locked, taken_at):
+            supervision = Supervision(
+                command, self._events, lease_ends, margin, self._tell_of_loss, self._tell_of_rest
+            )
+            return supervision.until_it_ends(), command.last_lines(self.terms.stderr_lines)
+
+    def _environment(self, locked: Partition) -> Mapping[bytes, bytes]:
+        ours = {
             "PARTITION_REGISTRY_SOURCE": locked.source_name,
             "PARTITION_REGISTRY_PROVIDER": locked.provider_name,
             "PARTITION_REGISTRY_START": format_instant(locked.start),
@@ -122,15 +148,14 @@ class Run:
             "PARTITION_REGISTRY_GENERATION": str(locked.generation),
             "PARTITION_REGISTRY_HOLDER": self.holder.identity,
         }
+        return given_environment() | {os.fsencode(name): os.fsencode(value) for name, value in ours.items()}
 
-    def _keeper(self, locked: Partition, taken_at: float, grace: float) -> LeaseKeeper:
+    def _keeper(self, locked: Partition, taken_at: float) -> LeaseKeeper:
         return LeaseKeeper(
             self.store,
             locked,
             self.terms.lease,
             taken_at=taken_at,
-            # A lease shorter than the grace must leave time to work; the command then gets less to end in.
-            reserve=min(grace, self.terms.lease.total_seconds() / 3),
             events=self._events,
             warn=lambda message: self.teller.warn("trouble", message),
         )
@@ -138,7 +163,14 @@ class Run:
     def _tell_of_loss(self, why: str) -> None:
         self.teller.warn("lock_lost", f"Lost the lock on {self.target}; the command is told to end. {why}")
 
-    def _close(self, closing: Closing, command: Command, ending: Ending) -> int:
+    def _tell_of_rest(self, what: str) -> None:
+        self.teller.warn(
+            "left_running",
+            f"{self._program} ended with exit code 0, but left running: {what}. They may still write, and are waited "
+            f"for. To end them instead: kill {os.getpid()}",
+        )
+
+    def _close(self, closing: Closing, ending: Ending, last_lines: Sequence[str]) -> int:
         if ending.loss is not None and ending.loss.is_certain:
             self.teller.warn(
                 "not_published", f"Not published: {self.target}. The lock was lost before the command ended."
@@ -146,7 +178,7 @@ class Run:
             return ExitCode.CONFLICT
         if ending.is_success:
             return closing.publish()
-        closing.fail(ending.in_words(self._program), command.last_lines(self.terms.stderr_lines))
+        closing.fail(ending.in_words(self._program), last_lines)
         return ending.exit_code
 
     @property

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
-import time
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
+from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.command import Command
 from airflow_provider_partition_registry.cli.job.events import (
     ENDING_SIGNALS,
     CommandEnded,
+    CommandLeft,
+    CommandUnfit,
+    Event,
     Events,
+    GuardianGone,
+    LeaseIsOver,
+    LeaseRenewed,
     LockLost,
-    NewsHeard,
     SignalReceived,
 )
-from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +40,16 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a command ended, and what came before: a signal by which somebody wanted it to, the loss of the lock."""
+    """How a command ended, and what came before: a signal by which somebody wanted it to, the loss of the lock.
 
-    status: int
+    :param status: its exit code, or the negative number of the signal that ended it; None if that is lost.
+    :param left_something: whether it had ended by itself, and something that it started had not.
+    """
+
+    status: int | None
     signum: int | None = None
     loss: Loss | None = None
+    left_something: bool = False
 
     @property
     def is_success(self) -> bool:
@@ -51,77 +63,122 @@ class Ending:
             return ExitCode.CONFLICT
         if self.status == 0 and self.signum is not None:
             return 128 + self.signum
+        if self.status is None:
+            return 128 + signal.SIGKILL
         return self.status if self.status >= 0 else 128 - self.status
 
     def in_words(self, program: str) -> str:
         """How it ended, in a sentence."""
-        how = f"exit code {self.status}" if self.status >= 0 else f"signal {_name(-self.status)}"
-        words = f"{program} ended with {how}"
+        words = f"{program} ended {self._how}"
+        if self.left_something:
+            words += ", and what it left running was ended"
         if self.loss is not None:
             return f"{words} after its lease could not be renewed in time."
         return f"{words} after the run got {_name(self.signum)}." if self.signum else f"{words}."
 
+    @property
+    def _how(self) -> str:
+        if self.status is None:
+            return "nobody knows how, for the process that guarded it was killed"
+        return f"with exit code {self.status}" if self.status >= 0 else f"with signal {_name(-self.status)}"
+
 
 @dataclass(slots=True)
 class Supervision:
-    """Watches over a command that runs: passes signals on, and ends it when the lock is lost."""
+    """Watches over a command that runs: passes on what its guardian must know, and ends it when the lock is lost.
+
+    :param lease_ends: on the clock of leases.
+    :param margin: how many seconds before the end of the lease the guardian must have ended the command.
+    :param tell_of_loss: is told why the lock is lost.
+    :param tell_of_rest: is told what the command left running.
+    """
 
     command: Command
-    keeper: LeaseKeeper
     events: Events
-    grace: float
+    lease_ends: float
+    margin: float
     tell_of_loss: Callable[[str], None]
+    tell_of_rest: Callable[[str], None]
     _signum: int | None = None
     _loss: Loss | None = None
-    _kill_at: float | None = None
+    _left_something: bool = False
 
     def until_it_ends(self) -> Ending:
-        """Watch, and return how the command ended."""
-        while True:
-            match self.events.next(self._seconds_to_wait()):
-                case CommandEnded(status):
-                    if self._kill_at is not None:
-                        self.command.send(signal.SIGKILL)  # what it started may still be writing
-                    self.command.close()
-                    return Ending(status, self._signum, self._loss)
-                case SignalReceived(signum):
-                    self._pass_on(signum)
-                case LockLost(why):
-                    self._lose(Loss(why, is_certain=True))
-                case NewsHeard():
-                    pass  # late: the lock is ours
-                case None:
-                    self._time_is_over()
+        """Watch, and return how the command ended.
 
-    def _seconds_to_wait(self) -> float:
-        moments = [] if self._loss else [self.keeper.safe_until]
-        moments += [] if self._kill_at is None else [self._kill_at]
-        return min(moments) - time.monotonic()
+        :raises OSError: it could not be started.
+        """
+        with self.events.of_signals((signal.SIGTSTP,)):
+            while True:
+                match self.events.next(self._late_at - now()):
+                    case CommandEnded(status):
+                        return self._ending(status)
+                    case CommandUnfit(number):
+                        raise OSError(number, _reason(number))
+                    case GuardianGone():
+                        self.command.kill()
+                        return self._ending(None)
+                    case None if now() >= self._late_at:
+                        self._lose_lease()
+                        self.command.kill()
+                    case event:
+                        self._act_on(event)
+
+    def _act_on(self, event: Event | None) -> None:
+        match event:
+            case CommandLeft(what):
+                self._left_something = True
+                self.tell_of_rest(what)
+            case LeaseRenewed(lease_ends):
+                self.lease_ends = lease_ends
+                self.command.renewed(lease_ends)
+            case LeaseIsOver():
+                self._lose_lease()
+            case LockLost(why):
+                self._lose(Loss(why, is_certain=True))
+                self.command.pass_on(signal.SIGTERM)
+                self.command.end()
+            case SignalReceived(signal.SIGTSTP):
+                self._stop()
+            case SignalReceived(signum):
+                self._pass_on(signum)
+
+    @property
+    def _late_at(self) -> float:
+        """When the guardian should have ended the command, and cannot have done so if it has not told."""
+        return self.lease_ends - self.margin / 2
+
+    def _ending(self, status: int | None) -> Ending:
+        return Ending(status, self._signum, self._loss, self._left_something)
 
     def _pass_on(self, signum: int) -> None:
         self.command.pass_on(signum)
         if signum in ENDING_SIGNALS:
             self._signum = signum
-            self._kill_after(self.grace)
+            self.command.end()
+
+    def _stop(self) -> None:
+        """Stop the command and ourselves; go on with it."""
+        self.command.pass_on(signal.SIGTSTP)
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        # To this thread: it returns when we are woken, or at once where nobody could wake us.
+        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        self.command.pass_on(signal.SIGCONT)
+
+    def _lose_lease(self) -> None:
+        self._lose(
+            Loss("Its lease is nearly over and cannot be renewed: others may take it.", is_certain=False)
+        )
 
     def _lose(self, loss: Loss) -> None:
-        self._loss = loss
-        self.tell_of_loss(loss.why)
-        self.command.send(signal.SIGTERM)
-        # While others may not write yet, it must be over before they may.
-        self._kill_after(self.grace if loss.is_certain else self.keeper.reserve)
+        if self._loss is None:
+            self._loss = loss
+            self.tell_of_loss(loss.why)
 
-    def _time_is_over(self) -> None:
-        now = time.monotonic()
-        if self._kill_at is not None and now >= self._kill_at:
-            self.command.send(signal.SIGKILL)
-            self._kill_at = now + self.grace  # again, if need be: it may take the kernel a while
-        if self._loss is None and now >= self.keeper.safe_until:
-            self._lose(Loss("Its lease is nearly over and cannot be renewed: others may take it.", False))
 
-    def _kill_after(self, seconds: float) -> None:
-        kill_at = time.monotonic() + seconds
-        self._kill_at = kill_at if self._kill_at is None else min(self._kill_at, kill_at)
+def _reason(number: int) -> str:
+    return "its lease was nearly over by then" if number == errno.ETIME else os.strerror(number)
 
 
 def _name(signum: int) -> str:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_partition_registry.cli.output import as_json_text, tell
+from airflow_provider_partition_registry.cli.job.background import in_background
+from airflow_provider_partition_registry.cli.output import as_json_text, printable_lines, write_all
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import Partition
+
+LONGEST_WAIT = (
+    1.0  # seconds for who reads it: a terminal or a pipe may be held up for as long as somebody likes
+)
 
 
 @dataclass(slots=True)
 class Teller:
-    """Tells of what happens, in sentences or as JSON, one object a line.
+    """Tells of what happens, in sentences or as JSON, one object a line. Whether that succeeds changes nothing.
 
     :param is_verbose: tell also of what went well. Cron sends a mail about everything that is said.
     """
@@ -35,5 +42,10 @@ class Teller:
         told: dict[str, Any] = {"code": code, "message": message}
         if partition is not None:
             told["partition"] = to_jsonable(partition)
+        text = as_json_text(told) if self.as_json else f"partition-registry: {message}"
+        wait([in_background(lambda: self._tell(text))], LONGEST_WAIT)
+
+    def _tell(self, text: str) -> None:
+        encoding = sys.stderr.encoding if sys.stderr is not None else "utf-8"
         with self._one_at_a_time:
-            tell(as_json_text(told) if self.as_json else f"partition-registry: {message}")
+            write_all(2, f"{printable_lines(text)}\n".encode(encoding, "backslashreplace"))

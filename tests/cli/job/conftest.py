@@ -23,7 +23,7 @@ SCRIPT = Path(sys.executable).parent / "partition-registry"
 DAY = Interval("2026-11-01", "2026-11-02")
 OPTIONS = ("--source", "sales", "--provider", "nightly", "--start", "2026-11-01", "--end", "2026-11-02")
 PLACE = ("sales", "nightly", DAY)
-PATIENCE = 30.0  # seconds that a test waits for anything
+PATIENCE = 90.0  # seconds that a test waits for anything
 
 
 @dataclass
@@ -67,8 +67,8 @@ class Registry:
         """Start a run; options, ``--``, command. The command's standard output is a pipe."""
         process = subprocess.Popen(
             [*wrapper, SCRIPT, "run", *OPTIONS, *arguments],
-            env={**os.environ, URL_VARIABLE: self.url},
             **{
+                "env": {**os.environ, URL_VARIABLE: self.url},
                 "stdin": subprocess.DEVNULL,
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.PIPE,
@@ -138,3 +138,7 @@ def is_alive(pid: int) -> bool:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

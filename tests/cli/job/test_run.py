@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pty
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from tests.cli.conftest import Command
-from tests.cli.job.conftest import OPTIONS, SCRIPT, Registry, is_alive, kill, until
+from tests.cli.job.conftest import OPTIONS, Registry, is_alive, kill, until
 
 SLEEP = ("sh", "-c", "echo $$; exec sleep 60")
 
@@ -143,14 +139,6 @@ def test_a_command_that_is_killed_has_failed(registry: Registry):
     assert registry.partition.reason == "'sh' ended with signal SIGKILL."
 
 
-def test_what_stays_in_the_background_holds_nothing_up(registry: Registry):
-    running = registry.start("--", "sh", "-c", "sleep 60 & echo $!")
-    left = int(running.line())
-    assert running.process.wait(20) == 0
-    assert registry.partition.state.value == "ready"
-    kill(left)
-
-
 def test_nobody_reads_standard_error_any_more(registry: Registry):
     read, write = os.pipe()
     os.close(read)
@@ -206,47 +194,3 @@ def test_calls_that_run_nothing(nightly: Command, options: tuple[str, ...], code
 
 def test_options_behind_the_command_are_the_commands(registry: Registry):
     assert registry.run("sh", "-c", "exit 4", "--lease")[0] == 4
-
-
-class Terminal:
-    """A run at a terminal."""
-
-    def __init__(self, registry: Registry, *command: str) -> None:
-        self.pid, self.screen = pty.fork()
-        if self.pid == 0:
-            os.environ[URL_VARIABLE] = registry.url
-            os.execv(SCRIPT, [str(SCRIPT), "run", *OPTIONS, "--", *command])
-        self.shown = ""
-
-    def type(self, keys: str) -> None:
-        os.write(self.screen, keys.encode())
-
-    def until(self, text: str) -> None:
-        while text not in self.shown:
-            self.shown += os.read(self.screen, 1000).decode()
-
-    def end(self) -> int:
-        with contextlib.suppress(OSError):  # how Linux tells that nobody is left at the other side
-            while chunk := os.read(self.screen, 1000):
-                self.shown += chunk.decode()
-        os.close(self.screen)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
-def test_at_a_terminal_the_command_reads_what_is_typed(registry: Registry):
-    terminal = Terminal(registry, "sh", "-c", 'echo up; read word; test "$word" = hello')
-    terminal.until("up")
-    terminal.type("hello\n")
-    assert terminal.end() == 0
-    assert "Published partition [2026-11-01" in terminal.shown
-
-
-def test_ctrl_c_reaches_the_command_once(registry: Registry):
-    program = (
-        "import signal, time; got = []; signal.signal(signal.SIGINT, lambda *_: got.append(1)); "
-        "print('up', flush=True); time.sleep(0.5); raise SystemExit(40 + len(got))"
-    )
-    terminal = Terminal(registry, sys.executable, "-c", program)
-    terminal.until("up")
-    terminal.type("\x03")
-    assert terminal.end() == 41

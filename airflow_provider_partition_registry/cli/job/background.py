@@ -1,0 +1,24 @@
+"""Calls that may take longer than anybody is to wait for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def in_background(call: Callable[[], T]) -> Future[T]:
+    """Let a thread make a call. Whoever stops waiting leaves it to itself: it keeps no process from ending."""
+    answer: Future[T] = Future()
+
+    def make() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    return answer

@@ -1,0 +1,75 @@
+"""``run`` and a registry that accepts calls and never answers."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+from tests.cli.job.conftest import Registry
+
+WAITING_LONG = (
+    "import sys; from airflow_provider_partition_registry.cli import main; "
+    "from airflow_provider_partition_registry.store.factory import open_store; "
+    "open_store.__kwdefaults__['timeout'] = 300.0; del sys.argv[0]; main()"
+)
+"""A call to the registry gives up after five minutes."""
+WRAPPER = (sys.executable, "-c", WAITING_LONG)
+
+
+class Silent:
+    """Accepts connections and says nothing."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._accepted: list[socket.socket] = []
+
+    def accept(self) -> None:
+        """Wait until somebody asks."""
+        self._listener.settimeout(30)
+        self._accepted.append(self._listener.accept()[0])
+        self._accepted[-1].recv(1)
+
+    def close(self) -> None:
+        for each in (self._listener, *self._accepted):
+            each.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    made = Silent()
+    yield made
+    made.close()
+
+
+@pytest.fixture(
+    params=["postgresql://postgres@127.0.0.1:{}/none", "http://127.0.0.1:{}"], ids=["sql", "http"]
+)
+def silent_registry(request: pytest.FixtureRequest, silent: Silent, registry: Registry) -> Registry:
+    registry.url = request.param.format(silent.port)
+    return registry
+
+
+def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
+    running = silent_registry.start("--on-conflict", "wait", "--timeout", "1s", "--", "true", wrapper=WRAPPER)
+    silent.accept()
+    code, errors = running.end()
+    assert code == 3
+    assert "Nothing was run." in errors
+    assert "has not answered" in errors
+
+
+@pytest.mark.parametrize("options", [(), ("--on-conflict", "wait")])
+def test_signals_are_heard(silent: Silent, silent_registry: Registry, options: tuple[str, ...]):
+    running = silent_registry.start(*options, "--", "true", wrapper=WRAPPER)
+    silent.accept()
+    running.send(signal.SIGTERM)
+    code, errors = running.end()
+    assert code == 143
+    assert "Interrupted while waiting" in errors
+    assert URL_VARIABLE not in errors
