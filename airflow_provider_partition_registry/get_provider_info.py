@@ -71,7 +71,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks")],
-        "operators": [_modules("operators")],
+        "operators": [_modules("operators", "reconciliation")],
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
         "connection-types": [
@@ -86,5 +86,6 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(kind: str) -> dict[str, Any]:
-    return {"integration-name": INTEGRATION, "python-modules": [f"{PACKAGE}.{kind}.partition_registry"]}
+def _modules(kind: str, *further: str) -> dict[str, Any]:
+    modules = [f"{PACKAGE}.{kind}.{name}" for name in ("partition_registry", *further)]
+    return {"integration-name": INTEGRATION, "python-modules": modules}

@@ -7,6 +7,7 @@ It asks Airflow's own database, so it runs where a scheduler or an API server co
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import click
 
@@ -39,6 +40,8 @@ def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
     They are those whose run is over or deleted, or whose task died. Their partitions become failed. Run it where this
     Airflow's own database and its connections can be reached, such as on the scheduler's host.
     """
+    if find_spec("airflow") is None:
+        raise click.UsageError("There is no Airflow here; this command asks its database.")
     # As Airflow's own commands do, so that connections are also looked for in its database.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow_provider_partition_registry.hooks.partition_registry import (

@@ -1,4 +1,7 @@
-"""What a DAG file pays for importing the operators and the sensor, beyond Airflow's own base classes."""
+"""What a DAG file pays for importing the operators and the sensor, and every Airflow process for the plugin.
+
+Both beyond what Airflow itself, and any other provider, imports anyway.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,28 @@ ENVIRONMENTS = ("airflow-3", "airflow-2")
 _PROGRAM = """
 import gc, time
 begin = time.perf_counter()
-from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
-from airflow.triggers.base import BaseTrigger
+{theirs}
 airflow_took = time.perf_counter() - begin
 gc.collect()
 begin, worked = time.perf_counter(), time.process_time()
-import airflow_provider_partition_registry.operators.partition_registry
-import airflow_provider_partition_registry.sensors.partition_registry
+{ours}
 print(airflow_took, time.perf_counter() - begin, time.process_time() - worked)
 """
+
+_PROGRAMS = {
+    "operators and sensor": _PROGRAM.format(
+        theirs="""\
+from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger""",
+        ours="""\
+import airflow_provider_partition_registry.operators.partition_registry
+import airflow_provider_partition_registry.sensors.partition_registry""",
+    ),
+    "the plugin": _PROGRAM.format(
+        theirs="from airflow.providers.common.compat.sdk import AirflowPlugin, hookimpl",
+        ours="import airflow_provider_partition_registry.plugins.partition_registry",
+    ),
+}
 
 
 def figures(repeats: int) -> Iterator[Figure]:
@@ -35,22 +51,23 @@ def figures(repeats: int) -> Iterator[Figure]:
     present = {name: python for name, python in pythons.items() if python.exists()}
     if not present:
         present = {"this environment": Path(sys.executable)}
-    times: dict[str, list[list[float]]] = {name: [] for name in present}
+    times: dict[tuple[str, str], list[list[float]]] = {}
     for _ in range(repeats + 1):
         for name, python in present.items():
-            times[name].append(_import(python))
-    for name, pairs in times.items():
+            for what, program in _PROGRAMS.items():
+                times.setdefault((what, name), []).append(_import(python, program))
+    for (what, name), runs in times.items():
         # The first one compiles.
-        base, ours, work = (median(column) * 1000 for column in zip(*pairs[1:], strict=True))
-        what = f"importing operators and sensor, {name}"
-        yield Figure(what, ours, repeats, None, f"Airflow {base:.0f}", 25)
-        yield Figure(f"{what}, CPU time", work, repeats, None, "", 25)
+        base, ours, work = (median(column) * 1000 for column in zip(*runs[1:], strict=True))
+        label = f"importing {what}, {name}"
+        yield Figure(label, ours, repeats, None, f"Airflow {base:.0f}", 25)
+        yield Figure(f"{label}, CPU time", work, repeats, None, "", 25)
 
 
-def _import(python: Path) -> list[float]:
+def _import(python: Path, program: str) -> list[float]:
     """Seconds: for Airflow's base classes, for ours, and of the latter the time that was worked."""
     # Bytecode is kept, as it is wherever a package has been installed.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    command = [str(python), "-c", _PROGRAM]
+    command = [str(python), "-c", program]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()[-3:]]

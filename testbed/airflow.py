@@ -75,6 +75,7 @@ class AirflowInstance:
         self.ui_url = f"http://127.0.0.1:{port or free_port()}/"
         self.api = self._make_api()
         self.hands: Hands = Hands2(self.api) if self.version.major == 2 else Hands3(self.api)
+        self.metadata_url = metadata_url or f"sqlite:///{self.home}/airflow.db"
         self._environment = complete_environment(
             programs,
             default_settings(self.version, self.home, self.ui_url, metadata_url),
@@ -172,15 +173,22 @@ class AirflowInstance:
 
     def run_airflow(self, *arguments: str, timeout: float = 180) -> None:
         """Run one command of Airflow's own command line; its output is in a log file."""
+        self.run_program("airflow", *arguments, timeout=timeout)
+
+    def run_program(self, program: str, *arguments: str, timeout: float = 180) -> str:
+        """Run a program of the instance's environment with its settings; what it wrote, also into a log file."""
+        log = self.logs_folder / f"{'-'.join((program, *arguments))[:68].replace('/', '_')}.log"
+        said_before = log.stat().st_size if log.exists() else 0
         command = Child(
-            f"airflow {' '.join(arguments)} of {self}",
-            [self._programs / "airflow", *arguments],
-            self.logs_folder / f"airflow-{'-'.join(arguments)[:60].replace('/', '_')}.log",
+            f"{' '.join((program, *arguments))} of {self}",
+            [self._programs / program, *arguments],
+            log,
             environment=self._environment,
         )
         command.start()
         if command.wait_for_exit(timeout) != 0:
             raise TestbedError(f"{command.name} failed\n{command.log_tail()}")
+        return log.read_bytes()[said_before:].decode(errors="replace")
 
     def log_tails(self) -> str:
         return "\n".join(child.log_tail() for child in self.components.values())

@@ -12,10 +12,13 @@ from airflow.utils.session import create_session
 
 from airflow_provider_partition_registry.domain.models import Partition
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
+from airflow_provider_partition_registry.runs.identity import HolderIdentity
 from airflow_provider_partition_registry.store.base import RegistryStore
-from tests.airflow.registries import DAY, the_partition
-from tests.airflow.runs import NewDag, Run, RunDag
+from tests.airflow.registries import DAY, THE_DAY, the_partition
+from tests.airflow.running import START, store_dag
+from tests.airflow.runs import NewDag
 from tests.airflow.tasks import write
+from tests.airflow.versions import IS_AIRFLOW_3
 
 
 @dataclass
@@ -25,9 +28,11 @@ class Left:
     :param dag: as the scheduler has it.
     """
 
-    run: Run
+    dag_id: str
+    run_id: str
     dag: Any
     registry: RegistryStore
+    state: str = "success"
 
     @property
     def partition(self) -> Partition:
@@ -36,11 +41,7 @@ class Left:
     @property
     def as_told(self) -> SimpleNamespace:
         """What a listener gets to see."""
-        return SimpleNamespace(
-            dag_id=self.run.dag.dag_id, run_id=self.run.run_id, state=self.state, dag=self.dag
-        )
-
-    state: str = "success"
+        return SimpleNamespace(dag_id=self.dag_id, run_id=self.run_id, state=self.state, dag=self.dag)
 
     def set_state(self, state: str) -> None:
         """Of the run."""
@@ -64,7 +65,7 @@ class Left:
 
     @property
     def _key(self) -> dict[str, str]:
-        return {"dag_id": self.run.dag.dag_id, "run_id": self.run.run_id}
+        return {"dag_id": self.dag_id, "run_id": self.run_id}
 
     def _update(self, model: Any, state: str, **further: str) -> None:
         with create_session() as session:
@@ -74,10 +75,27 @@ class Left:
 @pytest.fixture
 def left(
     new_dag: NewDag,
-    run_dag: RunDag,
+    airflow_home: Any,
     registry: RegistryStore,
     through_the_database: Callable[[Any], Any],
 ) -> Left:
+    """None of its tasks really ran."""
     with new_dag() as dag:
         PartitionLockOperator(task_id="lock", **DAY) >> write()
-    return Left(run_dag(dag), through_the_database(dag), registry)
+    left = Left(dag.dag_id, "a_run", through_the_database(dag), registry)
+    create_run(dag, left)
+    left.set_state("success")
+    left.set_task_state("success")
+    holder = HolderIdentity("here", left.dag_id, left.run_id, "lock")
+    registry.lock("sales", "loader", THE_DAY, holder=str(holder), register=True)
+    return left
+
+
+def create_run(dag: Any, left: Left) -> None:
+    common = {"run_id": left.run_id, "run_type": "manual", "state": "running"}
+    with create_session() as session:
+        if IS_AIRFLOW_3:
+            store_dag(dag)
+            left.dag.create_dagrun(**common, run_after=START, triggered_by="test", session=session)
+        else:
+            dag.create_dagrun(**common, execution_date=START, data_interval=(START, START), session=session)

@@ -49,7 +49,7 @@ def run_dag(airflow_home: Path) -> Callable[..., Run]:
     """Runs a DAG to its end in this process."""
 
     def run(dag: DAG, **arguments: Any) -> Run:
-        _store(dag)
+        store_dag(dag)
         if not IS_AIRFLOW_3 and "logical_date" in arguments:
             arguments["execution_date"] = arguments.pop("logical_date")
         return _what_is_left(dag, dag.test(**arguments).run_id)
@@ -109,7 +109,7 @@ def _run_task(dag: DAG, ti: Any, session: Any) -> None:
         logging.getLogger(__name__).debug("task failed", exc_info=True)
 
 
-def _store(dag: DAG) -> None:
+def store_dag(dag: DAG) -> None:
     """Airflow 3 runs only what is in its database."""
     if not IS_AIRFLOW_3:
         return

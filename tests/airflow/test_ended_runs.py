@@ -82,7 +82,7 @@ def test_a_lock_that_is_left_is_ended_with_how_the_run_ended(
     assert ended.wait_until_done(PATIENCE)
     assert left.partition.state is PartitionState.FAILED
     assert left.partition.reason == (
-        f"The run {left.run.run_id} of DAG {left.run.dag.dag_id} {how} while its task lock held this lock."
+        f"The run {left.run_id} of DAG {left.dag_id} {how} while its task lock held this lock."
     )
 
 
@@ -165,10 +165,12 @@ def test_locks_of_others_are_left_alone(ended: EndedRuns, left: Left) -> None:
 
 
 def test_runs_that_end_together_are_looked_at_together(
-    ended: EndedRuns, registry: RegistryStore, looks: list[str]
+    ended: EndedRuns, registry: RegistryStore, looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(100):
-        ended.add(a_run(run_id=f"run {number}"), "success")
+    monkeypatch.setattr(module, "AFTER_COMMIT", 0.0)
+    with ended._changed:  # so that they are all there before the first one is looked at
+        for number in range(100):
+            ended.add(a_run(run_id=f"run {number}"), "success")
 
     assert ended.wait_until_done(PATIENCE)
     assert looks == ["here/"]

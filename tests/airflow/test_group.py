@@ -186,9 +186,8 @@ class TestItsWiring:
                 work("write").operator.trigger_rule = "all_done"
 
     def test_an_error_inside_is_not_hidden(self, registry: RegistryStore, new_dag: NewDag) -> None:
-        with pytest.raises(ZeroDivisionError), new_dag():
-            with partition_lock("day", **DAY):
-                1 / 0  # noqa: B018
+        with pytest.raises(ZeroDivisionError), new_dag(), partition_lock("day", **DAY):
+            1 / 0  # noqa: B018
 
 
 class TestItsGuard:

@@ -209,7 +209,7 @@ class TestCommand:
 
 def test_runs_are_asked_for_in_one_way_or_the_other(left: Left) -> None:
     left.set_task_state("skipped")
-    key = (left.run.dag.dag_id, left.run.run_id)
+    key = (left.dag_id, left.run_id)
     asked = [HolderIdentity("here", *key, "lock"), HolderIdentity("here", "no_dag", "no_run", "lock")]
 
     assert ask_database(asked) == {

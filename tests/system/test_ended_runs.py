@@ -2,72 +2,185 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy
 
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Partition, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
+from testbed.processes import wait_until
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 VERSIONS = (2, 3)
-TIMEOUT = 200.0
+TIMEOUT = 300.0
+SOURCE, PROVIDER = "system.ended", "ended-loader"
+
+Instances = Mapping[int, AirflowInstance]
+Begin = Callable[[int, str], "Begun"]
 
 
-def start_run(instance: AirflowInstance, dag_id: str, day: str) -> str:
-    instance.api.wait_until_parsed(dag_id)
-    instance.api.unpause(dag_id)
-    return instance.api.trigger_run(dag_id, {"day": day})
+class Begun:
+    """A run, and the partition that it writes, which is its alone."""
+
+    def __init__(
+        self, instance: AirflowInstance, registry: RegistryStore, dag_id: str, day: datetime
+    ) -> None:
+        self.api: Any = instance.api
+        self.registry = registry
+        self.dag_id = dag_id
+        self.interval = Interval(day, day + timedelta(days=1))
+        self.api.wait_until_parsed(dag_id, TIMEOUT)
+        self.api.unpause(dag_id)
+        self.run_id = self.api.trigger_run(dag_id, {"day": f"{day:%Y-%m-%d}"})
+
+    @property
+    def partition(self) -> Partition:
+        return self.registry.get_partition(SOURCE, PROVIDER, self.interval)
+
+    def wait_for(self, task_id: str, state: str, map_index: int = -1) -> None:
+        self.api.wait_for_task_state(self.dag_id, self.run_id, task_id, state, TIMEOUT, map_index)
+
+    def is_failed(self) -> bool:
+        return self.partition.state is PartitionState.FAILED
+
+    def reason(self) -> str:
+        """Why the partition failed, once it did, after the run's beginning words."""
+        wait_until(self.is_failed, what=f"the partition of {self.dag_id} to fail", timeout=TIMEOUT)
+        beginning = f"The run {self.run_id} of DAG {self.dag_id} "
+        assert self.partition.reason is not None
+        assert self.partition.reason.startswith(beginning), self.partition.reason
+        return self.partition.reason.removeprefix(beginning)
 
 
-def mark_task(api: Any, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> None:
+@pytest.fixture(scope="module")
+def begin(instances: Instances, registry: RegistryStore) -> Begin:
+    days = iter(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=number) for number in range(365))
+    return lambda version, dag_id: Begun(instances[version], registry, dag_id, next(days))
+
+
+HELD = "while its task lock held this lock."
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_decision_that_skips_the_unlock(begin: Begin, version: int) -> None:
+    begun = begin(version, "ended_by_decision")
+
+    assert begun.reason() == f"ended as success {HELD}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_lock_task_that_is_killed(begin: Begin, version: int) -> None:
+    begun = begin(version, "ended_by_death")
+
+    assert begun.reason() == (
+        f"ended as failed {HELD} The task that took the lock died after it was granted: lock is failed."
+    )
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_time_out(instances: Instances, begin: Begin, version: int) -> None:
+    begun = begin(version, "ended_by_time_out")
+    begun.wait_for("work", "running")
+
+    let_time_pass(instances[version], begun)
+
+    assert begun.reason() == f"was timed out {HELD}"
+
+
+def let_time_pass(instance: AirflowInstance, begun: Begun) -> None:
+    """Let the run have begun two hours ago."""
+    engine = sqlalchemy.create_engine(instance.metadata_url.replace("postgresql:", "postgresql+psycopg2:"))
+    ago = datetime.now(UTC) - timedelta(hours=2)
+    begin = ago if engine.dialect.name == "postgresql" else f"{ago:%Y-%m-%d %H:%M:%S.%f}"
+    with engine.begin() as connection:
+        changed = connection.execute(
+            sqlalchemy.text("UPDATE dag_run SET start_date = :begin WHERE dag_id = :dag AND run_id = :run"),
+            {"begin": begin, "dag": begun.dag_id, "run": begun.run_id},
+        )
+        assert changed.rowcount == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_person_ends_the_run(begin: Begin, state: str) -> None:
+    """Airflow 3 tells of it."""
+    begun = begin(3, "ended_by_hand")
+    begun.wait_for("work", "running")
+
+    mark_run(begun, state)
+
+    assert begun.reason() == f"was marked {state} by hand {HELD}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_airflow_tells_nobody(instances: Instances, begin: Begin, version: int) -> None:
+    """A DAG is deleted; and in Airflow 2 a person ends a run. The command and the operator find it."""
+    one, other = begin(version, "deleted_one"), begin(version, "deleted_other")
+    by_hand = begin(2, "ended_by_hand") if version == 2 else None
+    for each in (one, other):
+        each.wait_for("lock", "success")
+    one.api.call("DELETE", f"/dags/{one.dag_id}")
+    if by_hand is not None:
+        by_hand.wait_for("work", "running")
+        mark_run(by_hand, "failed")
+
+    said = instances[version].run_program("partition-registry-reconcile")
+
+    assert f"The run {one.run_id} of DAG {one.dag_id} was deleted" in said
+    assert one.reason() == f"was deleted {HELD}"
+    assert by_hand is None or by_hand.reason() == f"ended as failed {HELD}"
+    assert other.partition.state is PartitionState.LOCKED
+
+    other.api.call("DELETE", f"/dags/{other.dag_id}")
+    other.api.unpause("example_reconcile")
+    run_id = other.api.trigger_run("example_reconcile")
+
+    assert other.reason() == f"was deleted {HELD}"
+    assert other.api.wait_for_run("example_reconcile", run_id, TIMEOUT) == "success"
+
+
+def mark_task(begun: Begun, task_id: str, map_index: int | None = None) -> None:
     index = "" if map_index is None else f"/{map_index}"
-    body = {"new_state": "success"} | ({"dry_run": False} if "v1" in api.path else {})
-    api.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}{index}", body)
+    body = {"new_state": "success"} | ({"dry_run": False} if "v1" in begun.api.path else {})
+    path = f"/dags/{begun.dag_id}/dagRuns/{begun.run_id}/taskInstances/{task_id}{index}"
+    begun.api.call("PATCH", path, body)
 
 
-def mark_run(api: Any, dag_id: str, run_id: str, state: str) -> None:
-    api.call("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+def mark_run(begun: Begun, state: str) -> None:
+    begun.api.call("PATCH", f"/dags/{begun.dag_id}/dagRuns/{begun.run_id}", {"state": state})
 
 
 class TestWordsOfPeople:
-    DAG_ID = "words_of_people"
-
     @pytest.fixture
-    def working(self, instances: Mapping[int, AirflowInstance], version: int, registry: RegistryStore) -> str:
+    def working(self, begin: Begin, version: int) -> Begun:
         """A run whose tasks are at work, but for one that has ended by itself."""
-        api = instances[version].api
-        run_id = start_run(instances[version], self.DAG_ID, f"2026-10-{version:02}")
-        api.wait_for_task_state(self.DAG_ID, run_id, "work", "running", TIMEOUT)
-        api.wait_for_task_state(self.DAG_ID, run_id, "work_on", "success", TIMEOUT, map_index=0)
-        api.wait_for_task_state(self.DAG_ID, run_id, "work_on", "running", TIMEOUT, map_index=1)
-        return run_id
+        begun = begin(version, "words_of_people")
+        begun.wait_for("work", "running")
+        begun.wait_for("work_on", "success", 0)
+        begun.wait_for("work_on", "running", 1)
+        return begun
 
-    def heard(self, api: Any, run_id: str) -> Any:
-        api.wait_for_task_state(self.DAG_ID, run_id, "ask", "success", TIMEOUT)
-        return api.xcom(self.DAG_ID, run_id, "ask")
-
-    @pytest.mark.parametrize("version", VERSIONS)
-    def test_of_single_tasks(
-        self, instances: Mapping[int, AirflowInstance], version: int, working: str
-    ) -> None:
-        api = instances[version].api
-
-        mark_task(api, self.DAG_ID, working, "work")
-        mark_task(api, self.DAG_ID, working, "work_on", 1)
-
-        assert self.heard(api, working) == ["work[-1]", "work_on[1]"]
+    def heard(self, begun: Begun) -> Any:
+        begun.wait_for("ask", "success")
+        return begun.api.xcom(begun.dag_id, begun.run_id, "ask")
 
     @pytest.mark.parametrize("version", VERSIONS)
-    def test_of_a_whole_run_are_none(
-        self, instances: Mapping[int, AirflowInstance], version: int, working: str
-    ) -> None:
-        api = instances[version].api
+    def test_of_single_tasks(self, working: Begun) -> None:
+        mark_task(working, "work")
+        mark_task(working, "work_on", 1)
 
-        mark_task(api, self.DAG_ID, working, "work_on", 1)
-        mark_run(api, self.DAG_ID, working, "success")
+        assert self.heard(working) == ["work[-1]", "work_on[1]"]
 
-        assert self.heard(api, working) == []
-        assert api.task_instance(self.DAG_ID, working, "work")["state"] == "success"
+    @pytest.mark.parametrize("version", VERSIONS)
+    def test_of_a_whole_run_are_none(self, working: Begun) -> None:
+        mark_task(working, "work_on", 1)
+        mark_run(working, "success")
+
+        assert self.heard(working) == []
+        assert working.api.task_instance(working.dag_id, working.run_id, "work")["state"] == "success"

@@ -60,7 +60,7 @@ def unlock() -> PartitionUnlockOperator:
 with DAG("ended_by_hand", schedule=None, **COMMON):
     lock() >> work() >> unlock()
 
-with DAG("ended_by_time_out", schedule=None, dagrun_timeout=timedelta(seconds=4), **COMMON):
+with DAG("ended_by_time_out", schedule=None, dagrun_timeout=timedelta(hours=1), **COMMON):
     lock() >> work() >> unlock()
 
 with DAG("ended_by_decision", schedule=None, **COMMON):
@@ -75,9 +75,10 @@ with DAG("ended_by_decision", schedule=None, **COMMON):
 with DAG("ended_by_death", schedule=None, **COMMON):
     DyingLockOperator(task_id="lock", **DAY) >> work()
 
-with DAG("ended_by_deletion", schedule=None, **COMMON):
-    # Nobody runs in this pool, so no task is in the way of the deletion.
-    lock() >> work.override(pool="of_nobody")() >> unlock()
+for one in ("one", "other"):
+    with DAG(f"deleted_{one}", schedule=None, **COMMON):
+        # Nobody runs in this pool, so no task is in the way of the deletion.
+        lock() >> work.override(pool="of_nobody")() >> unlock()
 
 with DAG("words_of_people", schedule=None, **COMMON):
 
