@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,13 +103,13 @@ class EndedRuns:
         """
         state = str(getattr(dag_run.state, "value", dag_run.state))
         how, is_cut_off = _how_it_ended(state, msg or "")
+        conn_ids = connections_of(getattr(dag_run, "dag", None))
+        self.note(dag_run.dag_id, dag_run.run_id, how, conn_ids, is_cut_off=is_cut_off)
+
+    def note(self, dag_id: str, run_id: str, how: str, conn_ids: Iterable[str], *, is_cut_off: bool) -> None:
+        """Note a run of which it is known how it ended; returns at once."""
         due = time.monotonic() + AFTER_COMMIT
-        self._put(
-            [
-                EndedRun(dag_run.dag_id, dag_run.run_id, how, conn_id, is_cut_off, due)
-                for conn_id in connections_of(getattr(dag_run, "dag", None))
-            ]
-        )
+        self._put([EndedRun(dag_id, run_id, how, conn_id, is_cut_off, due) for conn_id in conn_ids])
 
     def wait_until_done(self, timeout: float) -> bool:
         """Whether nothing is left to do, at the latest after ``timeout`` seconds."""

@@ -22,6 +22,11 @@ class RegistryListener:
     """Hears of runs that end, and of tasks that a person marks as success."""
 
     @hookimpl
+    def on_dag_run_running(self, dag_run: Any, msg: str) -> None:
+        """In the scheduler."""
+        _without_harm(_watch, dag_run)
+
+    @hookimpl
     def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
         """In the scheduler, and in the API server of Airflow 3 when a person says so."""
         _without_harm(_end_locks_of, dag_run, msg)
@@ -58,9 +63,17 @@ def _guard(task_instance: Any) -> None:
     guard_in_process(task_instance.task)
 
 
+def _watch(dag_run: Any) -> None:
+    from airflow_provider_partition_registry.plugins.running_runs import running_runs
+
+    running_runs.add(dag_run)
+
+
 def _end_locks_of(dag_run: Any, msg: str) -> None:
     from airflow_provider_partition_registry.plugins.ended_runs import ended_runs
+    from airflow_provider_partition_registry.plugins.running_runs import running_runs
 
+    running_runs.forget(dag_run)
     ended_runs.add(dag_run, msg)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +82,20 @@ def ask_database(holders: Collection[HolderIdentity]) -> dict[RunKey, RunState]:
                 _text(state), {(task_id, index): _text(each) for task_id, index, each in tasks}
             )
     return found
+
+
+def states_of_runs(runs: Iterable[RunKey]) -> dict[RunKey, str | None]:
+    """Ask Airflow's own database how runs stand; of those that it does not know nothing is said."""
+    from airflow.models import DagRun
+    from airflow.utils.session import create_session
+
+    wanted = set(runs)
+    with create_session() as session:
+        found = session.query(DagRun.dag_id, DagRun.run_id, DagRun.state).filter(
+            DagRun.dag_id.in_({dag_id for dag_id, _ in wanted}),
+            DagRun.run_id.in_({run_id for _, run_id in wanted}),
+        )
+        return {(dag_id, run_id): _text(state) for dag_id, run_id, state in found}
 
 
 def _tasks_by_run(holders: Collection[HolderIdentity]) -> dict[RunKey, set[str]]:
