@@ -49,11 +49,21 @@ PROVIDERS = {
 # Most tasks of the accidents wait for their cue, each in a slot of its own.
 SLOTS = "16"
 
+# The DAG files stay as they are, and a machine with much to do needs long to parse them: they need not be parsed
+# again soon, and a DAG that was parsed long ago is not gone.
+SECONDS_BETWEEN_PARSES = SECONDS_UNTIL_STALE = "3600"
+
 SETTINGS: dict[int, Mapping[str, str | None]] = {
-    2: {"AIRFLOW__CORE__PARALLELISM": SLOTS},
+    2: {
+        "AIRFLOW__CORE__PARALLELISM": SLOTS,
+        "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": SECONDS_BETWEEN_PARSES,
+        "AIRFLOW__SCHEDULER__STALE_DAG_THRESHOLD": SECONDS_UNTIL_STALE,
+    },
     # What is tested must work with Airflow's own interval, not only with one that is kind to deferred tasks.
     3: {
         "AIRFLOW__CORE__PARALLELISM": SLOTS,
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": SECONDS_BETWEEN_PARSES,
+        "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": SECONDS_UNTIL_STALE,
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": None,
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task, on a machine with much to do
     },
@@ -74,7 +84,7 @@ def registry_url(postgres: PostgresServer) -> str:
 @pytest.fixture(scope="session")
 def registry(registry_url: str) -> Iterator[RegistryStore]:
     """The registry, with everything registered that the DAGs need."""
-    with open_store(registry_url) as store:
+    with open_store(registry_url, pool_size=8) as store:
         for source_name, providers in PROVIDERS.items():
             access_token = store.register_source(source_name, "system-tests").access_token
             for provider in providers:

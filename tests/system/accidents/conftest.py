@@ -34,10 +34,6 @@ def verdicts(
         for item in request.session.items
         if isinstance(item, pytest.Function) and "verdicts" in item.fixturenames
     ]
-    for version in VERSIONS:
-        for dag_id in sorted({each.accident.dag_id(each.form) for each in plays if each.version == version}):
-            instances[version].api.wait_until_parsed(dag_id, 300)
-            instances[version].api.unpause(dag_id)
     pools = {version: ThreadPoolExecutor(AT_ONCE) for version in VERSIONS}
     with Watcher(registry) as watcher:
         started = {

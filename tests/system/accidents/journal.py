@@ -81,9 +81,9 @@ def is_half_written(entries: Iterable[Entry], work: Collection[str]) -> bool:
     """
     newest: dict[str, str] = {}
     for entry in entries:
-        # What a person answers for counts, whatever the process that is being ended still tells.
-        is_late = newest.get(entry.name) == VOUCHED and entry.event != "begin"
-        if entry.event not in NO_WORK and not is_late:
+        # Airflow stops a task that a person has marked; who answers for its data does so until it begins again.
+        stays = newest.get(entry.name) == VOUCHED and entry.event == "failed"
+        if entry.event not in NO_WORK and not stays:
             newest[entry.name] = entry.event
     complete = all(newest.get(name) in ("end", VOUCHED) for name in {*work, *newest})
     return bool(newest) and not complete

@@ -87,6 +87,8 @@ class Performance:
         return bool(self.run_id) and self.instance.api.has_run(self.dag_id, self.run_id)
 
     def start(self) -> None:
+        self.instance.api.wait_until_parsed(self.dag_id, PATIENCE)
+        self.instance.api.unpause(self.dag_id)
         self.run_id = self.instance.api.trigger_run(self.dag_id, self.conf)
 
     # What can be waited for

@@ -15,6 +15,12 @@ PARTS = ("plain", "teardown")
 """The forms that are made of the operators."""
 FORMS = (*PARTS, "group") if importlib.util.find_spec(f"{PACKAGE}.task_groups") else PARTS
 
+SINGLE = (("w1",),)
+"""The data of work that is one task."""
+
+WRITTEN_ONCE = (EventType.PARTITION_REGISTERED, EventType.LOCK, EventType.UNLOCK)
+WRITTEN_TWICE = (*WRITTEN_ONCE, EventType.LOCK, EventType.UNLOCK)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -36,6 +42,11 @@ class Outcome:
     @property
     def states(self) -> tuple[PartitionState, ...]:
         return self.state if isinstance(self.state, tuple) else (self.state,)
+
+
+def fails(*words: str, **more: Any) -> Outcome:
+    """The partition must have become failed, with these words in its reason."""
+    return Outcome(PartitionState.FAILED, words, **more)
 
 
 @dataclass(frozen=True)
