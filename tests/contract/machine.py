@@ -236,8 +236,8 @@ class RegistryMachine(RuleBasedStateMachine):
         ]
         locked = [each for each in partitions if self.oracle.partitions[_key(each)].state == "locked"]
         mine = [each for each in locked if each.lock.holder.identity.startswith(prefix or "")]
-        first = min((each.id for each in partitions), default=1)  # the runs before this one left locks, too
-        found = self.store.list_locks(prefix, first - 1, 1000).items
+        before = min((each.id for each in partitions), default=2**62) - 1  # earlier runs left locks, too
+        found = self.store.list_locks(prefix, before, 1000).items
         assert list(found) == sorted(mine, key=lambda each: each.id)
 
     @rule()
