@@ -19,12 +19,13 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionAlreadyRegisteredError,
     PartitionLockedError,
+    StoreRefusedError,
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, of_connection
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.runs.work import (
@@ -101,9 +102,11 @@ class _PartitionOperator(BaseOperator):
 
     @contextmanager
     def _registry(self) -> Iterator[RegistryStore]:
-        """The registry. Whom a web service refuses is told what in Airflow says who a task is."""
+        """The registry. Whom a web service refuses is told what in Airflow says who a task is, and where it is."""
         try:
             yield self.hook.store
+        except (StoreRefusedError, StoreUnavailableError) as error:
+            raise of_connection(error, self.partition_registry_conn_id) from None
         except AccessDeniedError as error:
             if not self.hook.settings.is_service:
                 raise
