@@ -20,8 +20,8 @@ from testbed.processes import wait_until
 from testbed.service import ServiceProcess
 from tests.conftest import upgrade
 from tests.races.conftest import register as register_in
-from tests.races.replay import assert_consistent
-from tests.races.test_outages import KINDS, wait_for_progress
+from tests.races.replay import assert_consistent, assert_nothing_is_lost
+from tests.races.test_outages import wait_for_progress
 from tests.races.traffic import Writer, started
 from tests.service.conftest import PLACE, QUESTION, client, metric, register, wait_for_waiting
 
@@ -142,14 +142,9 @@ def test_killed_under_load_it_has_lost_nothing_that_it_acknowledged(postgres_url
         for writer in writers:
             writer.store.close()
         assert leaked == []
-        written = {
-            (event.type.value, event.provider_name, event.interval, event.generation)
-            for event in assert_consistent(behind)
-        }
+        events = assert_consistent(behind)
         for writer in writers:
-            for partition in writer.acknowledged:
-                place = (partition.provider_name, partition.interval, partition.generation)
-                assert any((kind, *place) in written for kind in KINDS[partition.state.value]), partition
+            assert_nothing_is_lost(events, writer.acknowledged)
 
 
 def test_workers_count_together_and_end_with_their_parent(
