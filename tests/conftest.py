@@ -34,7 +34,7 @@ for _number, _usual in (
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
 
-DEFAULT_KILLS = 3
+DEFAULT_KILLS = 4
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

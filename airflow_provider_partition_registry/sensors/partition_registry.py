@@ -23,6 +23,7 @@ from airflow.triggers.base import StartTriggerArgs
 from airflow_provider_partition_registry.domain.errors import (
     HostNotFoundError,
     InvalidInputError,
+    RegistryError,
     StoreRefusedError,
     StoreUnavailableError,
 )
@@ -44,7 +45,6 @@ from airflow_provider_partition_registry.runs.endings import (
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_partition_registry.domain.errors import RegistryError
     from airflow_provider_partition_registry.domain.intervals import Instant
     from airflow_provider_partition_registry.domain.models import Question
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook

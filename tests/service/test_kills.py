@@ -47,9 +47,16 @@ def kill_the_database(_: ServiceProcess, server: PostgresServer) -> None:
     server.start()
 
 
+def kill_the_service(service: ServiceProcess, _: PostgresServer) -> None:
+    """All of it, as a power cut would."""
+    service.process.kill()
+    service.start()
+
+
 KINDS: tuple[Callable[[ServiceProcess, PostgresServer], None], ...] = (
     kill_a_worker,
     kill_the_parent,
+    kill_the_service,
     kill_the_database,
 )
 
