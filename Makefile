@@ -17,7 +17,7 @@ AT_ONCE := -n 3
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check fuzz accidents lint bench clean environments lock help
+.PHONY: demo test check fuzz accidents kills lint bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, 
 
 accidents: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## All accidents, on real Airflow instances while a reader asks, some minutes
 	ACCIDENTS=all $(AIRFLOW_3)/$(PYTEST) tests/system/accidents
+
+kills: $(CORE)/.ready ## kill -9 of a worker, the service and PostgreSQL under load, a hundred in all, some minutes
+	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200 -o faulthandler_timeout=0
 
 lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and the containers' files
 	$(AIRFLOW_3)/bin/ruff check

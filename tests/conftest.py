@@ -34,6 +34,18 @@ for _number, _usual in (
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
 
+DEFAULT_KILLS = 4
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kills",
+        type=int,
+        default=DEFAULT_KILLS,
+        help="how often tests/service/test_kills.py kills something, one kind of process after the other",
+    )
+
+
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)
 

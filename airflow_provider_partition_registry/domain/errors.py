@@ -30,7 +30,8 @@
     │   ├── SchemaOutdatedError
     │   ├── SchemaNewerError
     │   └── SchemaDamagedError
-    ├── StoreRefusedError                       the store answers, but waiting does not cure what is wrong
+    ├── StoreRefusedError                       waiting does not cure what is wrong with the store
+    │   └── HostNotFoundError                   its host's name is wrong
     └── StoreUnavailableError                   the only one worth retrying
         └── TooManyAttemptsError
 
@@ -372,6 +373,19 @@ class StoreRefusedError(RegistryError):
     """
 
     code = "store_refused"
+
+
+class HostNotFoundError(StoreRefusedError):
+    """The store's host has a name that nobody knows, nor has known since the process began."""
+
+    code = "host_not_found"
+
+    def __init__(self, registry: str, host: str) -> None:
+        super().__init__(
+            f"There is no host {host!r}, where the registry at {registry} should be. Check the name, and whether it is "
+            f"known to the host that asks. Waiting does not cure this."
+        )
+        self.host = host
 
 
 class StoreUnavailableError(RegistryError):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
 from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, open_store
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_partition_registry.store.base import RegistryStore
+
+E = TypeVar("E", bound=RegistryError)
 
 CONN_TYPE = "partition_registry"
 DEFAULT_CONN_ID = "partition_registry_default"
@@ -60,6 +62,11 @@ class RegistrySettings:
         :raises InvalidInputError: it does not say where the registry is. The message leaves the connection's name to
             the caller: one that is being tested has none that people know.
         """
+        if connection.conn_type and connection.conn_type != CONN_TYPE:
+            raise InvalidInputError(
+                f"It is of the type {connection.conn_type!r}, and that of a registry is {CONN_TYPE!r}. Name another "
+                f"connection, or correct the type."
+            )
         extra = _extra(connection)
         url = _url(connection, extra)
         return cls(
@@ -97,6 +104,11 @@ class RegistrySettings:
             access_token=self.access_token,
             verify=self.verify,
         )
+
+
+def of_connection(error: E, conn_id: str) -> E:
+    """The same error of a registry that does not do what it should, with the Airflow connection that leads there."""
+    return error.continued(f"The Airflow connection {conn_id!r} leads there.")
 
 
 def how_to_configure(conn_id: str) -> str:

@@ -18,10 +18,12 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionAlreadyRegisteredError,
+    StoreRefusedError,
+    StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, of_connection
 from airflow_provider_partition_registry.proof.graph import WRITTEN, Role, is_mapped, lock_of
 from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
 from airflow_provider_partition_registry.runs.conflicts import (
@@ -98,10 +100,13 @@ class _PartitionOperator(BaseOperator):
 
     @contextmanager
     def _registry(self) -> Iterator[RegistryStore]:
-        """The registry. Whom a web service refuses is told what in Airflow says who a task is."""
+        """The registry. Whom a web service refuses is told what in Airflow says who a task is, and where it is."""
         settings = self.hook.settings
-        with access_explained(self._provider(), settings, self.partition_registry_conn_id):
-            yield self.hook.store
+        try:
+            with access_explained(self._provider(), settings, self.partition_registry_conn_id):
+                yield self.hook.store
+        except (StoreRefusedError, StoreUnavailableError) as error:
+            raise of_connection(error, self.partition_registry_conn_id) from None
 
     def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
         """The lock on this partition that a task of this run takes: this one, or another.

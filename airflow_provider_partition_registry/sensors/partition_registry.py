@@ -20,10 +20,16 @@ from airflow.providers.common.compat.sdk import (
 )
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import (
+    HostNotFoundError,
+    InvalidInputError,
+    RegistryError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, of_connection
 from airflow_provider_partition_registry.runs.compat import (
     CAN_END_IN_TRIGGERER,
     CAN_START_FROM_TRIGGER,
@@ -120,7 +126,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         self.on_missing_source = on_missing_source
         self.deferrable = deferrable
         self.partition_registry_conn_id = partition_registry_conn_id
-        self._said = ""
+        self._said = self._missing = ""
         for name, value in (("on_failed", on_failed), ("on_missing_source", on_missing_source)):
             if value not in ("wait", "fail"):
                 raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
@@ -181,21 +187,35 @@ class PartitionReadinessSensor(BaseSensorOperator):
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            raise AirflowSensorTimeout(f"{error} {self._said}") from None
+            raise AirflowSensorTimeout(f"{error} {self._missing}") from None
 
     def _ask(self, wait: Wait, context: Context) -> Any:
         """The result if everything is ready, else None, with the reasons in the log when they change."""
         try:
             answers = self.hook.check_readiness_many(wait.questions)
             result = wait.result(answers)
-        except StoreUnavailableError as error:
-            self._say(f"Waiting goes on. {error}", context)
+        except (StoreUnavailableError, StoreRefusedError) as error:
+            told = of_connection(error, self.partition_registry_conn_id)
+            if not self._is_outage(error, context):
+                raise told from None
+            self._missing = str(told)
+            self._say(f"Waiting goes on. {told}", context)
             return None
         except UpstreamFailedError as error:
             raise self._upstream_failed(str(error)) from None
         if result is None:
-            self._say(wait.explanation(answers), context)
+            self._missing = wait.explanation(answers)
+            self._say(self._missing, context)
         return result
+
+    def _is_outage(self, error: RegistryError, context: Context) -> bool:
+        """Whether to wait until it is over.
+
+        A host's name that was known when an earlier process of the same try asked is not a wrong one.
+        """
+        if isinstance(error, HostNotFoundError):
+            return bool(self.reschedule and read_note(context))
+        return isinstance(error, StoreUnavailableError)
 
     def _say(self, text: str, context: Context) -> None:
         """Log it unless it was said last; in reschedule mode every question is asked by another process."""

@@ -21,9 +21,7 @@ from airflow_provider_partition_registry.domain.errors import StoreUnavailableEr
 
 T = TypeVar("T")
 
-PATIENCE = (
-    5.0  # seconds in which a writer gets its turn; its client waits for ten, and for the database as well
-)
+PATIENCE = 5.0  # seconds in which a writer gets its turn; clients wait for ten, in which the database answers as well
 
 
 class WritingPlaces:
@@ -84,7 +82,7 @@ class HealthCheck:
         await asyncio.shield(self._pinging)
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Call what asks no store in a thread."""
+        """Call something in one of these threads."""
         return await run_sync(call, limiter=self._threads)
 
 

@@ -200,9 +200,8 @@ class LimitedProtocol(HttpToolsProtocol):
         ((address, _),) = Counter(each._address for each in useless).most_common(1)
         of_address = [each for each in useless if each._address == address]
         of_address.sort(key=lambda each: each._idle_since)
-        for each in of_address[
-            : 1 + len(of_address) // 50
-        ]:  # some more, not to look around for each newcomer
+        # Some more than one, not to look around for each newcomer.
+        for each in of_address[: 1 + len(of_address) // 50]:
             each.transport.close()
             self.connections.discard(each)
         seldom.warn(

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     AlreadyRegisteredError,
+    HostNotFoundError,
     InvalidInputError,
     PartitionStateError,
     RegistryError,
@@ -39,6 +40,7 @@ STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (AccessDeniedError, 403),
     (TooManyAttemptsError, 429),
     (StoreUnavailableError, 503),
+    (HostNotFoundError, 503),  # a database's name may come with the database
     (SchemaError, 503),  # once somebody has brought it up to date, the service goes on by itself
 )
 

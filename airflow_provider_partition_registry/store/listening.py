@@ -7,7 +7,11 @@ import random
 import threading
 from collections.abc import Callable
 
-from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.errors import (
+    HostNotFoundError,
+    RegistryError,
+    StoreUnavailableError,
+)
 from airflow_provider_partition_registry.store.base import RegistryReader
 
 LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it looks up from listening this often
@@ -46,7 +50,7 @@ def _listen(reader: RegistryReader, stop: threading.Event, hear: Callable[[froze
                 while not stop.is_set():
                     if heard := listener.wait(LISTENING_SLICE):
                         hear(heard)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, HostNotFoundError):
             failures += 1
             stop.wait(back_off(failures))
         except RegistryError:  # It can be read but not listened to; asking now and then is left.

@@ -13,10 +13,15 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.errors import (
+    RegistryError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
+from airflow_provider_partition_registry.hooks.settings import of_connection
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runs.waiting import Wait, WaitParameters
@@ -84,9 +89,10 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             watcher = await watcher_of(self.partition_registry_conn_id)
             result = await self._until_ready(wait, watcher)
         except (RegistryError, AirflowNotFoundException) as error:
-            self.log.error("%s", error)
+            told = _told(error, self.partition_registry_conn_id)
+            self.log.error("%s", told)
             code = getattr(error, "code", "no_connection")
-            return TriggerEvent({"status": "failed", "code": code, "message": str(error)})
+            return TriggerEvent({"status": "failed", "code": code, "message": told})
         if result is None:
             return TriggerEvent({"status": "timeout", "message": self._missing})
         if not self.ends_task:
@@ -113,7 +119,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
 
     def _take(self, news: News, wait: Wait) -> Any:
         if news.answers is None:
-            self._missing = str(news.trouble)
+            self._missing = _told(news.trouble, self.partition_registry_conn_id)
             self.log.warning("Waiting goes on. %s", self._missing)
             return None
         result = wait.result(news.answers)
@@ -174,8 +180,9 @@ class PartitionLockTrigger(BaseTrigger):
         except TimeoutError:
             self.log.info("Time is over.")
         except (RegistryError, AirflowNotFoundException) as error:
-            self.log.error("%s", error)
-            yield TriggerEvent({"status": "failed", "message": str(error)})
+            told = _told(error, self.partition_registry_conn_id)
+            self.log.error("%s", told)
+            yield TriggerEvent({"status": "failed", "message": told})
             return
         # Not in the arguments of the deferral: dag.test() drops these.
         yield TriggerEvent({"status": "try_again", "deadline": self.deadline})
@@ -185,7 +192,8 @@ class PartitionLockTrigger(BaseTrigger):
         async with aclosing(watcher.watch([question], self.poll_interval)) as updates:
             async for news in updates:
                 if news.trouble is not None:
-                    self.log.warning("Waiting goes on. %s", news.trouble)
+                    told = _told(news.trouble, self.partition_registry_conn_id)
+                    self.log.warning("Waiting goes on. %s", told)
                 elif self._is_free(interval, news):
                     return
 
@@ -195,6 +203,13 @@ class PartitionLockTrigger(BaseTrigger):
             return True
         found = conflicts(answer.blockers, self.provider_name, interval, Holder(self.holder), self.exclusive)
         return all(blocker.state is PartitionState.EXPIRED for blocker in found)
+
+
+def _told(error: Exception | None, conn_id: str) -> str:
+    """What went wrong, with the connection that leads to a registry that does not do what it should."""
+    if isinstance(error, (StoreRefusedError, StoreUnavailableError)):
+        error = of_connection(error, conn_id)
+    return str(error)
 
 
 def _serialized(trigger: PartitionReadinessTrigger | PartitionLockTrigger) -> tuple[str, dict[str, Any]]:

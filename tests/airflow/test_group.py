@@ -14,11 +14,10 @@ from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 from tests.airflow.registries import DAY, THE_DAY, publish, the_partition
 from tests.airflow.runs import NewDag, Rerun, Run, RunDag
-from tests.airflow.versions import IS_AIRFLOW_3
 
-if IS_AIRFLOW_3:
+try:
     from airflow.providers.standard.operators.empty import EmptyOperator
-else:
+except ImportError:  # Airflow 2
     from airflow.operators.empty import EmptyOperator
 
 DAYS = ["2026-11-01", "2026-11-02", "2026-11-03"]
@@ -174,16 +173,22 @@ class TestItsWiring:
         assert the_partition(registry).state is PartitionState.READY
 
     def test_no_work(self, registry: RegistryStore, new_dag: NewDag) -> None:
-        with pytest.raises(InvalidInputError, match="no task in it writes anything"), new_dag():
-            with partition_lock("day", **DAY):
-                pass
+        with (
+            pytest.raises(InvalidInputError, match="no task in it writes anything"),
+            new_dag(),
+            partition_lock("day", **DAY),
+        ):
+            pass
 
     def test_work_that_would_run_without_the_lock(
         self, registry: RegistryStore, new_dag: NewDag, work: Any
     ) -> None:
-        with pytest.raises(InvalidInputError, match="although the partition could not be locked"), new_dag():
-            with partition_lock("day", **DAY):
-                work("write").operator.trigger_rule = "all_done"
+        with (
+            pytest.raises(InvalidInputError, match="although the partition could not be locked"),
+            new_dag(),
+            partition_lock("day", **DAY),
+        ):
+            work("write").operator.trigger_rule = "all_done"
 
     def test_an_error_inside_is_not_hidden(self, registry: RegistryStore, new_dag: NewDag) -> None:
         with pytest.raises(ZeroDivisionError), new_dag(), partition_lock("day", **DAY):

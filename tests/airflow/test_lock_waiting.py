@@ -131,4 +131,5 @@ class TestRegistryThatIsDown:
         lock = PartitionLockOperator(task_id="lock", on_conflict="wait", poke_interval=0.01, **DAY)
         lock.execute(a_context())
         told = [record.getMessage() for record in caplog.records if "Waiting" in record.getMessage()]
-        assert told == ["Waiting goes on. connection refused", "Waiting goes on. too slow"]
+        leads = "The Airflow connection 'partition_registry_default' leads there."
+        assert told == [f"Waiting goes on. {each} {leads}" for each in ("connection refused", "too slow")]

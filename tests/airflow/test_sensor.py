@@ -296,4 +296,5 @@ class TestTheLog:
             assert [bool(sensor.poke(a_context())) for _ in range(3)] == [False] * 3
         publish(registry)
         assert sensor.poke(a_context()).xcom_value["is_ready"]
-        assert self.lines(caplog) == ["Waiting goes on. connection refused"]
+        leads = "The Airflow connection 'partition_registry_default' leads there."
+        assert self.lines(caplog) == [f"Waiting goes on. connection refused {leads}"]

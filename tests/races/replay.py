@@ -19,6 +19,14 @@ STATES = {
     "INVALIDATE": "failed",
     "WITHDRAW": "registered",
 }
+WRITTEN_AS = {
+    "locked": ["LOCK"],
+    "ready": ["UNLOCK", "FORCE_RELEASE"],
+    "failed": ["FAIL", "FORCE_RELEASE", "INVALIDATE"],
+    "registered": ["WITHDRAW"],
+}
+"""The events that bring a partition into a state."""
+
 OF_TOKENS = ("TOKEN_ROTATED", "TOKEN_REVOKED")
 
 
@@ -81,6 +89,15 @@ def assert_consistent(store: SqlRegistryStore) -> list[Event]:
         assert rows == {each.key: (each.state, each.generation) for each in oracle.of_source(source)}
         assert stored_ready_spans(store, source) == oracle.ready_spans(source, events[-1].at)
     return events
+
+
+def assert_nothing_is_lost(events: Iterable[Event], acknowledged: Iterable[Partition]) -> None:
+    """What a writer was told that it had done is in the history."""
+    written = {(event.type.value, event.provider_name, event.interval, event.generation) for event in events}
+    for partition in acknowledged:
+        place = (partition.provider_name, partition.interval, partition.generation)
+        kinds = WRITTEN_AS[partition.state.value]
+        assert any((kind, *place) in written for kind in kinds), f"lost: {partition}"
 
 
 def assert_answers_fit(events: list[Event], answers: Iterable[Told]) -> None:

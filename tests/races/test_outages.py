@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from tests.conftest import upgrade
 from tests.contract.homes import hours
 from tests.races.conftest import register
-from tests.races.replay import assert_consistent
+from tests.races.replay import assert_consistent, assert_nothing_is_lost
 from tests.races.traffic import Writer, started
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -93,21 +93,9 @@ def test_the_server_goes_and_comes_back_in_mid_traffic(server: Any, store: Any, 
     assert leaked == []
     assert sum(writer.unavailable for writer in writers) > 0
     events = assert_consistent(store)
-    written = {(event.type.value, event.provider_name, event.interval, event.generation) for event in events}
     for writer in writers:
-        for partition in writer.acknowledged:
-            place = (partition.provider_name, partition.interval, partition.generation)
-            assert any((kind, *place) in written for kind in KINDS[partition.state.value]), (
-                f"lost: {partition}"
-            )
+        assert_nothing_is_lost(events, writer.acknowledged)
 
-
-KINDS = {
-    "locked": ["LOCK"],
-    "ready": ["UNLOCK", "FORCE_RELEASE"],
-    "failed": ["FAIL", "FORCE_RELEASE", "INVALIDATE"],
-    "registered": ["WITHDRAW"],
-}
 
 EVERY_KIND_OF_CALL: dict[str, Callable[[Any], Any]] = {
     "probe": lambda store: store.check_readiness("s", hours(0, 1)),

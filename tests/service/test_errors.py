@@ -11,9 +11,11 @@ from sqlalchemy import create_engine, text
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.wire import error_from_data
-from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, bearer, served, sqlite_at
+from testbed.service import ServiceThread
+from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, bearer, caller, served, sqlite_at
 
 PLACE = {"source_name": "s", "provider_name": "p", **DAY}
 UNKNOWN = {**PLACE, "end": "2000-01-03"}
@@ -103,4 +105,17 @@ def test_what_is_wrong_with_the_schema_comes_back(
         told = {"status_code": 503, "detail": came_back(answer).message}
         assert (of_original.status_code, of_original.json()) == (503, told)
         with open_store(str(client.base_url)) as store, pytest.raises(kind):
+            store.list_sources()
+
+
+def test_a_database_whose_name_nobody_knows_yet_is_an_outage_to_clients() -> None:
+    """Where containers start together, the name comes with the database."""
+    with (
+        ServiceThread(ServiceSettings(f"postgresql://{'x' * 70}/registry")) as service,
+        caller(service.url) as http,
+        open_store(service.url, timeout=2) as store,
+    ):
+        refused = http.get("/api/v1/sources")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "host_not_found")
+        with pytest.raises(errors.StoreUnavailableError):
             store.list_sources()

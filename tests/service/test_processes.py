@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -15,14 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import wait_until
 from testbed.service import ServiceProcess
 from tests.conftest import upgrade
-from tests.races.conftest import register as register_in
-from tests.races.replay import assert_consistent
-from tests.races.test_outages import KINDS, wait_for_progress
-from tests.races.traffic import Writer, started
 from tests.service.conftest import PLACE, QUESTION, client, metric, register, wait_for_waiting
 
 
@@ -117,39 +111,6 @@ def test_a_database_that_restarts() -> None:
             for verb in ("register", "lock", "unlock"):
                 assert http.post(f"/partitions/{verb}", params=PLACE).status_code == 200
             assert waiting.result(120).json()["is_ready"] is True
-
-
-@pytest.mark.postgres
-def test_killed_under_load_it_has_lost_nothing_that_it_acknowledged(postgres_url: str) -> None:
-    stop = threading.Event()
-    with (
-        open_store(postgres_url, timeout=30) as behind,
-        serving(postgres_url) as (service, _),
-    ):
-        register_in(behind, "s", 4)
-        writers = [
-            Writer(open_store(service.url, timeout=5), f"w{n}", steps=100_000, stop=stop) for n in range(4)
-        ]
-        threads, leaked = started(list(writers))
-        for _ in range(2):
-            wait_for_progress(writers, 60)
-            service.process.kill()
-            service.start()
-        wait_for_progress(writers, 60)
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-        for writer in writers:
-            writer.store.close()
-        assert leaked == []
-        written = {
-            (event.type.value, event.provider_name, event.interval, event.generation)
-            for event in assert_consistent(behind)
-        }
-        for writer in writers:
-            for partition in writer.acknowledged:
-                place = (partition.provider_name, partition.interval, partition.generation)
-                assert any((kind, *place) in written for kind in KINDS[partition.state.value]), partition
 
 
 def test_workers_count_together_and_end_with_their_parent(

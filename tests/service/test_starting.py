@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_partition_registry.server import supervising
+from airflow_provider_partition_registry.server.sockets import listen
 from airflow_provider_partition_registry.server.supervising import Worker
 from testbed.processes import wait_until
 from testbed.service import ServiceProcess
@@ -60,6 +62,26 @@ def test_a_port_on_which_another_service_is_about_to_start(migrated_sqlite_url: 
         assert "Is it running already?" in second.log_text
     finally:
         first.process.stop()
+
+
+def test_it_listens_on_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))  # which no machine has
+    found = [
+        missing,
+        *(socket.getaddrinfo(each, 0, type=socket.SOCK_STREAM)[0] for each in ("127.0.0.1", "127.0.0.2")),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    opened = listen("registry", 0)
+    try:
+        addresses = [each.getsockname() for each in opened]
+        assert [host for host, _ in addresses] == ["127.0.0.1", "127.0.0.2"]
+        assert len({port for _, port in addresses}) == 1
+    finally:
+        for each in opened:
+            each.close()
+    found[1:] = []
+    with pytest.raises(OSError, match="assign requested address"):
+        listen("registry", 0)
 
 
 def test_a_worker_that_is_killed_is_told_of_and_replaced(migrated_sqlite_url: str) -> None:

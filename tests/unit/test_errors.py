@@ -41,6 +41,7 @@ EXAMPLES = [
     errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
     errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"], is_repairable=False),
     errors.StoreRefusedError("read-only"),
+    errors.HostNotFoundError("https://registry.example.com", "registry.example.com"),
     errors.StoreUnavailableError("down"),
     errors.TooManyAttemptsError(60),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ import httpx
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import (
+    HostNotFoundError,
     InvalidInputError,
     RegistryError,
     StoreRefusedError,
@@ -19,6 +21,7 @@ from airflow_provider_partition_registry.domain.errors import (
     TooManyAttemptsError,
 )
 from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
+from airflow_provider_partition_registry.store.resolving import is_wrong_host, remember_host
 from airflow_provider_partition_registry.store.wire import (
     VERSION_HEADER,
     decode,
@@ -70,6 +73,7 @@ class Client:
     ) -> None:
         self.url = url
         self.access_token = access_token
+        self._host = httpx.URL(url).host
         self._timeout = timeout
         self._connections = Connections(url, limit=pool_size, verify=verify)
 
@@ -114,9 +118,15 @@ class Client:
             raise _NotAnsweredError(str(error), was_never_sent=True) from error
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self._refuse_bad_certificate(error)
+            self._refuse_wrong_host(error)
             raise _NotAnsweredError(_words(error), was_never_sent=True) from error
         except httpx.TransportError as error:
             raise _NotAnsweredError(_words(error)) from error
+        except UnicodeError as error:  # of the host, which is more than a name may be
+            if is_wrong_host(self._host):
+                raise HostNotFoundError(self.url, self._host) from error
+            raise
+        remember_host(self._host)
         return self._read(call, answer)
 
     def _read(self, call: Call[T], answer: httpx.Response) -> T:
@@ -133,7 +143,9 @@ class Client:
             raise _NotAnsweredError(
                 error.message, retry_after=error.retry_after, was_never_sent=True, refusal=error
             )
-        if isinstance(error, StoreUnavailableError):
+        if isinstance(
+            error, (StoreUnavailableError, HostNotFoundError)
+        ):  # of a host which only the service knows
             # It was looked at, and nothing is known of what became of it.
             raise _NotAnsweredError(error.message, retry_after=_seconds(answer))
         if type(error) is RegistryError:
@@ -154,6 +166,12 @@ class Client:
                 raise StoreRefusedError(
                     f"What answers at {self.url} speaks no TLS. Is it http:// instead of https://?"
                 ) from error
+
+    def _refuse_wrong_host(self, error: httpx.TransportError) -> None:
+        """Nor does it cure a name that nobody knows."""
+        for cause in _causes(error):
+            if isinstance(cause, socket.gaierror) and is_wrong_host(self._host, cause):
+                raise HostNotFoundError(self.url, self._host) from error
 
     def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
         text = f"The registry at {self.url} does not answer: {str(error).rstrip('.')}."

@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 
 from airflow_provider_partition_registry.domain.errors import RegistryFileMissingError, StoreUnavailableError
 from airflow_provider_partition_registry.store.fork_gate import ForkGate
+from airflow_provider_partition_registry.store.resolving import remember_host
 from airflow_provider_partition_registry.store.sql.failures import is_worth_repeating, reason_of, translate
 from airflow_provider_partition_registry.store.sql.url import normalise_url
 from airflow_provider_partition_registry.store.sql.watchdog import Watchdog
@@ -278,6 +279,8 @@ class Database:
         return {key: value for key, value in defaults.items() if key not in self.url.query}
 
     def _set_up_postgres(self, connection: Any, _record: Any) -> None:
+        for host in (self.url.host or "").split(","):
+            remember_host(host)
         milliseconds = int(self._timeout * 1000)
         connection.autocommit = True  # what is set inside a transaction would be gone with it
         with self.watch(connection), connection.cursor() as cursor:

@@ -7,12 +7,14 @@ import re
 from sqlalchemy import exc
 
 from airflow_provider_partition_registry.domain.errors import (
+    HostNotFoundError,
     InvalidInputError,
     RegistryError,
     SchemaMissingError,
     StoreRefusedError,
     StoreUnavailableError,
 )
+from airflow_provider_partition_registry.store.resolving import is_wrong_host
 from airflow_provider_partition_registry.store.sql.values import PREPARED_IS_LOST
 
 # PostgreSQL: serialization failure, deadlock. The transaction is undone; doing it again is what they ask for.
@@ -30,6 +32,8 @@ _WRONG_SETTINGS = re.compile(
     r"|invalid \w+ value|invalid (integer|port)|does not support SSL|certificate|private key"
 )
 """Of a connection that could not be made, for reasons that do not pass with time."""
+
+_NOT_FOUND = re.compile(r'could not translate host name "(.+?)" to address')
 
 
 def is_worth_repeating(error: exc.DBAPIError) -> bool:
@@ -49,6 +53,8 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
         return InvalidInputError(
             "The registry's database cannot store these characters. Its operator creates it with the encoding UTF8."
         )
+    if wrong_host := _wrong_host(reason):
+        return HostNotFoundError(database, wrong_host)
     if code is None and isinstance(error, exc.OperationalError) and _WRONG_SETTINGS.search(reason):
         return StoreRefusedError(
             f"The registry in {database} cannot be reached as configured: {reason}. Check the host, database, user, "
@@ -64,6 +70,13 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
         f"The registry in {database} refuses: {reason}. It has to be a writable primary database that is sound, and "
         f"the account needs SELECT, INSERT, UPDATE and DELETE on its tables. Waiting does not cure this."
     )
+
+
+def _wrong_host(reason: str) -> str | None:
+    """The name of the database's host, if it is a wrong one; where there are several hosts, all their names."""
+    found = [_NOT_FOUND.match(each) for each in reason.split("; ")]
+    names = [each[1] for each in found if each is not None and is_wrong_host(each[1])]
+    return ", ".join(names) if len(names) == len(found) else None
 
 
 def reason_of(error: Exception) -> str:
