@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import wait
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -87,17 +86,14 @@ def _answer(call: Callable[[], T], give_up_at: float, events: Events) -> T:
     answer = in_background(call)
     answer.add_done_callback(lambda _: events.put(RegistryAnswered()))
     met: list[Event] = []
-    signum = None
-    while signum is None and now() < give_up_at:
-        event = events.next(give_up_at - now())
-        if isinstance(event, RegistryAnswered):
-            break
+    signum, limit = None, give_up_at + LAST_MOMENT
+    while not isinstance(event := events.next(limit - now()), RegistryAnswered):
         if event is not None:
             met.append(event)
+        elif now() >= limit:
+            raise GivenUpError(NotAnsweredError("The registry has not answered."), signum)
         if isinstance(event, SignalReceived) and event.signum in ENDING_SIGNALS:
-            signum = event.signum
-    if not wait([answer], LAST_MOMENT).done:
-        raise GivenUpError(NotAnsweredError("The registry has not answered."), signum)
-    for event in met:  # they mean something to who comes next
-        events.put(event)
+            signum, limit = event.signum, min(limit, now() + LAST_MOMENT)
+    for each in met:  # they mean something to who comes next
+        events.put(each)
     return answer.result()

@@ -23,6 +23,13 @@ SCRIPT = Path(sys.executable).parent / "partition-registry"
 DAY = Interval("2026-11-01", "2026-11-02")
 OPTIONS = ("--source", "sales", "--provider", "nightly", "--start", "2026-11-01", "--end", "2026-11-02")
 PLACE = ("sales", "nightly", DAY)
+_WAITING_LONG = (
+    "import sys; from airflow_provider_partition_registry.cli import main; "
+    "from airflow_provider_partition_registry.store.factory import open_store; "
+    "open_store.__kwdefaults__['timeout'] = 300.0; del sys.argv[0]; main()"
+)
+WAITING_LONG = (sys.executable, "-c", _WAITING_LONG)
+"""The wrapper of a run whose calls to the registry give up after five minutes."""
 PATIENCE = 90.0  # seconds that a test waits for anything
 
 
@@ -142,3 +149,11 @@ def kill(pid: int) -> None:
 
 def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def guardian_of(running: Running) -> int:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(running.pid)], capture_output=True, text=True, check=True
+    )
+    (guardian,) = listed.stdout.split()
+    return int(guardian)

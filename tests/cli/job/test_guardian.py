@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError
-from tests.cli.job.conftest import PLACE, Registry, Running, is_alive, kill, state, until
+from tests.cli.job.conftest import PLACE, Registry, Running, guardian_of, is_alive, kill, state, until
 
 LOOP = "echo $$; while :; do sleep 0.05; done"
 DEAF = f"trap '' TERM; sh -c '{LOOP}' & {LOOP}"
@@ -20,14 +20,6 @@ def start(registry: Registry, script: str, *options: str, **more: object) -> tup
     """A run, and the process numbers of its command and of the command's child."""
     running = registry.start(*options, "--", "sh", "-c", script, stdin=subprocess.PIPE, **more)
     return running, [int(running.line()), int(running.line())]
-
-
-def guardian_of(running: Running) -> int:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(running.pid)], capture_output=True, text=True, check=True
-    )
-    (guardian,) = listed.stdout.split()
-    return int(guardian)
 
 
 def alive(pids: list[int]) -> list[int]:

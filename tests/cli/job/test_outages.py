@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +14,16 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
-from tests.cli.job.conftest import SCRIPT, Registry, Running, is_alive, registered, until
+from tests.cli.job.conftest import (
+    SCRIPT,
+    WAITING_LONG,
+    Registry,
+    Running,
+    guardian_of,
+    is_alive,
+    registered,
+    until,
+)
 from tests.conftest import upgrade
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -87,6 +98,36 @@ def test_a_registry_that_hangs_does_not_keep_a_command_beyond_its_lease(server: 
         until(lambda: not is_alive(child), "the command to end")
         assert time.monotonic() - began < 4
     assert running.end()[0] == 5
+
+
+def test_a_registry_that_hangs_when_the_command_ends_is_waited_for_no_longer_than_told(
+    server: Any, registry: Registry
+):
+    running = registry.start(
+        "--retry-for", "1s", "--", *UNTIL_TOLD, stdin=subprocess.PIPE, wrapper=WAITING_LONG
+    )
+    running.line()
+    with server.paused():
+        let_end(running)
+        code, errors = running.end()
+    assert code == 7
+    assert "The registry has not answered." in errors
+    assert "Once the registry answers: partition-registry unlock" in errors
+
+
+def test_a_guardian_that_is_stopped_while_the_lease_cannot_be_renewed_is_not_waited_for(
+    server: Any, registry: Registry
+):
+    limits = ("--lease", "5s", "--grace", "1s", "--retry-for", "1s")
+    running, child = started(registry, *limits)
+    server.kill()
+    try:
+        os.kill(guardian_of(running), signal.SIGSTOP)
+        code, _ = running.end()
+    finally:
+        server.start()
+    assert code == 5
+    assert not is_alive(child)
 
 
 def test_publishing_is_tried_again(server: Any, registry: Registry):

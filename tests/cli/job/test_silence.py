@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
-from tests.cli.job.conftest import Registry
-
-WAITING_LONG = (
-    "import sys; from airflow_provider_partition_registry.cli import main; "
-    "from airflow_provider_partition_registry.store.factory import open_store; "
-    "open_store.__kwdefaults__['timeout'] = 300.0; del sys.argv[0]; main()"
-)
-"""A call to the registry gives up after five minutes."""
-WRAPPER = (sys.executable, "-c", WAITING_LONG)
+from tests.cli.job.conftest import WAITING_LONG, Registry
 
 
 class Silent:
@@ -56,7 +47,9 @@ def silent_registry(request: pytest.FixtureRequest, silent: Silent, registry: Re
 
 
 def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
-    running = silent_registry.start("--on-conflict", "wait", "--timeout", "1s", "--", "true", wrapper=WRAPPER)
+    running = silent_registry.start(
+        "--on-conflict", "wait", "--timeout", "1s", "--", "true", wrapper=WAITING_LONG
+    )
     silent.accept()
     code, errors = running.end()
     assert code == 3
@@ -66,7 +59,7 @@ def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
 
 @pytest.mark.parametrize("options", [(), ("--on-conflict", "wait")])
 def test_signals_are_heard(silent: Silent, silent_registry: Registry, options: tuple[str, ...]):
-    running = silent_registry.start(*options, "--", "true", wrapper=WRAPPER)
+    running = silent_registry.start(*options, "--", "true", wrapper=WAITING_LONG)
     silent.accept()
     running.send(signal.SIGTERM)
     code, errors = running.end()
