@@ -14,7 +14,6 @@ from tests.system.accidents.steps import (
     begins,
     fail_once,
     go,
-    is_in_state,
     reads_what_is_ready,
     run_ends,
 )
@@ -110,21 +109,6 @@ MAPPED = (
         Outcome(READY),
         data=(("w1", "each[0]", "each[1]"),),
         forms=("plain", "group"),
-    ),
-    Accident(
-        "a mapped task as the last step without an edge to the unlock",
-        "mapped_last",
-        (
-            go("w1"),
-            begins("each[0]"),
-            is_in_state("unlock", "success", "failed"),
-            go("each[0]", "each[1]"),
-            run_ends(),
-        ),
-        fails("each"),
-        data=(("w1", "each[0]", "each[1]"),),
-        forms=("teardown",),
-        quick=("teardown",),
     ),
     Accident(
         "a mapped task alone",

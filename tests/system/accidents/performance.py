@@ -30,7 +30,7 @@ OTHER_HOLDER = Holder("somebody-else")
 PATIENCE = 180.0
 
 # How long what Airflow and we do in the background may take after a run has ended.
-SECONDS_TO_SETTLE = 15.0
+SECONDS_TO_SETTLE = 60.0
 
 _silences: dict[AirflowInstance, threading.Lock] = defaultdict(threading.Lock)
 
