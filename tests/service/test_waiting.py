@@ -210,8 +210,9 @@ def test_a_plain_question_is_answered_as_the_documented_route_answers_it(http: h
         answers = [http.get("/api/v1/readiness", params={**each, **wrong}) for each in (plain, at_length)]
         assert answers[0].status_code == answers[1].status_code
         assert answers[0].json() == answers[1].json()
-        path = f"/sources/{wrong.get('source_name', 's')}/check_readiness"
-        ends = {**HOUR, **{name: value for name, value in wrong.items() if name != "source_name"}}
-        answers = [http.get(path, params=each) for each in (ends, {**ends, "source_name": "s"})]
+        name = wrong.get("source_name", "s")
+        path = f"/sources/{name}/check_readiness"
+        ends = {**HOUR, **{key: value for key, value in wrong.items() if key != "source_name"}}
+        answers = [http.get(path, params=each) for each in (ends, {**ends, "source_name": name})]
         assert answers[0].status_code == answers[1].status_code
         assert answers[0].json() == answers[1].json()
