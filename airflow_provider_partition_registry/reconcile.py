@@ -7,7 +7,10 @@ It asks Airflow's own database, so it runs where a scheduler or an API server co
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +21,9 @@ from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 
 _CODES = (ExitCode.DONE, ExitCode.BAD_INPUT, ExitCode.ACCESS_DENIED, ExitCode.UNAVAILABLE, ExitCode.BUG)
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {EXIT_CODES[code]}" for code in _CODES)
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.runs.reconciliation import Reconciliation
 
 
 class _Command(DocumentedEndings, click.Command):
@@ -42,6 +48,13 @@ def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
     """
     if find_spec("airflow") is None:
         raise click.UsageError("There is no Airflow here; this command asks its database.")
+    with redirect_stdout(sys.stderr):  # to which Airflow writes its log
+        found = _reconcile(conn_id, dry_run=dry_run)
+    show(found.as_result(), lambda: str(found), as_json=as_json)
+    return ExitCode.ACCESS_DENIED if found.refused else ExitCode.DONE
+
+
+def _reconcile(conn_id: str, *, dry_run: bool) -> Reconciliation:
     # As Airflow's own commands do, so that connections are also looked for in its database.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow_provider_partition_registry.hooks.partition_registry import (
@@ -58,9 +71,7 @@ def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
         raise click.UsageError(str(error)) from error
     instance = own_name(settings.instance, conn_id)
     with settings.open() as store:
-        found = reconcile(store, instance, ask_database, dry_run=dry_run)
-    show(found.as_result(), lambda: str(found), as_json=as_json)
-    return ExitCode.ACCESS_DENIED if found.refused else ExitCode.DONE
+        return reconcile(store, instance, ask_database, dry_run=dry_run)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from airflow.utils.session import create_session
@@ -82,7 +83,7 @@ def left(
     """None of its tasks really ran."""
     with new_dag() as dag:
         PartitionLockOperator(task_id="lock", **DAY) >> write()
-    left = Left(dag.dag_id, "a_run", through_the_database(dag), registry)
+    left = Left(dag.dag_id, f"run-{uuid4()}", through_the_database(dag), registry)
     create_run(dag, left)
     left.set_state("success")
     left.set_task_state("success")
@@ -92,10 +93,16 @@ def left(
 
 
 def create_run(dag: Any, left: Left) -> None:
-    common = {"run_id": left.run_id, "run_type": "manual", "state": "running"}
+    from airflow.utils.types import DagRunType
+
+    common = {"run_id": left.run_id, "run_type": DagRunType.MANUAL, "state": "running"}
+    if IS_AIRFLOW_3:
+        store_dag(dag)
     with create_session() as session:
         if IS_AIRFLOW_3:
-            store_dag(dag)
-            left.dag.create_dagrun(**common, run_after=START, triggered_by="test", session=session)
+            from airflow.utils.types import DagRunTriggeredByType
+
+            by = DagRunTriggeredByType.TEST
+            left.dag.create_dagrun(**common, run_after=START, triggered_by=by, session=session)
         else:
             dag.create_dagrun(**common, execution_date=START, data_interval=(START, START), session=session)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -197,7 +198,7 @@ def test_a_registry_that_is_down_is_waited_for(
     provider = f"loader-{place.source.partition('-')[2]}"
     place.store.lock(place.source, provider, THE_DAY, holder=lock.holder, register=True)
 
-    with LosingProxy(service.port) as proxy:
+    with LosingProxy(urlsplit(service.url).port or 0) as proxy:
         extra = IN_CONNECTION | {"timeout": "0.5"}
         connect(f"http://127.0.0.1:{proxy.port}", password=place.tokens["loader"], extra=extra)
         proxy.hold()
