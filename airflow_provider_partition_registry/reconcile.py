@@ -6,9 +6,9 @@ It asks Airflow's own database, so it runs where a scheduler or an API server co
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,11 @@ from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 
-if TYPE_CHECKING:
-    from airflow_provider_partition_registry.runs.reconciliation import Reconciliation
-
 _CODES = (ExitCode.DONE, ExitCode.BAD_INPUT, ExitCode.ACCESS_DENIED, ExitCode.UNAVAILABLE, ExitCode.BUG)
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {EXIT_CODES[code]}" for code in _CODES)
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.runs.reconciliation import Reconciliation
 
 
 class _Command(DocumentedEndings, click.Command):
@@ -48,16 +48,15 @@ def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
     """
     if find_spec("airflow") is None:
         raise click.UsageError("There is no Airflow here; this command asks its database.")
-    # As Airflow's own commands do, so that connections are also looked for in its database.
-    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    # Airflow 3 logs to standard output, which is for what was found.
-    with contextlib.redirect_stdout(sys.stderr):
-        found = _reconcile(conn_id, dry_run)
+    with redirect_stdout(sys.stderr):  # to which Airflow writes its log
+        found = _reconcile(conn_id, dry_run=dry_run)
     show(found.as_result(), lambda: str(found), as_json=as_json)
     return ExitCode.ACCESS_DENIED if found.refused else ExitCode.DONE
 
 
-def _reconcile(conn_id: str, dry_run: bool) -> Reconciliation:
+def _reconcile(conn_id: str, *, dry_run: bool) -> Reconciliation:
+    # As Airflow's own commands do, so that connections are also looked for in its database.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow_provider_partition_registry.hooks.partition_registry import (
         PartitionRegistryHook,
         RegistryConnectionNotFoundError,
