@@ -30,7 +30,7 @@ def answer(
     answers = _probe(connection, numbered) if all(map(_is_plain, questions)) else None
     if answers is None or (explain and not all(each.is_ready for each in answers.values())):
         answers = _look_closely(connection, numbered, tell_time, explain)
-    return [answers.get(n, UnknownSourceError(asked.source_name)) for n, asked in numbered]
+    return [answers[n] if n in answers else UnknownSourceError(asked.source_name) for n, asked in numbered]
 
 
 def _is_plain(question: Question) -> bool:
