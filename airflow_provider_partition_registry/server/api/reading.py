@@ -91,7 +91,7 @@ async def check_readiness_many(
     token: Token,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
-    """Many questions at once, at little more than the price of one."""
+    """Answer many questions for one moment, at little more than the price of one (R2)."""
     questions = [each.question() for each in body.questions]
     found = await _ask(request, service, token, questions, wait_seconds, explain=body.explain)
     return answer(Answers, Answers(tuple(_as_data(each) for each in found)))
