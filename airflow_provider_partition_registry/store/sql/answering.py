@@ -37,13 +37,8 @@ def answer(
     numbered = list(enumerate(questions))
     answers = _probe(connection, numbered) if all(map(_is_plain, questions)) else None
     if answers is None or (explain and not all(each.is_ready for each in answers.values())):
-<<<<<<< HEAD
         answers = _look_closely(connection, numbered, tell_time, asked_at, explain)
-    return [answers.get(n, UnknownSourceError(asked.source_name)) for n, asked in numbered]
-=======
-        answers = _look_closely(connection, numbered, tell_time, explain)
     return [answers[n] if n in answers else UnknownSourceError(asked.source_name) for n, asked in numbered]
->>>>>>> part/snapshot
 
 
 def _is_plain(question: Question) -> bool:
