@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 
 import pytest
 
+from airflow_provider_partition_registry.server import logs
 from testbed.service import ServiceProcess
 from tests.service.conftest import HOUR, PLACE, QUESTION, client, metric
 
@@ -65,3 +67,21 @@ def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
         assert json.dumps(token)[1:-1] not in text
         # A registry's token is prs_<id>_<secret>, and a secret may have underscores of its own.
         assert (token.removeprefix("prs_").partition("_")[2] or token) not in text
+
+
+def test_what_outsiders_bring_about_is_told_now_and_then_only(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0]
+    monkeypatch.setattr(logs.time, "monotonic", lambda: seconds[0])
+    seldom = logs.Seldom(logging.getLogger("of_this_test"), pause=10)
+    for second in (0, 1, 9, 10, 30):
+        seconds[0] = second
+        seldom.warn("Refused %s.", f"client {second}")
+    seldom.warn("Something else.")
+    assert [each.getMessage() for each in caplog.records] == [
+        "Refused client 0.",
+        "Refused client 10. (2 more since the last such line.)",
+        "Refused client 30.",
+        "Something else.",
+    ]

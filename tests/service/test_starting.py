@@ -94,6 +94,11 @@ def test_a_worker_that_is_killed_is_told_of_and_replaced(migrated_sqlite_url: st
         assert victim not in service.workers()
 
 
+def test_workers_that_cannot_start_are_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    assert supervising.supervise(partial(os._exit, supervising.STARTUP_FAILURE), 2) == 3
+    assert "cannot start" in caplog.text
+
+
 class TestAWorker:
     @pytest.fixture
     def worker(self) -> Iterator[Worker]:
