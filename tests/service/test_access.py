@@ -94,6 +94,9 @@ MODES: dict[str, tuple[dict[str, Any], str]] = {
     "open": ({"is_open": True}, OPEN_WRITES + REGISTRATION_BY_ANYBODY),
 }
 ROWS = [(mode, row) for mode, (_, table) in MODES.items() for row in table.splitlines() if "/" in row]
+TAKING_NOTHING = [
+    f"GET /api/v1/{each}" for each in ("sources", "overviews", "locks/count", "events/last", "tokens/self")
+]
 WHY = {"reason": "wrong", "by": "ann"}
 _numbers = itertools.count()
 
@@ -150,7 +153,12 @@ class Case:
             "POST /api/v1/readiness": {"questions": [{**source, **DAY}]},
             "GET /api/v1/changed-since": {**source, **DAY, "as_of": 1},
             "GET /api/v1/provider": provider,
+            "GET /api/v1/providers": source,
+            "GET /api/v1/overview": source,
             "GET /api/v1/partitions": {**source, **DAY},
+            "GET /api/v1/readiness": {**source, **DAY},
+            "GET /api/v1/timeline": {**source, **DAY},
+            **{each: {} for each in TAKING_NOTHING},
         }.get(route, source if "/source" in route or "/events" in route else place)
 
 

@@ -102,9 +102,14 @@ def test_who_leaves_is_noticed(service: ServiceThread, http: httpx.Client) -> No
     before = metric(http, "partition_registry_requests_total", **route)
 
     async def leave() -> None:
-        kinds = {"readiness": QUESTION, "events": {"after": 2}, "events/stream": {"after": 2}}
+        long = {"wait_seconds": 300}
+        kinds = {
+            "readiness": {**QUESTION, **long},
+            "events": {"after": 2, **long},
+            "events/stream": {"after": 2},
+        }
         waiting = [
-            asyncio.create_task(ask(service, f"/api/v1/{path}", **params, wait_seconds=300))
+            asyncio.create_task(ask(service, f"/api/v1/{path}", **params))
             for path, params in kinds.items()
             for _ in range(5)
         ]
@@ -210,8 +215,9 @@ def test_a_plain_question_is_answered_as_the_documented_route_answers_it(http: h
         answers = [http.get("/api/v1/readiness", params={**each, **wrong}) for each in (plain, at_length)]
         assert answers[0].status_code == answers[1].status_code
         assert answers[0].json() == answers[1].json()
-        path = f"/sources/{wrong.get('source_name', 's')}/check_readiness"
-        ends = {**HOUR, **{name: value for name, value in wrong.items() if name != "source_name"}}
-        answers = [http.get(path, params=each) for each in (ends, {**ends, "source_name": "s"})]
+        name = wrong.get("source_name", "s")
+        path = f"/sources/{name}/check_readiness"
+        ends = {**HOUR, **{key: value for key, value in wrong.items() if key != "source_name"}}
+        answers = [http.get(path, params=each) for each in (ends, {**ends, "source_name": name})]
         assert answers[0].status_code == answers[1].status_code
         assert answers[0].json() == answers[1].json()
