@@ -102,9 +102,14 @@ def test_who_leaves_is_noticed(service: ServiceThread, http: httpx.Client) -> No
     before = metric(http, "partition_registry_requests_total", **route)
 
     async def leave() -> None:
-        kinds = {"readiness": QUESTION, "events": {"after": 2}, "events/stream": {"after": 2}}
+        long = {"wait_seconds": 300}
+        kinds = {
+            "readiness": {**QUESTION, **long},
+            "events": {"after": 2, **long},
+            "events/stream": {"after": 2},
+        }
         waiting = [
-            asyncio.create_task(ask(service, f"/api/v1/{path}", **params, wait_seconds=300))
+            asyncio.create_task(ask(service, f"/api/v1/{path}", **params))
             for path, params in kinds.items()
             for _ in range(5)
         ]
