@@ -154,6 +154,7 @@ class Case:
             "GET /api/v1/provider": provider,
             "GET /api/v1/partitions": {**source, **DAY},
             "GET /api/v1/locks": {"holder_prefix": self.provider},
+            "GET /api/v1/locks/count": {},
         }.get(route, source if "/source" in route or "/events" in route else place)
 
 
