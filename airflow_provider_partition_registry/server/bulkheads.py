@@ -24,6 +24,10 @@ T = TypeVar("T")
 PATIENCE = 5.0  # seconds in which a writer gets its turn; clients wait for ten, in which the database answers as well
 
 
+class NotBegunError(StoreUnavailableError):
+    """A writer whose turn has not come in time. It says nothing about the database that callers may not know."""
+
+
 class WritingPlaces:
     """Threads for writers: so many in all, and one for each source.
 
@@ -53,7 +57,7 @@ class WritingPlaces:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise StoreUnavailableError(
+            raise NotBegunError(
                 f"Other writers of the same source, or of many others, have been held up for {PATIENCE:g} s, so this "
                 f"call was not begun and has changed nothing. Try again; if this lasts, look which session in the "
                 f"database keeps a source's row locked."

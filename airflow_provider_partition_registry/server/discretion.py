@@ -14,6 +14,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from airflow_provider_partition_registry.server.bulkheads import NotBegunError
 from airflow_provider_partition_registry.server.metrics import count_store_error
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def told_in_general(error: RegistryError) -> RegistryError:
     """Log and count an error of the service's own; the same error, saying no more than callers may know."""
     log.error("%s", error)
     count_store_error(error)
+    if isinstance(error, NotBegunError):
+        return error
     words = next(WORDS[kind] for kind in type(error).__mro__ if kind in WORDS)
     message = f"{words} {MORE}"
     return error.restored(message, {**vars(error), "message": message})

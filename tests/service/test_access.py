@@ -162,6 +162,7 @@ class Case:
             "GET /api/v1/readiness": {**source, **DAY},
             "GET /api/v1/timeline": {**source, **DAY},
             **{each: {} for each in TAKING_NOTHING},
+            "GET /api/v1/locks/count": {},
         }.get(route, source if "/source" in route or "/events" in route else place)
 
 
