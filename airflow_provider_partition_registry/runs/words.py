@@ -118,15 +118,15 @@ def _is_one_of_ours_in(dag_id: str, session: Any) -> bool:
 
 # Airflow 2: the audit log
 
-# What is written when somebody marks tasks as success: by the web pages, and by the REST API.
+# What is logged when somebody marks tasks as success, or a run: on the web pages, and by the REST API, which pages use too.
 _TASKS_MARKED = (
     "success",
-    "api.patch_task_instance",
-    "api.patch_mapped_task_instance",
-    "api.post_set_task_instances_state",
+    *("api.patch_task_instance", "ui.patch_task_instance"),
+    *("api.patch_mapped_task_instance", "ui.patch_mapped_task_instance"),
+    *("api.post_set_task_instances_state", "ui.post_set_task_instances_state"),
 )
+_RUN_MARKED = ("dagrun_success", "api.update_dag_run_state", "ui.update_dag_run_state")
 # A list of runs or tasks does not log which ones were picked: they may be of this run.
-_RUN_MARKED = ("dagrun_success", "api.update_dag_run_state")
 _PICKED_FROM_LIST = "action_set_success"
 
 
