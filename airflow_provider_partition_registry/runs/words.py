@@ -118,7 +118,7 @@ def _is_one_of_ours_in(dag_id: str, session: Any) -> bool:
 
 # Airflow 2: the audit log
 
-# What is logged when somebody marks tasks as success, or a run: on the web pages, and by the REST API, which pages use too.
+# What is logged when somebody marks tasks or a run as success: by pages, and by the REST API, which pages use too.
 _TASKS_MARKED = (
     "success",
     *("api.patch_task_instance", "ui.patch_task_instance"),
