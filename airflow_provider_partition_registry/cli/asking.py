@@ -110,9 +110,9 @@ def status(settings: Settings, source_name: str, interval: Interval, limit: int,
 @common_options
 @click.pass_obj
 def locks(settings: Settings, holder_prefix: str | None, as_json: bool) -> None:
-    """Show who holds which locks now, of all sources; also expired ones.
+    """Show who holds which locks now, of all sources.
 
-    Times are UTC, GEN is the generation.
+    Those that have expired are among them. Times are UTC, GEN is the generation.
     """
     with settings.open_store() as store:
         found = list(all_items(partial(store.list_locks, holder_prefix)))

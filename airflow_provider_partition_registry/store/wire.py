@@ -126,7 +126,8 @@ def _adapter(kind: Any) -> TypeAdapter:
 
 @cache
 def _kinds_of_errors() -> dict[str, type[RegistryError]]:
-    return {kind.code: kind for kind in _with_descendants(RegistryError)}
+    # Some modules make errors of their own out of those that travel; they travel as their parents.
+    return {kind.code: kind for kind in _with_descendants(RegistryError) if "code" in vars(kind)}
 
 
 def _with_descendants(kind: type[RegistryError]) -> Iterator[type[RegistryError]]:
