@@ -148,7 +148,7 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
         "lock what is new": lambda: store.lock(*place[:2], hours(2, 3), register=True),
         "release to registered": lambda: store.release(*place[:2], hours(2, 3)),
         "rotate": lambda: store.rotate_token(of_provider),
-        "revoke token": lambda: store.revoke_token(store.list_tokens(of_provider).items[0].id, **decision),
+        "revoke token": lambda: store.revoke_token(store.list_tokens(of_provider).items[-1].id, **decision),
         "revoke grant": lambda: store.revoke_grant("sales", "nightly", **decision),
     }
     for name, step in steps.items():
