@@ -337,3 +337,25 @@ class TestStartingInTheTriggerer:
             PartitionReadinessSensor(task_id="wait", source_name="sales", grain=grain, deferrable=True)
         (question,) = what_is_asked(start_in_triggerer(dag, "wait", **run))
         assert str(question) == "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z) of source 'sales'"
+
+
+LISTENED_TO = """
+from airflow.providers.common.compat.sdk import DAG
+from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
+
+with DAG("listened_to", schedule=None):
+    PartitionReadinessSensor(task_id="wait", source_name="sales", start="2026-11-01", grain="day", deferrable=True)
+"""
+
+
+def test_our_listener_is_in_no_sensors_way(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
+    """Airflow refuses tasks with ``end_from_trigger=True`` where anybody listens; waits that end there are no such."""
+    from airflow.listeners.listener import get_listener_manager
+
+    (tmp_path / "listened_to.py").write_text(LISTENED_TO)
+
+    dag_bag = load_dags(tmp_path)
+
+    assert any(type(each).__name__ == "RegistryListener" for each in get_listener_manager().pm.get_plugins())
+    assert dag_bag.import_errors == {}
+    assert list(dag_bag.dags) == ["listened_to"]
