@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Partition, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
@@ -47,7 +48,10 @@ class Begun:
         self.api.wait_for_task_state(self.dag_id, self.run_id, task_id, state, TIMEOUT, map_index)
 
     def is_failed(self) -> bool:
-        return self.partition.state is PartitionState.FAILED
+        try:
+            return self.partition.state is PartitionState.FAILED
+        except UnknownPartitionError:  # its lock task has not begun yet
+            return False
 
     def reason(self) -> str:
         """Why the partition failed, once it did, after the run's beginning words."""
