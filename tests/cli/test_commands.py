@@ -197,7 +197,7 @@ class TestWriting:
         lock(nightly, 1)
         failed = nightly("fail", "sales", "nightly", *day(1), "--reason", "disk\nfull")
         assert failed.stdout == (
-            f"Failed partition {FIRST} of source 'sales' (provider 'nightly'): disk full\n"
+            f"Failed partition {FIRST} of source 'sales' (provider 'nightly'): disk\\nfull\n"
         )
         again = nightly("fail", "sales", "nightly", *day(1), "--reason", "disk full", "--json")
         assert (again.code, again.json["reason"]) == (0, "disk\nfull")
