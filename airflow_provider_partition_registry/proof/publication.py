@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
+from airflow_provider_partition_registry.domain.errors import PartitionStateError
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Holder, Partition, PartitionState
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.proof.evidence import gather_work
@@ -118,12 +119,15 @@ def _carry_out(store: RegistryStore, note: LockNote, generation: int | None, ver
         return published
     if verdict.outcome is Outcome.FAIL:
         _fail(store, note, generation, verdict.reason)
-    released = store.release(*note.key, generation=generation)
+    try:
+        released = store.release(*note.key, generation=generation)
+    except PartitionStateError as error:  # what it was before this lock is not known
+        _fail(store, note, generation, f"{verdict.reason}, but it cannot be released: {error}")
     raise AirflowSkipException(
         f"Nothing to publish: {note} is {released.state.value} again, as it was before. {verdict.reason}."
     )
 
 
-def _fail(store: RegistryStore, note: LockNote, generation: int | None, reason: str) -> None:
+def _fail(store: RegistryStore, note: LockNote, generation: int | None, reason: str) -> NoReturn:
     store.fail(*note.key, reason=reason[:MAX_TEXT_LENGTH], generation=generation)
     raise AirflowFailException(f"Not published: {note}; it is marked as failed. {reason}")
