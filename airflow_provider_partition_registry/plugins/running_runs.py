@@ -25,6 +25,7 @@ class RunningRuns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._connections: dict[RunKey, set[str]] = {}
+        self._over_at_last_look: set[RunKey] = set()
         self._thread: threading.Thread | None = None
 
     def add(self, dag_run: Any) -> None:
@@ -66,13 +67,15 @@ class RunningRuns:
         with self._changed:
             known = dict(self._connections)
         states = states_of_runs(known)
-        for key, conn_ids in known.items():
+        over = {key for key in known if states.get(key) in (None, *ENDED)}
+        # Whoever is told of an end knows more about it, such as that a person marked the run; so that one comes first.
+        for key in over & self._over_at_last_look:
             state = states.get(key)
-            if state is None or state in ENDED:
-                how = "was deleted" if state is None else f"ended as {state}"
-                ended_runs.note(*key, how, conn_ids, is_cut_off=True)
-                with self._changed:
-                    self._connections.pop(key, None)
+            how = "was deleted" if state is None else f"ended as {state}"
+            ended_runs.note(*key, how, known[key], is_cut_off=True)
+            with self._changed:
+                self._connections.pop(key, None)
+        self._over_at_last_look = over
 
 
 def uses_the_registry(dag: Any) -> bool:

@@ -125,7 +125,7 @@ def test_a_person_ends_the_run(begin: Begin, version: int, state: str) -> None:
     )
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [3])  # 2.11 answers the deletion with 400
 def test_what_nobody_notices(instances: Instances, begin: Begin, version: int) -> None:
     """A DAG is deleted whose run a scheduler began that is not there any more."""
     one, other = begin(version, "deleted_one"), begin(version, "deleted_other")
