@@ -21,9 +21,9 @@ STATES = {
 }
 WRITTEN_AS = {
     "locked": ["LOCK"],
-    "ready": ["UNLOCK", "FORCE_RELEASE"],
-    "failed": ["FAIL", "FORCE_RELEASE", "INVALIDATE"],
-    "registered": ["WITHDRAW"],
+    "ready": ["UNLOCK", "FORCE_RELEASE", "RELEASE"],
+    "failed": ["FAIL", "FORCE_RELEASE", "INVALIDATE", "RELEASE"],
+    "registered": ["WITHDRAW", "RELEASE"],
 }
 """The events that bring a partition into a state."""
 
