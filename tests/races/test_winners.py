@@ -65,7 +65,9 @@ def test_rotating_a_token(race, store) -> None:
     principal = Principal(PrincipalKind.PROVIDER, "p0")
     (issued,) = run([("rotate_token", {"principal": principal})])
     assert codes(issued) == {"won": callers}
-    lasting = [each.id for each in store.list_tokens(principal).items if each.expires_at is each.revoked_at is None]
+    lasting = [
+        each.id for each in store.list_tokens(principal).items if each.expires_at is each.revoked_at is None
+    ]
     assert lasting == [newest(store).details["token_id"]]
     assert_consistent(store)
 
