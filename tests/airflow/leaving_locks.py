@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -105,4 +106,6 @@ def create_run(dag: Any, left: Left) -> None:
             by = DagRunTriggeredByType.TEST
             left.dag.create_dagrun(**common, run_after=START, triggered_by=by, session=session)
         else:
-            dag.create_dagrun(**common, execution_date=START, data_interval=(START, START), session=session)
+            # Tests of one name share a DAG, in which dates of runs are unique.
+            date = START + timedelta(seconds=uuid4().int % 1_000_000)
+            dag.create_dagrun(**common, execution_date=date, data_interval=(date, date), session=session)
