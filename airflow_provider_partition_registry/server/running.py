@@ -6,7 +6,6 @@ import contextlib
 import logging.config
 import sys
 from collections.abc import Sequence
-from functools import partial
 from socket import socket
 from typing import Any
 
@@ -43,10 +42,9 @@ def run(app: str, sockets: Sequence[socket], *, workers: int, trusted_proxies: s
     for each in sockets:
         host, port = each.getsockname()[:2]
         log.info("Listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
-    work = partial(work_alone, app, sockets, trusted_proxies)
     if workers > 1:
-        return supervise(work, workers)
-    work()
+        return supervise(workers, f"{__name__}:{work_alone.__name__}", app, sockets, trusted_proxies)
+    work_alone(app, sockets, trusted_proxies)
     return 0
 
 

@@ -1,9 +1,8 @@
-"""Being told to stop, by a signal or by the end of the process that started this one."""
+"""Being told to stop by a signal."""
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -29,27 +28,7 @@ def called_at_the_end(call: Callable[[], None]) -> Iterator[None]:
     for number in former:
         signal.signal(number, stop)
     try:
-        with _stopped_with_its_parent(loop):
-            yield
+        yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _stopped_with_its_parent(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Let no worker process outlive one that started it and was killed: it would keep the port."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        yield
-        return
-
-    def stop() -> None:
-        loop.remove_reader(parent.sentinel)
-        signal.raise_signal(signal.SIGTERM)
-
-    loop.add_reader(parent.sentinel, stop)
-    try:
-        yield
-    finally:
-        loop.remove_reader(parent.sentinel)

@@ -6,14 +6,18 @@ machine goes on like that for ever without saying why; and while it waits for on
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
+import os
+import pkgutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, Pipe
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +30,17 @@ ANSWER_PATIENCE = 30.0  # seconds without a sign of life, after which a worker t
 
 _spawn = multiprocessing.get_context("spawn")
 
-Work = Callable[[], None]
-
 
 class Worker:
-    """A process that works until it is told to stop.
+    """A process that works until it is told to stop, or until the one that started it is gone.
 
-    :param work: what it does, as the child imports it.
+    :param work: the function that it calls, as ``module:function``; the worker imports it.
+    :param arguments: what it is called with.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: str, *arguments: Any) -> None:
         self._questions, answers = Pipe()
-        self._process = _spawn.Process(target=_run, args=(work, answers))
+        self._process = _spawn.Process(target=_run, args=(answers, work, *arguments))
         self._process.start()
         answers.close()
         self._has_started = False
@@ -100,13 +103,14 @@ class Worker:
             log.warning("Worker process %s has been starting for %.0f s.", self.pid, now - self._heard_at)
 
 
-def supervise(work: Work, count: int) -> int:
+def supervise(count: int, work: str, *arguments: Any) -> int:
     """Keep so many workers working until this process is told to stop, by SIGTERM or SIGINT.
 
+    :param work: and its arguments, see :class:`Worker`.
     :return: the exit code.
     """
     with _told_to_stop() as stop:
-        workers = [Worker(work) for _ in range(count)]
+        workers = [Worker(work, *arguments) for _ in range(count)]
         log.info("Worker processes are starting: %s.", ", ".join(str(each.pid) for each in workers))
         while not stop.wait(LOOK_EVERY):
             for number, worker in enumerate(workers):
@@ -118,7 +122,7 @@ def supervise(work: Work, count: int) -> int:
                     log.error("Worker process %s cannot start; its reasons are above.", worker.pid)
                     _end(workers)
                     return STARTUP_FAILURE
-                workers[number] = Worker(work)
+                workers[number] = Worker(work, *arguments)
                 log.error(
                     "Worker process %s %s; %s takes its place.", worker.pid, trouble, workers[number].pid
                 )
@@ -153,15 +157,15 @@ def _in_words(exit_code: int | None) -> str:
     return signal.Signals(-exit_code).name
 
 
-def _run(work: Work, answers: Connection) -> None:
-    """In the worker: give signs of life from the first moment on, and work."""
+def _run(answers: Connection, work: str, *arguments: Any) -> None:
+    """In the worker: give signs of life before anything is imported that takes time, and work."""
     threading.Thread(target=_answer, args=(answers,), name="signs-of-life", daemon=True).start()
-    work()
+    pkgutil.resolve_name(work)(*arguments)
 
 
 def _answer(answers: Connection) -> None:
-    try:
+    with contextlib.suppress(OSError, EOFError):
         while True:
             answers.send(answers.recv())
-    except (OSError, EOFError):  # the parent is gone, which ends the worker elsewhere
-        return
+    # Nobody asks any more: the parent is gone. A worker that outlived it would keep the port.
+    os.kill(os.getpid(), signal.SIGTERM)

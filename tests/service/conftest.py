@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def client(service: ServiceProcess | ServiceThread, **options: object) -> httpx.Client:
     """Of a service on this machine: no proxy comes in between."""
     return httpx.Client(base_url=service.url, timeout=60, trust_env=False, **options)
+
+
+def refuses(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def register(http: httpx.Client) -> str:

@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +20,7 @@ from tests.races.conftest import register
 from tests.races.replay import assert_consistent, assert_nothing_is_lost
 from tests.races.test_outages import wait_for_progress
 from tests.races.traffic import Writer, started
+from tests.service.conftest import refuses
 
 WRITERS = 4
 PATIENCE = 240.0  # seconds until everything is at work again, on a machine however busy
@@ -32,11 +32,10 @@ def kill_a_worker(service: ServiceProcess, _: PostgresServer) -> None:
 
 def kill_the_parent(service: ServiceProcess, _: PostgresServer) -> None:
     """Its workers end by themselves, and leave the port to those of the next."""
-    orphans = service.workers()
     os.kill(service.process.pid, signal.SIGKILL)
     wait_until(
-        lambda: not service.process.is_running and not any(Path(f"/proc/{pid}").exists() for pid in orphans),
-        what="the workers to end",
+        lambda: not service.process.is_running and refuses(service.port),
+        what="the workers to leave the port",
         timeout=PATIENCE,
     )
     service.start()

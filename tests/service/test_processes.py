@@ -17,7 +17,7 @@ import pytest
 from testbed.processes import wait_until
 from testbed.service import ServiceProcess
 from tests.conftest import upgrade
-from tests.service.conftest import PLACE, QUESTION, client, metric, register, wait_for_waiting
+from tests.service.conftest import PLACE, QUESTION, client, metric, refuses, register, wait_for_waiting
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def test_workers_count_together_and_end_with_their_parent(
             assert isinstance(waiting.exception(60), httpx.TransportError)
         wait_until(lambda: _answers(lambda: _waiting_for_events(service) == 0), what="workers", timeout=60)
         os.kill(service.process.pid, signal.SIGKILL)
-        wait_until(lambda: _refuses(service.port), what="the workers to leave the port", timeout=60)
+        wait_until(lambda: refuses(service.port), what="the workers to leave the port", timeout=60)
 
 
 def _waiting_for_events(service: ServiceProcess) -> float:
@@ -149,8 +149,3 @@ def _answers(ask: Callable[[], Any]) -> Any:
         return ask()
     except httpx.TransportError:
         return None
-
-
-def _refuses(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0

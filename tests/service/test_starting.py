@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,14 +95,14 @@ def test_a_worker_that_is_killed_is_told_of_and_replaced(migrated_sqlite_url: st
 
 
 def test_workers_that_cannot_start_are_not_tried_again(caplog: pytest.LogCaptureFixture) -> None:
-    assert supervising.supervise(partial(os._exit, supervising.STARTUP_FAILURE), 2) == 3
+    assert supervising.supervise(2, "os:_exit", supervising.STARTUP_FAILURE) == 3
     assert "cannot start" in caplog.text
 
 
 class TestAWorker:
     @pytest.fixture
     def worker(self) -> Iterator[Worker]:
-        worker = Worker(partial(time.sleep, 300))
+        worker = Worker("time:sleep", 300)
         yield worker
         worker.kill()
 
@@ -128,7 +128,7 @@ class TestAWorker:
         slow_down(tmp_path, monkeypatch, 300)
         monkeypatch.setattr(supervising, "ANSWER_PATIENCE", 0.0)
         monkeypatch.setattr(supervising, "START_IS_SLOW_AFTER", 0.0)
-        worker = Worker(partial(time.sleep, 300))
+        worker = Worker("time:sleep", 300)
         assert worker.find_trouble() is None
         assert f"Worker process {worker.pid} has been starting for" in caplog.text
         worker.kill()
@@ -138,8 +138,18 @@ class TestAWorker:
         wait_until(started.find_trouble, what="trouble", timeout=60, interval=0.02)
         assert started.find_trouble() == "has ended with SIGTERM"
 
+    def test_whose_parent_is_gone_ends_though_it_is_still_importing(self) -> None:
+        """What it imports would otherwise keep it for long on a slow machine, and with it the port."""
+        start = "from airflow_provider_partition_registry.server.supervising import Worker; import time"
+        begin = f"{start}; print(Worker('time:sleep', 300).pid, flush=True); time.sleep(300)"
+        with subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout
+            worker = Path("/proc", parent.stdout.readline().strip())
+            parent.kill()
+        wait_until(lambda: not worker.exists(), what="the worker to end", timeout=60, interval=0.02)
+
     def test_that_ended_before_it_was_asked(self) -> None:
-        worker = Worker(partial(os._exit, 5))
+        worker = Worker("os:_exit", 5)
         wait_until(worker.find_trouble, what="trouble", timeout=60, interval=0.02)
         assert worker.find_trouble() == "has ended with exit code 5"
         worker.kill()
