@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_partition_registry.store.fork_gate import ForkGate
+from airflow_provider_partition_registry.plugins.registries import Registry, connections_of, fork_gate
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.hooks.settings import RegistrySettings
@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-AFTER_COMMIT = 1.0  # seconds until Airflow has, as a rule, committed what it told of; also between two looks
+AFTER_COMMIT = 1.0  # seconds until Airflow has, as a rule, committed what it told of
 AFTER_KILLS = 30.0  # seconds until what somebody cut off in the middle has been stopped by its worker
-LONGEST_DELAY = 300.0  # seconds between two attempts while the registry does not answer
 LOOKS_AT_RUNS_THAT_GO_ON = 6  # with growing delays, about a minute: longer than it takes to commit
 MOST_RUNS = 10_000  # that are remembered
-CONNECTION_REMEMBERED = 60.0  # seconds, also that there is none
 
 
 @dataclass
@@ -56,36 +54,6 @@ class EndedRun:
         return self.dag_id, self.run_id
 
 
-@dataclass
-class _Registry:
-    """What is known of the registry behind a connection.
-
-    :param settings: None while there is no such connection.
-    :param known_until: when the connection is to be looked up again.
-    :param failures: how often it did not answer, since it last did.
-    """
-
-    settings: RegistrySettings | None = None
-    known_until: float = 0.0
-    failures: int = 0
-    silent_until: float = 0.0
-
-    def look_up(self, conn_id: str) -> RegistrySettings | None:
-        """What the connection says, remembered for a while."""
-        if time.monotonic() >= self.known_until:
-            self.settings = _read_connection(conn_id)
-            self.known_until = time.monotonic() + CONNECTION_REMEMBERED
-        return self.settings
-
-    def answered(self) -> None:
-        self.failures, self.silent_until = 0, 0.0
-
-    def failed(self) -> None:
-        """Leave it in peace for a while, for longer each time."""
-        self.failures += 1
-        self.silent_until = time.monotonic() + min(2.0**self.failures, LONGEST_DELAY)
-
-
 class EndedRuns:
     """The runs that are to be looked at, and the thread that does so while there are any."""
 
@@ -93,7 +61,7 @@ class EndedRuns:
         self._changed = threading.Condition()
         self._waiting: list[EndedRun] = []
         self._thread: threading.Thread | None = None
-        self._registries: dict[str, _Registry] = {}
+        self._registries: dict[str, Registry] = {}
 
     def add(self, dag_run: Any, msg: str) -> None:
         """Note a run; returns at once.
@@ -127,6 +95,7 @@ class EndedRuns:
             if self._waiting and self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="ended-runs", daemon=True)
                 self._thread.start()
+            self._changed.notify_all()
 
     def _work(self) -> None:
         while due := self._next():
@@ -141,12 +110,14 @@ class EndedRuns:
         with self._changed:
             while self._waiting:
                 now = time.monotonic()
-                due = [run for run in self._waiting if run.due <= now]
-                if due:
-                    self._waiting = [run for run in self._waiting if run.due > now]
+                first_due = min(run.due for run in self._waiting)
+                if first_due <= now:
+                    # What ends at about the same time is looked at together.
+                    soon = now + AFTER_COMMIT / 2
+                    due = [run for run in self._waiting if run.due <= soon]
+                    self._waiting = [run for run in self._waiting if run.due > soon]
                     return due
-                # Whatever ends within a second is looked at together.
-                self._changed.wait(max(AFTER_COMMIT, min(run.due for run in self._waiting) - now))
+                self._changed.wait(first_due - now)
             self._thread = None
             self._changed.notify_all()
             return []
@@ -156,14 +127,13 @@ class EndedRuns:
 
         :return: the runs to look at again.
         """
-        registry = self._registries.setdefault(conn_id, _Registry())
-        if time.monotonic() >= registry.silent_until:
+        registry = self._registries.setdefault(conn_id, Registry(conn_id))
+        if registry.is_to_be_asked:
             try:
-                settings = registry.look_up(conn_id)
+                settings = registry.look_up()
                 going_on = _end_locks(settings, runs) if settings is not None else set()
-            except (
-                Exception
-            ) as error:  # of the registry, of Airflow's database, or of whatever holds connections
+            # Of the registry, of Airflow's database, or of whatever holds connections.
+            except Exception as error:
                 registry.failed()
                 _log.warning("The locks of %s ended runs are still to be ended. %s", len(runs), error)
             else:
@@ -190,7 +160,7 @@ def _end_locks(settings: RegistrySettings, runs: Sequence[EndedRun]) -> set[RunK
 
     :return: the runs with locks that Airflow does not, or not yet, call over.
     """
-    with _fork_gate.passing():
+    with fork_gate.passing():
         from airflow_provider_partition_registry.runs.identity import own_name, prefix_of
         from airflow_provider_partition_registry.runs.reconciliation import end_locks, held_locks
         from airflow_provider_partition_registry.runs.states import ENDED, ask_database, run_of
@@ -219,53 +189,13 @@ def _how_it_ended(state: str, msg: str) -> tuple[str, bool]:
     return f"ended as {state}", False
 
 
-def connections_of(dag: Any) -> set[str]:
-    """The Airflow connections of the registries that a DAG, as the scheduler has it, may hold locks in."""
-    from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
-
-    found = {DEFAULT_CONN_ID}
-    for task in getattr(dag, "tasks", ()):
-        name = "partition_registry_conn_id"
-        conn_id = getattr(task, name, None) or getattr(task, "partial_kwargs", {}).get(name)
-        # What a template says is known to the running task alone.
-        if isinstance(conn_id, str) and "{{" not in conn_id:
-            found.add(conn_id)
-    return found
-
-
-def _read_connection(conn_id: str) -> RegistrySettings | None:
-    # As a whole, since Airflow imports much of itself, and what holds its connections, to look one up.
-    with _fork_gate.passing():
-        from airflow_provider_partition_registry.domain.errors import RegistryError
-        from airflow_provider_partition_registry.hooks.partition_registry import (
-            PartitionRegistryHook,
-            RegistryConnectionNotFoundError,
-        )
-        from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError, own_name
-
-        try:
-            settings = PartitionRegistryHook(conn_id).settings
-            own_name(settings.instance, conn_id)
-        except (RegistryConnectionNotFoundError, AmbiguousInstanceError):
-            _log.debug("With the connection %s, or without it, nothing here could lock.", conn_id)
-        except RegistryError as error:
-            _log.warning("Locks of ended runs are not looked for. %s", error)
-        else:
-            return settings
-    return None
-
-
 ended_runs = EndedRuns()
 """Of this process."""
-
-# A child born in the middle of an import could never import that module itself.
-_fork_gate = ForkGate()
 
 
 def _start_anew() -> None:
     """In a child: the parent goes on looking at its runs, and its thread is not here."""
-    _fork_gate.renew()
     ended_runs.__init__()  # type: ignore[misc]
 
 
-os.register_at_fork(before=_fork_gate.shut, after_in_parent=_fork_gate.open, after_in_child=_start_anew)
+os.register_at_fork(after_in_child=_start_anew)

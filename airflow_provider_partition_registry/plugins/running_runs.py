@@ -1,7 +1,9 @@
 """Noticing the end of runs of which Airflow tells nobody.
 
 Airflow 2's web server tells no listener when a person marks a run, and an API server may be stopped before it has ended
-a run's locks. So whichever process hears that a run with locks begins looks from time to time whether it still goes on.
+a run's locks. So whichever process hears that runs begin, the scheduler, looks from time to time whether those that
+lock anything still go on. Which ones they are it hears from Airflow, and from the registry itself: a scheduler that was
+restarted has not heard of those that its predecessor began.
 """
 
 from __future__ import annotations
@@ -9,82 +11,135 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_partition_registry.plugins.ended_runs import connections_of, ended_runs
+from airflow_provider_partition_registry.plugins.ended_runs import ended_runs
+from airflow_provider_partition_registry.plugins.registries import (
+    Registry,
+    connections_of,
+    fork_gate,
+    uses_the_registry,
+)
 from airflow_provider_partition_registry.runs.states import ENDED, RunKey, states_of_runs
 
 _log = logging.getLogger(__name__)
 
 BETWEEN_LOOKS = 20.0  # seconds; one statement in Airflow's own database, however many runs there are
+BETWEEN_LISTS = 300.0  # seconds; the locks of this Airflow, from each registry
+
+
+@dataclass
+class _Listed:
+    """A registry, and when its locks are to be listed again, by the clock of :func:`time.monotonic`."""
+
+    registry: Registry
+    due: float = field(default_factory=time.monotonic)
 
 
 class RunningRuns:
-    """The runs with locks that are going on, and the thread that looks at them while there are any."""
+    """The runs with locks that are going on, and the thread that looks at them once a run has begun."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._is_stopped = threading.Event()
         self._connections: dict[RunKey, set[str]] = {}
         self._over_at_last_look: set[RunKey] = set()
+        self._registries: dict[str, _Listed] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, dag_run: Any) -> None:
-        """Note a run that begins, if its DAG locks anything; returns at once.
+        """Note a run that begins; returns at once.
 
         :param dag_run: of which nothing is read that would ask the database: its session is in use here.
         """
         dag = getattr(dag_run, "dag", None)
-        if not uses_the_registry(dag):
-            return
-        with self._changed:
-            self._connections[dag_run.dag_id, dag_run.run_id] = connections_of(dag)
+        conn_ids = connections_of(dag)
+        with self._lock:
+            for conn_id in conn_ids - self._registries.keys():
+                self._registries[conn_id] = _Listed(Registry(conn_id))
+            if uses_the_registry(dag):
+                self._connections[dag_run.dag_id, dag_run.run_id] = conn_ids
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="running-runs", daemon=True)
                 self._thread.start()
 
     def forget(self, dag_run: Any) -> None:
         """A run of whose end Airflow has told."""
-        with self._changed:
-            self._connections.pop((dag_run.dag_id, dag_run.run_id), None)
-            self._changed.notify_all()
+        self._drop((dag_run.dag_id, dag_run.run_id))
+
+    def stop(self, timeout: float) -> None:
+        """Look no more, and wait for the thread; the next run that begins starts another one.
+
+        :param timeout: (seconds)
+        """
+        self._is_stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+        self.__init__()  # type: ignore[misc]
 
     def _work(self) -> None:
-        while self._has_waited():
+        while not self._is_stopped.wait(BETWEEN_LOOKS):
+            self._list()
             try:
                 self._look()
             except Exception:  # Airflow's database may be away; it is asked again
                 _log.warning("Which runs still go on cannot be looked up.", exc_info=True)
 
-    def _has_waited(self) -> bool:
-        """Whether there is still anything to look at after a while; if not, the thread is to end."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._connections, BETWEEN_LOOKS)
-            if not self._connections:
-                self._thread = None
-            return self._thread is not None
+    def _list(self) -> None:
+        """Add the runs that hold locks now and that nobody has told of."""
+        with self._lock:
+            due = [each for each in self._registries.values() if each.due <= time.monotonic()]
+        for each in due:
+            if not each.registry.is_to_be_asked:
+                continue
+            try:
+                runs = _runs_with_locks(each.registry)
+                # One that Airflow does not know may be somebody's trial: deleted are those that it knew.
+                known = states_of_runs(runs) if runs else {}
+            except Exception as error:
+                each.registry.failed()
+                _log.warning("Which runs hold locks is still to be listed. %s", error)
+                continue
+            each.registry.answered()
+            each.due = time.monotonic() + BETWEEN_LISTS
+            with self._lock:
+                for run in known:
+                    self._connections.setdefault(run, set()).add(each.registry.conn_id)
 
     def _look(self) -> None:
-        with self._changed:
+        with self._lock:
             known = dict(self._connections)
-        states = states_of_runs(known)
+        states = states_of_runs(known) if known else {}
         over = {key for key in known if states.get(key) in (None, *ENDED)}
         # Whoever is told of an end knows more about it, such as that a person marked the run; so that one comes first.
         for key in over & self._over_at_last_look:
             state = states.get(key)
             how = "was deleted" if state is None else f"ended as {state}"
             ended_runs.note(*key, how, known[key], is_cut_off=True)
-            with self._changed:
-                self._connections.pop(key, None)
+            self._drop(key)
         self._over_at_last_look = over
 
+    def _drop(self, key: RunKey) -> None:
+        with self._lock:
+            self._connections.pop(key, None)
 
-def uses_the_registry(dag: Any) -> bool:
-    """Whether any task of a DAG, as the scheduler has it, is one of ours."""
-    name = "partition_registry_conn_id"
-    return any(
-        hasattr(task, name) or name in getattr(task, "partial_kwargs", {})
-        for task in getattr(dag, "tasks", ())
-    )
+
+def _runs_with_locks(registry: Registry) -> set[RunKey]:
+    """The runs of this Airflow that hold locks."""
+    settings = registry.look_up()
+    if settings is None:
+        return set()
+    with fork_gate.passing():
+        from airflow_provider_partition_registry.runs.identity import own_name, prefix_of
+        from airflow_provider_partition_registry.runs.reconciliation import held_locks
+        from airflow_provider_partition_registry.runs.states import run_of
+
+        opened = settings.open()
+    with opened as store:
+        prefix = prefix_of(own_name(settings.instance, registry.conn_id))
+        return {run_of(each.holder) for each in held_locks(store, prefix)}
 
 
 running_runs = RunningRuns()

@@ -131,19 +131,20 @@ _PICKED_FROM_LIST = "action_set_success"
 
 
 def _in_audit_log(context: Mapping[str, Any], task_ids: Collection[str]) -> Words:
-    """What the audit log says in the order in which it was said."""
+    """What the audit log says in the order in which it was said, of the newest try of each task instance."""
     words: Words = {}
-    instances = [
-        (each.task_id, each.map_index)
+    began = {
+        (each.task_id, each.map_index): each.start_date
         for each in context["dag_run"].get_task_instances()
         if each.task_id in task_ids
-    ]
+    }
     for entry in _entries(context["ti"].dag_id, context["ti"].run_id):
         if entry.event in (*_RUN_MARKED, _PICKED_FROM_LIST):
             words.clear()
         else:
-            words |= dict.fromkeys(_marked_by(entry, instances, context), entry.dttm)
-    return words
+            words |= dict.fromkeys(_marked_by(entry, began, context), entry.dttm)
+    # What was said of a task before it was cleared says nothing of what it does now.
+    return {key: said for key, said in words.items() if began[key] is None or said >= began[key]}
 
 
 def _entries(dag_id: str, run_id: str) -> Iterator[Any]:

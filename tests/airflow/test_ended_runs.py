@@ -18,8 +18,10 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator,
 )
 from airflow_provider_partition_registry.plugins import ended_runs as module
-from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns, connections_of
+from airflow_provider_partition_registry.plugins import registries
+from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns
 from airflow_provider_partition_registry.plugins.partition_registry import RegistryListener
+from airflow_provider_partition_registry.plugins.registries import connections_of
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.proxy import LosingProxy
 from testbed.service_process import ServiceProcess
@@ -37,7 +39,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> EndedRuns:
     """In a hurry."""
     monkeypatch.setattr(module, "AFTER_COMMIT", 0.05)
     monkeypatch.setattr(module, "AFTER_KILLS", 0.2)
-    monkeypatch.setattr(module, "LONGEST_DELAY", 0.2)
+    monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
     return EndedRuns()
 
 

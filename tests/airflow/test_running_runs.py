@@ -1,0 +1,191 @@
+"""Runs whose end Airflow tells nobody of are noticed, also by a scheduler that has not begun them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.plugins import ended_runs as ending
+from airflow_provider_partition_registry.plugins import registries, running_runs
+from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns
+from airflow_provider_partition_registry.plugins.running_runs import RunningRuns
+from airflow_provider_partition_registry.runs.identity import HolderIdentity
+from testbed.processes import wait_until
+from testbed.proxy import LosingProxy
+from testbed.service_process import ServiceProcess
+from tests.airflow.leaving_locks import Left
+from tests.airflow.registries import IN_CONNECTION, THE_DAY, Connect, the_partition
+from tests.airflow.services import Place
+
+PATIENCE = 120.0
+
+MakeScheduler = Callable[[], RunningRuns]
+
+
+@pytest.fixture
+def new_scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeScheduler]:
+    """What a scheduler knows that was started just now; in a hurry."""
+    monkeypatch.setattr(ending, "AFTER_COMMIT", 0.05)
+    monkeypatch.setattr(ending, "AFTER_KILLS", 0.2)
+    monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
+    monkeypatch.setattr(running_runs, "BETWEEN_LOOKS", 0.1)
+    monkeypatch.setattr(running_runs, "BETWEEN_LISTS", 0.1)
+    monkeypatch.setattr(running_runs, "ended_runs", EndedRuns())
+    started: list[RunningRuns] = []
+
+    def start() -> RunningRuns:
+        started.append(RunningRuns())
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop(PATIENCE)
+
+
+def has_failed(left: Left) -> bool:
+    return left.partition.state is PartitionState.FAILED
+
+
+def a_run_of_others(left: Left) -> Any:
+    """One that locks nothing begins."""
+    return type("DagRun", (), {"dag_id": "another", "run_id": "some run", "dag": None})
+
+
+def looks_twice(scheduler: RunningRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait until the scheduler has looked twice from now on."""
+    looks: list[int] = []
+    look = scheduler._look
+    monkeypatch.setattr(scheduler, "_look", lambda: (looks.append(1), look()))
+    wait_until(lambda: len(looks) > 2, what="two looks", timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("state", ["failed", "success"])
+def test_a_run_that_it_began(new_scheduler: MakeScheduler, left: Left, state: str) -> None:
+    left.set_state("running")
+    new_scheduler().add(left.as_told)
+
+    left.set_state(state)
+
+    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=PATIENCE)
+    assert left.partition.reason == (
+        f"The run {left.run_id} of DAG {left.dag_id} ended as {state} while its task lock held this lock."
+    )
+
+
+def test_a_run_that_is_deleted(new_scheduler: MakeScheduler, left: Left) -> None:
+    left.set_state("running")
+    new_scheduler().add(left.as_told)
+
+    left.delete()
+
+    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=PATIENCE)
+    assert left.partition.reason is not None
+    assert "was deleted while" in left.partition.reason
+
+
+def test_a_run_that_goes_on(
+    new_scheduler: MakeScheduler, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left.set_state("running")
+    scheduler = new_scheduler()
+    scheduler.add(left.as_told)
+
+    looks_twice(scheduler, monkeypatch)
+
+    assert left.partition.state is PartitionState.LOCKED
+
+
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_a_run_that_another_scheduler_began(
+    new_scheduler: MakeScheduler, left: Left, ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was restarted, and begins a run of another DAG."""
+    left.set_state("failed" if ends == "before" else "running")
+    scheduler = new_scheduler()
+    scheduler.add(a_run_of_others(left))
+    if ends == "after":
+        looks_twice(scheduler, monkeypatch)
+        assert left.partition.state is PartitionState.LOCKED
+        left.set_state("failed")
+
+    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=PATIENCE)
+
+
+def test_a_run_that_airflow_never_knew(
+    new_scheduler: MakeScheduler, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody tries a DAG with a database of his own, but with this Airflow's connection."""
+    trial = str(HolderIdentity("here", "trial", "run", "lock"))
+    left.registry.lock("sales", "other", THE_DAY, holder=trial, register=True)
+    scheduler = new_scheduler()
+    scheduler.add(a_run_of_others(left))
+
+    wait_until(lambda: has_failed(left), what="the other lock to be ended", timeout=PATIENCE)
+    looks_twice(scheduler, monkeypatch)
+
+    assert the_partition(left.registry, provider="other").state is PartitionState.LOCKED
+
+
+def test_a_run_of_whose_end_it_is_told(
+    new_scheduler: MakeScheduler, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told ends its locks, and knows more about it."""
+    monkeypatch.setattr(running_runs, "BETWEEN_LISTS", 3600.0)
+    left.set_state("running")
+    scheduler = new_scheduler()
+    scheduler.add(left.as_told)
+    looks_twice(scheduler, monkeypatch)
+
+    scheduler.forget(left.as_told)
+    left.set_state("failed")
+    looks_twice(scheduler, monkeypatch)
+
+    assert left.partition.state is PartitionState.LOCKED
+
+
+def test_a_registry_that_is_down_is_listed_later(
+    new_scheduler: MakeScheduler,
+    left: Left,
+    service: ServiceProcess,
+    place: Place,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    left.set_state("failed")
+    lock = left.partition.lock
+    assert lock is not None
+    provider = f"loader-{place.source.partition('-')[2]}"
+    place.store.lock(place.source, provider, THE_DAY, holder=lock.holder, register=True)
+
+    with LosingProxy(urlsplit(service.url).port or 0) as proxy:
+        extra = IN_CONNECTION | {"timeout": "0.5"}
+        connect(f"http://127.0.0.1:{proxy.port}", password=place.tokens["loader"], extra=extra)
+        proxy.hold()
+        new_scheduler().add(a_run_of_others(left))
+        wait_until(lambda: "still to be listed" in caplog.text, what="a warning", timeout=PATIENCE)
+        proxy.release()
+        wait_until(
+            lambda: the_partition(place.store, place.source, provider).state is PartitionState.FAILED,
+            what="the lock to be ended",
+            timeout=PATIENCE,
+        )
+
+
+def test_a_child_leaves_its_parents_runs_to_the_parent(
+    new_scheduler: MakeScheduler, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = running_runs.running_runs
+    scheduler.add(left.as_told)
+    try:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if not scheduler._connections and scheduler._thread is None else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        scheduler.forget(left.as_told)
+        scheduler.stop(PATIENCE)
