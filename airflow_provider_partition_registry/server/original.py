@@ -5,8 +5,10 @@ All parameters are query parameters; what they mean beyond the original's is the
 
 from __future__ import annotations
 
+import posixpath
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
@@ -84,7 +86,7 @@ HolderName = Annotated[
 ]
 NamedAgain = Annotated[
     str | None,
-    Query(alias="source_name", description="The same name as in the path, which may be told again."),
+    Query(alias="source_name", description="Ignored: it is the path that names the source."),
 ]
 FailureReason = Annotated[str, Query(description="The write went wrong: say why, and fail it.")]
 
@@ -184,12 +186,17 @@ def check_readiness(
 ) -> ReadinessAnswer:
     """Say whether ``[start, end)`` of a source may be read, and if not, exactly why."""
     service.access.require_reader(token)
-    if named_again not in (None, source_name):
+    if named_again not in (None, source_name) and _in_path(named_again) == source_name:
         raise InvalidInputError(
-            f"The path names source {source_name!r} and the query source {named_again!r}. Percent-encode the name in "
-            f"the path, or ask /api/v1/readiness, where the query alone names it."
+            f"The path asks for source {source_name!r}, which is what becomes of {named_again!r} unless it is encoded. "
+            f"Percent-encode the name in the path, or ask /api/v1/readiness, where the query alone names it."
         )
     return to_answer(service.answer(Question(source_name, Interval(start, end))))
+
+
+def _in_path(name: str) -> str:
+    """What becomes of a name that a client puts into a path as it is."""
+    return posixpath.normpath(unquote(name))
 
 
 def to_answer(found: Answer) -> ReadinessAnswer:
