@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 # PostgreSQL refuses to run as root.
 UNPRIVILEGED_USER = "nobody"
 
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "128MB",  # it may be kept in memory
+    "dynamic_shared_memory_type": "mmap",  # in its own folder, so that nothing stays when it is killed
+}
+
+# A new database is three hundred files, which cost a disk's file system ten times the work of PostgreSQL itself.
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 2 * 2**30  # bytes
 
 
 class PostgresServer:
@@ -35,7 +45,8 @@ class PostgresServer:
 
     The only account is ``postgres``, without a password.
 
-    :param durable: ``False`` skips all waiting for the disk; for tests, not for measurements
+    :param durable: ``False`` skips all waiting for the disk, and the disk itself where files can be kept in memory;
+        for tests, not for measurements
     :param options: server settings, added to ours
     :param folder: where data and log live and stay; by default a temporary folder that goes at the end. For
         root, the user ``nobody`` must be able to enter its parent
@@ -50,6 +61,7 @@ class PostgresServer:
     ) -> None:
         self.port = free_port()
         self._options = self._default_options() | ({} if durable else NOT_DURABLE) | dict(options or {})
+        self._parent = None if durable else _memory()
         self._is_temporary = folder is None
         self._folder = folder
         self._server: Child | None = None
@@ -113,7 +125,9 @@ class PostgresServer:
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database, if asked as a copy of one that nobody is connected to; its URL."""
         copy = f" TEMPLATE {_quoted(template)}" if template else ""
-        self._execute(f"CREATE DATABASE {_quoted(name)}{copy}")
+        # Cheaper than through the log, which is what PostgreSQL 15 and later would do.
+        strategy = " STRATEGY file_copy" if self._parent and self._version() >= 15_00_00 else ""
+        self._execute(f"CREATE DATABASE {_quoted(name)}{copy}{strategy}")
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
@@ -132,7 +146,7 @@ class PostgresServer:
 
     def _prepare(self) -> Child:
         if self._folder is None:
-            self._folder = new_temporary_folder("postgres")
+            self._folder = new_temporary_folder("postgres", self._parent)
         self._folder.mkdir(parents=True, exist_ok=True)
         user = _account(self._folder)
         programs = _usable_programs(user)
@@ -180,6 +194,10 @@ class PostgresServer:
 
         return psycopg2.connect(self.url(), connect_timeout=5)
 
+    def _version(self) -> int:
+        with contextlib.closing(self._connect()) as connection:
+            return connection.server_version
+
     def _execute(self, statement: str) -> None:
         connection = self._connect()
         try:
@@ -188,6 +206,12 @@ class PostgresServer:
                 cursor.execute(statement)
         finally:
             connection.close()
+
+
+def _memory() -> Path | None:
+    """Where files are kept in memory, if the system has such a place with enough room."""
+    has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED
+    return MEMORY if has_room else None
 
 
 def _quoted(name: str) -> str:

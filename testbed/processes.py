@@ -172,9 +172,9 @@ def stop_together(children: Iterable[Child], grace: float = 30.0) -> bool:
     return polite
 
 
-def new_temporary_folder(purpose: str) -> Path:
-    """A folder that goes when we go."""
-    folder = Path(tempfile.mkdtemp(prefix=f"testbed-{purpose}-"))
+def new_temporary_folder(purpose: str, parent: Path | None = None) -> Path:
+    """A folder that goes when we go; by default where the system keeps temporary files."""
+    folder = Path(tempfile.mkdtemp(prefix=f"testbed-{purpose}-", dir=parent))
     _keeper.remove_at_end(folder)
     return folder
 
