@@ -70,6 +70,14 @@ SETTINGS: dict[int, Mapping[str, str | None]] = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process play everything that needs the two instances; others have time for the rest meanwhile."""
+    for item in items:
+        if "instances" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("instances"))
+
+
 @pytest.fixture(autouse=True)
 def no_stack_traces_of_patient_tests() -> None:
     """Waiting for minutes is what these tests do; their own time-outs say more than a dump of all threads."""
