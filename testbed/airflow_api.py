@@ -246,7 +246,7 @@ class Airflow2Api(AirflowApi):
     path = "/api/v1"
 
     def _logical_date(self, logical_date: datetime.datetime | None) -> dict[str, Json]:
-        return {} if logical_date is None else {"logical_date": logical_date}
+        return {} if logical_date is None else {"logical_date": logical_date.isoformat()}
 
     def _log_text(self, content: Json) -> str:
         # The text of a Python list of (host, text) pairs.

@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import XComArg
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import Instant
-from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
+from airflow_provider_partition_registry.domain.names import escape_unstorable, storable
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.proof.parsing import WRITES_PARTITION, require_own_process
 from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
@@ -300,8 +300,13 @@ def _in_words(error: BaseException) -> str:
     """An exception as the reason of a failure, which all readers see: without secrets that Airflow knows."""
     from airflow.providers.common.compat.sdk import redact
 
-    text = str(redact("".join(traceback.format_exception_only(error)).strip()))
-    return text.replace("\x00", "?").encode(errors="replace").decode()[:MAX_TEXT_LENGTH]
+    try:
+        text = "".join(traceback.format_exception_only(error)).strip()
+        # Escaped first: of a text that is no UTF-8 Airflow 2 hides nothing, and then fails to log that it did not.
+        return storable(str(redact(escape_unstorable(text))))
+    except Exception:
+        # The registry is told in any case, and before anything that might stumble over the text as well, like a log.
+        return f"{type(error).__name__}, whose text cannot be read."
 
 
 def _check_function(function: Any) -> None:

@@ -99,6 +99,16 @@ def check_text(what: str, text: str) -> str:
     return text
 
 
+def escape_unstorable(text: str) -> str:
+    """The text with an escape in place of each character that cannot be stored, as names of files may hold them."""
+    return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+
+
+def storable(text: str) -> str:
+    """The text as it may be stored, escaped and not too long: what somebody else's program says, to be a reason."""
+    return escape_unstorable(text)[:MAX_TEXT_LENGTH]
+
+
 def check_number(what: str, number: int) -> int:
     """Return ``number`` if it may serve as a generation or a position.
 

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from airflow_provider_partition_registry.domain.errors import PartitionStateError
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Holder, Partition, PartitionState
-from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
+from airflow_provider_partition_registry.domain.names import storable
 from airflow_provider_partition_registry.proof.evidence import gather_work
 from airflow_provider_partition_registry.proof.guard import is_held, look_up
 from airflow_provider_partition_registry.proof.notes import LockNote
@@ -129,5 +129,5 @@ def _carry_out(store: RegistryStore, note: LockNote, generation: int | None, ver
 
 
 def _fail(store: RegistryStore, note: LockNote, generation: int | None, reason: str) -> NoReturn:
-    store.fail(*note.key, reason=reason[:MAX_TEXT_LENGTH], generation=generation)
+    store.fail(*note.key, reason=storable(reason), generation=generation)
     raise AirflowFailException(f"Not published: {note}; it is marked as failed. {reason}")

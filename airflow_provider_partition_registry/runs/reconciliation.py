@@ -18,7 +18,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Lock, Partition
-from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
+from airflow_provider_partition_registry.domain.names import storable
 from airflow_provider_partition_registry.runs.identity import HolderIdentity, parse_identity, prefix_of
 from airflow_provider_partition_registry.runs.states import (
     ENDED,
@@ -188,7 +188,7 @@ def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:
     :return: what became of it, or None if it was not there any more.
     :raises StoreUnavailableError: the registry does not answer.
     """
-    partition, short = held.partition, reason[:MAX_TEXT_LENGTH]
+    partition, short = held.partition, storable(reason)
     try:
         failed = store.fail(
             partition.source_name,

@@ -129,25 +129,6 @@ class TestEndings:
         assert type(error).__name__ in partition.reason
         assert "disk full" in partition.reason
 
-    @pytest.mark.parametrize("text", ["", "x" * 100_000, "a \x00", "über"])
-    def test_any_text(self, text: str, registry: RegistryStore) -> None:
-        with pytest.raises(ValueError, match=r"^"), write_partition(**DAY):
-            raise ValueError(text)
-        partition = the_partition(registry)
-        assert partition.state is PartitionState.FAILED
-        assert partition.reason.startswith("ValueError")
-        assert partition.reason[12:14] == text[:2]
-
-    def test_no_secret_gets_into_the_reason(
-        self, registry: RegistryStore, registry_url: str, connect: Connect
-    ) -> None:
-        from airflow.providers.common.compat.sdk import mask_secret
-
-        mask_secret("hush-hush-secret")
-        with pytest.raises(ValueError, match="hush"), write_partition(**DAY):
-            raise ValueError("cannot connect to postgresql://me:hush-hush-secret@db")
-        assert "postgresql://me:***@db" in the_partition(registry).reason
-
     def test_released(self, registry: RegistryStore) -> None:
         publish(registry)
         before = the_partition(registry)

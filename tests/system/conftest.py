@@ -52,16 +52,22 @@ SLOTS = "16"
 # The DAG files stay as they are, and a machine with much to do needs long to parse them: they need not be parsed
 # again soon, and a DAG that was parsed long ago is not gone.
 SECONDS_BETWEEN_PARSES = SECONDS_UNTIL_STALE = "3600"
+# Nor is one given up after half a minute, which would be for as long.
+SECONDS_TO_PARSE = "600"
 
 SETTINGS: dict[int, Mapping[str, str | None]] = {
     2: {
         "AIRFLOW__CORE__PARALLELISM": SLOTS,
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": SECONDS_TO_PARSE,
+        "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": SECONDS_TO_PARSE,
         "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": SECONDS_BETWEEN_PARSES,
         "AIRFLOW__SCHEDULER__STALE_DAG_THRESHOLD": SECONDS_UNTIL_STALE,
     },
     # What is tested must work with Airflow's own interval, not only with one that is kind to deferred tasks.
     3: {
         "AIRFLOW__CORE__PARALLELISM": SLOTS,
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": SECONDS_TO_PARSE,
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": SECONDS_TO_PARSE,
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": SECONDS_BETWEEN_PARSES,
         "AIRFLOW__DAG_PROCESSOR__STALE_DAG_THRESHOLD": SECONDS_UNTIL_STALE,
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": None,

@@ -125,14 +125,14 @@ def test_a_person_ends_the_run(begin: Begin, version: int, state: str) -> None:
     )
 
 
-@pytest.mark.parametrize("version", [3])  # 2.11 answers the deletion with 400
+@pytest.mark.parametrize("version", VERSIONS)
 def test_what_nobody_notices(instances: Instances, begin: Begin, version: int) -> None:
     """A DAG is deleted whose run a scheduler began that is not there any more."""
     one, other = begin(version, "deleted_one"), begin(version, "deleted_other")
     for each in (one, other):
         each.wait_for("lock", "success")
     instances[version].restart("scheduler", TIMEOUT)
-    one.api.call("DELETE", f"/dags/{one.dag_id}")
+    instances[version].hands.delete_dag(one.dag_id)
 
     said = instances[version].run_program("partition-registry-reconcile")
 
@@ -140,7 +140,7 @@ def test_what_nobody_notices(instances: Instances, begin: Begin, version: int) -
     assert one.reason() == f"was deleted {HELD}"
     assert other.partition.state is PartitionState.LOCKED
 
-    other.api.call("DELETE", f"/dags/{other.dag_id}")
+    instances[version].hands.delete_dag(other.dag_id)
     other.api.wait_until_parsed("example_reconcile")
     other.api.unpause("example_reconcile")
     run_id = other.api.trigger_run("example_reconcile")

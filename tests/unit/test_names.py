@@ -12,6 +12,7 @@ from airflow_provider_partition_registry.domain.names import (
     check_new_name,
     check_number,
     check_text,
+    storable,
 )
 
 
@@ -100,6 +101,20 @@ def test_texts(text: str) -> None:
 def test_no_texts(text) -> None:
     with pytest.raises(InvalidInputError, match="reason"):
         check_text("reason", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("lines\nof Größe 🙂", "lines\nof Größe 🙂"),
+        ("a\x00b", "a\\x00b"),
+        ("gr\udcfcn \ud800", "gr\\udcfcn \\ud800"),
+        ("\udcfc" * 4_000, "\\udcfc" * 666 + "\\udc"),
+    ],
+    ids=["as it is", "NUL", "halves of pairs", "too long only when escaped"],
+)
+def test_texts_of_other_programs(text: str, stored: str) -> None:
+    assert check_text("reason", storable(text)) == stored
 
 
 @pytest.mark.parametrize("number", [0, 1, -1, 2**63 - 1, -(2**63)])

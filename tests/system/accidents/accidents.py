@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.system.accidents.beside import BESIDE
 from tests.system.accidents.broken import HEALTHY, KILLED, SILENT
 from tests.system.accidents.cleared import CLEARED
 from tests.system.accidents.decided import DECIDED, MAPPED
 from tests.system.accidents.marked import MARKED
 
-ACCIDENTS = (*MARKED, *CLEARED, *DECIDED, *MAPPED, *KILLED, *SILENT, *HEALTHY)
+ACCIDENTS = (*MARKED, *CLEARED, *DECIDED, *MAPPED, *KILLED, *SILENT, *HEALTHY, *BESIDE)

@@ -11,7 +11,6 @@ from tests.system.accidents.scenario import (
     fails,
 )
 from tests.system.accidents.steps import (
-    another_run_is_refused,
     begins,
     clear,
     fail_once,
@@ -132,11 +131,5 @@ HEALTHY = (
         "deferred",
         (begins("w1"), is_in_state("w1", "deferred"), go_once("w1"), go("w2"), run_ends()),
         Outcome(READY, history=WRITTEN_ONCE),
-    ),
-    Accident(
-        "two runs on one partition",
-        "line",
-        (begins("w1"), another_run_is_refused(), go("w1", "w2"), run_ends()),
-        Outcome(READY),
     ),
 )

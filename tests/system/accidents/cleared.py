@@ -184,10 +184,17 @@ CLEARED = (
         fails(),
         versions=(2,),  # 3.x refuses to
     ),
+    # Of a running task Airflow lets nobody delete the DAG; of one that is about to run again it does.
     Accident(
-        "DAG deleted while w1 runs",
+        "DAG deleted, w2 waiting for its retry",
         "deleted",
-        (begins("w1"), delete_dag()),
-        fails(),
+        (go("w1"), fail_once("w2"), is_in_state("w2", "up_for_retry"), delete_dag()),
+        fails("was deleted"),
+    ),
+    Accident(
+        "DAG deleted, the running w1 cleared a moment before",
+        "cleared_and_deleted",
+        (begins("w1"), clear("w1", downstream=False), delete_dag()),
+        fails("was deleted"),
     ),
 )

@@ -56,7 +56,7 @@ def _take_steps(performance: Performance, play: Play) -> list[str]:
     try:
         for step in play.accident.before:
             step(performance)
-        performance.start()
+        performance.start(play.accident.time)
         for step in play.accident.steps:
             step(performance)
     except (TestbedError, AssertionError, LookupError) as error:

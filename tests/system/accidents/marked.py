@@ -133,7 +133,6 @@ MARKED = (
         "line",
         (is_in_state("lock", "failed"), mark("lock", "success"), go("w1", "w2"), run_ends()),
         Outcome(LOCKED, not_begun=("w1", "w2")),
-        forms=("group",),
         before=(somebody_else_locks(),),
     ),
     Accident(

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,8 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Event, Holder, Partition, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
-from testbed.processes import new_temporary_folder, wait_until
+from testbed.http_json import ApiError
+from testbed.processes import Child, new_temporary_folder, wait_until
 from testbed.proxy import LosingProxy
 from tests.system.accidents.journal import Journal
 from tests.system.accidents.watcher import Watch
@@ -30,7 +32,7 @@ OTHER_HOLDER = Holder("somebody-else")
 PATIENCE = 180.0
 
 # How long what Airflow and we do in the background may take after a run has ended.
-SECONDS_TO_SETTLE = 60.0
+SECONDS_TO_SETTLE = 120.0
 
 _silences: dict[AirflowInstance, threading.Lock] = defaultdict(threading.Lock)
 
@@ -75,6 +77,7 @@ class Performance:
         self.run_id = ""
         days = [f"{day.start:%Y-%m-%d}" for day in self.days]
         self.conf = {"day": days[0], "days": days, "folder": str(self.journal.folder)} | conf
+        self._programs: list[Child] = []
         self._beginning = registry.last_position()
 
     @property
@@ -86,10 +89,30 @@ class Performance:
         """Whether Airflow knows the run: it has been triggered, and nobody has deleted it."""
         return bool(self.run_id) and self.instance.api.has_run(self.dag_id, self.run_id)
 
-    def start(self) -> None:
+    def start(self, time: timedelta | None = None) -> None:
+        """Begin the run.
+
+        :param time: its date, counted from the beginning of the day that it writes; by default Airflow chooses one
+        """
         self.instance.api.wait_until_parsed(self.dag_id, PATIENCE)
         self.instance.api.unpause(self.dag_id)
-        self.run_id = self.instance.api.trigger_run(self.dag_id, self.conf)
+        date = None if time is None else self.day.start + time
+        self.run_id = self.instance.api.trigger_run(self.dag_id, self.conf, date)
+
+    @property
+    def backfill_id(self) -> str:
+        """The run that a backfill of the day makes, unless there is a run of that date."""
+        return f"backfill__{self.day.start.isoformat()}"
+
+    def start_backfill(self) -> None:
+        """Begin a backfill of the day, whose run writes the same partition and tells the same journal."""
+        self._programs += self.instance.start_backfill(self.dag_id, self.day.start, self.conf)
+
+    def log_of_backfill(self, name: str) -> str:
+        """What a task of the backfill's run has logged so far."""
+        with suppress(ApiError):  # It has not begun.
+            return self.instance.api.task_log(self.dag_id, self.backfill_id, self.task_id(name))
+        return ""
 
     # What can be waited for
 
@@ -155,6 +178,7 @@ class Performance:
                 f"{self._name(one['task_id'], one['map_index'])} is {one['state']}"
                 for one in self.instance.api.task_instances(self.dag_id, self.run_id)
             ]
+        lines += [program.log_tail() for program in self._programs]
         return "\n".join(lines)
 
     # What can be done to it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from airflow_provider_partition_registry.domain.models import EventType, PartitionState
@@ -61,6 +62,7 @@ class Accident:
     :param forms: in which it is played, of those that there are
     :param versions: of Airflow on which it can happen
     :param conf: parameters of the run
+    :param time: the run's date, counted from the beginning of the day that it writes; by default Airflow chooses one
     :param before: steps taken before the run is triggered
     :param quick: in which of its forms it belongs to the subset that is always played
     """
@@ -73,6 +75,7 @@ class Accident:
     forms: tuple[str, ...] = ("plain", "teardown", "group")
     versions: tuple[int, ...] = VERSIONS
     conf: dict[str, Any] = field(default_factory=dict, hash=False)
+    time: timedelta | None = None
     before: tuple[Step, ...] = ()
     quick: tuple[str, ...] = ()
 

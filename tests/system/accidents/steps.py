@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airflow_provider_partition_registry.domain.models import PartitionState
-from tests.system.accidents.performance import OTHER_HOLDER, SOURCE, WRITER, Performance
+from airflow_provider_partition_registry.domain.models import EventType, PartitionState
+from tests.system.accidents.performance import OTHER_HOLDER, PATIENCE, SOURCE, WRITER, Performance
 
 Step = Callable[[Performance], object]
 
@@ -173,6 +173,52 @@ def another_run_is_refused() -> Step:
     def step(performance: Performance) -> None:
         api, dag_id = performance.instance.api, performance.dag_id
         run_id = api.trigger_run(dag_id, performance.conf)
-        assert api.wait_for_run(dag_id, run_id, 180) == "failed"
+        assert api.wait_for_run(dag_id, run_id, PATIENCE) == "failed"
+
+    return step
+
+
+def backfill() -> Step:
+    """Somebody has the day written by a backfill, too."""
+    return lambda performance: performance.start_backfill()
+
+
+def backfill_is_told_who_writes() -> Step:
+    """Its lock task says whose lock is in its way."""
+    return lambda performance: performance.wait_until(
+        lambda: performance.run_id in performance.log_of_backfill("lock"),
+        "the backfill to be told who writes",
+    )
+
+
+def backfill_ends(state: str) -> Step:
+    def step(performance: Performance) -> None:
+        ended = performance.instance.api.wait_for_run(performance.dag_id, performance.backfill_id, PATIENCE)
+        assert ended == state, f"the backfill's run is {ended}, not {state}"
+
+    return step
+
+
+def lock_is_held_by_run() -> Step:
+    """Nobody has taken it from the run."""
+
+    def step(performance: Performance) -> None:
+        partition = performance.partition()
+        assert partition is not None
+        assert partition.lock is not None
+        assert (partition.state, partition.generation) == (PartitionState.LOCKED, 1)
+        assert performance.run_id in partition.lock.holder.identity
+
+    return step
+
+
+def locked_in_turn() -> Step:
+    """First the run had the lock, then its backfill."""
+
+    def step(performance: Performance) -> None:
+        holders = [event.holder or "" for event in performance.events() if event.type is EventType.LOCK]
+        in_turn = (performance.run_id, performance.backfill_id)
+        assert len(holders) == len(in_turn), f"locked by {holders}"
+        assert all(run_id in holder for run_id, holder in zip(in_turn, holders, strict=True)), holders
 
     return step

@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
+from airflow_provider_partition_registry.runs.conflicts import OnConflict
 
 PACKAGE = "airflow_provider_partition_registry"
 HAS_GROUP_FORM = importlib.util.find_spec(f"{PACKAGE}.task_groups") is not None
@@ -35,6 +36,7 @@ PARAMS = {
 
 FAR_AWAY = timedelta(hours=1)
 SOON = timedelta(seconds=0)
+LAST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
 
 Ends = tuple[list[Any], list[Any]]
 """The first and the last tasks of some work."""
@@ -194,16 +196,22 @@ def mapped_alone() -> Ends:
 # Forms
 
 
-def between(form: str, work: Callable[[], Ends], start: Any = "{{ params.day }}", **more: Any) -> None:
+def between(
+    form: str,
+    work: Callable[[], Ends],
+    start: Any = "{{ params.day }}",
+    on_conflict: OnConflict = "fail",
+    **more: Any,
+) -> None:
     """Put the work between a lock and its unlock."""
     partition = {**WRITER, "start": start, **more}
     if form == "group":
         from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 
-        with partition_lock(**partition):
+        with partition_lock(**partition, on_conflict=on_conflict):
             work()
         return
-    lock = PartitionLockOperator(task_id="lock", **partition)
+    lock = PartitionLockOperator(task_id="lock", on_conflict=on_conflict, **partition)
     unlock = PartitionUnlockOperator(task_id="unlock", **partition)
     if form == "teardown":
         with unlock.as_teardown(setups=lock.as_setup()):
@@ -214,10 +222,10 @@ def between(form: str, work: Callable[[], Ends], start: Any = "{{ params.day }}"
         last >> unlock
 
 
-def accident_dag(name: str, form: str, **arguments: Any) -> DAG:
+def accident_dag(name: str, form: str, schedule: str | None = None, **arguments: Any) -> DAG:
     dag = DAG(
         dag_id=f"accident_{name}_{form}",
-        schedule=None,
+        schedule=schedule,
         start_date=datetime(2001, 1, 1, tzinfo=UTC),
         catchup=False,
         params=PARAMS,
@@ -248,7 +256,11 @@ for each_form in FORMS:
         with accident_dag(each_work.__name__, each_form):
             between(each_form, each_work)
 
-    with accident_dag("deleted", each_form):  # of its own, since all its runs go with it
+    # Of each accident's own, since all runs go with their DAG.
+    with accident_dag("deleted", each_form):
+        between(each_form, waiting_for_retry)
+
+    with accident_dag("cleared_and_deleted", each_form):
         between(each_form, line)
 
     with accident_dag("timed_out", each_form, dagrun_timeout=timedelta(seconds=90)):
@@ -256,6 +268,12 @@ for each_form in FORMS:
 
     with accident_dag("held_lock", each_form, default_args={"post_execute": held_after_the_grant}):
         between(each_form, single)
+
+    # Whose days are all over, so that no run begins by itself.
+    for on_conflict in ("fail", "wait"):
+        daily = {"schedule": "@daily", "end_date": LAST_DAY, "default_args": {"poke_interval": 1.0}}
+        with accident_dag(f"daily_{on_conflict}", each_form, **daily):
+            between(each_form, line, on_conflict=on_conflict)
 
     of_held_lock = {"post_execute": held_after_the_grant, "retries": 1, "retry_delay": SOON}
     with accident_dag("held_lock_retried", each_form, default_args=of_held_lock):
