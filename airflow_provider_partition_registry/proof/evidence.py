@@ -13,7 +13,13 @@ from airflow_provider_partition_registry.proof.graph import (
 )
 from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
 from airflow_provider_partition_registry.proof.verdict import Decision, Instance, Task, Work
-from airflow_provider_partition_registry.runs.compat import began_at, ended_at, pull_one, states_of_tasks
+from airflow_provider_partition_registry.runs.compat import (
+    began_at,
+    ended_at,
+    has_ended_by_itself,
+    pull_one,
+    states_of_tasks,
+)
 from airflow_provider_partition_registry.runs.words import words_of_people
 
 # Where Airflow's branches and short circuits keep what they decided.
@@ -78,11 +84,7 @@ def _instance(
 
 def _with_words(context: Any, work: Work) -> Work:
     """Ask who was marked as successful by hand, where nothing else shows the end."""
-    doubtful = {
-        each.task_id
-        for each in work.instances
-        if each.state == "success" and each.began_under is not None and not each.ended
-    }
+    doubtful = {each.task_id for each in work.instances if each.state == "success" and not each.ended}
     if not doubtful:
         return work
     words = words_of_people(context, doubtful)
@@ -140,7 +142,9 @@ def _with_times(context: Any, lock: Any, note: LockNote, work: Work) -> Work:
             return each
         began = began_at(context, each.task_id, each.map_index)
         is_later = began is not None and locked_at is not None and began >= locked_at
-        return replace(each, began_after_lock=is_later)
+        # What was only called successful has a time, too.
+        has_run = is_later and (each.by_hand or has_ended_by_itself(context, each.task_id, each.map_index))
+        return replace(each, began_after_lock=has_run)
 
     return _with(work, with_time)
 

@@ -58,7 +58,8 @@ class Instance:
     :param by_hand: whether a person marked this very instance as successful.
     :param decision: what it decided, if it is a branch or short circuit that skipped something.
     :param had_nothing_to_map: whether it stands for a mapped task that was given nothing to map over.
-    :param began_after_lock: where no guard ran: whether it began after the lock task ended, by Airflow's own times.
+    :param began_after_lock: where no guard ran: whether it began after the lock task ended, by Airflow's own times, and
+        was not only called successful with its run.
     """
 
     task_id: str
