@@ -17,7 +17,7 @@ AT_ONCE := -n 3
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check fuzz accidents kills lint bench clean environments lock help
+.PHONY: demo test check fuzz stories accidents kills lint bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,10 @@ check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 
 fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
 	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600 -o faulthandler_timeout=0
+
+stories: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## 2,000 whole runs of random DAGs with random accidents, in both Airflows, an hour or more
+	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_2)/$(PYTEST) tests/airflow/stories --timeout 14400 -o faulthandler_timeout=0
+	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_3)/$(PYTEST) tests/airflow/stories --timeout 14400 -o faulthandler_timeout=0
 
 accidents: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## All accidents, on real Airflow instances while a reader asks, some minutes
 	ACCIDENTS=all $(AIRFLOW_3)/$(PYTEST) tests/system/accidents
