@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -76,12 +78,18 @@ SETTINGS: dict[int, Mapping[str, str | None]] = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process play everything that needs the two instances; others have time for the rest meanwhile."""
-    for item in items:
-        if "instances" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("instances"))
+class _OneProcessForInstances(LoadScopeScheduling):
+    """Lets one process play all that shares the two instances, another the demos, and whoever has time the rest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if not nodeid.startswith("tests/system/"):
+            return nodeid
+        return "demos" if nodeid.startswith("tests/system/test_demo.py") else "instances"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """For ``-n``."""
+    return _OneProcessForInstances(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ import pytest
 from demo.options import PROJECT
 from testbed.postgres import PostgresServer
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900), pytest.mark.xdist_group("demos")]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 DEMO = [sys.executable, "-m", "demo"]
 ENVIRONMENT = {
