@@ -29,7 +29,8 @@ test: environments lint ## All tests, in every environment; they need a Chromium
 	$(CORE)/bin/python -m testbed.browser
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
-	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/system tests/airflow
+	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow
+	$(AIRFLOW_3)/$(PYTEST) tests/system
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py

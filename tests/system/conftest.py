@@ -12,11 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -76,20 +74,6 @@ SETTINGS: dict[int, Mapping[str, str | None]] = {
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task, on a machine with much to do
     },
 }
-
-
-class _OneProcessForInstances(LoadScopeScheduling):
-    """Lets one process play all that shares the two instances, another the demos, and whoever has time the rest."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        if not nodeid.startswith("tests/system/"):
-            return nodeid
-        return "demos" if nodeid.startswith("tests/system/test_demo.py") else "instances"
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """For ``-n``."""
-    return _OneProcessForInstances(config, log)
 
 
 @pytest.fixture(autouse=True)
