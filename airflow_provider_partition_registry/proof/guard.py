@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.proof.errors import LockNotTakenError
 from airflow_provider_partition_registry.proof.graph import are_mapped_together, is_mapped, locks_around
 from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
 from airflow_provider_partition_registry.runs.compat import is_resumed
-from airflow_provider_partition_registry.runs.identity import details_of_task
+from airflow_provider_partition_registry.runs.identity import TAKEN_BY, details_of_task
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 log = logging.getLogger("airflow.task")
@@ -115,7 +115,8 @@ def _take_again(store: RegistryStore, note: LockNote, partition: Partition | Non
         note,
         standing,
     )
-    holder = Holder(note.holder, details_of_task(context["ti"]))
+    ti = context["ti"]
+    holder = Holder(note.holder, details_of_task(ti) | {TAKEN_BY: ti.task_id})
     taken = store.lock(
         *note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
     )

@@ -18,6 +18,10 @@ from airflow_provider_partition_registry.domain.models import Holder
 SHARED_HOSTS = ("airflow", "localhost", "127.0.0.1", "0.0.0.0", "::1")  # noqa: S104 - names, nothing is bound
 
 
+TAKEN_BY = "taken_by"
+"""The detail of a lock that names the task for which it was taken again, where that is not the lock task."""
+
+
 class AmbiguousInstanceError(RegistryError):
     """This Airflow has no name that tells it from others, so its locks could not be told from theirs."""
 

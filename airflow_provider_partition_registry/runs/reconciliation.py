@@ -19,7 +19,12 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Lock, Partition
 from airflow_provider_partition_registry.domain.names import storable
-from airflow_provider_partition_registry.runs.identity import HolderIdentity, parse_identity, prefix_of
+from airflow_provider_partition_registry.runs.identity import (
+    TAKEN_BY,
+    HolderIdentity,
+    parse_identity,
+    prefix_of,
+)
 from airflow_provider_partition_registry.runs.states import (
     ENDED,
     SUCCESS,
@@ -42,6 +47,11 @@ class HeldLock:
     partition: Partition
     lock: Lock
     holder: HolderIdentity
+
+    @property
+    def is_of_lock_task(self) -> bool:
+        """Whether the lock task itself took it, and not a guard for the work that was cleared after it."""
+        return TAKEN_BY not in self.lock.holder.details
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,8 @@ def end_locks(
     :param dry_run: only say which they are.
     """
     for each in held:
-        reason = reason_to_end(each.holder, runs[run_of(each.holder)], endings)
+        run = runs[run_of(each.holder)]
+        reason = reason_to_end(each.holder, run, endings, is_of_lock_task=each.is_of_lock_task)
         if reason is not None:
             outcome = EndedLock(each, reason, was_ended=False) if dry_run else _end(store, each, reason)
             if outcome is not None:
@@ -155,15 +166,20 @@ def end_locks(
 
 
 def reason_to_end(
-    holder: HolderIdentity, run: RunState, endings: Mapping[RunKey, str] | None = None
+    holder: HolderIdentity,
+    run: RunState,
+    endings: Mapping[RunKey, str] | None = None,
+    *,
+    is_of_lock_task: bool = True,
 ) -> str | None:
     """Why this holder's lock must be ended, or None while it may still be in use.
 
     :param run: how its run stands.
     :param endings: how runs ended, where more is known of it than their states.
+    :param is_of_lock_task: whether the lock task took the present lock, so that its death is that of the lock.
     """
     name = f"The run {holder.run_id} of DAG {holder.dag_id}"
-    died = _death_of(holder, run)
+    died = _death_of(holder, run) if is_of_lock_task else None
     if run.state is None:
         return f"{name} was deleted while its task {holder.task_label} held this lock."
     if run.state in ENDED:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import Holder, PartitionState
 from airflow_provider_partition_registry.operators.reconciliation import PartitionReconcileOperator
-from airflow_provider_partition_registry.runs.identity import HolderIdentity, parse_identity
+from airflow_provider_partition_registry.runs.identity import TAKEN_BY, HolderIdentity, parse_identity
 from airflow_provider_partition_registry.runs.reconciliation import reason_to_end, reconcile
 from airflow_provider_partition_registry.runs.states import RunState, ask_database
 from airflow_provider_partition_registry.store.base import RegistryStore
@@ -95,6 +95,20 @@ def test_a_lock_that_was_taken_again_meanwhile_stays(registry: RegistryStore) ->
 
     assert reconcile(registry, "here", ask).found == ()
     assert the_partition(registry).state is PartitionState.LOCKED
+
+
+def test_a_lock_that_a_guard_took_again_outlives_its_lock_task(registry: RegistryStore) -> None:
+    """Somebody cleared the work alone, after the lock task had died."""
+
+    def ask(_: Any) -> dict[tuple[str, str], RunState]:
+        return {("a_dag", "a_run"): RunState("running", {("lock", 2): "failed"})}
+
+    by_guard = Holder(str(HOLDER), {TAKEN_BY: "load"})
+    registry.lock("sales", "loader", THE_DAY, holder=by_guard, register=True)
+    assert reconcile(registry, "here", ask).found == ()
+
+    registry.lock("sales", "loader", THE_DAY, holder=str(HOLDER))
+    assert len(reconcile(registry, "here", ask).found) == 1
 
 
 def test_a_lock_that_was_finished_meanwhile_is_none_of_ours(registry: RegistryStore) -> None:

@@ -76,7 +76,8 @@ CLEARED = (
             fail_once("w1", 2),
             run_ends(),
         ),
-        fails("w1"),
+        # A plain unlock is not cleared along with it, so whoever sees the run end says so.
+        fails("failed"),
     ),
     Accident(
         "w1 alone cleared after publication, and succeeds",
