@@ -133,7 +133,10 @@ class Work:
             for each in stops
         )
         if on_skipped == "fail":
-            return Verdict(Outcome.FAIL, f"No work was done in place of what was skipped: {stopped}")
+            skipped = ", ".join(str(each) for each in self.writers() if each.state == "skipped")
+            return Verdict(
+                Outcome.FAIL, f"No work was done in place of what was skipped ({skipped}): {stopped}"
+            )
         written = [str(each) for each in self.writers() if each.state != "skipped"]
         if written:
             return Verdict(

@@ -352,7 +352,7 @@ class TestMappedWork:
 
         assert run_between(lambda: write_part.expand(part=parts())).states["unlock"] == "failed"
         assert the_partition(registry).reason == (
-            "No work was done in place of what was skipped: write_part had nothing to map over"
+            "No work was done in place of what was skipped (write_part): write_part had nothing to map over"
         )
 
     def test_fewer_parts_after_a_clear(

@@ -125,7 +125,7 @@ class TestSkipped:
         left = Instance("left", -1, "success")
         verdict = judge(self.chose_left, left, self.skipped, done("join"), tasks=self.fork(writes=False))
         assert verdict.reason == (
-            "No work was done in place of what was skipped: choose decided against the rest"
+            "No work was done in place of what was skipped (right): choose decided against the rest"
         )
 
     def test_by_a_decision_under_an_earlier_lock(self) -> None:

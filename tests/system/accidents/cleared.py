@@ -121,7 +121,7 @@ CLEARED = (
             clear("w2"),
             begins("w2", 2),
             go("w2"),
-            ends("w2", 2),
+            ends("w2"),
             run_ends(),
         ),
         # R12 to the letter: w1 wrote under an earlier lock.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -222,13 +222,21 @@ def between(
         last >> unlock
 
 
-def accident_dag(name: str, form: str, schedule: str | None = None, **arguments: Any) -> DAG:
+def accident_dag(
+    name: str,
+    form: str,
+    schedule: str | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> DAG:
     dag = DAG(
         dag_id=f"accident_{name}_{form}",
         schedule=schedule,
         start_date=datetime(2001, 1, 1, tzinfo=UTC),
         catchup=False,
         params=PARAMS,
+        # 2.11 counts a running task that is cleared as one that failed and may be tried again.
+        default_args={"retry_delay": SOON, **(default_args or {})},
         **arguments,
     )
     globals()[dag.dag_id] = dag
