@@ -27,6 +27,9 @@ from tests.system.accidents.steps import (
 
 READY = PartitionState.READY
 
+# Airflow gives a task up whose supervisor has not told of itself for five minutes.
+SECONDS_UNTIL_GIVEN_UP = 600.0
+
 KILLED = (
     Accident(
         "w1 killed",
@@ -38,7 +41,7 @@ KILLED = (
     Accident(
         "w1 and its supervisor killed",
         "line",
-        (begins("w1"), kill("w1", with_supervisor=True), run_ends()),
+        (begins("w1"), kill("w1", with_supervisor=True), run_ends(SECONDS_UNTIL_GIVEN_UP)),
         fails("w1"),
     ),
     Accident(

@@ -127,8 +127,8 @@ class Performance:
     def wait_for_state(self, name: str, *states: str | None) -> None:
         self.wait_until(lambda: self.state(name) in states, f"{name} to be {' or '.join(map(str, states))}")
 
-    def wait_for_end(self) -> None:
-        self.instance.api.wait_for_run(self.dag_id, self.run_id, PATIENCE)
+    def wait_for_end(self, patience: float) -> None:
+        self.instance.api.wait_for_run(self.dag_id, self.run_id, patience)
 
     # What there is to know
 

@@ -59,8 +59,8 @@ def is_in_state(name: str, *states: str | None) -> Step:
     return lambda performance: performance.wait_for_state(name, *states)
 
 
-def run_ends() -> Step:
-    return lambda performance: performance.wait_for_end()
+def run_ends(patience: float = PATIENCE) -> Step:
+    return lambda performance: performance.wait_for_end(patience)
 
 
 def becomes(state: PartitionState) -> Step:
