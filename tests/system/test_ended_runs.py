@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Partition, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
+from testbed.http_json import ApiError
 from testbed.processes import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -46,6 +48,22 @@ class Begun:
 
     def wait_for(self, task_id: str, state: str, map_index: int = -1) -> None:
         self.api.wait_for_task_state(self.dag_id, self.run_id, task_id, state, TIMEOUT, map_index)
+
+    def wait_for_work(self, task_id: str, map_index: int = -1) -> None:
+        """Wait until the task's own code runs.
+
+        Before that, Airflow 2 writes back what the task's process knows of its run, from before anybody touched it.
+        """
+
+        def is_at_work() -> bool:
+            try:
+                return bool(self.api.xcom(self.dag_id, self.run_id, task_id, "at_work", map_index))
+            except ApiError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    return False
+                raise
+
+        wait_until(is_at_work, what=f"{task_id} of {self.dag_id} to be at work", timeout=TIMEOUT)
 
     def is_failed(self) -> bool:
         try:
@@ -91,7 +109,7 @@ def test_a_lock_task_that_is_killed(begin: Begin, version: int) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_time_out(instances: Instances, begin: Begin, version: int) -> None:
     begun = begin(version, "ended_by_time_out")
-    begun.wait_for("work", "running")
+    begun.wait_for_work("work")
 
     let_time_pass(instances[version], begun)
 
@@ -116,7 +134,7 @@ def let_time_pass(instance: AirflowInstance, begun: Begun) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_person_ends_the_run(begin: Begin, version: int, state: str) -> None:
     begun = begin(version, "ended_by_hand")
-    begun.wait_for("work", "running")
+    begun.wait_for_work("work")
 
     mark_run(begun, state)
 
@@ -169,9 +187,9 @@ class TestWordsOfPeople:
     def working(self, begin: Begin, version: int) -> Begun:
         """A run whose tasks are at work, but for one that has ended by itself."""
         begun = begin(version, "words_of_people")
-        begun.wait_for("work", "running")
+        begun.wait_for_work("work")
         begun.wait_for("work_on", "success", 0)
-        begun.wait_for("work_on", "running", 1)
+        begun.wait_for_work("work_on", 1)
         return begun
 
     def heard(self, begun: Begun) -> Any:

@@ -38,14 +38,16 @@ class DyingLockOperator(PartitionLockOperator):
 
 
 @task
-def work() -> None:
+def work(ti: Any = None) -> None:
     """Takes longer than anybody waits for it."""
+    ti.xcom_push(key="at_work", value=True)
     time.sleep(600)
 
 
 @task
-def work_on(number: int) -> None:
+def work_on(number: int, ti: Any = None) -> None:
     """The first ends by itself."""
+    ti.xcom_push(key="at_work", value=True)
     time.sleep(600 if number else 0)
 
 
