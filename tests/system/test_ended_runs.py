@@ -176,10 +176,7 @@ def mark_task(begun: Begun, task_id: str, map_index: int | None = None) -> None:
 
 
 def mark_run(begun: Begun, state: str) -> None:
-    marked = begun.api.call("PATCH", f"/dags/{begun.dag_id}/dagRuns/{begun.run_id}", {"state": state})
-    assert marked["state"] == state, (
-        marked
-    )  # Airflow 2 does nothing, and says so only here, if it has lost the DAG
+    begun.api.call("PATCH", f"/dags/{begun.dag_id}/dagRuns/{begun.run_id}", {"state": state})
 
 
 class TestWordsOfPeople:
