@@ -68,9 +68,10 @@ class Hands2(Hands):
         )
 
     def clear_run(self, dag_id: str, run_id: str) -> None:
-        self._press("dagrun_clear", dag_id, run_id)
+        # This view knows no place to send a browser to: only scripts of the pages call it.
+        self._press("dagrun_clear", dag_id, run_id, accept="application/json")
 
-    def _press(self, view: str, dag_id: str, run_id: str, **fields: str) -> None:
+    def _press(self, view: str, dag_id: str, run_id: str, accept: str = "text/html", **fields: str) -> None:
         base_url = self._api.base_url
         # The views that answer with a redirect send the browser back to where the button was: here to a small page.
         fixed = {
@@ -79,7 +80,7 @@ class Hands2(Hands):
             "confirmed": "true",
             "origin": f"{base_url}/health",
         }
-        post_form(f"{base_url}/{view}", fixed | fields)
+        post_form(f"{base_url}/{view}", fixed | fields, accept)
 
 
 class Hands3(Hands):

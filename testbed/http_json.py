@@ -57,13 +57,15 @@ def request_json(
     return json.loads(answer) if answer else None
 
 
-def post_form(url: str, fields: Mapping[str, object]) -> str:
+def post_form(url: str, fields: Mapping[str, object], accept: str = "text/html") -> str:
     """Send a form as a browser does, again while the server has passing trouble; the answer's text.
 
+    :param accept: the kind of answer that is wanted
     :raise ApiError: the server refused it
     """
     data = urllib.parse.urlencode(fields).encode()
-    return _send_patiently(urllib.request.Request(url, data, method="POST"), ATTEMPTS).decode()
+    request = urllib.request.Request(url, data, {"Accept": accept}, method="POST")
+    return _send_patiently(request, ATTEMPTS).decode()
 
 
 def _send_patiently(request: urllib.request.Request, attempts: int) -> bytes:

@@ -35,15 +35,6 @@ DECIDED = (
         "decider_between",
         (go("w1"), run_ends()),
         fails("w2"),
-        forms=("teardown", "group"),
-        conf={"decision": "stop"},
-    ),
-    Accident(
-        "decider after w1 says stop",
-        "decider_between",
-        (go("w1"), run_ends()),
-        fails("ended as success"),  # by whoever sees the run end: the unlock is skipped as well
-        forms=("plain",),
         conf={"decision": "stop"},
     ),
     Accident(

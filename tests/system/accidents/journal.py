@@ -74,13 +74,18 @@ class Journal:
             file.write(json.dumps(entry._asdict()) + "\n")
 
 
-def is_half_written(entries: Iterable[Entry], work: Collection[str]) -> bool:
+def is_half_written(
+    entries: Iterable[Entry], work: Collection[str], work_on_others: Collection[str] = ()
+) -> bool:
     """Whether the data are incomplete: something was written, and not all work has ended well since its last begin.
 
     :param work: the tasks whose good end makes the data complete
+    :param work_on_others: tasks that write other data only
     """
     newest: dict[str, str] = {}
     for entry in entries:
+        if entry.name in work_on_others:
+            continue
         # Airflow stops a task that a person has marked; who answers for its data does so until it begins again.
         stays = newest.get(entry.name) == VOUCHED and entry.event == "failed"
         if entry.event not in NO_WORK and not stays:

@@ -71,8 +71,10 @@ class Performance:
         self.dag_id = dag_id
         self.journal = Journal(new_temporary_folder("accident"))
         self.days = [unused_day() for _ in work]
+        all_work = {name for tasks in work for name in tasks}
         self.watches = [
-            Watch(SOURCE, day, self.journal, tasks) for day, tasks in zip(self.days, work, strict=True)
+            Watch(SOURCE, day, self.journal, tasks, all_work - set(tasks))
+            for day, tasks in zip(self.days, work, strict=True)
         ]
         self.run_id = ""
         days = [f"{day.start:%Y-%m-%d}" for day in self.days]

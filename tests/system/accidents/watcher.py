@@ -36,9 +36,17 @@ class Watch:
     """One partition under observation.
 
     :param work: the tasks whose good end makes the data complete
+    :param work_on_others: tasks of the same journal that write other data only
     """
 
-    def __init__(self, source_name: str, interval: Interval, journal: Journal, work: Collection[str]) -> None:
+    def __init__(
+        self,
+        source_name: str,
+        interval: Interval,
+        journal: Journal,
+        work: Collection[str],
+        work_on_others: Collection[str] = (),
+    ) -> None:
         self.source_name = source_name
         self.interval = interval
         self.questions = 0
@@ -46,6 +54,7 @@ class Watch:
         self.false_ready: list[FalseReady] = []
         self._journal = journal
         self._work = work
+        self._work_on_others = work_on_others
 
     def ask(self, registry: RegistryReader) -> None:
         """Ask once, and note an answer that is wrong."""
@@ -53,7 +62,8 @@ class Watch:
         is_ready = registry.check_readiness(self.source_name, self.interval).is_ready
         self.questions += 1
         # What was told meanwhile may have changed the truth between the answer and our look.
-        if is_half_written(before, self._work) and before == self._journal.entries():
+        is_half = is_half_written(before, self._work, self._work_on_others)
+        if is_half and before == self._journal.entries():
             self.questions_while_half_written += 1
             if is_ready:
                 self.false_ready.append(FalseReady(time.monotonic(), before))
