@@ -91,6 +91,11 @@ class Performance:
         """Whether Airflow knows the run: it has been triggered, and nobody has deleted it."""
         return bool(self.run_id) and self.instance.api.has_run(self.dag_id, self.run_id)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether Airflow says that the run has ended."""
+        return self.instance.api.run_state(self.dag_id, self.run_id) in ("success", "failed")
+
     def start(self, time: timedelta | None = None) -> None:
         """Begin the run.
 

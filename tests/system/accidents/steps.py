@@ -41,9 +41,13 @@ def begins(name: str, time_number: int = 1) -> Step:
 
 
 def begins_or_fails(name: str) -> Step:
-    """The task begins to write, or is kept from it."""
+    """The task begins to write, or is kept from it, if only because its run is over."""
     return lambda performance: performance.wait_until(
-        lambda: performance.journal.times(name, "begin") or performance.state(name) in KEPT_FROM_IT,
+        lambda: (
+            performance.journal.times(name, "begin")
+            or performance.state(name) in KEPT_FROM_IT
+            or performance.is_over
+        ),
         f"{name} to begin or to fail",
     )
 
