@@ -126,7 +126,7 @@ class PostgresServer:
         """Create a database, if asked as a copy of one that nobody is connected to; its URL."""
         copy = f" TEMPLATE {_quoted(template)}" if template else ""
         # Cheaper than through the log, which is what PostgreSQL 15 and later would do.
-        strategy = " STRATEGY file_copy" if self._parent and self._version() >= 15_00_00 else ""
+        strategy = " STRATEGY file_copy" if self._parent and self._version >= 15_00_00 else ""
         self._execute(f"CREATE DATABASE {_quoted(name)}{copy}{strategy}")
         return self.url(name)
 
@@ -194,6 +194,7 @@ class PostgresServer:
 
         return psycopg2.connect(self.url(), connect_timeout=5)
 
+    @functools.cached_property
     def _version(self) -> int:
         with contextlib.closing(self._connect()) as connection:
             return connection.server_version

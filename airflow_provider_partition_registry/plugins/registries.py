@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_partition_registry.runs.words import CONNECTION_FIELD
 from airflow_provider_partition_registry.store.fork_gate import ForkGate
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ _log = logging.getLogger(__name__)
 
 LONGEST_DELAY = 300.0  # seconds between two attempts while a registry does not answer
 CONNECTION_REMEMBERED = 60.0  # seconds, also that there is none
-
-CONNECTION_FIELD = "partition_registry_conn_id"
 
 fork_gate = ForkGate()
 """Passed while modules are imported: a child born in the middle of an import could never import that module itself."""

@@ -84,7 +84,7 @@ def _instance(
 
 def _with_words(context: Any, work: Work) -> Work:
     """Ask who was marked as successful by hand, where nothing else shows the end."""
-    doubtful = {each.task_id for each in work.instances if each.state == "success" and not each.ended}
+    doubtful = {each.task_id for each in work.writers() if each.state == "success" and not each.ended}
     if not doubtful:
         return work
     words = words_of_people(context, doubtful)

@@ -51,7 +51,7 @@ def has_failed(left: Left) -> bool:
     return left.partition.state is PartitionState.FAILED
 
 
-def a_run_of_others(left: Left) -> Any:
+def a_run_of_others() -> Any:
     """One that locks nothing begins."""
     return type("DagRun", (), {"dag_id": "another", "run_id": "some run", "dag": None})
 
@@ -107,7 +107,7 @@ def test_a_run_that_another_scheduler_began(
     """It was restarted, and begins a run of another DAG."""
     left.set_state("failed" if ends == "before" else "running")
     scheduler = new_scheduler()
-    scheduler.add(a_run_of_others(left))
+    scheduler.add(a_run_of_others())
     if ends == "after":
         looks_twice(scheduler, monkeypatch)
         assert left.partition.state is PartitionState.LOCKED
@@ -123,7 +123,7 @@ def test_a_run_that_airflow_never_knew(
     trial = str(HolderIdentity("here", "trial", "run", "lock"))
     left.registry.lock("sales", "other", THE_DAY, holder=trial, register=True)
     scheduler = new_scheduler()
-    scheduler.add(a_run_of_others(left))
+    scheduler.add(a_run_of_others())
 
     wait_until(lambda: has_failed(left), what="the other lock to be ended", timeout=PATIENCE)
     looks_twice(scheduler, monkeypatch)
@@ -166,7 +166,7 @@ def test_a_registry_that_is_down_is_listed_later(
         extra = IN_CONNECTION | {"timeout": "0.5"}
         connect(f"http://127.0.0.1:{proxy.port}", password=place.tokens["loader"], extra=extra)
         proxy.hold()
-        new_scheduler().add(a_run_of_others(left))
+        new_scheduler().add(a_run_of_others())
         wait_until(lambda: "still to be listed" in caplog.text, what="a warning", timeout=PATIENCE)
         proxy.release()
         wait_until(

@@ -76,25 +76,9 @@ CLEARED = (
             fail_once("w1", 2),
             run_ends(),
         ),
-        # A plain unlock is not cleared along with it, so whoever sees the run end says so.
-        fails("held this lock"),
-        forms=("plain",),
-    ),
-    Accident(
-        "w1 alone cleared after publication, and fails",
-        "line",
-        (
-            go_once("w1"),
-            go_once("w2"),
-            published(),
-            run_ends(),
-            clear("w1", downstream=False),
-            begins("w1", 2),
-            fail_once("w1", 2),
-            run_ends(),
-        ),
         fails("w1"),
-        forms=("teardown", "group"),
+        # A plain unlock is not cleared along with it, so whoever sees the run end says so.
+        plain=fails("held this lock"),
     ),
     Accident(
         "w1 alone cleared after publication, and succeeds",

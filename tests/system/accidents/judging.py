@@ -43,7 +43,7 @@ def perform(
         watcher.watch(watch)
     try:
         faults = _take_steps(performance, play)
-        faults += _judge(performance, accident.outcomes)
+        faults += _judge(performance, accident.outcomes(play.form))
     finally:
         for watch in performance.watches:
             watcher.forget(watch)

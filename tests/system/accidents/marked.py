@@ -35,15 +35,8 @@ MARKED = (
         "waiting_for_retry",
         (go("w1"), fail_once("w2"), is_in_state("w2", "up_for_retry"), mark_run("failed"), run_ends()),
         fails("w2"),
-        forms=("teardown", "group"),
+        plain=fails("failed", "held this lock"),  # by whoever sees the run end, as Airflow skips the unlock
         quick=("teardown",),
-    ),
-    Accident(
-        "run marked failed, w2 waiting for its retry",
-        "waiting_for_retry",
-        (go("w1"), fail_once("w2"), is_in_state("w2", "up_for_retry"), mark_run("failed"), run_ends()),
-        fails("failed", "held this lock"),  # by whoever sees the run end, as Airflow skips the unlock
-        forms=("plain",),
     ),
     Accident(
         "run marked failed, w1 running",

@@ -58,6 +58,7 @@ class Accident:
     :param dag: which work is done; the form completes the DAG's id
     :param steps: taken one after the other once the run is triggered
     :param outcome: what must come of it, for each day that the run writes
+    :param plain: what must come of it in the plain form, if that is something else
     :param data: the tasks whose good end makes a day's data complete, for each day
     :param forms: in which it is played, of those that there are
     :param versions: of Airflow on which it can happen
@@ -71,6 +72,7 @@ class Accident:
     dag: str
     steps: tuple[Step, ...]
     outcome: Outcome | tuple[Outcome, ...]
+    plain: Outcome | None = None
     data: tuple[tuple[str, ...], ...] = (("w1", "w2"),)
     forms: tuple[str, ...] = ("plain", "teardown", "group")
     versions: tuple[int, ...] = VERSIONS
@@ -79,10 +81,10 @@ class Accident:
     before: tuple[Step, ...] = ()
     quick: tuple[str, ...] = ()
 
-    @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self, form: str) -> tuple[Outcome, ...]:
         """One for each day."""
-        return self.outcome if isinstance(self.outcome, tuple) else (self.outcome,) * len(self.data)
+        outcome = self.plain if form == "plain" and self.plain else self.outcome
+        return outcome if isinstance(outcome, tuple) else (outcome,) * len(self.data)
 
     def dag_id(self, form: str) -> str:
         return f"accident_{self.dag}_{form}"
