@@ -13,13 +13,19 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_partition_registry.plugins.registries import Registry, connections_of, fork_gate
+from airflow_provider_partition_registry.plugins.registries import (
+    Registry,
+    RestingError,
+    connections_of,
+    fork_gate,
+)
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.hooks.settings import RegistrySettings
     from airflow_provider_partition_registry.runs.states import RunKey
+    from airflow_provider_partition_registry.store.base import RegistryStore
 
 _log = logging.getLogger(__name__)
 
@@ -128,20 +134,14 @@ class EndedRuns:
         :return: the runs to look at again.
         """
         registry = self._registries.setdefault(conn_id, Registry(conn_id))
-        if registry.is_to_be_asked:
-            try:
-                settings = registry.look_up()
-                going_on = _end_locks(settings, runs) if settings is not None else set()
-            # Of the registry, of Airflow's database, or of whatever holds connections.
-            except Exception as error:
-                registry.failed()
-                _log.warning("The locks of %s ended runs are still to be ended. %s", len(runs), error)
-            else:
-                registry.answered()
-                return [run for run in runs if settings is not None and _is_to_be_seen_again(run, going_on)]
-        for run in runs:
-            run.due = registry.silent_until
-        return runs
+        otherwise = f"The locks of {len(runs)} ended runs are still to be ended."
+        try:
+            going_on = registry.ask(partial(_end_locks, runs), otherwise)
+        except RestingError:
+            for run in runs:
+                run.due = registry.rests_until
+            return runs
+        return [run for run in runs if going_on is not None and _is_to_be_seen_again(run, going_on)]
 
 
 def _is_to_be_seen_again(run: EndedRun, going_on: set[RunKey]) -> bool:
@@ -155,28 +155,26 @@ def _is_to_be_seen_again(run: EndedRun, going_on: set[RunKey]) -> bool:
     return seen_again
 
 
-def _end_locks(settings: RegistrySettings, runs: Sequence[EndedRun]) -> set[RunKey]:
+def _end_locks(runs: Sequence[EndedRun], store: RegistryStore, instance: str) -> set[RunKey]:
     """End the locks of runs that are over.
 
+    :param instance: the name of this Airflow.
     :return: the runs with locks that Airflow does not, or not yet, call over.
     """
     with fork_gate.passing():
-        from airflow_provider_partition_registry.runs.identity import own_name, prefix_of
+        from airflow_provider_partition_registry.runs.identity import prefix_of
         from airflow_provider_partition_registry.runs.reconciliation import end_locks, held_locks
         from airflow_provider_partition_registry.runs.states import ENDED, ask_database, run_of
 
-        opened = settings.open()
     endings = {run.key: run.how for run in runs}
-    instance = own_name(settings.instance, runs[0].conn_id)
     (first, *others) = endings
     prefix = prefix_of(instance) if others else prefix_of(instance, *first)
-    with opened as store:
-        held = [each for each in held_locks(store, prefix) if run_of(each.holder) in endings]
-        states = ask_database([each.holder for each in held]) if held else {}
-        going_on = {key for key, run in states.items() if run.state not in (None, *ENDED)}
-        over = [each for each in held if run_of(each.holder) not in going_on]
-        for outcome in end_locks(store, over, states, endings):
-            _log.warning("%s", outcome)
+    held = [each for each in held_locks(store, prefix) if run_of(each.holder) in endings]
+    states = ask_database([each.holder for each in held]) if held else {}
+    going_on = {key for key, run in states.items() if run.state not in (None, *ENDED)}
+    over = [each for each in held if run_of(each.holder) not in going_on]
+    for outcome in end_locks(store, over, states, endings):
+        _log.warning("%s", outcome)
     return going_on
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_partition_registry.runs.words import CONNECTION_FIELD
 from airflow_provider_partition_registry.store.fork_gate import ForkGate
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+    from airflow_provider_partition_registry.store.base import RegistryStore
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -25,42 +29,58 @@ fork_gate = ForkGate()
 os.register_at_fork(before=fork_gate.shut, after_in_parent=fork_gate.open, after_in_child=fork_gate.renew)
 
 
+class RestingError(Exception):
+    """A registry is not to be asked for a while, or does not answer."""
+
+
 @dataclass
 class Registry:
     """What is known of the registry behind an Airflow connection.
 
     :param settings: None while there is no such connection.
-    :param known_until: when the connection is to be looked up again.
+    :param known_until: when the connection is to be looked up again, by the clock of :func:`time.monotonic`.
     :param failures: how often it did not answer, since it last did.
-    :param silent_until: when it is to be asked again, by the clock of :func:`time.monotonic`.
+    :param rests_until: when it is to be asked again, by the same clock.
     """
 
     conn_id: str
     settings: RegistrySettings | None = None
     known_until: float = 0.0
     failures: int = 0
-    silent_until: float = 0.0
+    rests_until: float = 0.0
 
-    def look_up(self) -> RegistrySettings | None:
+    def ask(self, question: Callable[[RegistryStore, str], T], otherwise: str) -> T | None:
+        """Put a question to the registry.
+
+        :param question: called with the store and the name of this Airflow in it.
+        :param otherwise: what is said, before the reason, if there is no answer.
+        :return: None if there is no such connection.
+        :raises RestingError: if it does not answer, or is left in peace at the moment.
+        """
+        if time.monotonic() < self.rests_until:
+            raise RestingError
+        try:
+            settings = self._look_up()
+            answer = None if settings is None else _ask(settings, self.conn_id, question)
+        # Of the registry, of Airflow's database, or of whatever holds connections.
+        except Exception as error:
+            self.failures += 1
+            self.rest(min(2.0 ** min(self.failures, 30), LONGEST_DELAY))
+            _log.warning("%s %s", otherwise, error)
+            raise RestingError from error
+        self.failures = 0
+        return answer
+
+    def rest(self, seconds: float) -> None:
+        """Leave it in peace for a while."""
+        self.rests_until = time.monotonic() + seconds
+
+    def _look_up(self) -> RegistrySettings | None:
         """What the connection says, remembered for a while."""
         if time.monotonic() >= self.known_until:
             self.settings = _read_connection(self.conn_id)
             self.known_until = time.monotonic() + CONNECTION_REMEMBERED
         return self.settings
-
-    @property
-    def is_to_be_asked(self) -> bool:
-        """Whether it answered when it was asked last, or was left in peace long enough."""
-        return time.monotonic() >= self.silent_until
-
-    def answered(self) -> None:
-        """Note that it did."""
-        self.failures, self.silent_until = 0, 0.0
-
-    def failed(self) -> None:
-        """Leave it in peace for a while, for longer each time."""
-        self.failures += 1
-        self.silent_until = time.monotonic() + min(2.0 ** min(self.failures, 30), LONGEST_DELAY)
 
 
 def uses_the_registry(dag: Any) -> bool:
@@ -105,3 +125,12 @@ def _read_connection(conn_id: str) -> RegistrySettings | None:
         else:
             return settings
     return None
+
+
+def _ask(settings: RegistrySettings, conn_id: str, question: Callable[[RegistryStore, str], T]) -> T:
+    with fork_gate.passing():
+        from airflow_provider_partition_registry.runs.identity import own_name
+
+        opened = settings.open()
+    with opened as store:
+        return question(store, own_name(settings.instance, conn_id))

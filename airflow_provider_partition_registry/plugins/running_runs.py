@@ -11,31 +11,25 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_partition_registry.plugins.ended_runs import ended_runs
 from airflow_provider_partition_registry.plugins.registries import (
     Registry,
+    RestingError,
     connections_of,
     fork_gate,
     uses_the_registry,
 )
 from airflow_provider_partition_registry.runs.states import ENDED, RunKey, states_of_runs
 
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.base import RegistryStore
+
 _log = logging.getLogger(__name__)
 
 BETWEEN_LOOKS = 20.0  # seconds; one statement in Airflow's own database, however many runs there are
 BETWEEN_LISTS = 300.0  # seconds; the locks of this Airflow, from each registry
-
-
-@dataclass
-class _Listed:
-    """A registry, and when its locks are to be listed again, by the clock of :func:`time.monotonic`."""
-
-    registry: Registry
-    due: float = field(default_factory=time.monotonic)
 
 
 class RunningRuns:
@@ -46,7 +40,7 @@ class RunningRuns:
         self._is_stopped = threading.Event()
         self._connections: dict[RunKey, set[str]] = {}
         self._over_at_last_look: set[RunKey] = set()
-        self._registries: dict[str, _Listed] = {}
+        self._registries: dict[str, Registry] = {}
         self._thread: threading.Thread | None = None
 
     def add(self, dag_run: Any) -> None:
@@ -58,7 +52,7 @@ class RunningRuns:
         conn_ids = connections_of(dag)
         with self._lock:
             for conn_id in conn_ids - self._registries.keys():
-                self._registries[conn_id] = _Listed(Registry(conn_id))
+                self._registries[conn_id] = Registry(conn_id)
             if uses_the_registry(dag):
                 self._connections[dag_run.dag_id, dag_run.run_id] = conn_ids
             if self._thread is None:
@@ -90,23 +84,16 @@ class RunningRuns:
     def _list(self) -> None:
         """Add the runs that hold locks now and that nobody has told of."""
         with self._lock:
-            due = [each for each in self._registries.values() if each.due <= time.monotonic()]
-        for each in due:
-            if not each.registry.is_to_be_asked:
-                continue
+            registries = list(self._registries.values())
+        for registry in registries:
             try:
-                runs = _runs_with_locks(each.registry)
-                # One that Airflow does not know may be somebody's trial: deleted are those that it knew.
-                known = states_of_runs(runs) if runs else {}
-            except Exception as error:
-                each.registry.failed()
-                _log.warning("Which runs hold locks is still to be listed. %s", error)
+                runs = registry.ask(_runs_with_locks, "Which runs hold locks is still to be listed.")
+            except RestingError:
                 continue
-            each.registry.answered()
-            each.due = time.monotonic() + BETWEEN_LISTS
+            registry.rest(BETWEEN_LISTS)
             with self._lock:
-                for run in known:
-                    self._connections.setdefault(run, set()).add(each.registry.conn_id)
+                for run in runs or ():
+                    self._connections.setdefault(run, set()).add(registry.conn_id)
 
     def _look(self) -> None:
         with self._lock:
@@ -126,20 +113,18 @@ class RunningRuns:
             self._connections.pop(key, None)
 
 
-def _runs_with_locks(registry: Registry) -> set[RunKey]:
-    """The runs of this Airflow that hold locks."""
-    settings = registry.look_up()
-    if settings is None:
-        return set()
+def _runs_with_locks(store: RegistryStore, instance: str) -> set[RunKey]:
+    """The runs of this Airflow that hold locks and that it knows.
+
+    One that it does not know may be somebody's trial with this Airflow's connection: deleted are those that it knew.
+    """
     with fork_gate.passing():
-        from airflow_provider_partition_registry.runs.identity import own_name, prefix_of
+        from airflow_provider_partition_registry.runs.identity import prefix_of
         from airflow_provider_partition_registry.runs.reconciliation import held_locks
         from airflow_provider_partition_registry.runs.states import run_of
 
-        opened = settings.open()
-    with opened as store:
-        prefix = prefix_of(own_name(settings.instance, registry.conn_id))
-        return {run_of(each.holder) for each in held_locks(store, prefix)}
+    runs = {run_of(each.holder) for each in held_locks(store, prefix_of(instance))}
+    return set(states_of_runs(runs)) if runs else set()
 
 
 running_runs = RunningRuns()

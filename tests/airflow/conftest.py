@@ -37,7 +37,7 @@ with warnings.catch_warnings():
     import airflow.serialization.serialized_objects
     import airflow.utils.db
 
-from tests.airflow.leaving_locks import left  # noqa: E402, F401 - fixture
+from tests.airflow.leaving_locks import cut, in_a_hurry, left  # noqa: E402, F401 - fixtures
 from tests.airflow.processes import (  # noqa: E402, F401 - fixtures
     load_dags,
     start_in_triggerer,

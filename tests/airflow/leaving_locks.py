@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 from airflow.utils.session import create_session
 
-from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.models import Partition, PartitionState
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
+from airflow_provider_partition_registry.plugins import ended_runs, registries
 from airflow_provider_partition_registry.runs.identity import HolderIdentity
 from airflow_provider_partition_registry.store.base import RegistryStore
-from tests.airflow.registries import DAY, THE_DAY, the_partition
+from testbed.proxy import LosingProxy
+from testbed.service_process import ServiceProcess
+from tests.airflow.registries import DAY, IN_CONNECTION, THE_DAY, Connect, the_partition
 from tests.airflow.running import START, store_dag
 from tests.airflow.runs import NewDag
+from tests.airflow.services import Place
 from tests.airflow.tasks import write
 from tests.airflow.versions import IS_AIRFLOW_3
 
@@ -91,6 +96,43 @@ def left(
     holder = HolderIdentity("here", left.dag_id, left.run_id, "lock")
     registry.lock("sales", "loader", THE_DAY, holder=str(holder), register=True)
     return left
+
+
+@dataclass
+class Cut:
+    """The connection to a service, cut until it is released, behind which a run has left its lock."""
+
+    proxy: LosingProxy
+    place: Place
+    provider: str
+
+    @property
+    def state(self) -> PartitionState:
+        """Of the partition."""
+        return the_partition(self.place.store, self.place.source, self.provider).state
+
+
+@pytest.fixture
+def cut(left: Left, service: ServiceProcess, place: Place, connect: Connect) -> Iterator[Cut]:
+    """Airflow's connection leads there, and the run has failed."""
+    left.set_state("failed")
+    lock = left.partition.lock
+    assert lock is not None
+    provider = f"loader-{place.source.partition('-')[2]}"
+    place.store.lock(place.source, provider, THE_DAY, holder=lock.holder, register=True)
+    with LosingProxy(urlsplit(service.url).port or 0) as proxy:
+        extra = IN_CONNECTION | {"timeout": "0.5"}
+        connect(f"http://127.0.0.1:{proxy.port}", password=place.tokens["loader"], extra=extra)
+        proxy.hold()
+        yield Cut(proxy, place, provider)
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks for left locks waits for nothing for long."""
+    monkeypatch.setattr(ended_runs, "AFTER_COMMIT", 0.05)
+    monkeypatch.setattr(ended_runs, "AFTER_KILLS", 0.2)
+    monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
 
 
 def create_run(dag: Any, left: Left) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,28 +17,21 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator,
 )
 from airflow_provider_partition_registry.plugins import ended_runs as module
-from airflow_provider_partition_registry.plugins import registries
 from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns
 from airflow_provider_partition_registry.plugins.partition_registry import RegistryListener
 from airflow_provider_partition_registry.plugins.registries import connections_of
 from airflow_provider_partition_registry.store.base import RegistryStore
-from testbed.proxy import LosingProxy
-from testbed.service_process import ServiceProcess
-from tests.airflow.leaving_locks import Left
-from tests.airflow.registries import DAY, IN_CONNECTION, THE_DAY, Connect, the_partition
+from testbed.processes import wait_until
+from tests.airflow.leaving_locks import Cut, Left
+from tests.airflow.registries import DAY, THE_DAY, the_partition
 from tests.airflow.runs import NewDag
-from tests.airflow.services import Place
 
 PATIENCE = 120.0
 BY_HAND = "Dag Run's state was manually set to `{}`."
 
 
 @pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> EndedRuns:
-    """In a hurry."""
-    monkeypatch.setattr(module, "AFTER_COMMIT", 0.05)
-    monkeypatch.setattr(module, "AFTER_KILLS", 0.2)
-    monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
+def ended(in_a_hurry: None) -> EndedRuns:
     return EndedRuns()
 
 
@@ -187,31 +179,16 @@ def test_one_run_is_looked_at_alone(ended: EndedRuns, registry: RegistryStore, l
 
 
 def test_a_registry_that_is_down_is_waited_for(
-    ended: EndedRuns,
-    left: Left,
-    service: ServiceProcess,
-    place: Place,
-    connect: Connect,
-    caplog: pytest.LogCaptureFixture,
+    ended: EndedRuns, left: Left, cut: Cut, caplog: pytest.LogCaptureFixture
 ) -> None:
-    left.set_state("failed")
-    lock = left.partition.lock
-    assert lock is not None
-    provider = f"loader-{place.source.partition('-')[2]}"
-    place.store.lock(place.source, provider, THE_DAY, holder=lock.holder, register=True)
+    ended.add(left.as_told, "task_failure")
+    wait_until(lambda: "still to be ended" in caplog.text, what="a warning", timeout=PATIENCE)
+    assert cut.state is PartitionState.LOCKED
 
-    with LosingProxy(urlsplit(service.url).port or 0) as proxy:
-        extra = IN_CONNECTION | {"timeout": "0.5"}
-        connect(f"http://127.0.0.1:{proxy.port}", password=place.tokens["loader"], extra=extra)
-        proxy.hold()
-        ended.add(left.as_told, "task_failure")
-        while "still to be ended" not in caplog.text:
-            threading.Event().wait(0.05)
-        assert the_partition(place.store, place.source, provider).state is PartitionState.LOCKED
-        proxy.release()
-        assert ended.wait_until_done(PATIENCE)
+    cut.proxy.release()
 
-    assert the_partition(place.store, place.source, provider).state is PartitionState.FAILED
+    assert ended.wait_until_done(PATIENCE)
+    assert cut.state is PartitionState.FAILED
 
 
 def test_without_a_connection_nothing_is_done_or_said(

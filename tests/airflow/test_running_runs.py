@@ -5,22 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from airflow_provider_partition_registry.domain.models import PartitionState
-from airflow_provider_partition_registry.plugins import ended_runs as ending
-from airflow_provider_partition_registry.plugins import registries, running_runs
+from airflow_provider_partition_registry.plugins import running_runs
 from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns
 from airflow_provider_partition_registry.plugins.running_runs import RunningRuns
 from airflow_provider_partition_registry.runs.identity import HolderIdentity
 from testbed.processes import wait_until
-from testbed.proxy import LosingProxy
-from testbed.service_process import ServiceProcess
-from tests.airflow.leaving_locks import Left
-from tests.airflow.registries import IN_CONNECTION, THE_DAY, Connect, the_partition
-from tests.airflow.services import Place
+from tests.airflow.leaving_locks import Cut, Left
+from tests.airflow.registries import THE_DAY, the_partition
 
 PATIENCE = 120.0
 
@@ -28,11 +23,8 @@ MakeScheduler = Callable[[], RunningRuns]
 
 
 @pytest.fixture
-def new_scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeScheduler]:
+def new_scheduler(in_a_hurry: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeScheduler]:
     """What a scheduler knows that was started just now; in a hurry."""
-    monkeypatch.setattr(ending, "AFTER_COMMIT", 0.05)
-    monkeypatch.setattr(ending, "AFTER_KILLS", 0.2)
-    monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
     monkeypatch.setattr(running_runs, "BETWEEN_LOOKS", 0.1)
     monkeypatch.setattr(running_runs, "BETWEEN_LISTS", 0.1)
     monkeypatch.setattr(running_runs, "ended_runs", EndedRuns())
@@ -149,31 +141,14 @@ def test_a_run_of_whose_end_it_is_told(
 
 
 def test_a_registry_that_is_down_is_listed_later(
-    new_scheduler: MakeScheduler,
-    left: Left,
-    service: ServiceProcess,
-    place: Place,
-    connect: Connect,
-    caplog: pytest.LogCaptureFixture,
+    new_scheduler: MakeScheduler, cut: Cut, caplog: pytest.LogCaptureFixture
 ) -> None:
-    left.set_state("failed")
-    lock = left.partition.lock
-    assert lock is not None
-    provider = f"loader-{place.source.partition('-')[2]}"
-    place.store.lock(place.source, provider, THE_DAY, holder=lock.holder, register=True)
+    new_scheduler().add(a_run_of_others())
+    wait_until(lambda: "still to be listed" in caplog.text, what="a warning", timeout=PATIENCE)
 
-    with LosingProxy(urlsplit(service.url).port or 0) as proxy:
-        extra = IN_CONNECTION | {"timeout": "0.5"}
-        connect(f"http://127.0.0.1:{proxy.port}", password=place.tokens["loader"], extra=extra)
-        proxy.hold()
-        new_scheduler().add(a_run_of_others())
-        wait_until(lambda: "still to be listed" in caplog.text, what="a warning", timeout=PATIENCE)
-        proxy.release()
-        wait_until(
-            lambda: the_partition(place.store, place.source, provider).state is PartitionState.FAILED,
-            what="the lock to be ended",
-            timeout=PATIENCE,
-        )
+    cut.proxy.release()
+
+    wait_until(lambda: cut.state is PartitionState.FAILED, what="the lock to be ended", timeout=PATIENCE)
 
 
 def test_a_child_leaves_its_parents_runs_to_the_parent(
