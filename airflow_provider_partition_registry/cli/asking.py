@@ -52,7 +52,7 @@ def ready(
     as_json: bool,
 ) -> None:
     """Say whether an interval may be read, and if not, exactly why."""
-    with _settings(context).open_store() as store:
+    with _settings(context).open_existing_store() as store:
         readiness = store.check_readiness(source_name, interval, published_after)
     show(readiness, lambda: explain(readiness), as_json=as_json)
     context.exit(ExitCode.DONE if readiness.is_ready else ExitCode.NO)
@@ -69,7 +69,7 @@ def explain_(settings: Settings, source_name: str, interval: Interval, as_json: 
     Every gap and every blocker, however many, and of each blocker what its writer said of itself: host, user, log.
     Ends with 0 either way; ready answers by exit code.
     """
-    with settings.open_store() as store:
+    with settings.open_existing_store() as store:
         readiness = store.check_readiness(source_name, interval)
     show(readiness, lambda: _full_explanation(readiness), as_json=as_json)
 
@@ -93,7 +93,7 @@ def status(settings: Settings, source_name: str, interval: Interval, limit: int,
     Times are UTC, GEN is the generation. On a terminal long details are shortened; elsewhere, and with --json, they
     are whole.
     """
-    with settings.open_store() as store:
+    with settings.open_existing_store() as store:
         # One more than is shown tells whether more follow.
         partitions = list(islice(all_items(partial(store.list_partitions, source_name, interval)), limit + 1))
         readiness = store.check_readiness(source_name, interval)
@@ -114,7 +114,7 @@ def locks(settings: Settings, holder_prefix: str | None, as_json: bool) -> None:
 
     Those that have expired are among them. Times are UTC, GEN is the generation.
     """
-    with settings.open_store() as store:
+    with settings.open_existing_store() as store:
         found = list(all_items(partial(store.list_locks, holder_prefix)))
     show(found, lambda: _locks_text(found), as_json=as_json)
 

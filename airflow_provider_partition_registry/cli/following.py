@@ -83,7 +83,7 @@ def history(
     Every change of state is one event; without a source, those of all are shown. With --after or --since it begins
     there instead, and says how to go on; --after 0 is the beginning.
     """
-    with settings.open_store() as store:
+    with settings.open_existing_store() as store:
         if after is None and since is None:
             found = _newest(store, source_name, limit)
         else:
@@ -117,7 +117,7 @@ def watch(
     Ends when it is interrupted. Nothing is missed and nothing told twice, also while the registry is down: whoever
     begins again with --after and the last position seen goes on where it ended.
     """
-    with settings.open_store(2) as store:
+    with settings.open_existing_store(2) as store:
         begin = store.last_position() if after is None else after
         for event in _follow(store, source_name, begin, min(poll_interval.total_seconds(), LONGEST_PAUSE)):
             click.echo(

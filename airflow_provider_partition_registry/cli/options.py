@@ -67,6 +67,16 @@ class Settings:
             verify=os.environ.get(CA_FILE_VARIABLE) or True,
         )
 
+    def open_existing_store(self, pool_size: int = 1) -> RegistryStore:
+        """As :meth:`open_store`, for what only asks: at a mistyped path of SQLite it begins no empty registry.
+
+        :raises SchemaMissingError: there is none.
+        """
+        store = self.open_store(pool_size)
+        if self.require_url().startswith("sqlite:"):
+            store.ping()
+        return store
+
 
 class Target(NamedTuple):
     """The partition that a command is about, in the order in which a store's methods take it."""

@@ -70,7 +70,7 @@ def register(
 @click.pass_obj
 def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
     """List providers, and the sources they may write to."""
-    with settings.open_store() as store:
+    with settings.open_existing_store() as store:
         providers = list(all_items(partial(store.list_providers, source_name)))
     show(providers, lambda: _list_text(providers), as_json=as_json)
 

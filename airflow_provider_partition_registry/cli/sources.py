@@ -37,7 +37,7 @@ def register(settings: Settings, name: str, owner: str, as_json: bool) -> None:
 @click.pass_obj
 def list_(settings: Settings, as_json: bool) -> None:
     """List all sources."""
-    with settings.open_store() as store:
+    with settings.open_existing_store() as store:
         sources = list(all_items(store.list_sources))
     show(sources, lambda: _list_text(sources), as_json=as_json)
 

@@ -57,7 +57,7 @@ def list_(settings: Settings, principal: Principal, as_json: bool) -> None:
 
     It shows their ids, never their secrets.
     """
-    with settings.open_store() as store:
+    with settings.open_existing_store() as store:
         tokens = list(all_items(partial(store.list_tokens, principal)))
     show(tokens, lambda: _list_text(tokens), as_json=as_json)
 

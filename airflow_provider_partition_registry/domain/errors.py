@@ -319,8 +319,8 @@ class RegistryFileMissingError(SchemaMissingError):
     def __init__(self, file: str) -> None:
         RegistryError.__init__(
             self,
-            f"There is no file {file} on this host. Check the path; if it is right, the first use of the registry "
-            f"creates the file.",
+            f"There is no file {file} on this host. Check the path; if it is right, the first thing that is written to "
+            f"the registry creates the file.",
         )
 
 

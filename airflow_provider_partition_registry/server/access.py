@@ -61,7 +61,8 @@ class PresentedToken:
         if not self.text:
             raise TokenRequiredError(
                 "This takes an access token: send it as 'Authorization: Bearer prs_...'; in an Airflow connection it "
-                "is the password. A provider gets its own when it is registered, a source's owner when the source is."
+                "is the password, for the command line the variable PARTITION_REGISTRY_ACCESS_TOKEN. A provider gets "
+                "its own when it is registered, a source's owner when the source is."
             )
         return self.text
 

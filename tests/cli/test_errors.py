@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -217,3 +218,30 @@ def test_an_option_where_an_argument_belongs(run: Command, option: str):
     assert refused.code == 2
     assert f"No such option '{option}': {option[2:].upper()} is written without it. " in refused.stderr
     assert "Write: partition-registry lock [OPTIONS] SOURCE PROVIDER." in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        ("ready", "sales", *NOVEMBER),
+        ("explain", "sales", *NOVEMBER),
+        ("status", "sales", *NOVEMBER),
+        ("locks",),
+        ("history",),
+        ("watch",),
+        ("source", "list"),
+        ("provider", "list"),
+        ("token", "list", "--source", "sales"),
+    ],
+    ids=" ".join,
+)
+def test_asking_begins_no_registry_at_a_mistyped_path(
+    run: Command, tmp_path: Path, asking: tuple[str, ...]
+) -> None:
+    file = tmp_path / "typo.db"
+
+    asked = run(*asking, url=f"sqlite:///{file}")
+
+    assert asked.code == ExitCode.UNAVAILABLE
+    assert f"There is no file {file} on this host. Check the path" in asked.stderr
+    assert not file.exists()

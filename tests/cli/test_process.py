@@ -87,12 +87,12 @@ def test_a_command_with_a_store_imports_no_airflow(sqlite_url: str):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_reader_who_leaves_gets_no_answer(sqlite_url: str):
+def test_a_reader_who_leaves_gets_no_answer(migrated_sqlite_url: str):
     read, write = os.pipe()
     os.close(read)
     try:
         done = subprocess.run(
-            [*WAYS["script"], "source", "list", "--url", sqlite_url],
+            [*WAYS["script"], "source", "list", "--url", migrated_sqlite_url],
             stdout=write,
             stderr=subprocess.PIPE,
             timeout=60,
