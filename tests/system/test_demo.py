@@ -1,6 +1,6 @@
 """The demo, as a user runs it: what it says, what its facts say to another pair of eyes, what it leaves.
 
-It is played twice at the same time: on its default, a SQLite file, and through a web service in front of PostgreSQL.
+It is played to its end on its default, a SQLite file, and begun through a web service in front of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,38 +50,13 @@ class Demo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def demos(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Demo]:
-    """Both runs; that of the default has its logs where those of every run are."""
-    variables = {
-        "default": {},
-        "service": {
-            "REGISTRY_URL": "http://127.0.0.1:0",
-            "REGISTRY_DATABASE_URL": postgres.create_database("demo_registry"),
-        },
-    }
-    arguments = {"default": [], "service": ["--folder", str(tmp_path_factory.mktemp("demo"))]}
-    with ThreadPoolExecutor(2) as pool:
-        started = {name: pool.submit(played, arguments[name], variables[name]) for name in variables}
-    return {name: each.result() for name, each in started.items()}
-
-
-def played(arguments: list[str], variables: dict[str, str]) -> Demo:
+def demo() -> Demo:
     with subprocess.Popen(
-        [*DEMO, *arguments],
-        cwd=PROJECT,
-        env=ENVIRONMENT | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        DEMO, cwd=PROJECT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         output, _ = process.communicate(timeout=800)
     (folder,) = re.findall(r"Logs: (\S+)$", output, re.MULTILINE)
     return Demo(process.returncode, output, PROJECT / folder)
-
-
-@pytest.fixture(params=["default", "service"])
-def demo(request: pytest.FixtureRequest, demos: Mapping[str, Demo]) -> Demo:
-    return demos[request.param]
 
 
 def test_the_promise_is_kept(demo: Demo) -> None:
@@ -163,15 +136,9 @@ def test_logs_are_all_that_is_left(demo: Demo) -> None:
     assert "VERDICT: KEPT" in (demo.folder / "demo.log").read_text()
 
 
-def test_logs_are_where_those_of_every_run_are(demos: Mapping[str, Demo]) -> None:
-    demo = demos["default"]
+def test_the_registry_is_a_file_beside_the_logs_of_the_run(demo: Demo) -> None:
+    assert "SQLite, .demo/" in demo.output
     assert f"Logs: .demo/{demo.folder.name}" in demo.output
-
-
-def test_the_registry_is_where_it_was_asked_for(demos: Mapping[str, Demo]) -> None:
-    assert "SQLite, .demo/" in demos["default"].output
-    assert "a web service at http://127.0.0.1:" in demos["service"].output
-    assert "in front of postgresql://" in demos["service"].output
 
 
 def test_nothing_is_left_running(demo: Demo) -> None:
@@ -184,17 +151,25 @@ def test_nothing_is_left_running(demo: Demo) -> None:
     assert processes_of(demo.folder) == []
 
 
-def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
-    """With a web service in front of SQLite, which is one process more to end."""
+def test_the_registry_is_where_it_was_asked_for_and_an_interrupt_ends_everything(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Interrupted while the second Airflow starts, with a web service to be ended as well."""
+    variables = {
+        "REGISTRY_URL": "http://127.0.0.1:0",
+        "REGISTRY_DATABASE_URL": postgres.create_database("demo_registry"),
+    }
     process = subprocess.Popen(
-        [*DEMO, "--folder", str(tmp_path), "--registry-url", "http://127.0.0.1:0"],
+        [*DEMO, "--folder", str(tmp_path)],
         cwd=PROJECT,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | variables,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdout is not None
+    said = []
     for line in process.stdout:
+        said.append(line)
         if "Airflow 3.3" in line and "starting api-server" in line:
             break
     process.send_signal(signal.SIGINT)
@@ -202,6 +177,8 @@ def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
 
     assert process.returncode == 130
     assert "Interrupted." in output
+    assert "a web service at http://127.0.0.1:" in "".join(said)
+    assert "in front of postgresql://" in "".join(said)
     deadline = time.monotonic() + 20
     while processes_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.5)
