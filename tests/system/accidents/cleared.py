@@ -13,6 +13,7 @@ from tests.system.accidents.steps import (
     becomes,
     begins,
     clear,
+    clear_and_delete_dag,
     clear_run,
     delete_dag,
     delete_run,
@@ -196,7 +197,7 @@ CLEARED = (
     Accident(
         "DAG deleted, the running w1 cleared a moment before",
         "cleared_and_deleted",
-        (begins("w1"), clear("w1", downstream=False), delete_dag()),
+        (begins("w1"), clear_and_delete_dag("w1")),
         fails("was deleted"),
     ),
 )

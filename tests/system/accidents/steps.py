@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from airflow_provider_partition_registry.domain.models import EventType, PartitionState
+from testbed.http_json import ApiError
 from tests.system.accidents.performance import OTHER_HOLDER, PATIENCE, SOURCE, WRITER, Performance
 
 Step = Callable[[Performance], object]
+
+ATTEMPTS = 10
 
 KEPT_FROM_IT = ("failed", "upstream_failed", "skipped")
 
@@ -142,6 +146,22 @@ def delete_run() -> Step:
 def delete_dag() -> Step:
     """For a DAG of the accident's own: all runs of the DAG are gone afterwards."""
     return lambda performance: performance.instance.hands.delete_dag(performance.dag_id)
+
+
+def clear_and_delete_dag(name: str) -> Step:
+    """Clear a running task and delete the DAG before the task runs again; until the hand was quick enough."""
+
+    def step(performance: Performance) -> None:
+        for _ in range(ATTEMPTS):
+            clear(name, downstream=False)(performance)
+            try:
+                return delete_dag()(performance)
+            except ApiError as error:
+                if error.status != HTTPStatus.CONFLICT:
+                    raise
+        raise AssertionError(f"{name} ran again each time before the DAG was deleted")
+
+    return step
 
 
 def kill(name: str, *, with_supervisor: bool = False) -> Step:
