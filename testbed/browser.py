@@ -15,7 +15,15 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The first, what Playwright drives by default where it installs browsers itself, leaves out all that needs a window.
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+)
 VARIABLE = "CHROMIUM"
 LOCKED_OUT = ("Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock")
 
@@ -31,7 +39,7 @@ def find() -> str:
             return found
     raise RuntimeError(
         f"No Chromium here, which tests of the pages need: looked for {', '.join(names)}. On Debian, as root: apt-get "
-        f"install chromium. One that is elsewhere is named by the variable {VARIABLE}."
+        f"install {NAMES[0]}. One that is elsewhere is named by the variable {VARIABLE}."
     )
 
 
@@ -46,7 +54,7 @@ def ensure() -> str:
         if os.environ.get(VARIABLE) or os.geteuid() != 0 or not shutil.which("apt-get"):
             raise
     apt_get("update")
-    apt_get("install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core")
+    apt_get("install", "--yes", "--no-install-recommends", NAMES[0], "fonts-dejavu-core")
     return find()
 
 

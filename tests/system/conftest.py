@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,10 +79,53 @@ SETTINGS: dict[int, Mapping[str, str | None]] = {
 }
 
 
+DEMO = [sys.executable, "-m", "demo"]
+DEMO_ENVIRONMENT = {
+    key: value
+    for key, value in os.environ.items()
+    if key not in {"KEEP", "REGISTRY_URL", "REGISTRY_DATABASE_URL"}
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The demo's tests come last: meanwhile it is played beside others, which mostly wait."""
+    items.sort(key=_looks_at_the_demo)
+
+
+def _looks_at_the_demo(item: pytest.Item) -> bool:
+    return "playing_demo" in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture(autouse=True)
 def no_stack_traces_of_patient_tests() -> None:
     """Waiting for minutes is what these tests do; their own time-outs say more than a dump of all threads."""
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="session")
+def demo_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the demo says."""
+    return tmp_path_factory.mktemp("demo") / "output"
+
+
+@pytest.fixture(scope="session")
+def playing_demo(demo_output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The demo on its default, which goes on by itself."""
+    with (
+        demo_output.open("wb") as output,
+        subprocess.Popen(
+            DEMO, cwd=PROJECT, env=DEMO_ENVIRONMENT, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        yield process
+        process.terminate()
+
+
+@pytest.fixture(scope="session")
+def demo_beside(request: pytest.FixtureRequest) -> None:
+    """For tests that mostly wait: the demo is played meanwhile, if its tests are still to come."""
+    if any(_looks_at_the_demo(item) for item in request.session.items):
+        request.getfixturevalue("playing_demo")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,15 +21,9 @@ import pytest
 
 from demo.options import PROJECT
 from testbed.postgres import PostgresServer
+from tests.system.conftest import DEMO, DEMO_ENVIRONMENT
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
-
-DEMO = [sys.executable, "-m", "demo"]
-ENVIRONMENT = {
-    key: value
-    for key, value in os.environ.items()
-    if key not in {"KEEP", "REGISTRY_URL", "REGISTRY_DATABASE_URL"}
-}
 
 
 class Demo(NamedTuple):
@@ -50,13 +43,11 @@ class Demo(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def demo() -> Demo:
-    with subprocess.Popen(
-        DEMO, cwd=PROJECT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        output, _ = process.communicate(timeout=800)
+def demo(playing_demo: subprocess.Popen[bytes], demo_output: Path) -> Demo:
+    exit_code = playing_demo.wait(800)
+    output = demo_output.read_text()
     (folder,) = re.findall(r"Logs: (\S+)$", output, re.MULTILINE)
-    return Demo(process.returncode, output, PROJECT / folder)
+    return Demo(exit_code, output, PROJECT / folder)
 
 
 def test_the_promise_is_kept(demo: Demo) -> None:
@@ -162,7 +153,7 @@ def test_the_registry_is_where_it_was_asked_for_and_an_interrupt_ends_everything
     process = subprocess.Popen(
         [*DEMO, "--folder", str(tmp_path)],
         cwd=PROJECT,
-        env=ENVIRONMENT | variables,
+        env=DEMO_ENVIRONMENT | variables,
         stdout=subprocess.PIPE,
         text=True,
     )

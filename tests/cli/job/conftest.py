@@ -136,11 +136,9 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 def is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return state(pid) != "Z"
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends while it is looked at
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def kill(pid: int) -> None:
