@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Question, Readiness
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question, Readiness
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from benchmarks import floors
 from benchmarks.data import OTHER_PROVIDER, Series
@@ -73,7 +73,7 @@ def _not_ready(store: SqlRegistryStore, size: int, repeats: int) -> Iterator[Fig
     # Every blocker is a correction of something published, so none of them is a gap as well.
     locked = [patchy.interval(first + number * UNPUBLISHED_EVERY + 10, 7) for number in range(BLOCKERS)]
     for interval in locked:
-        store.lock(patchy.source_name, OTHER_PROVIDER, interval, register=True)
+        store.lock(PartitionKey(patchy.source_name, OTHER_PROVIDER, interval), register=True)
     answer = store.check_readiness(patchy.source_name, window)
     assert (len(answer.gaps), len(answer.blockers)) == (GAPS, BLOCKERS)
     again = Question(
@@ -96,7 +96,9 @@ def _not_ready(store: SqlRegistryStore, size: int, repeats: int) -> Iterator[Fig
     yield _figure(f"{what}, and published_after", times["fresh"], times["PK"], "PK", None, repeats)
     yield _figure(f"{what}, unexplained", times["unexplained"], times["PK"], "PK", 1.5, repeats)
     for interval in locked:
-        store.withdraw(patchy.source_name, OTHER_PROVIDER, interval, reason="measured", by="benchmarks")
+        store.withdraw(
+            PartitionKey(patchy.source_name, OTHER_PROVIDER, interval), reason="measured", by="benchmarks"
+        )
 
 
 def _many(store: SqlRegistryStore, size: int, repeats: int) -> Iterator[Figure]:

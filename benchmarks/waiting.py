@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, RegistrySettings
 from airflow_provider_partition_registry.store.base import Answer, RegistryStore
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
@@ -47,11 +47,11 @@ def figures(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]
 def delay(store: RegistryStore, url: str, number: int) -> float:
     """Milliseconds from the end of an unlock here until the other process knows."""
     interval = WAITED_FOR.interval(number + 2)
-    lock = store.lock(WAITED_FOR.source_name, PROVIDER, interval, register=True)
+    lock = store.lock(PartitionKey(WAITED_FOR.source_name, PROVIDER, interval), register=True)
     with _waiter(url, number + 2) as lines:
         assert next(lines) == "waiting\n"
         time.sleep(random.uniform(0.3, 0.5))
-        store.unlock(WAITED_FOR.source_name, PROVIDER, interval, generation=lock.generation)
+        store.unlock(PartitionKey(WAITED_FOR.source_name, PROVIDER, interval), generation=lock.generation)
         unlocked_at = time.time()
         return (float(next(lines)) - unlocked_at) * 1000
 
@@ -136,7 +136,9 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
     seconds = 4 * POLL_INTERVAL
     idle = await _heart_during(asyncio.sleep(seconds))
     intervals = [WAITED_FOR.interval(first + number) for number in range(CROWD)]
-    locks = [store.lock(WAITED_FOR.source_name, PROVIDER, each, register=True) for each in intervals]
+    locks = [
+        store.lock(PartitionKey(WAITED_FOR.source_name, PROVIDER, each), register=True) for each in intervals
+    ]
     asked: list[tuple[float, int]] = []
 
     def open_counting(_settings: RegistrySettings, *, pool_size: int) -> SqlRegistryStore:
@@ -146,7 +148,9 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
 
     def unlock_all() -> None:
         for each in locks:
-            store.unlock(WAITED_FOR.source_name, PROVIDER, each.interval, generation=each.generation)
+            store.unlock(
+                PartitionKey(WAITED_FOR.source_name, PROVIDER, each.interval), generation=each.generation
+            )
 
     _connect(url)
     RegistrySettings.open = open_counting  # type: ignore[method-assign, assignment]

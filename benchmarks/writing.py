@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from benchmarks import floors
 from benchmarks.data import HOUR, OTHER_PROVIDER, PROVIDER, Series
@@ -21,8 +22,8 @@ BESIDE_A_YEAR = Series("hours-and-a-year", HISTORY, HOUR)
 def figures(store: SqlRegistryStore, repeats: int) -> Iterator[Figure]:
     """All figures about writing, in a registry with the two series."""
     year = BESIDE_A_YEAR.interval(HISTORY - YEAR, YEAR)
-    store.lock(BESIDE_A_YEAR.source_name, OTHER_PROVIDER, year, register=True)
-    store.unlock(BESIDE_A_YEAR.source_name, OTHER_PROVIDER, year)
+    store.lock(PartitionKey(BESIDE_A_YEAR.source_name, OTHER_PROVIDER, year), register=True)
+    store.unlock(PartitionKey(BESIDE_A_YEAR.source_name, OTHER_PROVIDER, year))
     rounds = repeats + WARM_UP
     insert = floors.insert_and_commit(store)
 
@@ -60,7 +61,7 @@ def _lock_and_unlock_the_next(
     first = series.count + (rounds if register else 0)
     if not register:
         for number in range(first, first + rounds):
-            store.register_partition(series.source_name, PROVIDER, series.interval(number))
+            store.register_partition(PartitionKey(series.source_name, PROVIDER, series.interval(number)))
     numbers = count(first)
     return lambda: _lock_and_unlock(store, series, series.interval(next(numbers)), register=register)
 
@@ -68,5 +69,5 @@ def _lock_and_unlock_the_next(
 def _lock_and_unlock(
     store: SqlRegistryStore, series: Series, interval: Interval, *, register: bool = False
 ) -> None:
-    locked = store.lock(series.source_name, PROVIDER, interval, register=register)
-    store.unlock(series.source_name, PROVIDER, interval, generation=locked.generation)
+    locked = store.lock(PartitionKey(series.source_name, PROVIDER, interval), register=register)
+    store.unlock(PartitionKey(series.source_name, PROVIDER, interval), generation=locked.generation)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import ProviderRegistration
+from airflow_provider_partition_registry.domain.models import PartitionKey, ProviderRegistration
 from airflow_provider_partition_registry.store.base import RegistryStore
 from demo.homes import Home
 
@@ -72,11 +72,13 @@ def _connection(home: Home, side: str, registration: ProviderRegistration) -> Ma
 
 def _publish(store: RegistryStore, source: str, provider: str) -> float:
     """Make the warm-up day ready; by how many seconds the registry's clock and ours differ."""
-    store.register_partition(source, provider, WARM_UP_DAY)
+    store.register_partition(PartitionKey(source, provider, WARM_UP_DAY))
     before = datetime.datetime.now(datetime.UTC)
-    store.unlock(source, provider, WARM_UP_DAY)
+    store.unlock(PartitionKey(source, provider, WARM_UP_DAY))
     after = datetime.datetime.now(datetime.UTC)
-    return _distance(store.get_partition(source, provider, WARM_UP_DAY).changed_at, before, after)
+    return _distance(
+        store.get_partition(PartitionKey(source, provider, WARM_UP_DAY)).changed_at, before, after
+    )
 
 
 def _distance(instant: datetime.datetime, start: datetime.datetime, end: datetime.datetime) -> float:

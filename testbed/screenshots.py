@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from playwright.sync_api import Browser, expect
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Holder
+from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from testbed.browser import chromium
@@ -126,7 +126,7 @@ class Narrator:
         log = {"log_url": "https://airflow.example.com/dags/corrections/runs/scheduled__09:00/tasks/load"}
         failed = Interval(TODAY - 2 * DAY + 9 * HOUR, TODAY - 2 * DAY + 12 * HOUR)
         self._lock("corrections", failed, Holder(run, log), NOW - 26 * HOUR)
-        self._store.fail(SOURCE, "corrections", failed, reason=REASON, holder=Holder(run, log))
+        self._store.fail(PartitionKey(SOURCE, "corrections", failed), reason=REASON, holder=Holder(run, log))
         left = Interval(TODAY - 6 * DAY, TODAY - 5 * DAY)
         self._lock("corrections", left, Holder("ada@laptop"), NOW - 3 * HOUR)
         latest = NOW.replace(minute=0, second=0, microsecond=0) - HOUR
@@ -136,14 +136,14 @@ class Narrator:
 
     def _lock(self, provider: str, interval: Interval, holder: Holder, at: datetime) -> None:
         self._now = at
-        self._store.lock(SOURCE, provider, interval, holder=holder, lease=HOUR, register=True)
+        self._store.lock(PartitionKey(SOURCE, provider, interval), holder=holder, lease=HOUR, register=True)
 
     def _publish(self, source: str, provider: str, interval: Interval) -> None:
         """Some minutes after its end."""
         self._now = interval.end + HOUR / 12
-        self._store.lock(source, provider, interval, register=True)
+        self._store.lock(PartitionKey(source, provider, interval), register=True)
         self._now = interval.end + HOUR / 6
-        self._store.unlock(source, provider, interval)
+        self._store.unlock(PartitionKey(source, provider, interval))
 
 
 if __name__ == "__main__":

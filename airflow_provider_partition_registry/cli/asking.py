@@ -13,7 +13,7 @@ import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.instants import InstantType, interval_options
-from airflow_provider_partition_registry.cli.options import Settings, Target, common_options
+from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show, table, terminal_width, without_zeros
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval, format_to_the_second
@@ -146,8 +146,7 @@ def _about_lock(partition: Partition) -> str:
         **lock.holder.details,
     }
     rows = [f"  {key}: {' '.join(value.split())}" for key, value in about.items()]
-    target = Target(partition.source_name, partition.provider_name, partition.interval)
-    return "\n".join([f"The lock on {target}:", *rows])
+    return "\n".join([f"The lock on {partition.key}:", *rows])
 
 
 def _status_text(found: Status) -> str:

@@ -6,14 +6,16 @@ import click
 
 from airflow_provider_partition_registry.cli.options import (
     Settings,
-    Target,
     common_options,
     decision_options,
     partition_arguments,
 )
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.cli.writing import describe
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import (
+    PartitionKey,
+    PartitionState,
+)
 
 RELEASES = (PartitionState.FAILED.value, PartitionState.READY.value)
 
@@ -32,7 +34,7 @@ RELEASES = (PartitionState.FAILED.value, PartitionState.READY.value)
 @click.pass_obj
 def force_release(
     settings: Settings,
-    target: Target,
+    key: PartitionKey,
     *,
     to_state: str,
     reason: str,
@@ -42,7 +44,7 @@ def force_release(
     """Take a lock from a holder who is gone."""
     state = PartitionState(to_state)
     with settings.open_store() as store:
-        released = store.force_release(*target, reason=reason, by=by, to=state)
+        released = store.force_release(key, reason=reason, by=by, to=state)
     show(
         released, lambda: f"Released {describe(released)}; it is {released.state.value} now.", as_json=as_json
     )
@@ -55,7 +57,7 @@ def force_release(
 @click.pass_obj
 def invalidate(
     settings: Settings,
-    target: Target,
+    key: PartitionKey,
     *,
     reason: str,
     by: str,
@@ -63,7 +65,7 @@ def invalidate(
 ) -> None:
     """Declare published data bad: the partition becomes failed."""
     with settings.open_store() as store:
-        failed = store.invalidate(*target, reason=reason, by=by)
+        failed = store.invalidate(key, reason=reason, by=by)
     show(failed, lambda: f"Invalidated {describe(failed)}; it is failed now.", as_json=as_json)
 
 
@@ -74,7 +76,7 @@ def invalidate(
 @click.pass_obj
 def withdraw(
     settings: Settings,
-    target: Target,
+    key: PartitionKey,
     *,
     reason: str,
     by: str,
@@ -82,5 +84,5 @@ def withdraw(
 ) -> None:
     """Take a partition out: it covers and blocks nothing any more."""
     with settings.open_store() as store:
-        withdrawn = store.withdraw(*target, reason=reason, by=by)
+        withdrawn = store.withdraw(key, reason=reason, by=by)
     show(withdrawn, lambda: f"Withdrew {describe(withdrawn)}; it is only registered now.", as_json=as_json)

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from airflow_provider_partition_registry.cli.instants import interval_options
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.base import RegistryStore
@@ -78,26 +79,13 @@ class Settings:
         return store
 
 
-class Target(NamedTuple):
-    """The partition that a command is about, in the order in which a store's methods take it."""
-
-    source_name: str
-    provider_name: str
-    interval: Interval
-
-    def __str__(self) -> str:
-        return f"partition {self.interval} of source {self.source_name!r} (provider {self.provider_name!r})"
-
-
 def partition_arguments(function: Function) -> Function:
-    """Add what names one partition, SOURCE PROVIDER --start --end; the function gets it as ``target``."""
+    """Add what names one partition, SOURCE PROVIDER --start --end; the function gets it as ``key``."""
 
-    def with_target(
-        *args: Any, source_name: str, provider_name: str, interval: Interval, **values: Any
-    ) -> Any:
-        return function(*args, target=Target(source_name, provider_name, interval), **values)
+    def with_key(*args: Any, source_name: str, provider_name: str, interval: Interval, **values: Any) -> Any:
+        return function(*args, key=PartitionKey(source_name, provider_name, interval), **values)
 
-    command = interval_options(update_wrapper(with_target, function))
+    command = interval_options(update_wrapper(with_key, function))
     command = click.argument("provider_name", metavar="PROVIDER")(command)
     return click.argument("source_name", metavar="SOURCE")(command)  # type: ignore[return-value]
 

@@ -16,13 +16,15 @@ from airflow_provider_partition_registry.cli.job.run import Run, Terms
 from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.cli.options import (
     Settings,
-    Target,
     about_us,
     common_options,
     host_name,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Holder
+from airflow_provider_partition_registry.domain.models import (
+    Holder,
+    PartitionKey,
+)
 
 STORE_THREADS = 3  # one waits for news, one renews the lease, one finishes
 
@@ -155,10 +157,10 @@ def run(
         retry_for=retry_for,
         stderr_lines=stderr_lines,
     )
-    target = Target(source_name, provider_name, interval)
+    key = PartitionKey(source_name, provider_name, interval)
     writer = Holder(_identity() if holder is None else holder, _details(command[0]))
     with settings.open_store(STORE_THREADS) as store:
-        context.exit(Run(store, target, writer, program, command, terms, teller).execute())
+        context.exit(Run(store, key, writer, program, command, terms, teller).execute())
 
 
 def _identity() -> str:

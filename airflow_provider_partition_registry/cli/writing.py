@@ -12,14 +12,13 @@ import click
 from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import (
     Settings,
-    Target,
     about_us,
     common_options,
     partition_arguments,
 )
 from airflow_provider_partition_registry.cli.output import printable, show
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
-from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.domain.models import Holder, Partition, PartitionKey
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -73,7 +72,7 @@ def _lock_options(function: Function) -> Function:
 @click.pass_obj
 def lock(
     settings: Settings,
-    target: Target,
+    key: PartitionKey,
     *,
     holder: str | None,
     lease: timedelta | None,
@@ -82,10 +81,10 @@ def lock(
     as_json: bool,
 ) -> None:
     """Take the lock before (re)writing a partition; readers wait."""
-    writer = Holder(target.provider_name if holder is None else holder, about_us())
+    writer = Holder(key.provider_name if holder is None else holder, about_us())
     with settings.open_store() as store:
         locked = store.lock(
-            *target,
+            key,
             holder=writer,
             lease=lease,
             exclusive=exclusive,
@@ -101,7 +100,7 @@ def lock(
 @click.pass_obj
 def unlock(
     settings: Settings,
-    target: Target,
+    key: PartitionKey,
     *,
     holder: str | None,
     generation: int | None,
@@ -109,7 +108,7 @@ def unlock(
 ) -> None:
     """Publish a partition: the data is good, readers may go on."""
     with settings.open_store() as store:
-        published = store.unlock(*target, holder=holder, generation=generation)
+        published = store.unlock(key, holder=holder, generation=generation)
     show(published, lambda: f"Published {describe(published)}.", as_json=as_json)
 
 
@@ -121,7 +120,7 @@ def unlock(
 @click.pass_obj
 def fail(
     settings: Settings,
-    target: Target,
+    key: PartitionKey,
     *,
     reason: str,
     holder: str | None,
@@ -130,7 +129,7 @@ def fail(
 ) -> None:
     """End a write that went wrong; readers go on waiting."""
     with settings.open_store() as store:
-        failed = store.fail(*target, reason=reason, holder=holder, generation=generation)
+        failed = store.fail(key, reason=reason, holder=holder, generation=generation)
     show(failed, lambda: f"Failed {describe(failed)}: {printable(failed.reason or '')}", as_json=as_json)
 
 
@@ -141,7 +140,7 @@ def fail(
 @click.pass_obj
 def release(
     settings: Settings,
-    target: Target,
+    key: PartitionKey,
     *,
     holder: str | None,
     generation: int | None,
@@ -149,7 +148,7 @@ def release(
 ) -> None:
     """Give a lock back: nothing was written, all is as before."""
     with settings.open_store() as store:
-        released = store.release(*target, holder=holder, generation=generation)
+        released = store.release(key, holder=holder, generation=generation)
     show(
         released,
         lambda: f"Released {describe(released)}; it is {released.state.value} again.",
@@ -159,7 +158,7 @@ def release(
 
 def describe(partition: Partition) -> str:
     """Which partition, in words."""
-    return str(Target(partition.source_name, partition.provider_name, partition.interval))
+    return str(partition.key)
 
 
 def _locked_text(partition: Partition) -> str:

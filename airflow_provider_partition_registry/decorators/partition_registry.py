@@ -39,8 +39,7 @@ from airflow_provider_partition_registry.runs.holding import PartitionWrite
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.domain.intervals import Interval
-    from airflow_provider_partition_registry.domain.models import Holder
+    from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
     from airflow_provider_partition_registry.hooks.settings import RegistrySettings
     from airflow_provider_partition_registry.store.base import RegistryStore
 
@@ -55,9 +54,7 @@ CAN_AWAIT = AIRFLOW_VERSION >= (3, 2)  # Before, nobody awaits what a task's cor
 # By name, since not every Airflow has all of them, and each has them elsewhere.
 LEAVING = {"TaskDeferred", "AirflowRescheduleException", "TaskAwaitingInput"}
 
-Place = tuple[str, str, "Interval"]
-
-_being_written: set[tuple[str, Place]] = set()  # of which registry's URL, in this process
+_being_written: set[tuple[str, PartitionKey]] = set()  # of which registry's URL, in this process
 log = logging.getLogger(__name__)
 
 
@@ -140,6 +137,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
             _end(self._write, error)
 
     def _begin(self, context: Mapping[str, Any], on_exit: ExitStack) -> PartitionWrite:
+        from airflow_provider_partition_registry.domain.models import PartitionKey
         from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
         from airflow_provider_partition_registry.runs.identity import holder_of_task, require_name
 
@@ -150,28 +148,28 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
         interval = interval_of_run(
             context, start=self.start, end=self.end, grain=self.grain, timezone=self.timezone
         )
-        place = (self.source_name, provider, interval)
-        _claim_in_process((settings.url, place), on_exit)
+        key = PartitionKey(self.source_name, provider, interval)
+        _claim_in_process((settings.url, key), on_exit)
         store = on_exit.enter_context(
             settings.open(pool_size=2)
         )  # for the code's thread and the renewing one
         holder = holder_of_task(context, instance=settings.instance)
-        write = self._lock(settings, store, place, holder)
+        write = self._lock(settings, store, key, holder)
         write.start()
         return write
 
     def _lock(
-        self, settings: RegistrySettings, store: RegistryStore, place: Place, holder: Holder
+        self, settings: RegistrySettings, store: RegistryStore, key: PartitionKey, holder: Holder
     ) -> PartitionWrite:
         deadline = datetime.now(UTC) + timedelta(seconds=in_seconds(self.timeout))
         lease = timedelta(seconds=in_seconds(self.lease))
 
         def take() -> PartitionWrite:
-            with access_explained(place[1], settings, self.partition_registry_conn_id):
-                is_taken_up = _is_held_by(holder, store, place)
+            with access_explained(key.provider_name, settings, self.partition_registry_conn_id):
+                is_taken_up = _is_held_by(holder, store, key)
                 taken_at = time.monotonic()
                 locked = store.lock(
-                    *place, holder=holder, lease=lease, exclusive=self.exclusive, register=self.register
+                    key, holder=holder, lease=lease, exclusive=self.exclusive, register=self.register
                 )
             return PartitionWrite(store, locked, lease, taken_at=taken_at, is_taken_up=is_taken_up)
 
@@ -249,24 +247,22 @@ class writes_partition(write_partition):  # noqa: N801 - used as a decorator
         return write_partition(**given | rendered)
 
 
-def _claim_in_process(written: tuple[str, Place], on_exit: ExitStack) -> None:
+def _claim_in_process(written: tuple[str, PartitionKey], on_exit: ExitStack) -> None:
     """A task would take its own lock again, and the inner write publish what the outer one has not finished."""
     if written in _being_written:
-        source, provider, interval = written[1]
         raise InvalidInputError(
-            f"{interval} of source {source!r} (provider {provider!r}) is already being written by this task. Write a "
-            f"partition in one place."
+            f"The {written[1]} is already being written by this task. Write a partition in one place."
         )
     _being_written.add(written)
     on_exit.callback(_being_written.discard, written)
 
 
-def _is_held_by(holder: Holder, store: RegistryStore, place: Place) -> bool:
+def _is_held_by(holder: Holder, store: RegistryStore, key: PartitionKey) -> bool:
     from airflow_provider_partition_registry.domain.errors import UnknownError
     from airflow_provider_partition_registry.domain.models import LOCKED_STATES
 
     try:
-        found = store.get_partition(*place)
+        found = store.get_partition(key)
     except UnknownError:
         return False  # Of these errors locking speaks better.
     return found.state in LOCKED_STATES and found.lock is not None and found.lock.holder == holder

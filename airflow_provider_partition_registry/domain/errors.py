@@ -47,8 +47,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_partition_registry.domain.intervals import Interval
-    from airflow_provider_partition_registry.domain.models import Partition
+    from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
 
 
 class RegistryError(Exception):
@@ -132,14 +131,14 @@ class UnknownPartitionError(UnknownError):
 
     code = "unknown_partition"
 
-    def __init__(self, source_name: str, provider_name: str, interval: Interval) -> None:
+    def __init__(self, key: PartitionKey) -> None:
         super().__init__(
-            f"Partition {interval} of source {source_name!r} is not registered by provider {provider_name!r}. "
-            f"Check its start and end, or register it first; a lock can do that as well."
+            f"Partition {key.interval} of source {key.source_name!r} is not registered by provider "
+            f"{key.provider_name!r}. Check its start and end, or register it first; a lock can do that as well."
         )
-        self.source_name = source_name
-        self.provider_name = provider_name
-        self.interval = interval
+        self.source_name = key.source_name
+        self.provider_name = key.provider_name
+        self.interval = key.interval
 
 
 class UnknownTokenError(UnknownError):
@@ -193,14 +192,14 @@ class PartitionAlreadyRegisteredError(AlreadyRegisteredError):
 
     code = "partition_already_registered"
 
-    def __init__(self, source_name: str, provider_name: str, interval: Interval) -> None:
+    def __init__(self, key: PartitionKey) -> None:
         super().__init__(
-            f"Partition {interval} of source {source_name!r} is already registered by provider "
-            f"{provider_name!r}; nothing needs doing."
+            f"Partition {key.interval} of source {key.source_name!r} is already registered by provider "
+            f"{key.provider_name!r}; nothing needs doing."
         )
-        self.source_name = source_name
-        self.provider_name = provider_name
-        self.interval = interval
+        self.source_name = key.source_name
+        self.provider_name = key.provider_name
+        self.interval = key.interval
 
 
 class PartitionStateError(RegistryError):

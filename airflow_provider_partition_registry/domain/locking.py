@@ -18,7 +18,6 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionStateError,
 )
 from airflow_provider_partition_registry.domain.intervals import (
-    Interval,
     format_instant,
     format_to_the_second,
     instant_after,
@@ -30,6 +29,7 @@ from airflow_provider_partition_registry.domain.models import (
     Holder,
     Lock,
     Partition,
+    PartitionKey,
     PartitionState,
 )
 
@@ -66,9 +66,7 @@ def acquire(
         must not publish over the new one's data.
     :raises PartitionLockedError: somebody else holds this partition, or one that conflicts with it.
     """
-    conflicting = conflicts(
-        (partition, *neighbours), partition.provider_name, partition.interval, holder, exclusive
-    )
+    conflicting = conflicts((partition, *neighbours), partition.key, holder, exclusive)
     for other in conflicting:
         if other.state is PartitionState.LOCKED:
             raise PartitionLockedError(_refusal(partition, other), other)
@@ -101,9 +99,9 @@ def acquire(
 
 
 def conflicts(
-    partitions: Iterable[Partition], provider_name: str, interval: Interval, holder: Holder, exclusive: bool
+    partitions: Iterable[Partition], key: PartitionKey, holder: Holder, exclusive: bool
 ) -> list[Partition]:
-    """Those of ``partitions`` whose locks conflict with one on ``interval`` by the provider's ``holder`` (R3).
+    """Those of a source's ``partitions`` whose locks conflict with one on ``key`` by its ``holder`` (R3).
 
     Exclusiveness works both ways: an exclusive lock keeps others out whether or not theirs is to be exclusive.
     """
@@ -112,8 +110,8 @@ def conflicts(
         for other in partitions
         if other.state in LOCKED_STATES
         and _lock_of(other).holder != holder
-        and other.interval.overlaps(interval)
-        and (other.provider_name == provider_name or exclusive or _lock_of(other).exclusive)
+        and other.interval.overlaps(key.interval)
+        and (other.provider_name == key.provider_name or exclusive or _lock_of(other).exclusive)
     ]
 
 
@@ -321,12 +319,11 @@ def _by(reason: str, by: str) -> str:
 
 
 def _standing(partition: Partition) -> str:
-    what = f"partition {partition.interval} of source {partition.source_name!r} (provider {partition.provider_name!r})"
     if partition.lock and partition.state in LOCKED_STATES:
         how = f", held by {describe_lock(partition.lock)} (generation {partition.generation})"
     else:
         how = f" since {format_to_the_second(partition.changed_at)}"
-    return f"{what} is {partition.state.value}{how}"
+    return f"{partition.key} is {partition.state.value}{how}"
 
 
 def describe_lock(lock: Lock) -> str:
@@ -336,10 +333,9 @@ def describe_lock(lock: Lock) -> str:
 
 
 def _refusal(wanted: Partition, held: Partition) -> str:
-    what = f"Partition {held.interval} of source {held.source_name!r} (provider {held.provider_name!r})"
     why = "" if held.interval == wanted.interval else f", which overlaps {wanted.interval},"
     return (
-        f"{what}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released; if its "
+        f"P{str(held.key)[1:]}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released; if its "
         f"holder is gone, take it away by force (partition-registry force-release)."
     )
 

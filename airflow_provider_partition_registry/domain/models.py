@@ -176,6 +176,37 @@ class ProviderRegistration:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionKey:
+    """Which partition: one interval of one source, supplied by one provider.
+
+    :raises InvalidNameError: a name is none.
+    :raises InvalidInputError: the interval is not an :class:`Interval`.
+    """
+
+    source_name: str
+    provider_name: str
+    interval: Interval
+
+    def __post_init__(self) -> None:
+        check_name("source name", self.source_name)
+        check_name("provider name", self.provider_name)
+        check_interval(self.interval)
+
+    def __str__(self) -> str:
+        return f"partition {self.interval} of source {self.source_name!r} (provider {self.provider_name!r})"
+
+
+def check_key(value: PartitionKey) -> PartitionKey:
+    """Return ``value`` if it is a key.
+
+    :raises InvalidInputError: it is anything else.
+    """
+    if not isinstance(value, PartitionKey):
+        raise InvalidInputError(f"A PartitionKey is wanted here, not {type(value).__name__}.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
 class Holder:
     """Who took a lock.
 
@@ -260,6 +291,11 @@ class Partition:
     former: FormerState | None = None
     released_by: str | None = None
     id: int = 0
+
+    @property
+    def key(self) -> PartitionKey:
+        """Which partition it is."""
+        return PartitionKey(self.source_name, self.provider_name, self.interval)
 
     @property
     def start(self) -> datetime:

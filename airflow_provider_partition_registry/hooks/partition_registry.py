@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.domain.models import (
     LockCounts,
     Page,
     Partition,
+    PartitionKey,
     PartitionState,
     Principal,
     Provider,
@@ -186,7 +187,7 @@ class PartitionRegistryHook(BaseHook):
         self, source_name: str, provider_name: str, start: Instant, end: Instant
     ) -> Partition:
         """Make a partition known."""
-        return self.store.register_partition(source_name, provider_name, Interval(start, end))
+        return self.store.register_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
 
     def lock(
         self,
@@ -202,9 +203,7 @@ class PartitionRegistryHook(BaseHook):
     ) -> Partition:
         """Take the lock before (re)writing a partition."""
         return self.store.lock(
-            source_name,
-            provider_name,
-            Interval(start, end),
+            PartitionKey(source_name, provider_name, Interval(start, end)),
             holder=holder,
             lease=lease,
             exclusive=exclusive,
@@ -223,7 +222,7 @@ class PartitionRegistryHook(BaseHook):
     ) -> Partition:
         """Let a held lock's lease run for ``lease`` from now on."""
         return self.store.renew(
-            source_name, provider_name, Interval(start, end), generation=generation, lease=lease
+            PartitionKey(source_name, provider_name, Interval(start, end)), generation=generation, lease=lease
         )
 
     def unlock(
@@ -238,7 +237,9 @@ class PartitionRegistryHook(BaseHook):
     ) -> Partition:
         """Publish: the data is good."""
         return self.store.unlock(
-            source_name, provider_name, Interval(start, end), holder=holder, generation=generation
+            PartitionKey(source_name, provider_name, Interval(start, end)),
+            holder=holder,
+            generation=generation,
         )
 
     def fail(
@@ -254,9 +255,7 @@ class PartitionRegistryHook(BaseHook):
     ) -> Partition:
         """End a write that went wrong."""
         return self.store.fail(
-            source_name,
-            provider_name,
-            Interval(start, end),
+            PartitionKey(source_name, provider_name, Interval(start, end)),
             reason=reason,
             holder=holder,
             generation=generation,
@@ -274,7 +273,9 @@ class PartitionRegistryHook(BaseHook):
     ) -> Partition:
         """Give a lock back under which nothing was written."""
         return self.store.release(
-            source_name, provider_name, Interval(start, end), holder=holder, generation=generation
+            PartitionKey(source_name, provider_name, Interval(start, end)),
+            holder=holder,
+            generation=generation,
         )
 
     def force_release(
@@ -290,20 +291,24 @@ class PartitionRegistryHook(BaseHook):
     ) -> Partition:
         """Take a lock from its holder."""
         return self.store.force_release(
-            source_name, provider_name, Interval(start, end), reason=reason, by=by, to=to
+            PartitionKey(source_name, provider_name, Interval(start, end)), reason=reason, by=by, to=to
         )
 
     def invalidate(
         self, source_name: str, provider_name: str, start: Instant, end: Instant, *, reason: str, by: str
     ) -> Partition:
         """Declare published data bad."""
-        return self.store.invalidate(source_name, provider_name, Interval(start, end), reason=reason, by=by)
+        return self.store.invalidate(
+            PartitionKey(source_name, provider_name, Interval(start, end)), reason=reason, by=by
+        )
 
     def withdraw(
         self, source_name: str, provider_name: str, start: Instant, end: Instant, *, reason: str, by: str
     ) -> Partition:
         """Take a partition out of the picture."""
-        return self.store.withdraw(source_name, provider_name, Interval(start, end), reason=reason, by=by)
+        return self.store.withdraw(
+            PartitionKey(source_name, provider_name, Interval(start, end)), reason=reason, by=by
+        )
 
     def count_locks(self) -> LockCounts:
         """Count the locks of all sources."""
@@ -345,7 +350,7 @@ class PartitionRegistryHook(BaseHook):
 
     def get_partition(self, source_name: str, provider_name: str, start: Instant, end: Instant) -> Partition:
         """Look up one partition."""
-        return self.store.get_partition(source_name, provider_name, Interval(start, end))
+        return self.store.get_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
 
     def list_partitions(
         self,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_partition_registry.domain.intervals import Instant, Interval
-    from airflow_provider_partition_registry.domain.models import Partition
+    from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.proof.notes import LockNote
     from airflow_provider_partition_registry.proof.verdict import OnSkipped
@@ -153,14 +153,16 @@ class PartitionRegisterOperator(_PartitionOperator):
 
         :raises AccessDeniedError: the provider may not write to the source.
         """
-        provider, interval = self._provider(), self._interval(context)
+        from airflow_provider_partition_registry.domain.models import PartitionKey
+
+        key = PartitionKey(self.source_name, self._provider(), self._interval(context))
         try:
             with self._registry() as store:
-                store.register_partition(self.source_name, provider, interval)
-            self.log.info("Registered %s of source %s by provider %s.", interval, self.source_name, provider)
+                store.register_partition(key)
+            self.log.info("Registered %s.", key)
         except PartitionAlreadyRegisteredError as error:
             self.log.info("%s", error)
-        return _address(self.source_name, provider, interval)
+        return _names_of(key)
 
 
 class PartitionLockOperator(_PartitionOperator):
@@ -258,7 +260,7 @@ class PartitionLockOperator(_PartitionOperator):
         note = self.note(context)
         with self._registry() as store:
             partition = store.lock(
-                *note.key,
+                note.key,
                 holder=Holder(note.holder, details_of_task(context["ti"])),
                 lease=self.lease,
                 exclusive=self.exclusive,
@@ -377,12 +379,12 @@ class PartitionUnlockOperator(_PartitionOperator):
         return notes.get(note.key, note)
 
 
-def _address(source_name: str, provider_name: str, interval: Interval) -> dict[str, Any]:
+def _names_of(key: PartitionKey) -> dict[str, Any]:
     return {
-        "source_name": source_name,
-        "provider_name": provider_name,
-        "start": format_instant(interval.start),
-        "end": format_instant(interval.end),
+        "source_name": key.source_name,
+        "provider_name": key.provider_name,
+        "start": format_instant(key.interval.start),
+        "end": format_instant(key.interval.end),
     }
 
 
@@ -390,7 +392,7 @@ def _as_result(partition: Partition) -> dict[str, Any]:
     lock = partition.lock
     expires_at = lock.expires_at if lock else None
     return {
-        **_address(partition.source_name, partition.provider_name, partition.interval),
+        **_names_of(partition.key),
         "state": partition.state.value,
         "generation": partition.generation,
         "holder": lock.holder.identity if lock else None,

@@ -86,15 +86,15 @@ def _hold(note: LockNote, context: Any) -> int:
         if note.lease_time is None:
             return partition.generation
         try:
-            return store.renew(*note.key, generation=partition.generation, lease=note.lease_time).generation
+            return store.renew(note.key, generation=partition.generation, lease=note.lease_time).generation
         except NotLockHolderError:  # taken over a moment ago
-            return _take_again(store, note, store.get_partition(*note.key), context)
+            return _take_again(store, note, store.get_partition(note.key), context)
 
 
 def look_up(store: RegistryStore, note: LockNote) -> Partition | None:
     """The partition that the note is about, or None if nobody has registered it."""
     try:
-        return store.get_partition(*note.key)
+        return store.get_partition(note.key)
     except UnknownPartitionError:
         return None
 
@@ -118,7 +118,7 @@ def _take_again(store: RegistryStore, note: LockNote, partition: Partition | Non
     ti = context["ti"]
     holder = Holder(note.holder, details_of_task(ti) | {TAKEN_BY: ti.task_id})
     taken = store.lock(
-        *note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
+        note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
     )
     log.info("Locked %s, generation %s.", note, taken.generation)
     return taken.generation

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.runs.compat import pull_all, pull_one
 
 LOCK_NOTE = "partition_registry_lock"
@@ -44,9 +45,9 @@ class LockNote:
         return Interval(self.start, self.end)
 
     @property
-    def key(self) -> tuple[str, str, Interval]:
-        """What the registry's calls on this partition begin with."""
-        return self.source_name, self.provider_name, self.interval
+    def key(self) -> PartitionKey:
+        """Which partition it is about."""
+        return PartitionKey(self.source_name, self.provider_name, self.interval)
 
     @property
     def lease_time(self) -> timedelta | None:

@@ -45,7 +45,7 @@ def finish_write(
             f"Not published: {note} has been marked as failed. {partition.reason} Write it again, under a new lock."
         )
     if partition is not None and partition.state in LOCKED_STATES and not is_ours:
-        return store.unlock(*note.key, holder=note.holder)  # refused, in the registry's own words
+        return store.unlock(note.key, holder=note.holder)  # refused, in the registry's own words
     generation = partition.generation if partition is not None and _is_of(partition, note.holder) else None
     work = gather_work(context, unlock, lock, note, generation)
     verdict = work.judge(on_skipped)
@@ -101,7 +101,7 @@ def _lock_afterwards(
     )
     holder = Holder(note.holder, {**details_of_task(context["ti"]), "note": "locked after the work had run"})
     return store.lock(
-        *note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
+        note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
     ).generation
 
 
@@ -114,13 +114,13 @@ def _without_release(verdict: Verdict) -> Verdict:
 
 def _carry_out(store: RegistryStore, note: LockNote, generation: int | None, verdict: Verdict) -> Partition:
     if verdict.outcome is Outcome.PUBLISH:
-        published = store.unlock(*note.key, generation=generation)
+        published = store.unlock(note.key, generation=generation)
         log.info("Published %s, generation %s.", note, generation)
         return published
     if verdict.outcome is Outcome.FAIL:
         _fail(store, note, generation, verdict.reason)
     try:
-        released = store.release(*note.key, generation=generation)
+        released = store.release(note.key, generation=generation)
     except PartitionStateError as error:  # what it was before this lock is not known
         _fail(store, note, generation, f"{verdict.reason}, but it cannot be released: {error}")
     raise AirflowSkipException(
@@ -129,5 +129,5 @@ def _carry_out(store: RegistryStore, note: LockNote, generation: int | None, ver
 
 
 def _fail(store: RegistryStore, note: LockNote, generation: int | None, reason: str) -> NoReturn:
-    store.fail(*note.key, reason=storable(reason), generation=generation)
+    store.fail(note.key, reason=storable(reason), generation=generation)
     raise AirflowFailException(f"Not published: {note}; it is marked as failed. {reason}")

@@ -53,7 +53,6 @@ class PartitionWrite:
     ) -> None:
         self._store = store
         self._locked = locked
-        self._place = (locked.source_name, locked.provider_name, locked.interval)
         self._lease = lease
         self.is_taken_up = is_taken_up
         self._held_until = taken_at + lease.total_seconds()
@@ -121,7 +120,7 @@ class PartitionWrite:
         :raises LockLostError: the lock is not this task's any more; nothing is published.
         :raises StoreUnavailableError: the registry did not answer for too long.
         """
-        self._finish(lambda: self._store.unlock(*self._place, generation=self.generation))
+        self._finish(lambda: self._store.unlock(self._locked.key, generation=self.generation))
         log.info(
             "Published %s of source %s, generation %s.", self.interval, self.source_name, self.generation
         )
@@ -132,14 +131,14 @@ class PartitionWrite:
         :raises LockLostError: the lock is not this task's any more.
         :raises StoreUnavailableError: the registry did not answer for too long.
         """
-        self._finish(lambda: self._store.release(*self._place, generation=self.generation))
+        self._finish(lambda: self._store.release(self._locked.key, generation=self.generation))
         log.info("Released %s of source %s: nothing was written.", self.interval, self.source_name)
 
     def fail(self, reason: str) -> None:
         """Mark the partition as failed. What prevents that is logged: the work has an error of its own to end with."""
         self._is_over.set()
         try:
-            self._store.fail(*self._place, generation=self.generation, reason=reason)
+            self._store.fail(self._locked.key, generation=self.generation, reason=reason)
         except Exception as error:
             log.warning(
                 "%s of source %s cannot be marked as failed. %s If it is still locked by this task, readers go on "
@@ -195,7 +194,7 @@ class PartitionWrite:
         """Renew the lease, or know that the lock is lost."""
         asked_at = time.monotonic()
         try:
-            self._store.renew(*self._place, generation=self.generation, lease=self._lease)
+            self._store.renew(self._locked.key, generation=self.generation, lease=self._lease)
         except LOST as error:
             if not self._is_over.is_set():
                 self._lose(error.message)

@@ -207,9 +207,7 @@ def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:
     partition, short = held.partition, storable(reason)
     try:
         failed = store.fail(
-            partition.source_name,
-            partition.provider_name,
-            partition.interval,
+            partition.key,
             reason=short,
             generation=held.lock.generation,
         )

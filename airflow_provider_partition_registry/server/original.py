@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Query
@@ -18,6 +18,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     EventType,
     Partition,
+    PartitionKey,
     Provider,
     Question,
     Source,
@@ -68,19 +69,11 @@ async def _token(
 GivenToken = Annotated[PresentedToken, Depends(_token)]
 
 
-class Place(NamedTuple):
-    """The partition that a call is about, as the store's methods take it."""
-
-    source_name: str
-    provider_name: str
-    interval: Interval
+async def _key(start: Start, end: End, source_name: SourceName, provider_name: ProviderName) -> PartitionKey:
+    return PartitionKey(source_name, provider_name, Interval(start, end))
 
 
-async def _place(start: Start, end: End, source_name: SourceName, provider_name: ProviderName) -> Place:
-    return Place(source_name, provider_name, Interval(start, end))
-
-
-InPlace = Annotated[Place, Depends(_place)]
+Key = Annotated[PartitionKey, Depends(_key)]
 HolderName = Annotated[
     Identity | None, Query(description="Who writes; without one the provider itself does.")
 ]
@@ -135,16 +128,16 @@ def register_provider(
 
 
 @router.post("/partitions/register", responses=_shown(Registered(registered_object=PARTITION)))
-def register_partition(place: InPlace, service: InService, token: GivenToken) -> Registered[PartitionObject]:
+def register_partition(key: Key, service: InService, token: GivenToken) -> Registered[PartitionObject]:
     """Make a partition known."""
-    service.access.require_writer(token, place.source_name, place.provider_name)
-    partition = service.store.register_partition(*place)
-    return Registered(registered_object=PartitionObject.of(partition, *_owners(service, place)))
+    service.access.require_writer(token, key.source_name, key.provider_name)
+    partition = service.store.register_partition(key)
+    return Registered(registered_object=PartitionObject.of(partition, *_owners(service, key)))
 
 
 @router.post("/partitions/lock", responses=_shown(_event(EventType.LOCK, examples.LOCKED)))
 def lock(
-    place: InPlace,
+    key: Key,
     service: InService,
     token: GivenToken,
     holder: HolderName = None,
@@ -152,14 +145,14 @@ def lock(
     exclusive: bool = False,
 ) -> Registered[EventObject]:
     """Take the lock before (re)writing a partition."""
-    service.access.require_writer(token, place.source_name, place.provider_name)
-    locked = service.store.lock(*place, holder=holder, lease=to_lease(lease_seconds), exclusive=exclusive)
-    return _event(EventType.LOCK, locked, *_owners(service, place))
+    service.access.require_writer(token, key.source_name, key.provider_name)
+    locked = service.store.lock(key, holder=holder, lease=to_lease(lease_seconds), exclusive=exclusive)
+    return _event(EventType.LOCK, locked, *_owners(service, key))
 
 
 @router.post("/partitions/unlock", responses=_shown(_event(EventType.UNLOCK, examples.READY)))
 def unlock(
-    place: InPlace,
+    key: Key,
     service: InService,
     token: GivenToken,
     holder: HolderName = None,
@@ -167,12 +160,12 @@ def unlock(
     reason: FailureReason | None = None,
 ) -> Registered[EventObject]:
     """Publish: the data is good. With a reason: the write went wrong."""
-    service.access.require_writer(token, place.source_name, place.provider_name)
+    service.access.require_writer(token, key.source_name, key.provider_name)
     if reason is None:
-        published = service.store.unlock(*place, holder=holder, generation=generation)
-        return _event(EventType.UNLOCK, published, *_owners(service, place))
-    failed = service.store.fail(*place, reason=reason, holder=holder, generation=generation)
-    return _event(EventType.FAIL, failed, *_owners(service, place))
+        published = service.store.unlock(key, holder=holder, generation=generation)
+        return _event(EventType.UNLOCK, published, *_owners(service, key))
+    failed = service.store.fail(key, reason=reason, holder=holder, generation=generation)
+    return _event(EventType.FAIL, failed, *_owners(service, key))
 
 
 @router.get(READINESS_PATH, responses=_shown(ReadinessAnswer.of(examples.NOT_READY)))
@@ -209,5 +202,5 @@ def to_answer(found: Answer) -> ReadinessAnswer:
     return ReadinessAnswer.of(found)
 
 
-def _owners(service: Service, place: Place) -> tuple[Source, Provider]:
-    return service.store.get_source(place.source_name), service.store.get_provider(place.provider_name)
+def _owners(service: Service, key: PartitionKey) -> tuple[Source, Provider]:
+    return service.store.get_source(key.source_name), service.store.get_provider(key.provider_name)

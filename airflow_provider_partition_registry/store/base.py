@@ -25,6 +25,7 @@ from airflow_provider_partition_registry.domain.models import (
     LockCounts,
     Page,
     Partition,
+    PartitionKey,
     PartitionState,
     Principal,
     Provider,
@@ -158,7 +159,7 @@ class RegistryReader(RegistryViewer):
         """
 
     @abstractmethod
-    def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+    def get_partition(self, key: PartitionKey) -> Partition:
         """Look up one partition.
 
         :raises UnknownSourceError: no such source.
@@ -309,7 +310,7 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
-    def register_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+    def register_partition(self, key: PartitionKey) -> Partition:
         """Make a partition known. It covers and blocks nothing yet.
 
         :raises UnknownSourceError: no such source.
@@ -321,9 +322,7 @@ class RegistryStore(RegistryReader):
     @abstractmethod
     def lock(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         lease: timedelta | None = None,
@@ -345,9 +344,7 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
-    def renew(
-        self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
-    ) -> Partition:
+    def renew(self, key: PartitionKey, *, generation: int, lease: timedelta) -> Partition:
         """Let the lease of a held lock run for ``lease`` from now on, and never end sooner than it would have (R5).
 
         A lock without a lease gets one.
@@ -362,9 +359,7 @@ class RegistryStore(RegistryReader):
     @abstractmethod
     def unlock(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         generation: int | None = None,
@@ -382,9 +377,7 @@ class RegistryStore(RegistryReader):
     @abstractmethod
     def fail(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         reason: str,
         holder: Holder | str | None = None,
@@ -403,9 +396,7 @@ class RegistryStore(RegistryReader):
     @abstractmethod
     def release(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         generation: int | None = None,
@@ -428,9 +419,7 @@ class RegistryStore(RegistryReader):
     @abstractmethod
     def force_release(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         reason: str,
         by: str,
@@ -447,9 +436,7 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
-    def invalidate(
-        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
-    ) -> Partition:
+    def invalidate(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
         """Declare published data bad: the partition becomes failed (R6).
 
         :raises PartitionStateError: the partition is not ready.
@@ -459,9 +446,7 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
-    def withdraw(
-        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
-    ) -> Partition:
+    def withdraw(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
         """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6).
 
         :raises PartitionStateError: the partition is registered only.

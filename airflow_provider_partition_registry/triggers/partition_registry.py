@@ -20,7 +20,13 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
-from airflow_provider_partition_registry.domain.models import Holder, PartitionState, Question, Readiness
+from airflow_provider_partition_registry.domain.models import (
+    Holder,
+    PartitionKey,
+    PartitionState,
+    Question,
+    Readiness,
+)
 from airflow_provider_partition_registry.hooks.settings import of_connection
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
@@ -171,12 +177,12 @@ class PartitionLockTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event; when the time is over, the operator tries once more and says why not."""
-        interval = Interval(self.start, self.end)
+        key = PartitionKey(self.source_name, self.provider_name, Interval(self.start, self.end))
         await asyncio.sleep(RESUME_NOT_BEFORE)
         try:
             watcher = await watcher_of(self.partition_registry_conn_id)
             async with asyncio.timeout(_seconds_until(_to_datetime(self.deadline))):
-                await self._until_free(interval, watcher)
+                await self._until_free(key, watcher)
         except TimeoutError:
             self.log.info("Time is over.")
         except (RegistryError, AirflowNotFoundException) as error:
@@ -187,21 +193,21 @@ class PartitionLockTrigger(BaseTrigger):
         # Not in the arguments of the deferral: dag.test() drops these.
         yield TriggerEvent({"status": "try_again", "deadline": self.deadline})
 
-    async def _until_free(self, interval: Interval, watcher: Watcher) -> None:
-        question = Question(self.source_name, interval)
+    async def _until_free(self, key: PartitionKey, watcher: Watcher) -> None:
+        question = Question(key.source_name, key.interval)
         async with aclosing(watcher.watch([question], self.poll_interval)) as updates:
             async for news in updates:
                 if news.trouble is not None:
                     told = _told(news.trouble, self.partition_registry_conn_id)
                     self.log.warning("Waiting goes on. %s", told)
-                elif self._is_free(interval, news):
+                elif self._is_free(key, news):
                     return
 
-    def _is_free(self, interval: Interval, news: News) -> bool:
+    def _is_free(self, key: PartitionKey, news: News) -> bool:
         (answer,) = news.answers or ()
         if not isinstance(answer, Readiness):
             return True
-        found = conflicts(answer.blockers, self.provider_name, interval, Holder(self.holder), self.exclusive)
+        found = conflicts(answer.blockers, key, Holder(self.holder), self.exclusive)
         return all(blocker.state is PartitionState.EXPIRED for blocker in found)
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from airflow.utils.session import create_session
 
-from airflow_provider_partition_registry.domain.models import Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
 from airflow_provider_partition_registry.plugins import ended_runs, registries
 from airflow_provider_partition_registry.runs.identity import HolderIdentity
@@ -94,7 +94,7 @@ def left(
     left.set_state("success")
     left.set_task_state("success")
     holder = HolderIdentity("here", left.dag_id, left.run_id, "lock")
-    registry.lock("sales", "loader", THE_DAY, holder=str(holder), register=True)
+    registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=str(holder), register=True)
     return left
 
 
@@ -119,7 +119,7 @@ def cut(left: Left, service: ServiceProcess, place: Place, connect: Connect) -> 
     lock = left.partition.lock
     assert lock is not None
     provider = f"loader-{place.source.partition('-')[2]}"
-    place.store.lock(place.source, provider, THE_DAY, holder=lock.holder, register=True)
+    place.store.lock(PartitionKey(place.source, provider, THE_DAY), holder=lock.holder, register=True)
     with LosingProxy(urlsplit(service.url).port or 0) as proxy:
         extra = IN_CONNECTION | {"timeout": "0.5"}
         connect(f"http://127.0.0.1:{proxy.port}", password=place.tokens["loader"], extra=extra)

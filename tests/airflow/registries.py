@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 
@@ -39,20 +39,20 @@ def with_providers(store: RegistryStore) -> RegistryStore:
 def publish(
     store: RegistryStore, source: str = "sales", interval: Interval = THE_DAY, provider: str = "loader"
 ) -> None:
-    store.lock(source, provider, interval, register=True)
-    store.unlock(source, provider, interval)
+    store.lock(PartitionKey(source, provider, interval), register=True)
+    store.unlock(PartitionKey(source, provider, interval))
 
 
 def fail(
     store: RegistryStore, source: str = "sales", interval: Interval = THE_DAY, provider: str = "loader"
 ) -> None:
-    store.lock(source, provider, interval, register=True)
-    store.fail(source, provider, interval, reason="disk full")
+    store.lock(PartitionKey(source, provider, interval), register=True)
+    store.fail(PartitionKey(source, provider, interval), reason="disk full")
 
 
 def the_partition(store: RegistryStore, source: str = "sales", provider: str = "loader") -> Partition:
     """Of the one day that most tests are about."""
-    return store.get_partition(source, provider, THE_DAY)
+    return store.get_partition(PartitionKey(source, provider, THE_DAY))
 
 
 @pytest.fixture(scope="session")

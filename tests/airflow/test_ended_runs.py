@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import Page, PartitionState
+from airflow_provider_partition_registry.domain.models import Page, PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionRegisterOperator,
@@ -127,12 +127,12 @@ def test_what_was_cut_off_is_looked_at_again(
     left.set_state("failed")
     lock = left.partition.lock
     assert lock is not None
-    left.registry.unlock("sales", "loader", THE_DAY, generation=lock.generation)
+    left.registry.unlock(PartitionKey("sales", "loader", THE_DAY), generation=lock.generation)
 
     def lock_late() -> None:
         while not looks:
             threading.Event().wait(0.01)
-        left.registry.lock("sales", "loader", THE_DAY, holder=lock.holder)
+        left.registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=lock.holder)
 
     later(0, lock_late)
     ended.add(left.as_told, BY_HAND.format("failed"))
@@ -147,8 +147,8 @@ def test_locks_of_others_are_left_alone(ended: EndedRuns, left: Left) -> None:
     lock = left.partition.lock
     assert lock is not None
     elsewhere = lock.holder.identity.replace("here/", "elsewhere/")
-    left.registry.lock("sales", "other", THE_DAY, holder=elsewhere, register=True)
-    left.registry.lock("clicks", "other", THE_DAY, holder="here/somebody", register=True)
+    left.registry.lock(PartitionKey("sales", "other", THE_DAY), holder=elsewhere, register=True)
+    left.registry.lock(PartitionKey("clicks", "other", THE_DAY), holder="here/somebody", register=True)
 
     ended.add(left.as_told, "task_failure")
     ended.add(a_run(), "task_failure")

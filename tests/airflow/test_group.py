@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, chain, task, task_group
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, PartitionLockedError
-from airflow_provider_partition_registry.domain.models import EventType, PartitionState
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 from tests.airflow.registries import DAY, THE_DAY, publish, the_partition
@@ -219,7 +219,7 @@ class TestItsGuard:
         self, registry: RegistryStore, run_group: Any, work: Any, seen: Any
     ) -> None:
         work.does["extract"] = lambda: registry.force_release(
-            "sales", "loader", THE_DAY, reason="it hangs", by="an operator"
+            PartitionKey("sales", "loader", THE_DAY), reason="it hangs", by="an operator"
         )
         run = run_group("extract", "load")
         assert dict(seen)["load"] == "locked"
@@ -232,8 +232,10 @@ class TestItsGuard:
         self, registry: RegistryStore, run_group: Any, work: Any, seen: Any
     ) -> None:
         def lose() -> None:
-            registry.force_release("sales", "loader", THE_DAY, reason="it hangs", by="an operator")
-            registry.lock("sales", "loader", THE_DAY, holder="somebody")
+            registry.force_release(
+                PartitionKey("sales", "loader", THE_DAY), reason="it hangs", by="an operator"
+            )
+            registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
         work.does["extract"] = lose
         run = run_group("extract", "load")
@@ -258,7 +260,7 @@ class TestItsGuard:
                 note("post_execute")
 
         def publish_it(context: Any) -> None:
-            registry.force_release("sales", "loader", THE_DAY, reason="hands", by="an operator")
+            registry.force_release(PartitionKey("sales", "loader", THE_DAY), reason="hands", by="an operator")
 
         with new_dag() as dag, partition_lock("day", **DAY):
             hooked = Own(task_id="hooked", pre_execute=lambda context: note("own hook"))

@@ -27,7 +27,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import EventType, PartitionState
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from airflow_provider_partition_registry.runs.endings import LockLostError, WriteInterruptedError
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -59,14 +59,14 @@ def is_expired(registry: RegistryStore) -> bool:
 
 def take_away(registry: RegistryStore) -> None:
     """As a person does who thinks that the task hangs; somebody else writes then."""
-    registry.force_release("sales", "loader", THE_DAY, reason="it hangs", by="an operator")
-    registry.lock("sales", "loader", THE_DAY, holder="somebody")
+    registry.force_release(PartitionKey("sales", "loader", THE_DAY), reason="it hangs", by="an operator")
+    registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
 
 def take_over(registry: RegistryStore) -> None:
     """Somebody else writes when the lease is over."""
     until(lambda: is_expired(registry))
-    registry.lock("sales", "loader", THE_DAY, holder="somebody")
+    registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
 
 def check_untouched(registry: RegistryStore) -> None:
@@ -139,7 +139,7 @@ class TestEndings:
 
     def test_what_a_killed_try_may_have_written_is_not_released(self, registry: RegistryStore) -> None:
         publish(registry)
-        registry.lock("sales", "loader", THE_DAY, holder="here/a_dag/a_run/a_task")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="here/a_dag/a_run/a_task")
         with pytest.raises(AirflowSkipException), write_partition(**DAY):
             raise AirflowSkipException("nothing new")
         partition = the_partition(registry)
@@ -154,7 +154,9 @@ class TestEndings:
         assert "cannot defer" in partition.reason
 
     def test_a_retry_takes_up_its_own_lock(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="here/a_dag/a_run/a_task")
+        registry.lock(
+            PartitionKey("sales", "loader", THE_DAY), register=True, holder="here/a_dag/a_run/a_task"
+        )
         with write_partition(**DAY) as write:
             assert write.generation == 2
         assert the_partition(registry).state is PartitionState.READY
@@ -163,7 +165,7 @@ class TestEndings:
 class TestConflict:
     @pytest.fixture(autouse=True)
     def locked_by_somebody(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="somebody")
 
     def test_refused(self, registry: RegistryStore) -> None:
         with pytest.raises(PartitionLockedError, match="somebody"), write_partition(**DAY):
@@ -173,7 +175,7 @@ class TestConflict:
     def test_waited_for(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
         def unlock() -> None:
             until(lambda: warned("Waiting goes on."))
-            registry.unlock("sales", "loader", THE_DAY, holder="somebody")
+            registry.unlock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
         other = threading.Thread(target=unlock)
         other.start()
@@ -261,7 +263,7 @@ class TestLoss:
     def test_to_a_writer_that_has_finished(self, registry: RegistryStore) -> None:
         with pytest.raises(LockLostError, match="is ready since"), write_partition(**DAY):
             take_away(registry)
-            registry.unlock("sales", "loader", THE_DAY, holder="somebody")
+            registry.unlock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
         assert the_partition(registry).generation == 2
 
     def test_of_work_that_failed(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
@@ -273,7 +275,7 @@ class TestLoss:
 
     def test_of_the_whole_registration(self, registry: RegistryStore) -> None:
         with pytest.raises(LockLostError), write_partition(**DAY):
-            registry.withdraw("sales", "loader", THE_DAY, reason="retired", by="an operator")
+            registry.withdraw(PartitionKey("sales", "loader", THE_DAY), reason="retired", by="an operator")
         assert the_partition(registry).state is PartitionState.REGISTERED
 
 

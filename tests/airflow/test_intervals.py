@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
 from airflow_provider_partition_registry.runs.interval import interval_of_run
 from airflow_provider_partition_registry.store.base import RegistryStore
@@ -88,7 +89,7 @@ def test_of_a_real_run(
         PartitionLockOperator(task_id="lock", source_name="sales", **partition)
     run = run_dag(dag, logical_date=datetime(2026, 11, 2, 3, tzinfo=UTC))
     assert run.state == "success", run.errors
-    assert registry.get_partition("sales", "loader", THE_DAY).generation == 1
+    assert registry.get_partition(PartitionKey("sales", "loader", THE_DAY)).generation == 1
 
 
 def test_of_a_run_without_one(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError, StoreUnavailableError
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.hooks.partition_registry import RegistryConnectionNotFoundError
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
 from airflow_provider_partition_registry.runs.endings import WaitFailedError
@@ -38,7 +38,7 @@ def wait_for_lock(request: pytest.FixtureRequest, run_lock: RunLock) -> RunLock:
 class TestConflict:
     @pytest.fixture(autouse=True)
     def locked_by_somebody(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="somebody")
 
     def test_refused(self, registry: RegistryStore, lock_write_unlock: Callable[..., Run]) -> None:
         run = lock_write_unlock()
@@ -61,7 +61,7 @@ class TestConflict:
         assert the_partition(registry).lock.holder.identity == "somebody"
 
     def test_waited_for(self, registry: RegistryStore, wait_for_lock: RunLock, later: Later) -> None:
-        later(1.0, lambda: registry.unlock("sales", "loader", THE_DAY, holder="somebody"))
+        later(1.0, lambda: registry.unlock(PartitionKey("sales", "loader", THE_DAY), holder="somebody"))
         run = wait_for_lock(timeout=60)
         assert run.state == "success"
         assert run.results["lock"]["generation"] == 2

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store import listening
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from testbed.service_process import ServiceProcess
@@ -98,8 +99,8 @@ async def publish(place: Place) -> float:
         (provider,) = [
             each.name for each in place.store.list_providers(place.source).items if "loader" in each.name
         ]
-        place.store.lock(place.source, provider, WHOLE_MONTH, register=True)
-        place.store.unlock(place.source, provider, WHOLE_MONTH)
+        place.store.lock(PartitionKey(place.source, provider, WHOLE_MONTH), register=True)
+        place.store.unlock(PartitionKey(place.source, provider, WHOLE_MONTH))
         return time.monotonic()
 
     return await asyncio.to_thread(lock_and_unlock)

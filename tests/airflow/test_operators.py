@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownPartitionError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionRegisterOperator,
@@ -134,7 +134,7 @@ def test_lock_only_what_is_registered(
     is_registered: bool, registry: RegistryStore, run_lock: Callable[..., Run]
 ) -> None:
     if is_registered:
-        registry.register_partition("sales", "loader", THE_DAY)
+        registry.register_partition(PartitionKey("sales", "loader", THE_DAY))
     run = run_lock(register=False)
     assert run.state == ("success" if is_registered else "failed")
     if not is_registered:
@@ -152,7 +152,7 @@ def test_lease(lease: Any, registry: RegistryStore, run_lock: Callable[..., Run]
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_exclusive(exclusive: bool, registry: RegistryStore, run_lock: Callable[..., Run]) -> None:
     noon = Interval("2026-11-01T12:00", "2026-11-01T13:00")
-    registry.lock("sales", "other", noon, register=True, holder="somebody")
+    registry.lock(PartitionKey("sales", "other", noon), register=True, holder="somebody")
     run = run_lock(exclusive=exclusive)
     assert run.state == ("failed" if exclusive else "success")
     if exclusive:
@@ -226,8 +226,8 @@ def test_a_retry_takes_up_its_own_lock(registry: RegistryStore, new_dag: NewDag,
 def test_a_lock_that_was_taken_over(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
     @task
     def lose() -> None:
-        registry.force_release("sales", "loader", THE_DAY, reason="it hangs", by="an operator")
-        registry.lock("sales", "loader", THE_DAY, holder="somebody")
+        registry.force_release(PartitionKey("sales", "loader", THE_DAY), reason="it hangs", by="an operator")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
     with new_dag() as dag:
         lock, unlock = a_pair()

@@ -19,7 +19,12 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.domain.models import EventType, Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import (
+    EventType,
+    Partition,
+    PartitionKey,
+    PartitionState,
+)
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
@@ -51,16 +56,16 @@ def provider_of(place: Place, kind: str = "loader") -> str:
 
 
 def the_partition(place: Place) -> Partition:
-    return place.store.get_partition(place.source, provider_of(place), THE_DAY)
+    return place.store.get_partition(PartitionKey(place.source, provider_of(place), THE_DAY))
 
 
 def lock_as(place: Place, holder: str) -> None:
-    place.store.lock(place.source, provider_of(place), THE_DAY, register=True, holder=holder)
+    place.store.lock(PartitionKey(place.source, provider_of(place), THE_DAY), register=True, holder=holder)
 
 
 def publish(place: Place) -> None:
     lock_as(place, "somebody")
-    place.store.unlock(place.source, provider_of(place), THE_DAY, holder="somebody")
+    place.store.unlock(PartitionKey(place.source, provider_of(place), THE_DAY), holder="somebody")
 
 
 class TestTheSameDag:
@@ -164,8 +169,8 @@ class TestWriting:
     def test_a_lock_that_was_taken_away(self, place: Place, new_dag: NewDag, run_dag: RunDag) -> None:
         @task
         def lose() -> None:
-            where = (place.source, provider_of(place), THE_DAY)
-            place.store.force_release(*where, reason="it hangs", by="an operator")
+            where = PartitionKey(place.source, provider_of(place), THE_DAY)
+            place.store.force_release(where, reason="it hangs", by="an operator")
             lock_as(place, "somebody")
 
         with new_dag() as dag:
@@ -224,8 +229,8 @@ class TestReading:
 
     def test_a_failed_write(self, place: Place, wait: Callable[..., Run]) -> None:
         lock_as(place, "somebody")
-        where = (place.source, provider_of(place), THE_DAY)
-        place.store.fail(*where, reason="disk full", holder="somebody")
+        where = PartitionKey(place.source, provider_of(place), THE_DAY)
+        place.store.fail(where, reason="disk full", holder="somebody")
         error = wait(on_failed="fail").error("wait")
         assert isinstance(error, UpstreamFailedError)
         assert "disk full" in str(error)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_partition_registry.domain.models import Holder, PartitionState
+from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.reconciliation import PartitionReconcileOperator
 from airflow_provider_partition_registry.runs.identity import TAKEN_BY, HolderIdentity, parse_identity
 from airflow_provider_partition_registry.runs.reconciliation import reason_to_end, reconcile
@@ -87,10 +87,10 @@ class TestReasons:
 
 
 def test_a_lock_that_was_taken_again_meanwhile_stays(registry: RegistryStore) -> None:
-    registry.lock("sales", "loader", THE_DAY, holder=str(HOLDER), register=True)
+    registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=str(HOLDER), register=True)
 
     def ask(_: Any) -> dict[tuple[str, str], RunState]:
-        registry.lock("sales", "loader", THE_DAY, holder=str(HOLDER))
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=str(HOLDER))
         return {("a_dag", "a_run"): RunState("failed")}
 
     assert reconcile(registry, "here", ask).found == ()
@@ -104,18 +104,18 @@ def test_a_lock_that_a_guard_took_again_outlives_its_lock_task(registry: Registr
         return {("a_dag", "a_run"): RunState("running", {("lock", 2): "failed"})}
 
     by_guard = Holder(str(HOLDER), {TAKEN_BY: "load"})
-    registry.lock("sales", "loader", THE_DAY, holder=by_guard, register=True)
+    registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=by_guard, register=True)
     assert reconcile(registry, "here", ask).found == ()
 
-    registry.lock("sales", "loader", THE_DAY, holder=str(HOLDER))
+    registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=str(HOLDER))
     assert len(reconcile(registry, "here", ask).found) == 1
 
 
 def test_a_lock_that_was_finished_meanwhile_is_none_of_ours(registry: RegistryStore) -> None:
-    registry.lock("sales", "loader", THE_DAY, holder=str(HOLDER), register=True)
+    registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=str(HOLDER), register=True)
 
     def ask(_: Any) -> dict[tuple[str, str], RunState]:
-        registry.fail("sales", "loader", THE_DAY, holder=str(HOLDER), reason="disk full")
+        registry.fail(PartitionKey("sales", "loader", THE_DAY), holder=str(HOLDER), reason="disk full")
         return {("a_dag", "a_run"): RunState("failed")}
 
     assert reconcile(registry, "here", ask).found == ()
@@ -156,8 +156,8 @@ class TestOperator:
 
     def test_touches_nothing_of_others_or_that_goes_on(self, left: Left, run_reconcile: Any) -> None:
         left.set_state("running")
-        left.registry.lock("clicks", "loader", THE_DAY, holder="elsewhere/d/r/t", register=True)
-        left.registry.lock("clicks", "other", THE_DAY, holder="here/somebody", register=True)
+        left.registry.lock(PartitionKey("clicks", "loader", THE_DAY), holder="elsewhere/d/r/t", register=True)
+        left.registry.lock(PartitionKey("clicks", "other", THE_DAY), holder="here/somebody", register=True)
 
         result = run_reconcile().results["reconcile"]
 
@@ -178,7 +178,9 @@ class TestOperator:
         lock = left.partition.lock
         assert lock is not None
         for name in ("loader", "other"):
-            place.store.lock(place.source, f"{name}-{number}", THE_DAY, holder=lock.holder, register=True)
+            place.store.lock(
+                PartitionKey(place.source, f"{name}-{number}", THE_DAY), holder=lock.holder, register=True
+            )
 
         run = run_reconcile()
 

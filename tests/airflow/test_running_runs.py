@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.plugins import running_runs
 from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns
 from airflow_provider_partition_registry.plugins.running_runs import RunningRuns
@@ -113,7 +113,7 @@ def test_a_run_that_airflow_never_knew(
 ) -> None:
     """Somebody tries a DAG with a database of his own, but with this Airflow's connection."""
     trial = str(HolderIdentity("here", "trial", "run", "lock"))
-    left.registry.lock("sales", "other", THE_DAY, holder=trial, register=True)
+    left.registry.lock(PartitionKey("sales", "other", THE_DAY), holder=trial, register=True)
     scheduler = new_scheduler()
     scheduler.add(a_run_of_others())
 

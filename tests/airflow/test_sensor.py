@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, task
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError, UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
@@ -99,7 +100,7 @@ class TestReady:
 
 class TestTimeout:
     def test_tells_what_was_missing(self, registry: RegistryStore, wait: Wait) -> None:
-        registry.lock("sales", "other", THE_DAY, register=True, holder="the-night-job")
+        registry.lock(PartitionKey("sales", "other", THE_DAY), register=True, holder="the-night-job")
         run = wait(timeout=0.5, **DAY)
         assert run.state == "failed"
         assert isinstance(run.error("wait"), AirflowSensorTimeout)
@@ -257,7 +258,7 @@ class TestTheLog:
     ) -> None:
         for _ in range(3):
             assert not sensor.poke(a_context())
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="the-night-job")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="the-night-job")
         for _ in range(3):
             assert not sensor.poke(a_context())
         missing, locked = self.lines(caplog)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
@@ -142,7 +143,7 @@ class TestReadiness:
         assert pushed == ([as_elsewhere] if pushes_result else [])
 
     def test_time_is_over(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="the-night-job")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="the-night-job")
         event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon()))
         assert event.payload["status"] == "timeout"
         assert "the-night-job" in event.payload["message"]
@@ -202,37 +203,41 @@ class TestReadiness:
 class TestLock:
     def test_nobody_is_in_the_way(self, registry: RegistryStore) -> None:
         publish(registry)
-        registry.lock("sales", PROVIDERS[1], THE_DAY, register=True, holder="somebody")
+        registry.lock(PartitionKey("sales", PROVIDERS[1], THE_DAY), register=True, holder="somebody")
         deadline = soon(600)
         event = event_of(PartitionLockTrigger(**LOCK, deadline=deadline))
         assert event.payload == {"status": "try_again", "deadline": deadline}
 
     def test_my_own_lock_is_not_in_the_way(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="me")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="me")
         assert event_of(PartitionLockTrigger(**LOCK))
 
     @pytest.mark.parametrize("end", ["unlock", "fail"])
     def test_until_it_is_released(self, end: str, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+        key = PartitionKey("sales", "loader", THE_DAY)
+        registry.lock(key, register=True, holder="somebody")
         release = {
-            "unlock": lambda: registry.unlock("sales", "loader", THE_DAY, holder="somebody"),
-            "fail": lambda: registry.fail("sales", "loader", THE_DAY, holder="somebody", reason="disk full"),
+            "unlock": lambda: registry.unlock(key, holder="somebody"),
+            "fail": lambda: registry.fail(key, holder="somebody", reason="disk full"),
         }
         assert event_of(PartitionLockTrigger(**LOCK), release[end])
 
     def test_until_its_lease_is_over(self, registry: RegistryStore) -> None:
         registry.lock(
-            "sales", "loader", THE_DAY, register=True, holder="somebody", lease=timedelta(seconds=2)
+            PartitionKey("sales", "loader", THE_DAY),
+            register=True,
+            holder="somebody",
+            lease=timedelta(seconds=2),
         )
         assert event_of(PartitionLockTrigger(**LOCK), lambda: None)
 
     def test_exclusive(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "other", THE_DAY, register=True, holder="somebody")
-        release = lambda: registry.unlock("sales", "other", THE_DAY, holder="somebody")  # noqa: E731
+        registry.lock(PartitionKey("sales", "other", THE_DAY), register=True, holder="somebody")
+        release = lambda: registry.unlock(PartitionKey("sales", "other", THE_DAY), holder="somebody")  # noqa: E731
         assert event_of(PartitionLockTrigger(**LOCK, exclusive=True), release)
 
     def test_time_is_over(self, registry: RegistryStore) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="somebody")
         deadline = soon()
         assert event_of(PartitionLockTrigger(**LOCK, deadline=deadline)).payload["deadline"] == deadline
 

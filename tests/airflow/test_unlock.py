@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskGroup, chain, task, task_group
 
 from airflow_provider_partition_registry.domain.grains import interval_at
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
@@ -175,7 +175,7 @@ def test_an_unpublished_teardown_is_no_success(registry: RegistryStore, run_betw
 
     @task
     def lose() -> None:
-        registry.force_release("sales", "loader", THE_DAY, reason="it hangs", by="an operator")
+        registry.force_release(PartitionKey("sales", "loader", THE_DAY), reason="it hangs", by="an operator")
 
     run = run_between(lose, as_teardown=True)
     assert run.states["unlock"] == "failed"
@@ -316,7 +316,7 @@ class TestMappedPartitions:
         assert run.state == ("failed" if bad else "success"), run.errors
         assert states(registry) == dict.fromkeys(DAYS, "failed" if bad else "ready")
         for index, day in enumerate(DAYS):
-            partition = registry.get_partition("sales", "loader", interval_at(day, "day"))
+            partition = registry.get_partition(PartitionKey("sales", "loader", interval_at(day, "day")))
             assert partition.reason == ("Work is not proved: write[1] failed" if bad else None)
             assert partition.lock.holder.identity.endswith(f"/lock/{index}")
 

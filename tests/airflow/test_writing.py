@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.decorators.partition_registry import (
 )
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, PartitionLockedError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, Connect, the_partition
@@ -75,7 +75,7 @@ class TestInADag:
         run = run_dag(dag)
         assert run.states == {"write[0]": "success", "write[1]": "failed"}
         assert state(registry) is PartitionState.READY
-        other = registry.get_partition("sales", "loader", Interval("2026-11-02", "2026-11-03"))
+        other = registry.get_partition(PartitionKey("sales", "loader", Interval("2026-11-02", "2026-11-03")))
         assert (other.state, other.reason) == (PartitionState.FAILED, "ValueError: no data on 2026-11-02")
         assert other.lock.holder.identity.endswith("/write/1")
 
@@ -315,7 +315,7 @@ class TestRefusals:
 @pytest.mark.usefixtures("as_task")
 class TestOtherErrors:
     def test_somebody_else_holds_it(self, registry: RegistryStore, call_task: CallTask) -> None:
-        registry.lock("sales", "loader", THE_DAY, register=True, holder="somebody")
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="somebody")
 
         @writes_partition(**DAY)
         def load() -> None:

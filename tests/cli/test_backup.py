@@ -24,11 +24,13 @@ from tests.contract.homes import all_events
 WRITER = """
 import sys
 from tests.contract.homes import hours
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.factory import open_store
 with open_store(sys.argv[1], timeout=60) as store:
     for hour in range(1_000_000):
-        store.lock("sales", "nightly", hours(hour, hour + 1), register=True)
-        store.unlock("sales", "nightly", hours(hour, hour + 1))
+        key = PartitionKey("sales", "nightly", hours(hour, hour + 1))
+        store.lock(key, register=True)
+        store.unlock(key)
         print(store.last_position(), flush=True)
 """
 

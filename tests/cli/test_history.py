@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.cli.following import position_before
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Page
+from airflow_provider_partition_registry.domain.models import Page, PartitionKey
 from airflow_provider_partition_registry.store import paging
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
@@ -150,7 +150,7 @@ def test_watch(database_url: str):
         again = subprocess.Popen(
             [*call, "sales", "--after", "2"], env=environment, stdout=subprocess.PIPE, text=True
         )
-        store.lock("sales", "nightly", Interval("2026-11-01", "2026-11-02"), register=True)
+        store.lock(PartitionKey("sales", "nightly", Interval("2026-11-01", "2026-11-02")), register=True)
         assert again.stdout is not None
         assert [json.loads(again.stdout.readline())["type"] for _ in range(2)] == [
             "PARTITION_REGISTERED",

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.cli.conftest import Command, day
@@ -21,7 +22,7 @@ from tests.cli.conftest import Command, day
 SCRIPT = Path(sys.executable).parent / "partition-registry"
 WAIT = ("wait", "--source", "sales", *day(1))
 SHORT = ("--timeout", "1s", "--poll-interval", "1s")
-PLACE = ("sales", "nightly", Interval("2026-11-01", "2026-11-02"))
+PLACE = PartitionKey("sales", "nightly", Interval("2026-11-01", "2026-11-02"))
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_url_that_names_no_registry_is_not_waited_for(run: Command):
 
 def with_a_lock(store: RegistryStore) -> None:
     store.register_provider("nightly", store.register_source("sales", "x").access_token)
-    store.lock(*PLACE, register=True)
+    store.lock(PLACE, register=True)
 
 
 @pytest.mark.postgres
@@ -120,7 +121,7 @@ def test_postgres_wakes_it_and_nothing_holds_up_its_end(postgres_url: str):
         assert "Not ready" in waiting.stderr.readline()
         time.sleep(0.5)  # it asks, and then begins to listen
         unlocked_at = time.monotonic()
-        store.unlock(*PLACE)
+        store.unlock(PLACE)
         assert any(line.startswith("Ready:") for line in waiting.stderr)
         woken_at = time.monotonic()
         assert waiting.wait(20) == 0
@@ -157,7 +158,7 @@ def test_an_outage_is_ridden_out(run: Command, postgres_url: str, postgres):
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 f"WHERE datname = '{postgres_url.rpartition('/')[2]}'"
             )
-            store.unlock(*PLACE)
+            store.unlock(PLACE)
 
         cutting = threading.Thread(target=cut_off_then_publish)
         cutting.start()

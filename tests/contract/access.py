@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
+    PartitionKey,
     PartitionState,
     Principal,
     PrincipalKind,
@@ -322,30 +323,30 @@ class AccessContract(ContractBase):
         assert events["PROVIDER_REGISTERED", "s", "p"].details == {"token_id": of_provider.id}
 
     def test_a_provider_without_its_grant_may_not_write(self, store: RegistryStore) -> None:
-        locked = store.lock("s", "p", hours(0, 1), register=True)
+        locked = store.lock(PartitionKey("s", "p", hours(0, 1)), register=True)
         after = store.revoke_grant("s", "p", **WHY)
         assert after == store.get_provider("p")
         assert after.source_names == ()
         for call in (
-            lambda: store.register_partition("s", "p", hours(1, 2)),
-            lambda: store.lock("s", "p", hours(0, 1)),
-            lambda: store.renew("s", "p", hours(0, 1), generation=1, lease=HOUR),
-            lambda: store.unlock("s", "p", hours(0, 1), generation=locked.generation),
-            lambda: store.fail("s", "p", hours(0, 1), reason="x"),
+            lambda: store.register_partition(PartitionKey("s", "p", hours(1, 2))),
+            lambda: store.lock(PartitionKey("s", "p", hours(0, 1))),
+            lambda: store.renew(PartitionKey("s", "p", hours(0, 1)), generation=1, lease=HOUR),
+            lambda: store.unlock(PartitionKey("s", "p", hours(0, 1)), generation=locked.generation),
+            lambda: store.fail(PartitionKey("s", "p", hours(0, 1)), reason="x"),
         ):
             with refused(store, errors.NoGrantError):
                 call()
 
     def test_its_partitions_stay_as_they_are(self, store: RegistryStore) -> None:
         for interval in (hours(0, 1), hours(1, 2)):
-            store.lock("s", "p", interval, register=True)
-        store.unlock("s", "p", hours(0, 1))
+            store.lock(PartitionKey("s", "p", interval), register=True)
+        store.unlock(PartitionKey("s", "p", hours(0, 1)))
         before = store.list_partitions("s")
         store.revoke_grant("s", "p", **WHY)
         assert store.list_partitions("s") == before
         assert store.check_readiness("s", hours(0, 1)).is_ready
         assert [each.interval for each in store.check_readiness("s", hours(0, 2)).blockers] == [hours(1, 2)]
-        withdrawn = store.withdraw("s", "p", hours(1, 2), **WHY)
+        withdrawn = store.withdraw(PartitionKey("s", "p", hours(1, 2)), **WHY)
         assert withdrawn.state is PartitionState.REGISTERED
 
     def test_others_keep_their_grants(self, store: RegistryStore, token: str) -> None:
@@ -353,8 +354,8 @@ class AccessContract(ContractBase):
         store.revoke_grant("s", "r", **WHY)
         assert store.get_provider("r").source_names == ("other",)
         assert [each.name for each in store.list_providers("s").items] == ["p", "q"]
-        store.lock("s", "q", hours(0, 1), register=True)
-        store.lock("other", "r", hours(0, 1), register=True)
+        store.lock(PartitionKey("s", "q", hours(0, 1)), register=True)
+        store.lock(PartitionKey("other", "r", hours(0, 1)), register=True)
 
     def test_a_revoked_grant_is_in_the_history(self, store: RegistryStore) -> None:
         store.revoke_grant("s", "p", **WHY)
@@ -363,11 +364,11 @@ class AccessContract(ContractBase):
         assert event.details == WHY
 
     def test_a_grant_can_be_given_again(self, store: RegistryStore, token: str) -> None:
-        store.lock("s", "p", hours(0, 1), register=True)
+        store.lock(PartitionKey("s", "p", hours(0, 1)), register=True)
         store.revoke_grant("s", "p", **WHY)
         assert store.register_provider("p", token).access_token is None
         assert newest(store).type == "GRANTED"
-        store.unlock("s", "p", hours(0, 1))
+        store.unlock(PartitionKey("s", "p", hours(0, 1)))
         assert store.check_readiness("s", hours(0, 1)).is_ready
 
     def test_there_must_be_a_grant_to_revoke(self, store: RegistryStore) -> None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from airflow_provider_partition_registry.domain.models import PartitionState, Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.models import (
+    PartitionKey,
+    PartitionState,
+    Principal,
+    PrincipalKind,
+)
 from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
 from airflow_provider_partition_registry.store.viewing import RegistryViewer
 from tests.contract.homes import hours
@@ -85,6 +90,7 @@ BAD: dict[str, list[Any]] = {
     "questions": [[None], ["s"], [hours(0, 1)]],
 }
 """What no method may take for the argument."""
+NO_KEYS = [None, "s", ("s", "p", hours(0, 1)), 5]
 MAY_BE_NONE = {("list_partitions", "interval"), ("list_providers", "source_name"), ("events", "source_name")}
 
 NAMING = (("register_source", "source_name"), ("register_provider", "provider_name"), ("lock", "holder"))
@@ -114,6 +120,7 @@ def spoiled_calls() -> list[tuple[str, str, Any]]:
     spoiled += [("renew", "lease", None), ("renew", "generation", None)]
     spoiled += [(method, argument, value) for method, argument in NAMING for value in MISTAKABLE]
     spoiled += [(method, "after", value) for method, values in BAD_AFTER.items() for value in values]
+    spoiled += [(method, "key", value) for method in CALLS if _is_keyed(method) for value in NO_KEYS]
     return spoiled + [
         ("force_release", "to", value) for value in ("locked", "nonsense", PartitionState.REGISTERED, None, 5)
     ]
@@ -121,4 +128,12 @@ def spoiled_calls() -> list[tuple[str, str, Any]]:
 
 def call(store: RegistryStore, method: str, **changed: Any) -> Any:
     """Call the method as in ``CALLS``, with some arguments changed."""
-    return getattr(store, method)(**{**CALLS[method], **changed})
+    arguments = {**CALLS[method], **changed}
+    if _is_keyed(method):
+        names = [arguments.pop(name) for name in _partition]
+        arguments["key"] = changed["key"] if "key" in changed else PartitionKey(*names)
+    return getattr(store, method)(**arguments)
+
+
+def _is_keyed(method: str) -> bool:
+    return _partition.keys() <= CALLS[method].keys()

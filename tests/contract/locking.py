@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_partition_registry.domain import errors
-from airflow_provider_partition_registry.domain.models import Holder, LockCounts, PartitionState
+from airflow_provider_partition_registry.domain.models import Holder, LockCounts, PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.base import ContractBase, newest, refused, walk
 from tests.contract.homes import NOON, ManualClock, all_events, hours
@@ -18,7 +18,7 @@ WHY = {"reason": "wrong numbers", "by": "ann"}
 
 
 def lock(store: RegistryStore, provider: str = "p", interval=WHOLE, **options):
-    return store.lock("s", provider, interval, register=True, **options)
+    return store.lock(PartitionKey("s", provider, interval), register=True, **options)
 
 
 class LockingContract(ContractBase):
@@ -26,7 +26,7 @@ class LockingContract(ContractBase):
         holder = Holder("dag/run/task", {"host": "worker-1", "try": "2"})
         partition = lock(store, holder=holder, lease=HOUR, exclusive=True)
         assert (partition.state, partition.generation) == (PartitionState.LOCKED, 1)
-        assert partition == store.get_partition("s", "p", WHOLE)
+        assert partition == store.get_partition(PartitionKey("s", "p", WHOLE))
         taken = partition.lock
         assert (taken.holder, dict(taken.holder.details)) == (holder, {"host": "worker-1", "try": "2"})
         assert (taken.locked_at, taken.expires_at, taken.exclusive, taken.generation) == (
@@ -52,9 +52,9 @@ class LockingContract(ContractBase):
         assert store.count_locks() == LockCounts(held=0, expired=0)
         lock(store)
         lock(store, "q", interval=NEXT, lease=HOUR)
-        store.lock("other", "r", WHOLE, register=True, lease=2 * HOUR)
+        store.lock(PartitionKey("other", "r", WHOLE), register=True, lease=2 * HOUR)
         finished = lock(store, "p", interval=NEXT)
-        store.unlock("s", "p", NEXT, generation=finished.generation)
+        store.unlock(PartitionKey("s", "p", NEXT), generation=finished.generation)
         assert store.count_locks() == LockCounts(held=3, expired=0)
         clock.advance(HOUR)
         assert store.count_locks() == LockCounts(held=2, expired=1)
@@ -62,10 +62,10 @@ class LockingContract(ContractBase):
     def test_locks_are_listed_page_by_page(self, store: RegistryStore, clock: ManualClock) -> None:
         assert store.list_locks().items == ()
         expected = [lock(store, interval=hours(n, n + 1), lease=HOUR if n % 2 else None) for n in range(5)]
-        expected.append(store.lock("other", "r", WHOLE, register=True))
+        expected.append(store.lock(PartitionKey("other", "r", WHOLE), register=True))
         for end in (store.unlock, store.release):
             lock(store, interval=NEXT)
-            end("s", "p", NEXT)
+            end(PartitionKey("s", "p", NEXT))
         assert store.list_locks().items == tuple(expected)
         pages = walk(lambda after: store.list_locks(after=after, limit=4), "id")
         assert pages == [[each.id for each in expected[:4]], [each.id for each in expected[4:]]]
@@ -102,7 +102,7 @@ class LockingContract(ContractBase):
         with refused(store, errors.PartitionLockedError):
             lock(store, interval=PART, holder="second")
         with refused(store, errors.UnknownPartitionError):
-            store.get_partition("s", "p", PART)
+            store.get_partition(PartitionKey("s", "p", PART))
 
     @pytest.mark.parametrize(
         ("provider", "interval", "first_exclusive", "second_exclusive", "conflict"),
@@ -142,14 +142,16 @@ class LockingContract(ContractBase):
     @pytest.mark.parametrize("end", ["unlock", "fail"])
     def test_a_finished_lock_conflicts_no_more(self, store: RegistryStore, end: str) -> None:
         lock(store, holder="first", exclusive=True)
-        getattr(store, end)("s", "p", WHOLE, holder="first", **({"reason": "x"} if end == "fail" else {}))
+        getattr(store, end)(
+            PartitionKey("s", "p", WHOLE), holder="first", **({"reason": "x"} if end == "fail" else {})
+        )
         assert lock(store, "q", PART, holder="second", exclusive=True).generation == 1
         assert lock(store, "p", NEXT, holder="second").generation == 1
 
     def test_unlock_publishes(self, store: RegistryStore, clock: ManualClock) -> None:
         generation = lock(store).generation
         later = clock.advance(HOUR)
-        partition = store.unlock("s", "p", WHOLE, generation=generation)
+        partition = store.unlock(PartitionKey("s", "p", WHOLE), generation=generation)
         assert (partition.state, partition.published_at, partition.changed_at) == (
             PartitionState.READY,
             later,
@@ -160,7 +162,7 @@ class LockingContract(ContractBase):
 
     def test_fail_names_the_reason(self, store: RegistryStore) -> None:
         lock(store)
-        partition = store.fail("s", "p", WHOLE, reason="disk full")
+        partition = store.fail(PartitionKey("s", "p", WHOLE), reason="disk full")
         assert (partition.state, partition.reason) == (PartitionState.FAILED, "disk full")
         assert partition.published_at is None
         assert newest(store).details["reason"] == "disk full"
@@ -171,10 +173,10 @@ class LockingContract(ContractBase):
     def test_repeating_a_finished_call_changes_nothing(self, store, clock, end, proof) -> None:
         lock(store, holder="me")
         finish = {"unlock": {}, "fail": {"reason": "disk full"}}[end]
-        first = getattr(store, end)("s", "p", WHOLE, **proof, **finish)
+        first = getattr(store, end)(PartitionKey("s", "p", WHOLE), **proof, **finish)
         events = all_events(store)
         clock.advance(HOUR)
-        assert getattr(store, end)("s", "p", WHOLE, **proof, **finish) == first
+        assert getattr(store, end)(PartitionKey("s", "p", WHOLE), **proof, **finish) == first
         assert all_events(store) == events
 
     @pytest.mark.parametrize(
@@ -194,40 +196,40 @@ class LockingContract(ContractBase):
         lock(store, holder="me")
         reason = {"reason": "x"} if end == "fail" else {}
         with refused(store, errors.NotLockHolderError) as caught:
-            getattr(store, end)("s", "p", WHOLE, **proof, **reason)
+            getattr(store, end)(PartitionKey("s", "p", WHOLE), **proof, **reason)
         assert caught.value.partition.lock.holder.identity == "me"
 
     def test_finishing_one_way_and_then_the_other_is_refused(self, store: RegistryStore) -> None:
         lock(store)
-        store.unlock("s", "p", WHOLE, generation=1)
+        store.unlock(PartitionKey("s", "p", WHOLE), generation=1)
         with refused(store, errors.NotLockHolderError):
-            store.fail("s", "p", WHOLE, generation=1, reason="x")
+            store.fail(PartitionKey("s", "p", WHOLE), generation=1, reason="x")
         lock(store)
-        store.fail("s", "p", WHOLE, generation=2, reason="x")
+        store.fail(PartitionKey("s", "p", WHOLE), generation=2, reason="x")
         with refused(store, errors.NotLockHolderError):
-            store.unlock("s", "p", WHOLE, generation=2)
+            store.unlock(PartitionKey("s", "p", WHOLE), generation=2)
 
     def test_unlocking_what_was_never_locked_publishes_it(self, store: RegistryStore) -> None:
-        store.register_partition("s", "p", WHOLE)
-        first = store.unlock("s", "p", WHOLE)
+        store.register_partition(PartitionKey("s", "p", WHOLE))
+        first = store.unlock(PartitionKey("s", "p", WHOLE))
         assert (first.state, first.generation, newest(store).type) == (PartitionState.READY, 0, "UNLOCK")
         events = all_events(store)
-        assert store.unlock("s", "p", WHOLE) == first
+        assert store.unlock(PartitionKey("s", "p", WHOLE)) == first
         assert all_events(store) == events
 
     def test_failing_what_was_never_locked_is_refused(self, store: RegistryStore) -> None:
-        store.register_partition("s", "p", WHOLE)
+        store.register_partition(PartitionKey("s", "p", WHOLE))
         with refused(store, errors.NotLockHolderError):
-            store.fail("s", "p", WHOLE, reason="x")
+            store.fail(PartitionKey("s", "p", WHOLE), reason="x")
 
     def test_a_lease_runs_out_to_the_microsecond(self, store: RegistryStore, clock: ManualClock) -> None:
         lock(store, holder="slow", lease=HOUR)
         clock.advance(HOUR - timedelta(microseconds=1))
-        assert store.get_partition("s", "p", WHOLE).state is PartitionState.LOCKED
+        assert store.get_partition(PartitionKey("s", "p", WHOLE)).state is PartitionState.LOCKED
         with refused(store, errors.PartitionLockedError):
             lock(store, holder="next")
         clock.advance(timedelta(microseconds=1))
-        assert store.get_partition("s", "p", WHOLE).state is PartitionState.EXPIRED
+        assert store.get_partition(PartitionKey("s", "p", WHOLE)).state is PartitionState.EXPIRED
         assert not store.check_readiness("s", WHOLE).is_ready
 
     def test_a_take_over_kills_the_old_generation(self, store: RegistryStore, clock: ManualClock) -> None:
@@ -237,24 +239,24 @@ class LockingContract(ContractBase):
         assert newest(store).details["took_over_from"] == "slow"
         for proof in ({"generation": old.generation}, {"holder": "slow"}):
             with refused(store, errors.NotLockHolderError):
-                store.unlock("s", "p", WHOLE, **proof)
+                store.unlock(PartitionKey("s", "p", WHOLE), **proof)
 
     @pytest.mark.parametrize("proof", [{"generation": 1}, {"holder": "slow"}])
     def test_a_slow_writer_that_nobody_replaced_may_finish(self, store, clock, proof) -> None:
         lock(store, holder="slow", lease=HOUR)
         clock.advance(2 * HOUR)
-        assert store.unlock("s", "p", WHOLE, **proof).state is PartitionState.READY
+        assert store.unlock(PartitionKey("s", "p", WHOLE), **proof).state is PartitionState.READY
 
     def test_an_expired_lock_that_overlaps_fails_when_it_is_taken_over(self, store, clock) -> None:
         old = lock(store, holder="slow", lease=HOUR)
         clock.advance(HOUR)
         lock(store, interval=PART, holder="next")
-        lost = store.get_partition("s", "p", WHOLE)
+        lost = store.get_partition(PartitionKey("s", "p", WHOLE))
         assert (lost.state, lost.lock) == (PartitionState.FAILED, None)
         assert (newest(store).type, newest(store).holder, newest(store).interval) == ("FAIL", "slow", WHOLE)
         for proof in ({"generation": old.generation}, {"holder": "slow"}):
             with refused(store, errors.NotLockHolderError):
-                store.unlock("s", "p", WHOLE, **proof)
+                store.unlock(PartitionKey("s", "p", WHOLE), **proof)
 
     def test_an_expired_exclusive_lock_of_another_provider_fails_too(self, store, clock) -> None:
         lock(store, "q", holder="slow", lease=HOUR, exclusive=True)
@@ -265,34 +267,44 @@ class LockingContract(ContractBase):
     def test_renewing_lets_the_lease_run_from_now_on(self, store: RegistryStore, clock: ManualClock) -> None:
         lock(store, lease=HOUR)
         now = clock.advance(HOUR / 2)
-        renewed = store.renew("s", "p", WHOLE, generation=1, lease=HOUR)
+        renewed = store.renew(PartitionKey("s", "p", WHOLE), generation=1, lease=HOUR)
         assert (renewed.lock.expires_at, renewed.generation, newest(store).type) == (now + HOUR, 1, "RENEW")
 
     def test_no_renewal_shortens_a_lease(self, store: RegistryStore, clock: ManualClock) -> None:
         until = lock(store, lease=HOUR).lock.expires_at
         for back, lease in ((HOUR / 2, HOUR), (timedelta(0), HOUR / 4)):
             clock.advance(-back)
-            assert store.renew("s", "p", WHOLE, generation=1, lease=lease).lock.expires_at == until
+            assert (
+                store.renew(PartitionKey("s", "p", WHOLE), generation=1, lease=lease).lock.expires_at == until
+            )
         assert newest(store).details["expires_at"] == "2026-03-01T13:00:00Z"
-        assert store.renew("s", "p", WHOLE, generation=1, lease=2 * HOUR).lock.expires_at > until
+        assert (
+            store.renew(PartitionKey("s", "p", WHOLE), generation=1, lease=2 * HOUR).lock.expires_at > until
+        )
 
     def test_a_lock_without_a_lease_gets_one_by_renewal(self, store: RegistryStore) -> None:
         lock(store)
-        assert store.renew("s", "p", WHOLE, generation=1, lease=HOUR).lock.expires_at == NOON + HOUR
+        assert (
+            store.renew(PartitionKey("s", "p", WHOLE), generation=1, lease=HOUR).lock.expires_at
+            == NOON + HOUR
+        )
 
     def test_an_expired_lock_can_be_renewed_until_it_is_taken_over(self, store, clock) -> None:
         lock(store, holder="slow", lease=HOUR)
         clock.advance(2 * HOUR)
-        assert store.renew("s", "p", WHOLE, generation=1, lease=HOUR).state is PartitionState.LOCKED
+        assert (
+            store.renew(PartitionKey("s", "p", WHOLE), generation=1, lease=HOUR).state
+            is PartitionState.LOCKED
+        )
         clock.advance(2 * HOUR)
         lock(store, holder="next")
         with refused(store, errors.NotLockHolderError):
-            store.renew("s", "p", WHOLE, generation=1, lease=HOUR)
+            store.renew(PartitionKey("s", "p", WHOLE), generation=1, lease=HOUR)
 
     @pytest.mark.parametrize("to", [PartitionState.FAILED, PartitionState.READY])
     def test_force_takes_the_lock(self, store: RegistryStore, to: PartitionState) -> None:
         lock(store, holder="gone")
-        released = store.force_release("s", "p", WHOLE, to=to, **WHY)
+        released = store.force_release(PartitionKey("s", "p", WHOLE), to=to, **WHY)
         assert (released.state, released.lock, released.generation) == (to, None, 1)
         event = newest(store)
         assert (event.type, event.holder, event.details["reason"], event.details["by"]) == (
@@ -303,12 +315,12 @@ class LockingContract(ContractBase):
 
     def test_force_releases_to_failed_unless_told(self, store: RegistryStore) -> None:
         lock(store)
-        assert store.force_release("s", "p", WHOLE, **WHY).state is PartitionState.FAILED
+        assert store.force_release(PartitionKey("s", "p", WHOLE), **WHY).state is PartitionState.FAILED
 
     def test_invalidated_data_is_failed(self, store: RegistryStore) -> None:
         lock(store)
-        store.unlock("s", "p", WHOLE)
-        bad = store.invalidate("s", "p", WHOLE, **WHY)
+        store.unlock(PartitionKey("s", "p", WHOLE))
+        bad = store.invalidate(PartitionKey("s", "p", WHOLE), **WHY)
         assert (bad.state, bad.lock) == (PartitionState.FAILED, None)
         assert all(word in bad.reason for word in WHY.values())
         assert (newest(store).type, newest(store).details) == ("INVALIDATE", WHY)
@@ -316,31 +328,31 @@ class LockingContract(ContractBase):
 
     @pytest.mark.parametrize("generation", [None, 0])
     def test_what_was_withdrawn_is_not_published_by_a_call_come_late(self, store, generation) -> None:
-        store.register_partition("s", "p", WHOLE)
-        store.unlock("s", "p", WHOLE)
-        store.withdraw("s", "p", WHOLE, **WHY)
+        store.register_partition(PartitionKey("s", "p", WHOLE))
+        store.unlock(PartitionKey("s", "p", WHOLE))
+        store.withdraw(PartitionKey("s", "p", WHOLE), **WHY)
         with refused(store, errors.NotLockHolderError):
-            store.unlock("s", "p", WHOLE, generation=generation)
-        store.lock("s", "p", WHOLE)
-        assert store.unlock("s", "p", WHOLE).state == "ready"
+            store.unlock(PartitionKey("s", "p", WHOLE), generation=generation)
+        store.lock(PartitionKey("s", "p", WHOLE))
+        assert store.unlock(PartitionKey("s", "p", WHOLE)).state == "ready"
 
     def test_nobody_forges_a_take_over(self, store) -> None:
         forger = Holder("me", {"took_over_from": "you", "host": "h"})
-        store.lock("s", "p", WHOLE, holder=forger, register=True)
+        store.lock(PartitionKey("s", "p", WHOLE), holder=forger, register=True)
         assert newest(store).details == {"host": "h"}
 
     def test_details_do_not_change_after_they_were_checked(self, store) -> None:
         details = {"host": "h"}
         holder = Holder("me", details)
         details["host"] = 7
-        store.lock("s", "p", WHOLE, holder=holder, register=True)
+        store.lock(PartitionKey("s", "p", WHOLE), holder=holder, register=True)
         (blocker,) = store.check_readiness("s", WHOLE).blockers
         assert blocker.lock.holder.details == {"host": "h"}
 
     @pytest.mark.parametrize("flag", ["exclusive", "register"])
     def test_a_flag_in_words(self, store, flag: str) -> None:
         with refused(store, errors.InvalidInputError):
-            store.lock("s", "p", WHOLE, **{flag: "false"})
+            store.lock(PartitionKey("s", "p", WHOLE), **{flag: "false"})
 
     @pytest.mark.parametrize("state", ["locked", "expired", "failed", "ready"])
     def test_what_is_withdrawn_is_registered_only(self, store, clock, state: str) -> None:
@@ -348,10 +360,10 @@ class LockingContract(ContractBase):
         if state == "expired":
             clock.advance(HOUR)
         elif state == "failed":
-            store.fail("s", "p", WHOLE, reason="x")
+            store.fail(PartitionKey("s", "p", WHOLE), reason="x")
         elif state == "ready":
-            store.unlock("s", "p", WHOLE)
-        withdrawn = store.withdraw("s", "p", WHOLE, **WHY)
+            store.unlock(PartitionKey("s", "p", WHOLE))
+        withdrawn = store.withdraw(PartitionKey("s", "p", WHOLE), **WHY)
         assert (withdrawn.state, withdrawn.lock, withdrawn.published_at) == (
             PartitionState.REGISTERED,
             None,
@@ -377,15 +389,15 @@ class LockingContract(ContractBase):
     def test_decisions_that_the_state_does_not_allow(
         self, store: RegistryStore, verb: str, state: str
     ) -> None:
-        store.register_partition("s", "p", WHOLE)
+        store.register_partition(PartitionKey("s", "p", WHOLE))
         if state != "registered":
             lock(store)
         if state == "ready":
-            store.unlock("s", "p", WHOLE)
+            store.unlock(PartitionKey("s", "p", WHOLE))
         if state == "failed":
-            store.fail("s", "p", WHOLE, reason="x")
+            store.fail(PartitionKey("s", "p", WHOLE), reason="x")
         with refused(store, errors.PartitionStateError) as caught:
-            getattr(store, verb)("s", "p", WHOLE, **WHY)
+            getattr(store, verb)(PartitionKey("s", "p", WHOLE), **WHY)
         assert caught.value.partition.state == state
 
 
@@ -393,8 +405,8 @@ def _assert_dead(store: RegistryStore, generation: int, holder: str) -> None:
     """The lock of before is of no use any more."""
     for proof in ({"generation": generation}, {"holder": holder}):
         with refused(store, errors.NotLockHolderError):
-            store.unlock("s", "p", WHOLE, **proof)
+            store.unlock(PartitionKey("s", "p", WHOLE), **proof)
         with refused(store, errors.NotLockHolderError):
-            store.fail("s", "p", WHOLE, reason="late", **proof)
+            store.fail(PartitionKey("s", "p", WHOLE), reason="late", **proof)
     with refused(store, errors.NotLockHolderError):
-        store.renew("s", "p", WHOLE, generation=generation, lease=HOUR)
+        store.renew(PartitionKey("s", "p", WHOLE), generation=generation, lease=HOUR)

@@ -21,6 +21,7 @@ from airflow_provider_partition_registry.domain.models import (
     Event,
     Holder,
     Partition,
+    PartitionKey,
     PartitionState,
     Principal,
     PrincipalKind,
@@ -109,8 +110,8 @@ class RegistryMachine(RuleBasedStateMachine):
     def register_partition(self, source: str, provider: str, interval: Interval) -> None:
         key = self.key(source, provider, interval)
         self.both(
-            lambda: self.store.register_partition(key[0], key[1], interval),
-            lambda: self.oracle.register_partition(*key, self.clock.now),
+            lambda: self.store.register_partition(PartitionKey(key[0], key[1], interval)),
+            lambda: self.oracle.register_partition(key, self.clock.now),
         )
 
     @rule(
@@ -166,7 +167,7 @@ class RegistryMachine(RuleBasedStateMachine):
             "generation": self.generation(key, generation),
         }
         self.both(
-            lambda: self.store.fail(key[0], key[1], interval, **options),
+            lambda: self.store.fail(PartitionKey(key[0], key[1], interval), **options),
             lambda: self.oracle.fail(key, self.clock.now, **options),
         )
 
@@ -181,7 +182,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def force_release(self, data: st.DataObject, to: PartitionState) -> None:
         key, interval = self.some_partition(data)
         self.both(
-            lambda: self.store.force_release(key[0], key[1], interval, to=to, **DECISION),
+            lambda: self.store.force_release(PartitionKey(key[0], key[1], interval), to=to, **DECISION),
             lambda: self.oracle.force_release(key, self.clock.now, to=to.value, **DECISION),
         )
 
@@ -304,25 +305,25 @@ class RegistryMachine(RuleBasedStateMachine):
     ) -> None:
         name, about = (holder.identity, holder.details) if isinstance(holder, Holder) else (holder, {})
         self.both(
-            lambda: self.store.lock(key[0], key[1], interval, holder=holder, **options),
+            lambda: self.store.lock(PartitionKey(key[0], key[1], interval), holder=holder, **options),
             lambda: self.oracle.lock(key, self.clock.now, name, about_holder=about, **options),
         )
 
     def prolong(self, key: Key, interval: Interval, number: int, lease: timedelta) -> None:
         self.both(
-            lambda: self.store.renew(key[0], key[1], interval, generation=number, lease=lease),
+            lambda: self.store.renew(PartitionKey(key[0], key[1], interval), generation=number, lease=lease),
             lambda: self.oracle.renew(key, self.clock.now, number, lease),
         )
 
     def declare(self, verb: str, key: Key, interval: Interval) -> None:
         self.both(
-            lambda: getattr(self.store, verb)(key[0], key[1], interval, **DECISION),
+            lambda: getattr(self.store, verb)(PartitionKey(key[0], key[1], interval), **DECISION),
             lambda: getattr(self.oracle, verb)(key, self.clock.now, **DECISION),
         )
 
     def finish(self, key: Key, interval: Interval, verb: str = "unlock", **proof: Any) -> None:
         self.both(
-            lambda: getattr(self.store, verb)(key[0], key[1], interval, **proof),
+            lambda: getattr(self.store, verb)(PartitionKey(key[0], key[1], interval), **proof),
             lambda: getattr(self.oracle, verb)(key, self.clock.now, **proof),
         )
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionState, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState, Question
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.base import ContractBase
 from tests.contract.homes import MIDNIGHT, Home, hours
@@ -17,9 +16,6 @@ from tests.contract.homes import MIDNIGHT, Home, hours
 EVER = MIDNIGHT.replace(year=2000)
 FILLERS = 1_000
 """Questions that keep two others apart, whatever number of them travels together."""
-
-
-Place = tuple[str, str, Interval]
 
 
 @dataclass
@@ -30,24 +26,24 @@ class Seesaw:
     """
 
     store: RegistryStore
-    ready: Place
-    locked: Place
-    ready_at: dict[int, Place] = field(default_factory=dict)
+    ready: PartitionKey
+    locked: PartitionKey
+    ready_at: dict[int, PartitionKey] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for place in (self.ready, self.locked):
-            self.store.lock(*place, register=True)
+            self.store.lock(place, register=True)
         self.turn()
 
     def turn(self) -> None:
         """Lock the one that is ready, then publish the other."""
-        self.store.lock(*self.ready)
-        self.store.unlock(*self.locked)
+        self.store.lock(self.ready)
+        self.store.unlock(self.locked)
         self.ready, self.locked = self.locked, self.ready
         self.ready_at[self.store.last_position()] = self.ready
 
 
-A, B = ("s", "p", hours(0, 1)), ("other", "r", hours(1, 2))
+A, B = PartitionKey("s", "p", hours(0, 1)), PartitionKey("other", "r", hours(1, 2))
 ASKED = {
     "plain": (Question("s", hours(0, 1)), Question("other", hours(1, 2))),
     "fresh": (Question("s", hours(0, 1), EVER), Question("other", hours(1, 2), EVER)),
@@ -99,13 +95,15 @@ class MomentContract(ContractBase):
     @pytest.mark.parametrize("resolution", [400, 1], ids=["listed", "in slots"])
     def test_a_timeline_shows_one_moment(self, home: Home, store: RegistryStore, resolution: int) -> None:
         assert home.writer is not None
-        seesaw = Seesaw(home.writer, ("s", "p", hours(0, 1)), ("s", "q", hours(1, 2)))
+        seesaw = Seesaw(home.writer, PartitionKey("s", "p", hours(0, 1)), PartitionKey("s", "q", hours(1, 2)))
         for _ in range(2):
             with self.turning(home, seesaw):
                 drawn = store.timeline("s", hours(0, 2), resolution)
-            _, provider_name, interval = seesaw.ready_at[drawn.as_of]
-            assert [each.interval for each in drawn.ready] == [interval]
+            expected = seesaw.ready_at[drawn.as_of]
+            assert [each.interval for each in drawn.ready] == [expected.interval]
             states = {each.provider_name: each.state for each in drawn.partitions}
             assert PartitionState.LOCKED in states.values()
             states |= {lane.provider_name: mark.state for lane in drawn.lanes for mark in lane.marks}
-            assert [name for name in states if states[name] is PartitionState.READY] == [provider_name]
+            assert [name for name in states if states[name] is PartitionState.READY] == [
+                expected.provider_name
+            ]

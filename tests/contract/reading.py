@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question
 from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
 from airflow_provider_partition_registry.store.viewing import RegistryViewer
 from tests.contract.base import ContractBase, refused
@@ -24,13 +24,13 @@ DAYS_OF_ALL_MONTHS = hours(0, 24 * 31)
 
 def publish(store: RegistryStore, *intervals: Interval, provider: str = "p") -> None:
     for interval in intervals:
-        store.lock("s", provider, interval, register=True)
-        store.unlock("s", provider, interval)
+        store.lock(PartitionKey("s", provider, interval), register=True)
+        store.unlock(PartitionKey("s", provider, interval))
 
 
 class ReadingContract(ContractBase):
     def test_nothing_published_is_one_gap(self, store: RegistryStore) -> None:
-        store.register_partition("s", "p", hours(0, 1))
+        store.register_partition(PartitionKey("s", "p", hours(0, 1)))
         answer = store.check_readiness("s", hours(0, 9))
         assert (answer.is_ready, answer.gaps, answer.blockers) == (False, (hours(0, 9),), ())
 
@@ -61,28 +61,28 @@ class ReadingContract(ContractBase):
     @pytest.mark.parametrize("provider", ["p", "q"])
     def test_a_lock_blocks_what_overlaps_it(self, store: RegistryStore, provider, locked, blocks) -> None:
         publish(store, hours(0, 9))
-        held = store.lock("s", provider, hours(*locked), register=True)
+        held = store.lock(PartitionKey("s", provider, hours(*locked)), register=True)
         answer = store.check_readiness("s", hours(0, 9))
         assert answer.blockers == ((held,) if blocks else ())
         assert answer.is_ready is not blocks
 
     def test_what_a_lock_hides_is_no_gap_if_others_published_it(self, store: RegistryStore) -> None:
         publish(store, hours(0, 9))
-        store.lock("s", "q", hours(2, 3), register=True)
+        store.lock(PartitionKey("s", "q", hours(2, 3)), register=True)
         assert store.check_readiness("s", hours(0, 10)).gaps == (hours(9, 10),)
 
     def test_an_answer_names_all_gaps_and_all_blockers_in_order(self, store: RegistryStore) -> None:
         publish(store, hours(4, 5), hours(1, 2))
-        failed = store.lock("s", "p", hours(6, 7), register=True)
-        failed = store.fail("s", "p", hours(6, 7), reason="x")
-        locks = [store.lock("s", name, hours(2, 3), register=True) for name in ("q", "p")]
+        failed = store.lock(PartitionKey("s", "p", hours(6, 7)), register=True)
+        failed = store.fail(PartitionKey("s", "p", hours(6, 7)), reason="x")
+        locks = [store.lock(PartitionKey("s", name, hours(2, 3)), register=True) for name in ("q", "p")]
         answer = store.check_readiness("s", hours(0, 8))
         assert answer.blockers == (locks[1], locks[0], failed)
         assert answer.gaps == (hours(0, 1), hours(2, 4), hours(5, 8))
 
     def test_sources_do_not_mix(self, store: RegistryStore) -> None:
         publish(store, hours(0, 1))
-        store.lock("other", "r", hours(0, 1), register=True)
+        store.lock(PartitionKey("other", "r", hours(0, 1)), register=True)
         assert store.check_readiness("s", hours(0, 1)).is_ready
         assert not store.check_readiness("other", hours(0, 1)).is_ready
 
@@ -104,7 +104,7 @@ class ReadingContract(ContractBase):
         self, store: RegistryStore, explain: bool
     ) -> None:
         publish(store, hours(0, 1))
-        store.lock("other", "r", hours(0, 1), register=True)
+        store.lock(PartitionKey("other", "r", hours(0, 1)), register=True)
         position = {name: all_events(store, 0, name)[-1].position for name in ("s", "other")}
         questions = [Question(name, hours(n, n + 1)) for n in range(2) for name in ("s", "other", "s")]
         answers = store.check_readiness_many(questions, explain=explain)
@@ -126,7 +126,7 @@ class ReadingContract(ContractBase):
 
     def test_without_explanation_the_verdicts_are_the_same(self, store: RegistryStore) -> None:
         publish(store, hours(0, 2))
-        store.lock("s", "q", hours(1, 2), register=True)
+        store.lock(PartitionKey("s", "q", hours(1, 2)), register=True)
         questions = [
             Question("s", hours(start, start + 1), after)
             for start in range(4)
@@ -186,15 +186,15 @@ class ReadingContract(ContractBase):
 
     def test_a_lock_held_elsewhere_in_the_source_does_not_disturb(self, store: RegistryStore) -> None:
         publish(store, hours(0, 2))
-        store.lock("s", "p", hours(2, 3), register=True)
+        store.lock(PartitionKey("s", "p", hours(2, 3)), register=True)
         assert store.check_readiness("s", hours(0, 2)).is_ready
 
     def test_rewritten_since_read(self, store: RegistryStore) -> None:
         publish(store, hours(0, 1), hours(1, 2))
         read = store.check_readiness("s", hours(0, 1)).as_of
-        store.lock("s", "p", hours(1, 2))
-        store.register_partition("s", "q", hours(0, 1))
-        store.renew("s", "p", hours(1, 2), generation=2, lease=HOUR)
+        store.lock(PartitionKey("s", "p", hours(1, 2)))
+        store.register_partition(PartitionKey("s", "q", hours(0, 1)))
+        store.renew(PartitionKey("s", "p", hours(1, 2)), generation=2, lease=HOUR)
         assert not store.changed_since("s", hours(0, 1), read)
         assert store.changed_since("s", hours(0, 2), read)
         publish(store, hours(0, 1))
@@ -213,7 +213,7 @@ class ReadingContract(ContractBase):
     def test_an_answer_belongs_to_the_newest_event_of_its_source(self, store: RegistryStore) -> None:
         publish(store, hours(0, 1))
         newest = all_events(store)[-1].position
-        store.lock("other", "r", hours(0, 1), register=True)
+        store.lock(PartitionKey("other", "r", hours(0, 1)), register=True)
         for interval in (hours(0, 1), hours(0, 2)):
             assert store.check_readiness("s", interval).as_of == newest
 
@@ -230,7 +230,7 @@ class ReadingContract(ContractBase):
         assert store.events(after=whole[-1].position).items == ()
 
     def test_the_history_of_one_source(self, store: RegistryStore) -> None:
-        store.lock("other", "r", hours(0, 1), register=True)
+        store.lock(PartitionKey("other", "r", hours(0, 1)), register=True)
         assert [event.type for event in store.events(source_name="other").items] == [
             *("SOURCE_REGISTERED", "PROVIDER_REGISTERED", "PARTITION_REGISTERED", "LOCK")
         ]
@@ -288,7 +288,7 @@ class RefusalContract(ContractBase):
 
     @pytest.mark.parametrize("method", NEEDING_A_GRANT)
     def test_providers_without_a_grant(self, store: RegistryStore, method: str) -> None:
-        store.register_partition("s", "p", hours(0, 1))
+        store.register_partition(PartitionKey("s", "p", hours(0, 1)))
         with refused(store, errors.NoGrantError):
             call(store, method, provider_name="r")
 
@@ -302,7 +302,7 @@ class RefusalContract(ContractBase):
 
     @pytest.mark.parametrize("method", list(CALLS))
     def test_malformed_calls(self, store: RegistryStore, method: str) -> None:
-        store.lock("s", "p", hours(0, 1), register=True)
+        store.lock(PartitionKey("s", "p", hours(0, 1)), register=True)
         before = all_events(store)
         wrong = []
         for name, argument, value in spoiled_calls():

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.base import ContractBase, newest, refused, walk
@@ -36,7 +36,7 @@ class RegisteringContract(ContractBase):
     def test_names_come_back_as_they_went_in(self, empty_store: RegistryStore, name: str) -> None:
         token = empty_store.register_source(name, name).access_token
         assert empty_store.register_provider(name, token).provider.source_names == (name,)
-        partition = empty_store.lock(name, name, hours(0, 1), holder=name, register=True)
+        partition = empty_store.lock(PartitionKey(name, name, hours(0, 1)), holder=name, register=True)
         assert (partition.source_name, partition.provider_name, partition.lock.holder.identity) == (name,) * 3
         assert [each.name for each in empty_store.list_sources().items] == [name]
         assert newest(empty_store).holder == name
@@ -51,14 +51,17 @@ class RegisteringContract(ContractBase):
                 former.setattr(f"{module}.check_new_name", check_name)
             token = empty_store.register_source(name, "ann").access_token
             empty_store.register_provider(name, token)
-            empty_store.lock(name, name, hours(0, 1), holder=name, register=True)
+            empty_store.lock(PartitionKey(name, name, hours(0, 1)), holder=name, register=True)
         assert [each.name for each in empty_store.list_sources().items] == [name]
         assert empty_store.list_sources(after=name).items == ()
-        empty_store.unlock(name, name, hours(0, 1), holder=name)
+        empty_store.unlock(PartitionKey(name, name, hours(0, 1)), holder=name)
         assert empty_store.check_readiness(name, hours(0, 1)).is_ready
-        empty_store.lock(name, name, hours(0, 1))
-        empty_store.force_release(name, name, hours(0, 1), reason="wrong name", by="ann")
-        assert empty_store.withdraw(name, name, hours(0, 1), reason="wrong name", by="ann").lock is None
+        empty_store.lock(PartitionKey(name, name, hours(0, 1)))
+        empty_store.force_release(PartitionKey(name, name, hours(0, 1)), reason="wrong name", by="ann")
+        assert (
+            empty_store.withdraw(PartitionKey(name, name, hours(0, 1)), reason="wrong name", by="ann").lock
+            is None
+        )
 
     def test_a_source_is_registered_once(self, store: RegistryStore, token: str) -> None:
         with refused(store, errors.SourceAlreadyRegisteredError) as caught:
@@ -80,19 +83,19 @@ class RegisteringContract(ContractBase):
             "s",
             "r",
         )
-        store.register_partition("s", "r", hours(0, 1))
+        store.register_partition(PartitionKey("s", "r", hours(0, 1)))
 
     def test_a_grant_is_given_once(self, store: RegistryStore, token: str) -> None:
         with refused(store, errors.ProviderAlreadyRegisteredError):
             store.register_provider("p", token)
 
     def test_a_partition_is_registered_once_per_provider(self, store: RegistryStore) -> None:
-        partition = store.register_partition("s", "p", hours(0, 1))
-        assert partition == store.get_partition("s", "p", hours(0, 1))
+        partition = store.register_partition(PartitionKey("s", "p", hours(0, 1)))
+        assert partition == store.get_partition(PartitionKey("s", "p", hours(0, 1)))
         assert (partition.state, partition.generation, partition.lock) == (PartitionState.REGISTERED, 0, None)
         with refused(store, errors.PartitionAlreadyRegisteredError):
-            store.register_partition("s", "p", hours(0, 1))
-        assert store.register_partition("s", "q", hours(0, 1)).id != partition.id
+            store.register_partition(PartitionKey("s", "p", hours(0, 1)))
+        assert store.register_partition(PartitionKey("s", "q", hours(0, 1))).id != partition.id
 
     @pytest.mark.parametrize(
         "interval",
@@ -106,8 +109,8 @@ class RegisteringContract(ContractBase):
         ids=str,
     )
     def test_intervals_come_back_to_the_microsecond(self, store: RegistryStore, interval: Interval) -> None:
-        store.lock("s", "p", interval, register=True)
-        partition = store.unlock("s", "p", interval)
+        store.lock(PartitionKey("s", "p", interval), register=True)
+        partition = store.unlock(PartitionKey("s", "p", interval))
         assert partition.interval == interval
         assert store.list_partitions("s", interval).items == (partition,)
         assert store.check_readiness("s", interval).is_ready
@@ -143,22 +146,22 @@ class RegisteringContract(ContractBase):
     def test_partitions_are_listed_by_start_page_by_page(self, store: RegistryStore) -> None:
         wanted = [hours(0, 24), hours(1, 2), hours(2, 3), hours(2, 9), hours(5, 6)]
         for interval in (wanted[2], wanted[4], wanted[0], wanted[3], wanted[1]):
-            store.register_partition("s", "p", interval)
-        store.register_partition("other", "r", hours(0, 1))
+            store.register_partition(PartitionKey("s", "p", interval))
+        store.register_partition(PartitionKey("other", "r", hours(0, 1)))
         pages = walk(lambda after: store.list_partitions("s", None, after, limit=2), "interval")
         assert pages == [wanted[:2], wanted[2:4], wanted[4:]]
 
     def test_partitions_that_overlap_are_listed_page_by_page(self, store: RegistryStore) -> None:
         for interval in (hours(0, 24), hours(1, 2), hours(2, 3), hours(2, 9), hours(5, 6), hours(30, 31)):
-            store.register_partition("s", "p", interval)
-            store.register_partition("s", "q", interval)
+            store.register_partition(PartitionKey("s", "p", interval))
+            store.register_partition(PartitionKey("s", "q", interval))
         pages = walk(lambda after: store.list_partitions("s", hours(2, 5), after, limit=1), "interval")
         assert pages == [[each] for each in (hours(0, 24), hours(2, 3), hours(2, 9)) for _ in "pq"]
 
     def test_a_list_that_shrinks_between_pages_goes_on(self, store: RegistryStore) -> None:
         for hour in range(4):
-            store.register_partition("s", "p", hours(hour, hour + 1))
+            store.register_partition(PartitionKey("s", "p", hours(hour, hour + 1)))
         first = store.list_partitions("s", limit=2)
-        store.register_partition("s", "p", hours(0, 9))
+        store.register_partition(PartitionKey("s", "p", hours(0, 9)))
         rest = store.list_partitions("s", after=first.next, limit=10)
         assert [each.interval for each in rest.items] == [hours(2, 3), hours(3, 4)]

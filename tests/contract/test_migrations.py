@@ -11,7 +11,12 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionState, Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.models import (
+    PartitionKey,
+    PartitionState,
+    Principal,
+    PrincipalKind,
+)
 from airflow_provider_partition_registry.store.sql import schema, tokens
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
@@ -82,9 +87,9 @@ def test_what_is_there_survives(older: Database) -> None:
     assert [(each.type, each.source_name) for each in all_events(store)] == [
         (name, "s") for name, _ in EVENTS
     ]
-    locked = store.get_partition("s", "p", INTERVAL)
+    locked = store.get_partition(PartitionKey("s", "p", INTERVAL))
     assert (locked.state, locked.generation, locked.lock.holder.identity) == (PartitionState.LOCKED, 1, "p")
-    assert store.unlock("s", "p", INTERVAL).state is PartitionState.READY
+    assert store.unlock(PartitionKey("s", "p", INTERVAL)).state is PartitionState.READY
     assert store.check_readiness("s", INTERVAL).is_ready
 
 
@@ -92,13 +97,13 @@ def test_what_a_lock_from_before_gives_back_nobody_knows(older: Database) -> Non
     schema.upgrade(older)
     store = SqlRegistryStore(older)
     with pytest.raises(errors.PartitionStateError, match="older version"):
-        store.release("s", "p", INTERVAL)
-    store.lock("s", "p", INTERVAL)  # taken again it is still the same lock
+        store.release(PartitionKey("s", "p", INTERVAL))
+    store.lock(PartitionKey("s", "p", INTERVAL))  # taken again it is still the same lock
     with pytest.raises(errors.PartitionStateError, match="older version"):
-        store.release("s", "p", INTERVAL)
-    store.fail("s", "p", INTERVAL, reason="disk full")
-    store.lock("s", "p", INTERVAL)
-    assert store.release("s", "p", INTERVAL).reason == "disk full"
+        store.release(PartitionKey("s", "p", INTERVAL))
+    store.fail(PartitionKey("s", "p", INTERVAL), reason="disk full")
+    store.lock(PartitionKey("s", "p", INTERVAL))
+    assert store.release(PartitionKey("s", "p", INTERVAL)).reason == "disk full"
     assert verify(older) == []
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event, text
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question
 from airflow_provider_partition_registry.store.sql import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.store.sql.types import to_microseconds
@@ -61,6 +61,10 @@ class Registry:
     def hour(self, number: int, length: int = 1) -> Interval:
         return hours(self.middle + number, self.middle + number + length)
 
+    def key(self, number: int) -> PartitionKey:
+        """Of the partition of that hour."""
+        return PartitionKey("s", "p", self.hour(number))
+
     @property
     def last_position(self) -> int:
         return 99 + self.count
@@ -95,9 +99,9 @@ def fill(store: SqlRegistryStore, count: int) -> None:
     token = store.register_source("s", "ann").access_token
     provider = store.register_provider("p", token).provider
     store.register_provider("q", token)
-    store.register_partition("s", "p", hours(-1, 0))
-    store.register_partition("s", "q", hours(-9000, -1000))
-    store.lock("s", "q", hours(count + 100, count + 800), register=True)
+    store.register_partition(PartitionKey("s", "p", hours(-1, 0)))
+    store.register_partition(PartitionKey("s", "q", hours(-9000, -1000)))
+    store.lock(PartitionKey("s", "q", hours(count + 100, count + 800)), register=True)
     values = {
         "source": store.get_source("s").id,
         "provider": provider.id,
@@ -128,19 +132,17 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     "fresh": lambda r: r.store.check_readiness("s", r.hour(1, 9), "2026-01-01"),
     "many": lambda r: r.store.check_readiness_many([Question("s", r.hour(n)) for n in range(10)]),
     "changed since": lambda r: r.store.changed_since("s", r.hour(1), r.last_position - 5),
-    "look up": lambda r: r.store.get_partition("s", "p", r.hour(1)),
+    "look up": lambda r: r.store.get_partition(r.key(1)),
     "list": lambda r: r.store.list_partitions("s", limit=20),
     "list some": lambda r: r.store.list_partitions("s", r.hour(0, 24), limit=20),
-    "list on": lambda r: r.store.list_partitions(
-        "s", None, r.store.get_partition("s", "p", r.hour(1)).id, 20
-    ),
+    "list on": lambda r: r.store.list_partitions("s", None, r.store.get_partition(r.key(1)).id, 20),
     "list some on": lambda r: r.store.list_partitions(
-        "s", r.hour(0, 24), r.store.get_partition("s", "p", r.hour(1)).id, 20
+        "s", r.hour(0, 24), r.store.get_partition(r.key(1)).id, 20
     ),
     "list more": lambda r: r.store.list_partitions("s", r.hour(0, 100), limit=80),
     "locks": lambda r: r.store.list_locks(limit=20),
     "locks of a holder": lambda r: r.store.list_locks("q", limit=20),
-    "no more locks": lambda r: r.store.list_locks(None, r.store.get_partition("s", "p", r.hour(1)).id, 20),
+    "no more locks": lambda r: r.store.list_locks(None, r.store.get_partition(r.key(1)).id, 20),
     "events": lambda r: r.store.events(r.last_position - 50, limit=20),
     "events of a source": lambda r: r.store.events(r.middle, "s", limit=20),
     "no more events": lambda r: r.store.events(r.last_position, "s"),
@@ -150,10 +152,16 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     "timeline": lambda r: r.store.timeline("s", r.hour(0, 24), 30),
     "timeline of a year": lambda r: r.store.timeline("s", r.hour(-4000, 8760), 10),
     "timeline of all": lambda r: r.store.timeline("s", hours(-9000, r.count + 800), 10),
-    "rewrite": lambda r: (r.store.lock("s", "p", r.hour(2)), r.store.unlock("s", "p", r.hour(2))),
-    "failure": lambda r: (r.store.lock("s", "p", r.hour(3)), r.store.fail("s", "p", r.hour(3), reason="x")),
-    "withdrawal": lambda r: r.store.withdraw("s", "p", r.hour(4), reason="x", by="ann"),
-    "new": lambda r: r.store.lock("s", "q", r.hour(5, 2), register=True, exclusive=True),
+    "rewrite": lambda r: (
+        r.store.lock(r.key(2)),
+        r.store.unlock(r.key(2)),
+    ),
+    "failure": lambda r: (
+        r.store.lock(r.key(3)),
+        r.store.fail(r.key(3), reason="x"),
+    ),
+    "withdrawal": lambda r: r.store.withdraw(r.key(4), reason="x", by="ann"),
+    "new": lambda r: r.store.lock(PartitionKey("s", "q", r.hour(5, 2)), register=True, exclusive=True),
 }
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql import reader
@@ -16,7 +17,7 @@ from tests.contract.homes import hours
 
 pytestmark = pytest.mark.postgres
 
-HOUR = ("s", "p", hours(0, 1))
+HOUR = PartitionKey("s", "p", hours(0, 1))
 WHY = {"reason": "wrong numbers", "by": "ann"}
 
 
@@ -24,26 +25,26 @@ WHY = {"reason": "wrong numbers", "by": "ann"}
 def store(postgres_url: str) -> Iterator[RegistryStore]:
     with open_store(postgres_url, timeout=30) as opened:
         opened.register_provider("p", opened.register_source("s", "ann").access_token)
-        opened.register_partition(*HOUR)
+        opened.register_partition(HOUR)
         yield opened
 
 
 WAKING: dict[str, tuple[bool, Callable[[RegistryStore], object]]] = {
-    "unlock": (True, lambda store: store.unlock(*HOUR)),
-    "fail": (True, lambda store: store.fail(*HOUR, reason="disk full")),
-    "release": (True, lambda store: store.release(*HOUR)),
-    "force_release": (True, lambda store: store.force_release(*HOUR, **WHY)),
-    "withdraw": (True, lambda store: store.withdraw(*HOUR, **WHY)),
-    "invalidate": (False, lambda store: store.invalidate(*HOUR, **WHY)),
+    "unlock": (True, lambda store: store.unlock(HOUR)),
+    "fail": (True, lambda store: store.fail(HOUR, reason="disk full")),
+    "release": (True, lambda store: store.release(HOUR)),
+    "force_release": (True, lambda store: store.force_release(HOUR, **WHY)),
+    "withdraw": (True, lambda store: store.withdraw(HOUR, **WHY)),
+    "invalidate": (False, lambda store: store.invalidate(HOUR, **WHY)),
 }
 
 
 @pytest.mark.parametrize("name", WAKING)
 def test_whatever_may_end_a_wait_is_heard_of(store: RegistryStore, name: str) -> None:
     is_locked, change = WAKING[name]
-    store.lock(*HOUR)
+    store.lock(HOUR)
     if not is_locked:
-        store.unlock(*HOUR)
+        store.unlock(HOUR)
     with closing(store.open_listener()) as listener:
         change(store)
         assert listener.wait(10) == {"s"}
@@ -51,8 +52,8 @@ def test_whatever_may_end_a_wait_is_heard_of(store: RegistryStore, name: str) ->
 
 def test_what_ends_nobodys_wait_is_not_told(store: RegistryStore) -> None:
     with closing(store.open_listener()) as listener:
-        generation = store.lock(*HOUR, lease=timedelta(hours=1)).generation
-        store.renew(*HOUR, generation=generation, lease=timedelta(hours=2))
+        generation = store.lock(HOUR, lease=timedelta(hours=1)).generation
+        store.renew(HOUR, generation=generation, lease=timedelta(hours=2))
         assert listener.wait(0.3) == frozenset()
 
 
@@ -61,10 +62,10 @@ def test_who_asks_goes_by_the_database_s_clock(store: RegistryStore, postgres_ur
         return datetime.now(UTC) + timedelta(hours=1)
 
     with open_sql_store(postgres_url, pool_size=1, timeout=30, clock=ahead) as hasty:
-        published_at = hasty.unlock(*HOUR).published_at
+        published_at = hasty.unlock(HOUR).published_at
     hours_ago = published_at - timedelta(hours=3)
     assert store.check_readiness("s", hours(0, 1), hours_ago).stale == (hours(0, 1),)
-    rewritten_at = store.unlock(*HOUR, generation=store.lock(*HOUR).generation).published_at
+    rewritten_at = store.unlock(HOUR, generation=store.lock(HOUR).generation).published_at
     assert rewritten_at < published_at
     assert store.check_readiness("s", hours(0, 1), rewritten_at).is_ready
 
@@ -76,7 +77,7 @@ def test_the_clock_of_this_host_has_no_say(store: RegistryStore, monkeypatch: py
             raise AssertionError("the host's clock was read")
 
     monkeypatch.setattr(reader, "datetime", NoClock)
-    locked = store.lock(*HOUR, lease=timedelta(hours=1))
+    locked = store.lock(HOUR, lease=timedelta(hours=1))
     assert locked.lock is not None
     assert not store.check_readiness("s", hours(0, 1))
-    assert store.unlock(*HOUR, generation=locked.generation).published_at is not None
+    assert store.unlock(HOUR, generation=locked.generation).published_at is not None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.store.sql.values import PREPARE_AFTER
 from tests.contract.homes import hours
@@ -21,9 +21,9 @@ def store(postgres_url: str) -> Iterator[SqlRegistryStore]:
     """A registry with one connection, in which ``[0, 1)`` of ``s`` is ready and ``[1, 2)`` is registered."""
     with open_sql_store(postgres_url, pool_size=1, timeout=30) as opened:
         opened.register_provider("p", opened.register_source("s", "ann").access_token)
-        opened.register_partition("s", "p", hours(0, 1))
-        opened.unlock("s", "p", hours(0, 1))
-        opened.register_partition("s", "p", hours(1, 2))
+        opened.register_partition(PartitionKey("s", "p", hours(0, 1)))
+        opened.unlock(PartitionKey("s", "p", hours(0, 1)))
+        opened.register_partition(PartitionKey("s", "p", hours(1, 2)))
         yield opened
 
 
@@ -86,11 +86,11 @@ def test_reading_goes_on_when_the_server_has_forgotten(store: SqlRegistryStore, 
 
 def test_writing_goes_on_when_the_server_has_forgotten(store: SqlRegistryStore) -> None:
     for _ in range(PREPARE_AFTER + 1):
-        store.lock("s", "p", hours(1, 2))
+        store.lock(PartitionKey("s", "p", hours(1, 2)))
     forget(store)
-    generation = store.lock("s", "p", hours(1, 2)).generation
+    generation = store.lock(PartitionKey("s", "p", hours(1, 2))).generation
     assert generation == PREPARE_AFTER + 2  # granted once, though tried twice
-    store.unlock("s", "p", hours(1, 2), generation=generation)
+    store.unlock(PartitionKey("s", "p", hours(1, 2)), generation=generation)
     assert store.check_readiness("s", hours(0, 2)).is_ready
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from tests.contract.homes import hours
 
@@ -50,7 +51,7 @@ def test_every_connection_is_set_up(store: SqlRegistryStore, pragma: str, value:
 
 
 def test_what_others_refer_to_cannot_be_deleted(store: SqlRegistryStore) -> None:
-    store.register_partition("s", "p", hours(0, 1))
+    store.register_partition(PartitionKey("s", "p", hours(0, 1)))
     for table in ("source", "provider"):
         with pytest.raises(StoreRefusedError, match="FOREIGN KEY"):
             store.database.write(
@@ -67,7 +68,7 @@ def test_a_reader_with_a_snapshot_keeps_no_writer_waiting(store: SqlRegistryStor
         reader.exec_driver_sql("BEGIN")
         count = "SELECT count(*) FROM partition_registry_partition"
         assert reader.exec_driver_sql(count).scalar() == 0
-        store.register_partition("s", "p", hours(0, 1))
+        store.register_partition(PartitionKey("s", "p", hours(0, 1)))
         assert reader.exec_driver_sql(count).scalar() == 0
         reader.exec_driver_sql("ROLLBACK")
         assert reader.exec_driver_sql(count).scalar() == 1

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question
 from airflow_provider_partition_registry.store import watch
 from airflow_provider_partition_registry.store.base import Answer
 from airflow_provider_partition_registry.store.factory import open_store
@@ -49,8 +49,8 @@ def test_more_waiters_than_one_call_can_ask_for(
 
     with open_store(migrated_sqlite_url) as store:
         store.register_provider("p", store.register_source("s", "ann").access_token)
-        store.register_partition("s", "p", hours(0, 4))
-        store.unlock("s", "p", hours(0, 4))
+        store.register_partition(PartitionKey("s", "p", hours(0, 4)))
+        store.unlock(PartitionKey("s", "p", hours(0, 4)))
     assert asyncio.run(all_of_them()) == [True, True, False]
     assert asked[:3] == [2, 2, 2]
 
@@ -59,7 +59,7 @@ def test_a_damaged_row_ends_the_wait_of_those_alone_who_ask_about_it(migrated_sq
     with open_store(migrated_sqlite_url) as store:
         for source, provider in (("good", "p"), ("bad", "q")):
             store.register_provider(provider, store.register_source(source, "ann").access_token)
-            store.lock(source, provider, hours(0, 1), register=True)
+            store.lock(PartitionKey(source, provider, hours(0, 1)), register=True)
         with sqlite3.connect(migrated_sqlite_url.removeprefix("sqlite:///")) as file:
             file.execute("UPDATE partition_registry_partition SET holder_details = '{' WHERE holder = 'q'")
         file.close()
@@ -77,7 +77,7 @@ def test_a_damaged_row_ends_the_wait_of_those_alone_who_ask_about_it(migrated_sq
             bad = asyncio.create_task(wait(watcher, "bad"))
             await asyncio.wait([bad], timeout=30)
             assert not good.done()
-            store.unlock("good", "p", hours(0, 1))
+            store.unlock(PartitionKey("good", "p", hours(0, 1)))
             return await asyncio.wait_for(asyncio.gather(good, bad, return_exceptions=True), 30)
 
         good, bad = asyncio.run(both())

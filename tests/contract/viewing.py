@@ -8,7 +8,12 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import BLOCKING_STATES, Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import (
+    BLOCKING_STATES,
+    Partition,
+    PartitionKey,
+    PartitionState,
+)
 from airflow_provider_partition_registry.domain.viewing import (
     COUNTED_AT_MOST,
     LANES_AT_MOST,
@@ -32,13 +37,13 @@ class ViewingContract(ContractBase):
         assert (seen.extent, seen.last_ready, seen.blockages) == (None, None, ())
 
     def test_a_source_at_a_glance(self, store: RegistryStore, clock: ManualClock) -> None:
-        store.register_partition("s", "q", hours(-5, -4))
+        store.register_partition(PartitionKey("s", "q", hours(-5, -4)))
         publish(store, hours(0, 1), hours(3, 4), hours(4, 6))
         began = clock.now
-        store.lock("s", "p", hours(6, 7), register=True, lease=HOUR)
-        store.lock("s", "p", hours(7, 8), register=True)
-        store.lock("s", "q", hours(1, 2), register=True)
-        store.fail("s", "q", hours(1, 2), reason="disk full")
+        store.lock(PartitionKey("s", "p", hours(6, 7)), register=True, lease=HOUR)
+        store.lock(PartitionKey("s", "p", hours(7, 8)), register=True)
+        store.lock(PartitionKey("s", "q", hours(1, 2)), register=True)
+        store.fail(PartitionKey("s", "q", hours(1, 2)), reason="disk full")
         ended = clock.advance(HOUR)
         seen = store.get_overview("s")
         assert (seen.extent, seen.last_ready) == (hours(-5, 8), hours(3, 6))
@@ -51,7 +56,7 @@ class ViewingContract(ContractBase):
 
     def test_no_more_blockers_are_counted_than_people_want_to_know_of(self, store: RegistryStore) -> None:
         for hour in range(COUNTED_AT_MOST + 1):
-            store.lock("s", "p", hours(hour, hour + 1), register=True)
+            store.lock(PartitionKey("s", "p", hours(hour, hour + 1)), register=True)
         (blockage,) = store.get_overview("s").blockages
         assert blockage.count == COUNTED_AT_MOST
 
@@ -67,7 +72,7 @@ class ViewingContract(ContractBase):
 
     def test_the_history_backwards(self, store: RegistryStore) -> None:
         publish(store, hours(0, 1))
-        store.lock("other", "r", hours(0, 1), register=True)
+        store.lock(PartitionKey("other", "r", hours(0, 1)), register=True)
         pages = walk(lambda before: store.latest_events("s", before, 3), "position")
         assert [each for page in pages for each in page] == [
             each.position for each in reversed(all_events(store, 0, "s"))
@@ -76,7 +81,7 @@ class ViewingContract(ContractBase):
 
     def test_what_is_few_is_listed(self, store: RegistryStore) -> None:
         publish(store, hours(0, 2), hours(2, 3), hours(5, 40))
-        failed = store.lock("s", "q", hours(1, 2), register=True)
+        failed = store.lock(PartitionKey("s", "q", hours(1, 2)), register=True)
         drawn = store.timeline("s", hours(0, 24))
         assert [each.interval for each in drawn.ready] == [hours(0, 1), hours(2, 3), hours(5, 24)]
         assert all(each.is_whole for each in drawn.ready)
@@ -90,7 +95,7 @@ class ViewingContract(ContractBase):
     def test_of_many_partitions_only_the_blockers_are_listed(self, store: RegistryStore) -> None:
         publish(store, *[hours(hour, hour + 1) for hour in range(12)])
         publish(store, hours(20, 21), provider="q")
-        failed = store.lock("s", "q", hours(3, 4), register=True)
+        failed = store.lock(PartitionKey("s", "q", hours(3, 4)), register=True)
         drawn = store.timeline("s", DAY, 6)
         assert (drawn.lists_all, drawn.lists_blockers) == (False, True)
         assert drawn.partitions == (failed,)
@@ -100,7 +105,7 @@ class ViewingContract(ContractBase):
         ]
 
     def test_expired_locks_are_seen_as_such(self, store: RegistryStore, clock: ManualClock) -> None:
-        store.lock("s", "p", hours(0, 1), register=True, lease=HOUR)
+        store.lock(PartitionKey("s", "p", hours(0, 1)), register=True, lease=HOUR)
         clock.advance(HOUR)
         assert [each.state for each in store.timeline("s", DAY).partitions] == ["expired"]
 
@@ -136,14 +141,14 @@ def _scatter(store: RegistryStore, dice: random.Random) -> None:
         interval = hours(start, start + dice.choice([0.1, 1, 1, 1, 5, 24]))
         provider, fate = dice.choice("pq"), dice.random()
         if fate < 0.2:
-            store.register_partition("s", provider, interval)
+            store.register_partition(PartitionKey("s", provider, interval))
         elif fate < 0.8:
             if _is_free(store, provider, interval):
                 publish(store, interval, provider=provider)
         elif _is_free(store, provider, interval):
-            store.lock("s", provider, interval, register=True)
+            store.lock(PartitionKey("s", provider, interval), register=True)
             if fate < 0.9:
-                store.fail("s", provider, interval, reason="x")
+                store.fail(PartitionKey("s", provider, interval), reason="x")
 
 
 def _is_free(store: RegistryStore, provider: str, interval: Interval) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from airflow_provider_partition_registry.domain.models import Holder
+from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -84,20 +84,20 @@ def fill(store: RegistryStore) -> None:
     for hour in (0, 1, 2, 5, 6):
         _publish(store, "shop.sales", "loader", hour)
     holder = Holder("airflow/loader/run", {"log_url": "https://airflow.example.com/log?a=1&b=2"})
-    store.lock("shop.sales", "loader", hours(7, 8), register=True, holder=holder)
-    store.lock("shop.sales", "fixer", hours(1, 2), lease=timedelta(hours=1), register=True)
-    store.fail("shop.sales", "fixer", hours(1, 2), reason="disk full")
+    store.lock(PartitionKey("shop.sales", "loader", hours(7, 8)), register=True, holder=holder)
+    store.lock(PartitionKey("shop.sales", "fixer", hours(1, 2)), lease=timedelta(hours=1), register=True)
+    store.fail(PartitionKey("shop.sales", "fixer", hours(1, 2)), reason="disk full")
 
     token = store.register_source(NASTY, SCRIPT).access_token
     store.register_provider(NASTY, token)
     _publish(store, NASTY, NASTY, 0)
     holder = Holder(NASTY, {"log_url": "javascript:alert('log')"})
-    store.lock(NASTY, NASTY, hours(1, 2), register=True, holder=holder)
-    store.fail(NASTY, NASTY, hours(1, 2), reason=SCRIPT, holder=holder)
+    store.lock(PartitionKey(NASTY, NASTY, hours(1, 2)), register=True, holder=holder)
+    store.fail(PartitionKey(NASTY, NASTY, hours(1, 2)), reason=SCRIPT, holder=holder)
     for number in range(60):
         store.register_source(f"team{number:02}.events", "some team")
 
 
 def _publish(store: RegistryStore, source: str, provider: str, hour: int) -> None:
-    store.lock(source, provider, hours(hour, hour + 1), register=True)
-    store.unlock(source, provider, hours(hour, hour + 1))
+    store.lock(PartitionKey(source, provider, hours(hour, hour + 1)), register=True)
+    store.unlock(PartitionKey(source, provider, hours(hour, hour + 1)))

@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.service import ServiceThread
 from tests.contract.homes import hours
@@ -117,10 +118,10 @@ def test_news_arrive_by_themselves(page: Page, store: RegistryStore) -> None:
     page.goto(source_page("team99.news"))
     expect(page.locator("#live")).to_have_text("Live")
     store.register_provider("reporter", token)
-    store.lock("team99.news", "reporter", hours(0, 1), register=True)
+    store.lock(PartitionKey("team99.news", "reporter", hours(0, 1)), register=True)
     expect(page.locator("#standing")).to_contain_text("1 locked")
     expect(page.locator(".mark.locked").first).to_be_visible()
-    store.unlock("team99.news", "reporter", hours(0, 1))
+    store.unlock(PartitionKey("team99.news", "reporter", hours(0, 1)))
     expect(page.locator("#standing")).to_contain_text("ready")
     expect(page.locator("#history")).to_contain_text("unlock")
     expect(page.locator(".mark.ready").first).to_be_visible()

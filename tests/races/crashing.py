@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import event
 
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.homes import hours
 
@@ -28,19 +29,19 @@ def script(store: Any, source_name: str, provider_name: str) -> Iterator[str]:
     yield "SOURCE_REGISTERED"
     store.register_provider(provider_name, token)
     yield "PROVIDER_REGISTERED"
-    place = (source_name, provider_name, hours(0, 4))
-    store.register_partition(*place)
+    place = PartitionKey(source_name, provider_name, hours(0, 4))
+    store.register_partition(place)
     yield "PARTITION_REGISTERED"
-    store.unlock(*place)
+    store.unlock(place)
     yield "UNLOCK"
-    inside = (source_name, provider_name, hours(1, 2))
-    store.lock(*inside, register=True)
+    inside = PartitionKey(source_name, provider_name, hours(1, 2))
+    store.lock(inside, register=True)
     yield "LOCK"
-    store.fail(*inside, reason="x")
+    store.fail(inside, reason="x")
     yield "FAIL"
-    store.withdraw(*inside, reason="x", by="ann")
+    store.withdraw(inside, reason="x", by="ann")
     yield "WITHDRAW"
-    store.invalidate(*place, reason="x", by="ann")
+    store.invalidate(place, reason="x", by="ann")
     yield "INVALIDATE"
 
 

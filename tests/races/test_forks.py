@@ -18,6 +18,7 @@ from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
     StoreUnavailableError,
 )
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service_process import ServiceProcess
@@ -99,10 +100,12 @@ def source(request: pytest.FixtureRequest) -> str:
 def test_a_lock_taken_in_a_child_outlasts_everybody(home_url: str, source: str) -> None:
     store = open_store(home_url, timeout=30)
     provider = a_writer(store, source)
-    store.lock(source, provider, hours(0, 1), register=True)
-    store.unlock(source, provider, hours(0, 1))
+    store.lock(PartitionKey(source, provider, hours(0, 1)), register=True)
+    store.unlock(PartitionKey(source, provider, hours(0, 1)))
 
-    child = Child(lambda: store.get_source(source), lambda: store.lock(source, provider, hours(0, 1)))
+    child = Child(
+        lambda: store.get_source(source), lambda: store.lock(PartitionKey(source, provider, hours(0, 1)))
+    )
     store.close()
     child.step()
     assert seen_from_outside(home_url, source)
@@ -116,11 +119,14 @@ def test_parent_and_child_work_at_the_same_time(home_url: str, source: str) -> N
     store = open_store(home_url, timeout=30)
     provider = a_writer(store, source)
     child = Child(
-        lambda: [store.lock(source, provider, hours(n, n + 1), register=True) for n in range(0, 40, 2)]
+        lambda: [
+            store.lock(PartitionKey(source, provider, hours(n, n + 1)), register=True)
+            for n in range(0, 40, 2)
+        ]
     )
     os.write(child._orders, b".")
     for number in range(1, 41, 2):
-        store.lock(source, provider, hours(number, number + 1), register=True)
+        store.lock(PartitionKey(source, provider, hours(number, number + 1)), register=True)
     assert os.read(child._done, 1) == b"."
     child.end()
     assert len(store.list_partitions(source).items) == 40
@@ -143,7 +149,11 @@ def test_children_born_while_another_thread_asks(home_url: str, source: str, clo
     busy = threading.Thread(target=connect_again_and_again)
     busy.start()
     for number in range(10):
-        child = Child(lambda hour=number: store.lock(source, provider, hours(hour, hour + 1), register=True))
+        child = Child(
+            lambda hour=number: store.lock(
+                PartitionKey(source, provider, hours(hour, hour + 1)), register=True
+            )
+        )
         child.step()
         child.end()
     is_over.set()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.postgres import PostgresServer
 from testbed.proxy import LosingProxy
@@ -17,7 +18,7 @@ from tests.races.conftest import register
 from tests.races.replay import assert_consistent
 
 pytestmark = pytest.mark.postgres
-PLACE = ("s", "p0", hours(0, 1))
+PLACE = PartitionKey("s", "p0", hours(0, 1))
 COMMIT = b"COMMIT\0"  # BEGIN ISOLATION LEVEL READ COMMITTED is none
 
 
@@ -32,7 +33,7 @@ def store(postgres_url: str) -> Iterator[Any]:
     """Past the proxy."""
     with open_store(postgres_url, timeout=30) as store:
         register(store, "s", 1)
-        store.register_partition(*PLACE)
+        store.register_partition(PLACE)
         yield store
 
 
@@ -54,10 +55,10 @@ def test_a_commit_of_unknown_outcome_is_told_and_not_repeated(
 ) -> None:
     proxy.lose(COMMIT, after_delivery=is_committed)
     with pytest.raises(StoreUnavailableError, match="may or may not have taken effect"):
-        far_store.lock(*PLACE, holder="me")
+        far_store.lock(PLACE, holder="me")
     assert locks(store) == [1] * is_committed
     # What the message advises is safe, and the caller's next connection is a sound one.
-    assert far_store.lock(*PLACE, holder="me").generation == 1 + is_committed
+    assert far_store.lock(PLACE, holder="me").generation == 1 + is_committed
     assert_consistent(store)
 
 
@@ -67,7 +68,7 @@ def test_what_was_lost_before_the_commit_is_done_again(
     store: Any, far_store: Any, proxy: LosingProxy, mark: bytes, is_delivered: bool
 ) -> None:
     proxy.lose(mark, after_delivery=is_delivered)
-    assert far_store.lock(*PLACE, holder="me").generation == 1
+    assert far_store.lock(PLACE, holder="me").generation == 1
     assert not proxy.is_armed
     assert locks(store) == [1]
     assert_consistent(store)

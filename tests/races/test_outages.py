@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.conftest import upgrade
 from tests.contract.homes import hours
@@ -103,7 +103,7 @@ EVERY_KIND_OF_CALL: dict[str, Callable[[Any], Any]] = {
     "list": lambda store: store.list_partitions("s"),
     "events": lambda store: store.events(),
     "changed": lambda store: store.changed_since("s", hours(0, 1), 0),
-    "lock": lambda store: store.lock("s", "p0", hours(0, 1), register=True),
+    "lock": lambda store: store.lock(PartitionKey("s", "p0", hours(0, 1)), register=True),
     "register": lambda store: store.register_source("new", "ann"),
     "listen": lambda store: store.open_listener(),
 }
@@ -136,8 +136,8 @@ def test_a_listener_of_a_hanging_server_hears_nothing_and_goes_on(server: Any, s
     listener = store.open_listener()
     with server.paused():
         assert listener.wait(0.2) == frozenset()
-    store.lock("s", "p0", hours(0, 1), register=True)
-    store.unlock("s", "p0", hours(0, 1))
+    store.lock(PartitionKey("s", "p0", hours(0, 1)), register=True)
+    store.unlock(PartitionKey("s", "p0", hours(0, 1)))
     assert listener.wait(5) == {"s"}
     listener.close()
 
@@ -176,7 +176,7 @@ def test_a_writer_that_hangs_in_its_transaction_keeps_others_out_for_the_timeout
     assert_unavailable_in_time(store, EVERY_KIND_OF_CALL["lock"], TIMEOUT)
     assert not store.check_readiness("s", hours(0, 1)).is_ready
     hung.close()
-    assert store.lock("s", "p0", hours(0, 1), register=True).generation == 1
+    assert store.lock(PartitionKey("s", "p0", hours(0, 1)), register=True).generation == 1
 
 
 def test_all_connections_busy(store: Any, url: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from airflow_provider_partition_registry.domain.models import Event, Question, Readiness
+from airflow_provider_partition_registry.domain.models import Event, PartitionKey, Question, Readiness
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register
@@ -40,8 +40,8 @@ def read_until(stop: threading.Event, store: Any, answers: list[Told]) -> None:
 
 @pytest.mark.parametrize("lease", [None, timedelta(seconds=0.01)], ids=["lasting", "expiring"])
 def test_readers_are_told_what_the_history_says(store, database_url: str, lease) -> None:
-    store.register_partition("s", "p0", PLACES[0])
-    store.unlock("s", "p0", PLACES[0])
+    store.register_partition(PartitionKey("s", "p0", PLACES[0]))
+    store.unlock(PartitionKey("s", "p0", PLACES[0]))
     writers = [Writer(open_store(database_url, timeout=30), f"w{n}", lease=lease) for n in range(6)]
     stop, answers = threading.Event(), []
     readers, leaked = started([lambda: read_until(stop, open_store(database_url, timeout=30), answers)] * 2)
@@ -67,11 +67,11 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
 
 def take_over_what_readers_see_expired(store: Any, lease: timedelta, answers: list[Told]) -> None:
     """A storm brings this about only by chance."""
-    store.lock("s", "p0", PLACES[0], holder="gone", lease=lease)
+    store.lock(PartitionKey("s", "p0", PLACES[0]), holder="gone", lease=lease)
     while not saw_an_expired_lock(answers):
         time.sleep(0.01)
-    store.lock("s", "p0", PLACES[0], holder="heir")
-    store.unlock("s", "p0", PLACES[0], holder="heir")
+    store.lock(PartitionKey("s", "p0", PLACES[0]), holder="heir")
+    store.unlock(PartitionKey("s", "p0", PLACES[0]), holder="heir")
 
 
 def saw_an_expired_lock(answers: list[Told]) -> bool:
@@ -154,9 +154,11 @@ def test_a_transaction_left_open_holds_back_later_positions(postgres_url: str) -
 
         event.listen(slow.database.engine, "after_cursor_execute", hold)
         before = all_events(store)
-        first, leaked = started([lambda: slow.register_partition("s0", "p0", hours(0, 1))])
+        first, leaked = started([lambda: slow.register_partition(PartitionKey("s0", "p0", hours(0, 1)))])
         assert written.wait(30)
-        second, also_leaked = started([lambda: store.register_partition("s1", "p0", hours(0, 1))])
+        second, also_leaked = started(
+            [lambda: store.register_partition(PartitionKey("s1", "p0", hours(0, 1)))]
+        )
         second[0].join(0.5)
         with open_store(postgres_url) as reader:
             assert all_events(reader) == before

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.models import PartitionKey, Principal, PrincipalKind
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.base import newest
 from tests.contract.homes import all_events, hours
@@ -93,7 +93,10 @@ def test_taking_a_grant_back(race, store) -> None:
 
 def test_writing_while_the_grant_is_taken_back(store) -> None:
     """Whoever writes afterwards is refused; what was locked before stays locked."""
-    writers = [lambda n=n: store.lock("s", "p0", hours(n, n + 1), register=True) for n in range(THREADS - 1)]
+    writers = [
+        lambda n=n: store.lock(PartitionKey("s", "p0", hours(n, n + 1)), register=True)
+        for n in range(THREADS - 1)
+    ]
     outcomes = together([lambda: store.revoke_grant("s", "p0", **WHY), *writers])
     assert set(codes(outcomes)) <= {"won", "no_grant"}
     events = all_events(store, source_name="s")
@@ -106,8 +109,8 @@ def test_writing_while_the_grant_is_taken_back(store) -> None:
 
 def test_registering_partitions(race, store) -> None:
     callers, run = race
-    where = {"source_name": "s", "provider_name": "p0"}
-    rounds = run([("register_partition", {**where, "interval": hours(n, n + 1)}) for n in range(ROUNDS)])
+    keys = [PartitionKey("s", "p0", hours(n, n + 1)) for n in range(ROUNDS)]
+    rounds = run([("register_partition", {"key": key}) for key in keys])
     assert all(codes(each) == {"won": 1, "partition_already_registered": callers - 1} for each in rounds)
     assert_consistent(store)
 
@@ -122,17 +125,17 @@ def test_locking(store, database_url, register: bool) -> None:
         assert codes(outcomes) == {"won": 1, "partition_locked": THREADS - 1}
         (winner,) = [each for each in outcomes if not isinstance(each, str)]
         assert winner.generation == number + 1
-        store.unlock("s", "p0", HOUR, generation=winner.generation)
+        store.unlock(PartitionKey("s", "p0", HOUR), generation=winner.generation)
     assert_consistent(store)
 
 
 def lock(url: str, holder: str, register: bool, provider: str = "p0", **options):
     with open_store(url, timeout=30) as own:
-        return own.lock("s", provider, HOUR, holder=holder, register=register, **options)
+        return own.lock(PartitionKey("s", provider, HOUR), holder=holder, register=register, **options)
 
 
 def test_taking_over_an_expired_lock(store, database_url) -> None:
-    store.lock("s", "p0", HOUR, holder="slow", lease=timedelta(microseconds=1), register=True)
+    store.lock(PartitionKey("s", "p0", HOUR), holder="slow", lease=timedelta(microseconds=1), register=True)
     outcomes = together([lambda n=n: lock(database_url, f"holder{n}", False) for n in range(THREADS)])
     assert codes(outcomes) == {"won": 1, "partition_locked": THREADS - 1}
     assert_consistent(store)
@@ -157,14 +160,14 @@ def test_unlocking_while_others_decide(store) -> None:
     """The writer ends its write in two ways while people decide in two others: each all or nothing."""
     for number in range(ROUNDS):
         interval = hours(number, number + 1)
-        store.lock("s", "p0", interval, register=True)
-        place = ("s", "p0", interval)
+        store.lock(PartitionKey("s", "p0", interval), register=True)
+        place = PartitionKey("s", "p0", interval)
         outcomes = together(
             [
-                lambda place=place: store.unlock(*place, generation=1),
-                lambda place=place: store.force_release(*place, **WHY),
-                lambda place=place: store.withdraw(*place, **WHY),
-                lambda place=place: store.fail(*place, generation=1, reason="late"),
+                lambda place=place: store.unlock(place, generation=1),
+                lambda place=place: store.force_release(place, **WHY),
+                lambda place=place: store.withdraw(place, **WHY),
+                lambda place=place: store.fail(place, generation=1, reason="late"),
             ]
         )
         assert set(codes(outcomes)) <= {"won", "partition_state", "not_lock_holder"}

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import PartitionStateError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.homes import hours
 
@@ -51,26 +51,26 @@ class Writer:
 
     def act(self, mind: random.Random, source: str, provider: str, interval: Interval) -> None:
         """Lock, and end that in one of many ways."""
-        place = (source, provider, interval)
+        place = PartitionKey(source, provider, interval)
         self.note(
             self.store.lock(
-                *place, holder=self.name, exclusive=mind.random() < 0.2, register=True, lease=self.lease
+                place, holder=self.name, exclusive=mind.random() < 0.2, register=True, lease=self.lease
             )
         )
         if self.lease is not None and mind.random() < 0.2:
             return  # dies, so to speak: somebody will have to take over
         generation = self.acknowledged[-1].generation
         endings: list[Callable[[], Any]] = [
-            *[lambda: self.store.unlock(*place, generation=generation)] * 6,
-            lambda: self.store.fail(*place, generation=generation, reason="storm"),
-            lambda: self.store.release(*place, generation=generation),
-            lambda: self.store.force_release(*place, **WHY),
-            lambda: self.store.force_release(*place, to=PartitionState.READY, **WHY),
-            lambda: self.store.withdraw(*place, **WHY),
+            *[lambda: self.store.unlock(place, generation=generation)] * 6,
+            lambda: self.store.fail(place, generation=generation, reason="storm"),
+            lambda: self.store.release(place, generation=generation),
+            lambda: self.store.force_release(place, **WHY),
+            lambda: self.store.force_release(place, to=PartitionState.READY, **WHY),
+            lambda: self.store.withdraw(place, **WHY),
         ]
         self.note(mind.choice(endings)())
         if mind.random() < 0.1:
-            self.note(self.store.invalidate(*place, **WHY))
+            self.note(self.store.invalidate(place, **WHY))
 
     def note(self, partition: Partition) -> None:
         self.acknowledged.append(partition)

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import ConsentRequiredError
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.api import following
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -123,13 +124,13 @@ class Case:
             "reader": reader,
         }
         self.token_id = store.identify_token(str(own)).id
-        place = (self.source, self.provider, Interval(START, END))
+        place = PartitionKey(self.source, self.provider, Interval(START, END))
         if verb not in ("partitions", "register"):
-            store.register_partition(*place)
+            store.register_partition(place)
         if verb in ("renew", "unlock", "fail", "release", "force-release", "invalidate", "withdraw"):
-            store.lock(*place)
+            store.lock(place)
         if verb in ("invalidate", "withdraw"):
-            store.unlock(*place)
+            store.unlock(place)
 
     def parameters(self, route: str) -> dict[str, Any]:
         source, provider = {"source_name": self.source}, {"provider_name": self.provider}

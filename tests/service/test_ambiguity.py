@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.service.calling import DAY, END, START, served, sqlite_at
 
@@ -27,8 +28,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with served(sqlite_at(tmp_path_factory.mktemp("ambiguity")), is_open=True) as (http, store):
         for name in ("grün", "s", "a/b"):
             store.register_provider("p", store.register_source(name, "ann").access_token)
-            store.register_partition(name, "p", Interval(START, END))
-            store.unlock(name, "p", Interval(START, END))
+            store.register_partition(PartitionKey(name, "p", Interval(START, END)))
+            store.unlock(PartitionKey(name, "p", Interval(START, END)))
         yield http, store
 
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Question
 from airflow_provider_partition_registry.server.middleware import LARGEST_BODY
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -97,8 +97,8 @@ def store(proxied: Proxied) -> Iterator[RegistryStore]:
 
 
 def publish(store: RegistryStore, hour: int) -> None:
-    store.lock("s", "p", hours(hour, hour + 1), register=True)
-    store.unlock("s", "p", hours(hour, hour + 1))
+    store.lock(PartitionKey("s", "p", hours(hour, hour + 1)), register=True)
+    store.unlock(PartitionKey("s", "p", hours(hour, hour + 1)))
 
 
 def test_the_store_calls_through_it(store: RegistryStore) -> None:

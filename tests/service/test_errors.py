@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.wire import error_from_data
@@ -59,7 +60,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Cl
         token = store.register_source("s", "ann").access_token
         store.register_source("t", "ann")
         store.register_provider("p", token)
-        store.lock("s", "p", Interval(**DAY), holder="me", register=True)
+        store.lock(PartitionKey("s", "p", Interval(**DAY)), holder="me", register=True)
         yield client, token
 
 

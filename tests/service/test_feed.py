@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server import feed as feed_module
 from airflow_provider_partition_registry.server.feed import Feed
 from airflow_provider_partition_registry.store.base import RegistryStore
@@ -73,8 +74,8 @@ def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: in
 
     def write(source: str, provider: str) -> None:
         for _ in range(ROUNDS):
-            store.lock(source, provider, hours(0, 1), register=True)
-            store.unlock(source, provider, hours(0, 1))
+            store.lock(PartitionKey(source, provider, hours(0, 1)), register=True)
+            store.unlock(PartitionKey(source, provider, hours(0, 1)))
 
     def follow(feed: Feed, source_name: str | None = None) -> Coroutine[Any, Any, list[int]]:
         return followed(feed, first, last + 1, source_name, slow=mind.random() < 0.5)
@@ -99,7 +100,7 @@ def test_who_follows_before_the_feed_knows_anything(store: RegistryStore) -> Non
         feed = Feed(store)
         following = asyncio.create_task(followed(feed, 0, 5))
         await asyncio.sleep(0.2)
-        store.register_partition("s", "p", hours(0, 1))
+        store.register_partition(PartitionKey("s", "p", hours(0, 1)))
         reading = asyncio.create_task(feed.run())
         try:
             return await following
@@ -115,7 +116,7 @@ def test_who_is_ahead_of_the_feed_waits_for_what_comes_after(store: RegistryStor
         async with running(store) as feed:
             await followed(feed, 0, 4)
             for hour in range(3):
-                store.register_partition("s", "p", hours(hour, hour + 1))
+                store.register_partition(PartitionKey("s", "p", hours(hour, hour + 1)))
             following = asyncio.create_task(followed(feed, 6, 7))
             return await following
 
@@ -133,8 +134,8 @@ def test_who_follows_a_history_that_is_cut_off_is_told(
             backup = tmp_path / "backup.db"
             with sqlite3.connect(file) as present, sqlite3.connect(backup) as copy:
                 present.backup(copy)
-            store.register_partition("s", "p", hours(0, 1))
-            store.register_partition("s", "p", hours(1, 2))
+            store.register_partition(PartitionKey("s", "p", hours(0, 1)))
+            store.register_partition(PartitionKey("s", "p", hours(1, 2)))
             waiting = asyncio.create_task(followed(feed, 6, 100))
             await followed(feed, 4, 6)
             with sqlite3.connect(backup) as copy, sqlite3.connect(file) as present:
@@ -142,7 +143,7 @@ def test_who_follows_a_history_that_is_cut_off_is_told(
             with pytest.raises(InvalidInputError, match="restored from a backup"):
                 await waiting
             following = asyncio.create_task(followed(feed, 4, 5))
-            store.register_partition("s", "p", hours(5, 6))
+            store.register_partition(PartitionKey("s", "p", hours(5, 6)))
             assert await following == [5]
 
     asyncio.run(follow())
@@ -160,7 +161,7 @@ def test_a_store_in_trouble_is_waited_for(store: RegistryStore, migrated_sqlite_
             with sqlite3.connect(file) as present:
                 present.execute("ALTER TABLE gone RENAME TO partition_registry_event")
             following = asyncio.create_task(followed(feed, 4, 5))
-            store.register_partition("s", "p", hours(0, 1))
+            store.register_partition(PartitionKey("s", "p", hours(0, 1)))
             return await following
 
     assert asyncio.run(follow()) == [5]

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service import ServiceThread
@@ -75,7 +76,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with open_store(registry, pool_size=8) as store:
         token = store.register_source("sales", "ann").access_token
         store.register_provider("nightly-load", token)
-        store.lock("sales", "nightly-load", Interval("2026-11-01", "2026-11-02"), register=True)
+        store.lock(PartitionKey("sales", "nightly-load", Interval("2026-11-01", "2026-11-02")), register=True)
         told = ServiceSettings(
             registry, administrator_token=ADMINISTRATOR_TOKEN, wrong_tokens_per_minute=1_000_000
         )

@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -34,7 +34,7 @@ from testbed.service import ServiceThread
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register
 
-PLACE = ("s", "p0", hours(0, 1))
+PLACE = PartitionKey("s", "p0", hours(0, 1))
 
 
 @pytest.fixture
@@ -66,11 +66,11 @@ def kinds_of_events(store: RegistryStore) -> list[str]:
 def test_a_lost_lock_is_taken_all_the_same(
     store: RegistryStore, proxy: LosingProxy, after_delivery: bool
 ) -> None:
-    store.register_partition(*PLACE)
+    store.register_partition(PLACE)
     proxy.lose(b"/partitions/lock", after_delivery=after_delivery)
-    locked = store.lock(*PLACE)
+    locked = store.lock(PLACE)
     assert not proxy.is_armed
-    assert locked == store.get_partition(*PLACE)
+    assert locked == store.get_partition(PLACE)
     assert locked.generation == (2 if after_delivery else 1)
 
 
@@ -79,10 +79,10 @@ def test_a_lost_lock_is_taken_all_the_same(
 def test_a_lost_end_of_a_write_happens_once(
     store: RegistryStore, proxy: LosingProxy, verb: str, after_delivery: bool
 ) -> None:
-    generation = store.lock(*PLACE, register=True).generation
+    generation = store.lock(PLACE, register=True).generation
     proxy.lose(f"/partitions/{verb}".encode(), after_delivery=after_delivery)
     reason = {"reason": "disk full"} if verb == "fail" else {}
-    ended = getattr(store, verb)(*PLACE, generation=generation, **reason)
+    ended = getattr(store, verb)(PLACE, generation=generation, **reason)
     assert not proxy.is_armed
     assert ended.state is (PartitionState.FAILED if verb == "fail" else PartitionState.READY)
     assert kinds_of_events(store) == ["PARTITION_REGISTERED", "LOCK", verb.upper()]
@@ -94,11 +94,11 @@ def test_a_lost_registration_is_not_repeated_and_its_outcome_not_guessed(
 ) -> None:
     proxy.lose(b"/partitions ", after_delivery=after_delivery)
     with pytest.raises(StoreUnavailableError, match="may or may not have taken effect"):
-        store.register_partition(*PLACE)
+        store.register_partition(PLACE)
     assert kinds_of_events(store) == (["PARTITION_REGISTERED"] if after_delivery else [])
     if after_delivery:
         with pytest.raises(PartitionAlreadyRegisteredError):
-            store.register_partition(*PLACE)
+            store.register_partition(PLACE)
 
 
 def test_one_connection_serves_call_after_call(store: RegistryStore, proxy: LosingProxy) -> None:
@@ -155,7 +155,7 @@ def test_a_forked_child_talks_on_connections_of_its_own(store: RegistryStore, pr
             child = os.fork()
             if child == 0:
                 try:
-                    store.lock("s", "p0", hours(number, number + 1), register=True)
+                    store.lock(PartitionKey("s", "p0", hours(number, number + 1)), register=True)
                     os._exit(0)
                 except BaseException:
                     os._exit(1)

@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 import pytest
 
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service import ServiceProcess, ServiceThread
@@ -201,8 +202,8 @@ def test_who_waits_learns_of_what_was_changed_without_the_service(
         waiting = asyncio.create_task(ask(service, "/api/v1/readiness", **QUESTION, wait_seconds=300))
         await asyncio.to_thread(wait_for_waiting, http, "readiness")
         with open_store(database_url) as store:
-            store.register_partition("s", "p", hours(0, 1))
-            store.unlock("s", "p", hours(0, 1))
+            store.register_partition(PartitionKey("s", "p", hours(0, 1)))
+            store.unlock(PartitionKey("s", "p", hours(0, 1)))
         return await asyncio.wait_for(waiting, PATIENCE)
 
     status, body = asyncio.run(wait())

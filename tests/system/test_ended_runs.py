@@ -12,7 +12,7 @@ import sqlalchemy
 
 from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.http_json import ApiError
@@ -45,7 +45,7 @@ class Begun:
 
     @property
     def partition(self) -> Partition:
-        return self.registry.get_partition(SOURCE, PROVIDER, self.interval)
+        return self.registry.get_partition(PartitionKey(SOURCE, PROVIDER, self.interval))
 
     def wait_for(self, task_id: str, state: str, map_index: int = -1) -> None:
         self.api.wait_for_task_state(self.dag_id, self.run_id, task_id, state, TIMEOUT, map_index)

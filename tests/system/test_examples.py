@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import EventType, PartitionState
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 
@@ -58,8 +58,8 @@ def publish_the_other_hours(registry: RegistryStore, day: Interval) -> None:
     for number in range(HOURS_WRITTEN_BY_THE_EXAMPLE, 24):
         start = day.start + timedelta(hours=number)
         hour = Interval(start, start + timedelta(hours=1))
-        registry.lock("shop.clicks", "click-loader", hour, register=True)
-        registry.unlock("shop.clicks", "click-loader", hour)
+        registry.lock(PartitionKey("shop.clicks", "click-loader", hour), register=True)
+        registry.unlock(PartitionKey("shop.clicks", "click-loader", hour))
 
 
 @pytest.mark.parametrize("dag_id", SOURCES)
@@ -104,7 +104,7 @@ def test_failed_work_blocks_until_it_is_cleared(
     run_id = api.trigger_run("failing_work", {"day": day_of(version)})
 
     assert api.wait_for_run("failing_work", run_id, RUN_TIMEOUT) == "failed"
-    partition = registry.get_partition("system.failing", "failing-loader", day)
+    partition = registry.get_partition(PartitionKey("system.failing", "failing-loader", day))
     assert partition.state is PartitionState.FAILED
     assert partition.reason == "Work is not proved: load failed"
     assert not registry.check_readiness("system.failing", day).is_ready

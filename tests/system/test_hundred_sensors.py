@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.processes import wait_until
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 DAG_ID = "hundred_sensors"
 DAY = Interval("2026-11-01", "2026-11-02")
-ADDRESS = ("system.hundred", "hundred-loader", DAY)
+WRITTEN = PartitionKey("system.hundred", "hundred-loader", DAY)
 
 
 def test_all_hundred_succeed_at_their_first_try(
@@ -29,7 +30,7 @@ def test_all_hundred_succeed_at_their_first_try(
 ) -> None:
     instance = instances[3]
     api = instance.api
-    registry.lock(*ADDRESS, register=True)
+    registry.lock(WRITTEN, register=True)
     api.wait_until_parsed(DAG_ID)
     api.unpause(DAG_ID)
     run_id = api.trigger_run(DAG_ID)
@@ -44,7 +45,7 @@ def test_all_hundred_succeed_at_their_first_try(
     wait_until(lambda: waiting_in(instance, run_id) == 100, what="100 to have asked", timeout=300)
     until_waiting = time.monotonic() - beginning
     unlocked_at = datetime.now(UTC)
-    registry.unlock(*ADDRESS)
+    registry.unlock(WRITTEN)
     wait_until(
         lambda: states().keys() <= {"success", "failed"}, what="100 to end", timeout=300, detail=states
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.processes import wait_until
@@ -34,10 +35,10 @@ def test_the_log_says_what_is_missing_when_it_changes(
         wait_until(lambda: times_in_log("Rescheduling task") >= count, what=f"{count} pokes", timeout=300)
 
     wait_for_pokes(3)
-    registry.lock("system.rescheduled", "night-loader", day, register=True)
+    registry.lock(PartitionKey("system.rescheduled", "night-loader", day), register=True)
     wait_until(lambda: times_in_log("is being written by"), what="the lock to be told", timeout=60)
     wait_for_pokes(6)
-    registry.unlock("system.rescheduled", "night-loader", day)
+    registry.unlock(PartitionKey("system.rescheduled", "night-loader", day))
 
     assert instance.api.wait_for_run(DAG_ID, run_id, 300) == "success"
     assert times_in_log("nobody has published") == times_in_log("is being written by") == 1

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 
@@ -27,8 +28,8 @@ def test_what_is_published_meanwhile_is_found_afterwards(
     instance.api.wait_for_task_state(DAG_ID, run_id, "wait", "deferred", 300)
 
     instance.kill("triggerer")
-    registry.lock("system.deferred", "night-loader", day, register=True)
-    registry.unlock("system.deferred", "night-loader", day)
+    registry.lock(PartitionKey("system.deferred", "night-loader", day), register=True)
+    registry.unlock(PartitionKey("system.deferred", "night-loader", day))
     instance.restart("triggerer")
 
     assert instance.api.wait_for_run(DAG_ID, run_id, 300) == "success"

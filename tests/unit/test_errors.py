@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.errors import RegistryError
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from tests.unit.values import hours, partition
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, RegistryError)]
@@ -21,11 +22,11 @@ EXAMPLES = [
     errors.InvalidNameError("bad"),
     errors.UnknownSourceError("s"),
     errors.UnknownProviderError("p"),
-    errors.UnknownPartitionError("s", "p", hours(0, 1)),
+    errors.UnknownPartitionError(PartitionKey("s", "p", hours(0, 1))),
     errors.UnknownTokenError("0123456789abcdef"),
     errors.SourceAlreadyRegisteredError("s"),
     errors.ProviderAlreadyRegisteredError("p", "s"),
-    errors.PartitionAlreadyRegisteredError("s", "p", hours(0, 1)),
+    errors.PartitionAlreadyRegisteredError(PartitionKey("s", "p", hours(0, 1))),
     errors.PartitionStateError("no", partition("ready")),
     errors.PartitionLockedError("no", partition("locked")),
     errors.NotLockHolderError("no", partition("locked")),

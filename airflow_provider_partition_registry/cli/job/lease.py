@@ -75,14 +75,13 @@ class LeaseKeeper:
                 self._is_in_trouble = True
 
     def _renew_or_look(self) -> None:
-        place = (self._locked.source_name, self._locked.provider_name, self._locked.interval)
         moment = now()
         if self._is_in_trouble or moment >= self._renewed_at + self._seconds * RENEWED_AFTER:
-            self._store.renew(*place, generation=self._locked.generation, lease=self._lease)
+            self._store.renew(self._locked.key, generation=self._locked.generation, lease=self._lease)
             self._renewed_at = moment
             self._events.put(LeaseRenewed(moment + self._seconds))
             return
-        found = self._store.get_partition(*place)
+        found = self._store.get_partition(self._locked.key)
         if found.generation != self._locked.generation or found.state not in LOCKED_STATES:
             raise PartitionStateError(_standing(found), found)
 

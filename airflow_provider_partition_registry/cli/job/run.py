@@ -19,10 +19,13 @@ from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
 from airflow_provider_partition_registry.cli.job.patience import GivenUpError, NotAnsweredError, Patience
 from airflow_provider_partition_registry.cli.job.supervision import Ending, Supervision
 from airflow_provider_partition_registry.cli.job.telling import Teller
-from airflow_provider_partition_registry.cli.options import Target
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.domain.models import (
+    Holder,
+    Partition,
+    PartitionKey,
+)
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 LONGEST_MARGIN = 1.0  # seconds between the end of a command that nobody may hold up, and that of its lease
@@ -55,7 +58,7 @@ class Run:
     """
 
     store: RegistryStore
-    target: Target
+    key: PartitionKey
     holder: Holder
     program: str
     arguments: Sequence[str]
@@ -73,14 +76,14 @@ class Run:
                 taken_at, locked = self._lock()
             except GivenUpError as given_up:
                 return self._not_locked(given_up)
-            self.teller.inform("locked", f"Locked {self.target}, {lock_in_words(locked)}.", locked)
+            self.teller.inform("locked", f"Locked {self.key}, {lock_in_words(locked)}.", locked)
             return self._run(locked, taken_at)
 
     def _lock(self) -> tuple[float, Partition]:
         def take() -> tuple[float, Partition]:
             taken_at = now()
             return taken_at, self.store.lock(
-                *self.target,
+                self.key,
                 holder=self.holder,
                 lease=self.terms.lease,
                 exclusive=self.terms.exclusive,
@@ -91,7 +94,7 @@ class Run:
             return Patience(timedelta.max, (), "", "").persist(take, self._events, self.teller)
         passing = (PartitionLockedError, StoreUnavailableError)
         patience = Patience(self.terms.wait_for, passing, "waiting", "Waiting goes on.")
-        with news_of(self.target.source_name, self.store, self._events):
+        with news_of(self.key.source_name, self.store, self._events):
             return patience.persist(take, self._events, self.teller)
 
     def _not_locked(self, given_up: GivenUpError) -> int:
@@ -99,15 +102,15 @@ class Run:
         if isinstance(given_up.cause, NotAnsweredError):
             remark = " If the registry grants the lock after all, that ends with its lease."
         if given_up.signum is not None:
-            told = f"Interrupted while waiting for {self.target}. Nothing was run.{remark}"
+            told = f"Interrupted while waiting for {self.key}. Nothing was run.{remark}"
             self.teller.warn("interrupted", told)
             return 128 + given_up.signum
-        told = f"Waited too long for {self.target}. Nothing was run. {given_up.cause.message}{remark}"
+        told = f"Waited too long for {self.key}. Nothing was run. {given_up.cause.message}{remark}"
         self.teller.warn("timed_out", told)
         return ExitCode.TIMED_OUT
 
     def _run(self, locked: Partition, taken_at: float) -> int:
-        closing = Closing(self.store, self.target, locked, self.terms.retry_for, self._events, self.teller)
+        closing = Closing(self.store, self.key, locked, self.terms.retry_for, self._events, self.teller)
         try:
             ending, last_lines = self._run_command(locked, taken_at)
         except OSError as error:
@@ -161,7 +164,7 @@ class Run:
         )
 
     def _tell_of_loss(self, why: str) -> None:
-        self.teller.warn("lock_lost", f"Lost the lock on {self.target}; the command is told to end. {why}")
+        self.teller.warn("lock_lost", f"Lost the lock on {self.key}; the command is told to end. {why}")
 
     def _tell_of_rest(self, what: str) -> None:
         self.teller.warn(
@@ -173,7 +176,7 @@ class Run:
     def _close(self, closing: Closing, ending: Ending, last_lines: Sequence[str]) -> int:
         if ending.loss is not None and ending.loss.is_certain:
             self.teller.warn(
-                "not_published", f"Not published: {self.target}. The lock was lost before the command ended."
+                "not_published", f"Not published: {self.key}. The lock was lost before the command ended."
             )
             return ExitCode.CONFLICT
         if ending.is_success:

@@ -9,7 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import MAX_DETAILS, Holder, PartitionState, Question
+from airflow_provider_partition_registry.domain.models import (
+    MAX_DETAILS,
+    Holder,
+    PartitionKey,
+    PartitionState,
+    Question,
+)
 from airflow_provider_partition_registry.domain.names import (
     LARGEST_PAGE,
     MAX_IDENTITY_LENGTH,
@@ -125,7 +131,7 @@ HolderOrIdentity = Annotated[
 ]
 
 
-class Address(Body):
+class KeyBody(Body):
     """One partition."""
 
     source_name: SourceName
@@ -133,15 +139,15 @@ class Address(Body):
     start: Start
     end: End
 
-    def place(self) -> tuple[str, str, Interval]:
+    def key(self) -> PartitionKey:
         """As the store's methods take it.
 
-        :raises InvalidIntervalError: it is no interval.
+        :raises InvalidInputError: it is none.
         """
-        return self.source_name, self.provider_name, Interval(self.start, self.end)
+        return PartitionKey(self.source_name, self.provider_name, Interval(self.start, self.end))
 
 
-class LockBody(Address):
+class LockBody(KeyBody):
     """A lock to take."""
 
     holder: HolderOrIdentity = None
@@ -152,14 +158,14 @@ class LockBody(Address):
     ] = False
 
 
-class RenewBody(Address):
+class RenewBody(KeyBody):
     """A lease to prolong."""
 
     generation: Generation
     lease_seconds: Seconds
 
 
-class UnlockBody(Address):
+class UnlockBody(KeyBody):
     """A write that went well."""
 
     holder: HolderOrIdentity = None
@@ -176,7 +182,7 @@ class ReleaseBody(UnlockBody):
     """A lock to give back."""
 
 
-class DecisionBody(Address):
+class DecisionBody(KeyBody):
     """What a person decides over others."""
 
     reason: Reason

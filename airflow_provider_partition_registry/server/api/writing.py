@@ -5,18 +5,18 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Interval
-from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition
+from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition, PartitionKey
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.bodies import (
-    Address,
     AfterNumber,
     DecisionBody,
     End,
     FailBody,
     ForceReleaseBody,
     HolderPrefix,
+    KeyBody,
     Limit,
     LockBody,
     ProviderName,
@@ -44,10 +44,10 @@ WHEN_WRITING = (404, *WITH_A_BODY, 409)
     response_model=Partition,
     responses=answers(Partition, examples.REGISTERED, *WHEN_WRITING, status=201),
 )
-def register_partition(body: Address, service: InService, token: Token) -> Response:
+def register_partition(body: KeyBody, service: InService, token: Token) -> Response:
     """Make a partition known. It covers and blocks nothing yet."""
     service.access.require_writer(token, body.source_name, body.provider_name)
-    return answer(Partition, service.store.register_partition(*body.place()), 201)
+    return answer(Partition, service.store.register_partition(body.key()), 201)
 
 
 @router.post(
@@ -62,7 +62,7 @@ def lock(body: LockBody, service: InService, token: Token) -> Response:
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
     locked = service.store.lock(
-        *body.place(),
+        body.key(),
         holder=to_holder(body.holder),
         lease=to_lease(body.lease_seconds),
         exclusive=body.exclusive,
@@ -80,7 +80,7 @@ def renew(body: RenewBody, service: InService, token: Token) -> Response:
     """Let the lease of a held lock run for so many seconds from now on (R5)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
     lease = to_duration(body.lease_seconds)
-    return answer(Partition, service.store.renew(*body.place(), generation=body.generation, lease=lease))
+    return answer(Partition, service.store.renew(body.key(), generation=body.generation, lease=lease))
 
 
 @router.post(
@@ -94,7 +94,7 @@ def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    published = service.store.unlock(*body.place(), holder=to_holder(body.holder), generation=body.generation)
+    published = service.store.unlock(body.key(), holder=to_holder(body.holder), generation=body.generation)
     return answer(Partition, published)
 
 
@@ -107,7 +107,7 @@ def fail(body: FailBody, service: InService, token: Token) -> Response:
     """End a write that went wrong: the partition becomes failed and goes on blocking readers (R4)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
     failed = service.store.fail(
-        *body.place(), reason=body.reason, holder=to_holder(body.holder), generation=body.generation
+        body.key(), reason=body.reason, holder=to_holder(body.holder), generation=body.generation
     )
     return answer(Partition, failed)
 
@@ -123,7 +123,7 @@ def release(body: ReleaseBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    released = service.store.release(*body.place(), holder=to_holder(body.holder), generation=body.generation)
+    released = service.store.release(body.key(), holder=to_holder(body.holder), generation=body.generation)
     return answer(Partition, released)
 
 
@@ -135,7 +135,7 @@ def release(body: ReleaseBody, service: InService, token: Token) -> Response:
 def force_release(body: ForceReleaseBody, service: InService, token: Token) -> Response:
     """Take a lock from its holder (R6)."""
     service.access.require_owner(token, body.source_name)
-    released = service.store.force_release(*body.place(), reason=body.reason, by=body.by, to=body.to)
+    released = service.store.force_release(body.key(), reason=body.reason, by=body.by, to=body.to)
     return answer(Partition, released)
 
 
@@ -147,7 +147,7 @@ def force_release(body: ForceReleaseBody, service: InService, token: Token) -> R
 def invalidate(body: DecisionBody, service: InService, token: Token) -> Response:
     """Declare published data bad: the partition becomes failed (R6)."""
     service.access.require_owner(token, body.source_name)
-    return answer(Partition, service.store.invalidate(*body.place(), reason=body.reason, by=body.by))
+    return answer(Partition, service.store.invalidate(body.key(), reason=body.reason, by=body.by))
 
 
 @router.post(
@@ -158,7 +158,7 @@ def invalidate(body: DecisionBody, service: InService, token: Token) -> Response
 def withdraw(body: DecisionBody, service: InService, token: Token) -> Response:
     """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6)."""
     service.access.require_owner(token, body.source_name)
-    return answer(Partition, service.store.withdraw(*body.place(), reason=body.reason, by=body.by))
+    return answer(Partition, service.store.withdraw(body.key(), reason=body.reason, by=body.by))
 
 
 @router.get(
@@ -216,5 +216,5 @@ def get_partition(
 ) -> Response:
     """Look up one partition."""
     service.access.require_reader(token)
-    found = service.store.get_partition(source_name, provider_name, Interval(start, end))
+    found = service.store.get_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
     return answer(Partition, found)

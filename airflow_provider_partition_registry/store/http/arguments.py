@@ -7,7 +7,14 @@ from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, format_instant
-from airflow_provider_partition_registry.domain.models import Holder, Principal, Question, check_principal
+from airflow_provider_partition_registry.domain.models import (
+    Holder,
+    PartitionKey,
+    Principal,
+    Question,
+    check_key,
+    check_principal,
+)
 from airflow_provider_partition_registry.domain.names import (
     MAX_NAME_LENGTH,
     check_limit,
@@ -41,13 +48,10 @@ def ends(interval: Interval) -> dict[str, str]:
     return {"start": format_instant(interval.start), "end": format_instant(interval.end)}
 
 
-def place(source_name: str, provider_name: str, interval: Interval) -> dict[str, str]:
+def key_data(key: PartitionKey) -> dict[str, str]:
     """A partition."""
-    return {
-        "source_name": check_name("source name", source_name),
-        "provider_name": check_name("provider name", provider_name),
-        **ends(interval),
-    }
+    check_key(key)
+    return {"source_name": key.source_name, "provider_name": key.provider_name, **ends(key.interval)}
 
 
 def principal(principal: Principal) -> dict[str, str]:
@@ -68,16 +72,10 @@ def holder_data(holder: Holder | str | None) -> Any:
     return None if holder is None else {"identity": Holder(holder).identity}
 
 
-def own_lock(
-    source_name: str,
-    provider_name: str,
-    interval: Interval,
-    holder: Holder | str | None,
-    generation: int | None,
-) -> dict[str, Any]:
+def own_lock(key: PartitionKey, holder: Holder | str | None, generation: int | None) -> dict[str, Any]:
     """A lock that its holder ends, and the proof that it is theirs."""
     return {
-        **place(source_name, provider_name, interval),
+        **key_data(key),
         "holder": holder_data(holder),
         "generation": None if generation is None else check_number("generation", generation),
     }

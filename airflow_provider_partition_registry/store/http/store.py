@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.domain.models import (
     LockCounts,
     Page,
     Partition,
+    PartitionKey,
     PartitionState,
     Principal,
     Provider,
@@ -126,8 +127,8 @@ class HttpRegistryStore(RegistryStore):
         params = {**arguments.principal(principal), **arguments.after_name(after, limit)}
         return self._client.call(Call("GET", "/tokens", Page[AccessToken], params))
 
-    def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
-        params = arguments.place(source_name, provider_name, interval)
+    def get_partition(self, key: PartitionKey) -> Partition:
+        params = arguments.key_data(key)
         return self._client.call(Call("GET", "/partition", Partition, params))
 
     def list_partitions(
@@ -252,15 +253,13 @@ class HttpRegistryStore(RegistryStore):
         body = {"token_id": check_name("token id", token_id), **arguments.decision(reason, by)}
         return self._client.call(Call("POST", "/tokens/revoke", AccessToken, body=body))
 
-    def register_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
-        body = arguments.place(source_name, provider_name, interval)
+    def register_partition(self, key: PartitionKey) -> Partition:
+        body = arguments.key_data(key)
         return self._client.call(Call("POST", "/partitions", Partition, body=body, is_repeatable=False))
 
     def lock(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         lease: timedelta | None = None,
@@ -268,7 +267,7 @@ class HttpRegistryStore(RegistryStore):
         register: bool = False,
     ) -> Partition:
         body = {
-            **arguments.place(source_name, provider_name, interval),
+            **arguments.key_data(key),
             "holder": arguments.holder_data(holder),
             "lease_seconds": None if lease is None else arguments.seconds("lease", lease),
             "exclusive": check_flag("exclusive", exclusive),
@@ -276,11 +275,9 @@ class HttpRegistryStore(RegistryStore):
         }
         return self._change("lock", body)
 
-    def renew(
-        self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
-    ) -> Partition:
+    def renew(self, key: PartitionKey, *, generation: int, lease: timedelta) -> Partition:
         body = {
-            **arguments.place(source_name, provider_name, interval),
+            **arguments.key_data(key),
             "generation": check_number("generation", generation),
             "lease_seconds": arguments.seconds("lease", lease),
         }
@@ -288,71 +285,59 @@ class HttpRegistryStore(RegistryStore):
 
     def unlock(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        body = arguments.own_lock(source_name, provider_name, interval, holder, generation)
+        body = arguments.own_lock(key, holder, generation)
         return self._change("unlock", body)
 
     def fail(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         reason: str,
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
         body = {
-            **arguments.own_lock(source_name, provider_name, interval, holder, generation),
+            **arguments.own_lock(key, holder, generation),
             "reason": check_text("reason", reason),
         }
         return self._change("fail", body)
 
     def release(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        body = arguments.own_lock(source_name, provider_name, interval, holder, generation)
+        body = arguments.own_lock(key, holder, generation)
         return self._change("release", body)
 
     def force_release(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         reason: str,
         by: str,
         to: PartitionState = PartitionState.FAILED,
     ) -> Partition:
         body = {
-            **arguments.place(source_name, provider_name, interval),
+            **arguments.key_data(key),
             **arguments.decision(reason, by),
             "to": str(to),
         }
         return self._change("force-release", body, is_repeatable=False)
 
-    def invalidate(
-        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
-    ) -> Partition:
-        body = {**arguments.place(source_name, provider_name, interval), **arguments.decision(reason, by)}
+    def invalidate(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
+        body = {**arguments.key_data(key), **arguments.decision(reason, by)}
         return self._change("invalidate", body, is_repeatable=False)
 
-    def withdraw(
-        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
-    ) -> Partition:
-        body = {**arguments.place(source_name, provider_name, interval), **arguments.decision(reason, by)}
+    def withdraw(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
+        body = {**arguments.key_data(key), **arguments.decision(reason, by)}
         return self._change("withdraw", body, is_repeatable=False)
 
     def _change(self, verb: str, body: Mapping[str, Any], *, is_repeatable: bool = True) -> Partition:

@@ -20,15 +20,15 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownProviderError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, clip, difference
+from airflow_provider_partition_registry.domain.intervals import Interval, clip, difference
 from airflow_provider_partition_registry.domain.locking import Change
 from airflow_provider_partition_registry.domain.models import (
     BLOCKING_STATES,
     EventType,
     Partition,
+    PartitionKey,
     PartitionState,
 )
-from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.sql import ready_intervals
 from airflow_provider_partition_registry.store.sql.clock import TellTime
 from airflow_provider_partition_registry.store.sql.history import write_event
@@ -71,7 +71,7 @@ def lock_source(connection: Connection, source_name: str) -> int:
 
 
 class Claim:
-    """One partition of one provider, and the right to change it until the transaction ends.
+    """One partition, and the right to change it until the transaction ends.
 
     ``partition`` is None if it is not registered. ``neighbours`` are the other partitions of the source, whoever's,
     that overlap it and are locked or failed.
@@ -84,19 +84,15 @@ class Claim:
     def __init__(
         self,
         connection: Connection,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         tell_time: TellTime,
     ) -> None:
         self._connection = connection
-        self.source_name = check_name("source name", source_name)
-        self.provider_name = check_name("provider name", provider_name)
-        self.interval = check_interval(interval)
-        self._source_id = lock_source(connection, source_name)
+        self.key = key
+        self._source_id = lock_source(connection, key.source_name)
         found = self._look_around()
         if not found["own"]:
-            raise UnknownProviderError(provider_name)
+            raise UnknownProviderError(key.provider_name)
         (own,) = found["own"]
         self._provider_ids = {row.provider_name: row.provider_id for row in (own, *found["neighbour"])}
         self._is_granted = own.granted is not None
@@ -111,11 +107,11 @@ class Claim:
         :raises NoGrantError: it has no grant.
         """
         if not self._is_granted:
-            raise NoGrantError(self.provider_name, self.source_name)
+            raise NoGrantError(self.key.provider_name, self.key.source_name)
 
     def register(self) -> Partition:
         """Make the partition known."""
-        length = length_class_of(self.interval)
+        length = length_class_of(self.key.interval)
         is_new = ~exists().where(
             length_class.c.source_id == self._source_id, length_class.c.length_class == length
         )
@@ -126,9 +122,9 @@ class Claim:
             )
         )
         registered = Partition(
-            source_name=self.source_name,
-            provider_name=self.provider_name,
-            interval=self.interval,
+            source_name=self.key.source_name,
+            provider_name=self.key.provider_name,
+            interval=self.key.interval,
             state=PartitionState.REGISTERED,
             generation=0,
             registered_at=self.now,
@@ -137,16 +133,16 @@ class Claim:
         result = self._connection.execute(
             insert(partition).values(
                 source_id=self._source_id,
-                provider_id=self._provider_ids[self.provider_name],
-                interval_start=self.interval.start,
-                interval_end=self.interval.end,
+                provider_id=self._provider_ids[self.key.provider_name],
+                interval_start=self.key.interval.start,
+                interval_end=self.key.interval.end,
                 length_class=length,
                 registered_at=self.now,
                 **from_partition(registered),
             )
         )
-        key: Any = result.inserted_primary_key
-        self.partition = replace(registered, id=key[0])
+        primary_key: Any = result.inserted_primary_key
+        self.partition = replace(registered, id=primary_key[0])
         self._write_event(Change(registered, EventType.PARTITION_REGISTERED))
         return self.partition
 
@@ -165,7 +161,7 @@ class Claim:
         ready_intervals.replace_inside(
             self._connection,
             self._source_id,
-            self.interval,
+            self.key.interval,
             present=self._ready_intervals,
             ready=self._ready_inside(after),
         )
@@ -176,21 +172,21 @@ class Claim:
             return ()
         blocked = [each.interval for each in self.neighbours]
         if after.state is PartitionState.READY:
-            return difference([self.interval], blocked)
+            return difference([self.key.interval], blocked)
         # It neither covers nor blocks any more: what do the others leave?
-        row = (0, self._source_id, *_microseconds(self.interval), after.id)
+        row = (0, self._source_id, *_microseconds(self.key.interval), after.id)
         others = to_intervals(PUBLISHED_BY_OTHERS.run(self._connection, [row]))
-        return difference(clip(others, self.interval), blocked)
+        return difference(clip(others, self.key.interval), blocked)
 
     def _look_around(self) -> dict[str, list[Any]]:
-        row = (self._source_id, self.provider_name, *_microseconds(self.interval))
+        row = (self._source_id, self.key.provider_name, *_microseconds(self.key.interval))
         found: defaultdict[str, list[Any]] = defaultdict(list)
         for each in LOOK_AROUND.run(self._connection, [row]):
             found[each.kind].append(each)
         return found
 
     def _to_partition(self, row: Any) -> Partition:
-        return to_partition(row, self.source_name, row.provider_name, self.now)
+        return to_partition(row, self.key.source_name, row.provider_name, self.now)
 
     def _write_event(self, change: Change, update: tuple[Update, Mapping[str, Any]] | None = None) -> None:
         after = change.partition
@@ -199,7 +195,7 @@ class Claim:
             change.event,
             at=self.now,
             source_id=self._source_id,
-            source_name=self.source_name,
+            source_name=self.key.source_name,
             provider_id=self._provider_ids[after.provider_name],
             interval=after.interval,
             holder=change.holder.identity if change.holder else None,

@@ -25,11 +25,13 @@ from airflow_provider_partition_registry.domain.models import (
     LockCounts,
     Page,
     Partition,
+    PartitionKey,
     Principal,
     PrincipalKind,
     Provider,
     Question,
     Source,
+    check_key,
     check_principal,
     check_questions,
 )
@@ -177,20 +179,20 @@ class SqlRegistryReader(RegistryReader):
         statement = tokens_of(principal.kind, look_up(principal.name).id, after)
         return self._page(statement, limit, to_access_token, lambda found: found.id)
 
-    def get_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
-        check_interval(interval)
-        source_id, provider_id = self.get_source(source_name).id, self.get_provider(provider_name).id
+    def get_partition(self, key: PartitionKey) -> Partition:
+        check_key(key)
+        source_id, provider_id = self.get_source(key.source_name).id, self.get_provider(key.provider_name).id
         row = self._first(
             select(*PARTITION_COLUMNS, DatabaseNow().label("now")).where(
                 partition.c.source_id == source_id,
                 partition.c.provider_id == provider_id,
-                partition.c.interval_start == interval.start,
-                partition.c.interval_end == interval.end,
+                partition.c.interval_start == key.interval.start,
+                partition.c.interval_end == key.interval.end,
             )
         )
         if row is None:
-            raise UnknownPartitionError(source_name, provider_name, interval)
-        return to_partition(row, source_name, provider_name, self._now(row.now))
+            raise UnknownPartitionError(key)
+        return to_partition(row, key.source_name, key.provider_name, self._now(row.now))
 
     def list_partitions(
         self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100

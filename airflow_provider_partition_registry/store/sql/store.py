@@ -14,18 +14,19 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionAlreadyRegisteredError,
     UnknownPartitionError,
 )
-from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.locking import Change
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
     Holder,
     IssuedToken,
     Partition,
+    PartitionKey,
     PartitionState,
     Principal,
     Provider,
     ProviderRegistration,
     SourceRegistration,
+    check_key,
     check_principal,
 )
 from airflow_provider_partition_registry.domain.names import (
@@ -100,28 +101,26 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         _check_decision(reason, by)
         return self._decide_access(lambda access: access.revoke_token(token_id, reason, by))
 
-    def register_partition(self, source_name: str, provider_name: str, interval: Interval) -> Partition:
+    def register_partition(self, key: PartitionKey) -> Partition:
         def register(connection: Connection) -> Partition:
-            claim = self._claim(connection, source_name, provider_name, interval)
+            claim = self._claim(connection, key)
             claim.require_grant()
             if claim.partition is not None:
-                raise PartitionAlreadyRegisteredError(source_name, provider_name, interval)
+                raise PartitionAlreadyRegisteredError(key)
             return claim.register()
 
         return self._write(register)
 
     def lock(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         lease: timedelta | None = None,
         exclusive: bool = False,
         register: bool = False,
     ) -> Partition:
-        taker = _holder(holder, provider_name)
+        taker = _holder(holder, key)
         if holder is not None:
             check_new_name("holder identity", taker.identity, MAX_IDENTITY_LENGTH)
         check_flag("exclusive", exclusive)
@@ -137,99 +136,83 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
                 neighbours=claim.neighbours,
             )
 
-        return self._change(source_name, provider_name, interval, decide, register=register)
+        return self._change(key, decide, register=register)
 
-    def renew(
-        self, source_name: str, provider_name: str, interval: Interval, *, generation: int, lease: timedelta
-    ) -> Partition:
+    def renew(self, key: PartitionKey, *, generation: int, lease: timedelta) -> Partition:
         check_number("generation", generation)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
             return [locking.renew(partition, generation, lease, now=claim.now)]
 
-        return self._change(source_name, provider_name, interval, decide)
+        return self._change(key, decide)
 
     def unlock(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        caller = _holder(holder, provider_name)
+        caller = _holder(holder, key)
         _check_generation(generation)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change | None]:
             return [locking.publish(partition, caller, generation, now=claim.now)]
 
-        return self._change(source_name, provider_name, interval, decide)
+        return self._change(key, decide)
 
     def fail(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         reason: str,
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        caller = _holder(holder, provider_name)
+        caller = _holder(holder, key)
         _check_generation(generation)
         check_text("reason", reason)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change | None]:
             return [locking.fail(partition, caller, generation, reason, now=claim.now)]
 
-        return self._change(source_name, provider_name, interval, decide)
+        return self._change(key, decide)
 
     def release(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        caller = _holder(holder, provider_name)
+        caller = _holder(holder, key)
         _check_generation(generation)
 
         def decide(claim: Claim, partition: Partition) -> Iterable[Change | None]:
             return [locking.release(partition, caller, generation)]
 
-        return self._change(source_name, provider_name, interval, decide)
+        return self._change(key, decide)
 
     def force_release(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         *,
         reason: str,
         by: str,
         to: PartitionState = PartitionState.FAILED,
     ) -> Partition:
         verdict = partial(locking.force_release, to=to)
-        return self._overrule(source_name, provider_name, interval, verdict, reason=reason, by=by)
+        return self._overrule(key, verdict, reason=reason, by=by)
 
-    def invalidate(
-        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
-    ) -> Partition:
-        return self._overrule(source_name, provider_name, interval, locking.invalidate, reason=reason, by=by)
+    def invalidate(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
+        return self._overrule(key, locking.invalidate, reason=reason, by=by)
 
-    def withdraw(
-        self, source_name: str, provider_name: str, interval: Interval, *, reason: str, by: str
-    ) -> Partition:
-        return self._overrule(source_name, provider_name, interval, locking.withdraw, reason=reason, by=by)
+    def withdraw(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
+        return self._overrule(key, locking.withdraw, reason=reason, by=by)
 
     def _overrule(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         verdict: Callable[..., Change],
         *,
         reason: str,
@@ -241,13 +224,11 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         def decide(claim: Claim, partition: Partition) -> Iterable[Change]:
             return [verdict(partition, reason=reason, by=by, now=claim.now)]
 
-        return self._change(source_name, provider_name, interval, decide, needs_grant=False)
+        return self._change(key, decide, needs_grant=False)
 
     def _change(
         self,
-        source_name: str,
-        provider_name: str,
-        interval: Interval,
+        key: PartitionKey,
         decide: Decision,
         *,
         register: bool = False,
@@ -256,12 +237,12 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         """Look at the partition under its source's lock, decide, and make the changes decided on."""
 
         def work(connection: Connection) -> Partition:
-            claim = self._claim(connection, source_name, provider_name, interval)
+            claim = self._claim(connection, key)
             if needs_grant:
                 claim.require_grant()
             partition = claim.partition or (claim.register() if register else None)
             if partition is None:
-                raise UnknownPartitionError(source_name, provider_name, interval)
+                raise UnknownPartitionError(key)
             for change in decide(claim, partition):
                 if change is not None:
                     claim.apply(change)
@@ -269,13 +250,11 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
 
         changed = self._write(work)
         if self.database.file is not None:
-            tell_process(self.database.file, source_name)
+            tell_process(self.database.file, key.source_name)
         return changed
 
-    def _claim(
-        self, connection: Connection, source_name: str, provider_name: str, interval: Interval
-    ) -> Claim:
-        return Claim(connection, source_name, provider_name, interval, self._now)
+    def _claim(self, connection: Connection, key: PartitionKey) -> Claim:
+        return Claim(connection, check_key(key), self._now)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         return self._run(self.database.write, work)
@@ -284,11 +263,11 @@ class SqlRegistryStore(SqlRegistryReader, RegistryStore):
         return self._write(lambda connection: decide(Access(connection, self._now)))
 
 
-def _holder(holder: Holder | str | None, provider_name: str) -> Holder:
+def _holder(holder: Holder | str | None, key: PartitionKey) -> Holder:
     """Who acts: a caller that names no holder acts as the provider itself (R3)."""
     if isinstance(holder, Holder):
         return holder
-    return Holder(provider_name if holder is None else holder)
+    return Holder(check_key(key).provider_name if holder is None else holder)
 
 
 def _check_generation(generation: int | None) -> None:

@@ -32,6 +32,8 @@ except ImportError:  # Airflow 2
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_partition_registry.domain.models import PartitionKey
+
 SOURCE, PROVIDER, INSTANCE = "sales", "loader", "here"  # those of the connection in tests.airflow.registries
 OTHER = "somebody"
 
@@ -193,10 +195,12 @@ class Stage:
     def _release_by_force(self) -> None:
         partition = self._partition()
         if partition is not None and partition.state in LOCKED_STATES:
-            self.registry.force_release(SOURCE, PROVIDER, self.day, reason="it hangs", by="an operator")
+            self.registry.force_release(
+                PartitionKey(SOURCE, PROVIDER, self.day), reason="it hangs", by="an operator"
+            )
 
     def _take_over(self) -> None:
-        self.registry.lock(SOURCE, PROVIDER, self.day, holder=OTHER, register=True)
+        self.registry.lock(PartitionKey(SOURCE, PROVIDER, self.day), holder=OTHER, register=True)
 
     def _finish_take_over(self) -> None:
         partition = self._partition()
@@ -204,7 +208,7 @@ class Stage:
             return
         assert partition.lock is not None
         if partition.lock.holder.identity == OTHER:
-            self.registry.unlock(SOURCE, PROVIDER, self.day, holder=OTHER)
+            self.registry.unlock(PartitionKey(SOURCE, PROVIDER, self.day), holder=OTHER)
 
     # What must hold
 
@@ -247,7 +251,7 @@ class Stage:
         from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
 
         try:
-            return self.registry.get_partition(SOURCE, PROVIDER, self.day)
+            return self.registry.get_partition(PartitionKey(SOURCE, PROVIDER, self.day))
         except UnknownPartitionError:
             return None
 

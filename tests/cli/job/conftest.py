@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Event, Partition
+from airflow_provider_partition_registry.domain.models import Event, Partition, PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import wait_until
@@ -22,7 +22,7 @@ from testbed.processes import wait_until
 SCRIPT = Path(sys.executable).parent / "partition-registry"
 DAY = Interval("2026-11-01", "2026-11-02")
 OPTIONS = ("--source", "sales", "--provider", "nightly", "--start", "2026-11-01", "--end", "2026-11-02")
-PLACE = ("sales", "nightly", DAY)
+PLACE = PartitionKey("sales", "nightly", DAY)
 _WAITING_LONG = (
     "import sys; from airflow_provider_partition_registry.cli import main; "
     "from airflow_provider_partition_registry.store.factory import open_store; "
@@ -93,7 +93,7 @@ class Registry:
 
     @property
     def partition(self) -> Partition:
-        return self.store.get_partition(*PLACE)
+        return self.store.get_partition(PLACE)
 
     def history(self) -> list[Event]:
         return [each for each in self.store.events().items if each.interval == DAY]

@@ -29,7 +29,7 @@ def alive(pids: list[int]) -> list[int]:
 def until_locked_by_the_next(registry: Registry) -> None:
     def lock() -> bool:
         try:
-            registry.store.lock(*PLACE, holder="next")
+            registry.store.lock(PLACE, holder="next")
         except PartitionLockedError:
             return False
         return True

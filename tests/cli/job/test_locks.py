@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.cli.job.conftest import PLACE, Registry, Running, is_alive, kill, registered, until
 
@@ -48,7 +49,7 @@ def test_a_run_that_is_killed_takes_its_command_along_and_keeps_the_lock_for_its
     child = int(killed.line())
     kill(killed.pid)
     with pytest.raises(PartitionLockedError):
-        each_registry.store.lock(*PLACE, holder="next")
+        each_registry.store.lock(PLACE, holder="next")
     until(lambda: not is_alive(child), "the command of the killed run to end")
     assert each_registry.run("--on-conflict", "wait", "--timeout", "30s", "--", "true") == (0, "")
     assert each_registry.partition.generation == 2
@@ -96,7 +97,7 @@ def test_a_lock_taken_by_force_stops_the_command(registry: Registry, stubborn: b
     script = f"trap '{'' if stubborn else 'exit 0'}' TERM; echo $$; while :; do sleep 0.05; done"
     running = registry.start(*LEASE, "--", "sh", "-c", script)
     child = int(running.line())
-    registry.store.force_release(*PLACE, reason="wrong input", by="ann")
+    registry.store.force_release(PLACE, reason="wrong input", by="ann")
     code, errors = running.end()
     assert code == 5
     assert "It is failed now: wrong input (ann)." in errors
@@ -108,8 +109,8 @@ def test_a_lock_taken_by_force_stops_the_command(registry: Registry, stubborn: b
 def test_a_lock_that_somebody_else_has_now_stops_the_command(registry: Registry):
     running = registry.start(*LEASE, "--", *SLEEP)
     running.line()
-    registry.store.force_release(*PLACE, reason="x", by="ann")
-    registry.store.lock(*PLACE, holder="somebody")
+    registry.store.force_release(PLACE, reason="x", by="ann")
+    registry.store.lock(PLACE, holder="somebody")
     code, errors = running.end()
     assert code == 5
     assert "It is locked by somebody since" in errors
@@ -119,7 +120,7 @@ def test_a_lock_that_somebody_else_has_now_stops_the_command(registry: Registry)
 def test_a_lock_lost_just_before_the_end_publishes_nothing(registry: Registry):
     running = registry.start("--", "sh", "-c", "echo up; read wait; exit 0", stdin=-1)
     running.line()
-    registry.store.force_release(*PLACE, reason="x", by="ann")
+    registry.store.force_release(PLACE, reason="x", by="ann")
     running.process.stdin.write("\n")
     running.process.stdin.flush()
     code, errors = running.end()
@@ -129,10 +130,10 @@ def test_a_lock_lost_just_before_the_end_publishes_nothing(registry: Registry):
 
 
 def test_waiting_for_somebody_elses_lock(each_registry: Registry):
-    locked = each_registry.store.lock(*PLACE, holder="somebody", register=True)
+    locked = each_registry.store.lock(PLACE, holder="somebody", register=True)
     waiting = each_registry.start("--on-conflict", "wait", "--verbose", "--", "true")
     assert "Waiting goes on." in waiting.error_line()
-    each_registry.store.unlock(*PLACE, generation=locked.generation)
+    each_registry.store.unlock(PLACE, generation=locked.generation)
     code, errors = waiting.end()
     assert code == 0
     assert "Published" in errors
@@ -149,25 +150,25 @@ SELDOM_ASKING = (
 def test_postgres_wakes_who_waits(postgres_url: str):
     registry = registered(postgres_url)
     with registry.store as store:
-        store.lock(*PLACE, holder="somebody", register=True)
+        store.lock(PLACE, holder="somebody", register=True)
         waiting = registry.start(
             *("--on-conflict", "wait", "--timeout", "30s", "--verbose", "--", "true"),
             wrapper=(sys.executable, "-c", SELDOM_ASKING),
         )
         assert "Waiting goes on." in waiting.error_line()
-        store.unlock(*PLACE, holder="somebody")
+        store.unlock(PLACE, holder="somebody")
         until(lambda: is_over(waiting, store), "the run to be woken and to end")
         assert waiting.end()[0] == 0
 
 
 def is_over(waiting: Running, store: RegistryStore) -> bool:
     """Whether it has ended; if not there is news, for it may not have listened when the last came."""
-    store.lock("sales", "nightly", NEXT_DAY, register=True)
+    store.lock(PartitionKey("sales", "nightly", NEXT_DAY), register=True)
     return waiting.process.poll() is not None
 
 
 def test_waiting_ends(registry: Registry):
-    registry.store.lock(*PLACE, holder="somebody", register=True)
+    registry.store.lock(PLACE, holder="somebody", register=True)
     began = time.monotonic()
     code, errors = registry.run("--on-conflict", "wait", "--timeout", "1s", "--", "false")
     assert code == 3
@@ -178,7 +179,7 @@ def test_waiting_ends(registry: Registry):
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_who_waits_can_be_told_to_end(registry: Registry, signum: int, code: int):
-    registry.store.lock(*PLACE, holder="somebody", register=True)
+    registry.store.lock(PLACE, holder="somebody", register=True)
     waiting = registry.start("--on-conflict", "wait", "--verbose", "--", "true")
     waiting.error_line()
     waiting.send(signum)
@@ -188,7 +189,7 @@ def test_who_waits_can_be_told_to_end(registry: Registry, signum: int, code: int
 
 
 def test_an_expired_lock_is_taken_over(registry: Registry):
-    registry.store.lock(*PLACE, holder="gone", register=True, lease=timedelta(milliseconds=1))
+    registry.store.lock(PLACE, holder="gone", register=True, lease=timedelta(milliseconds=1))
     assert registry.run("--", "true") == (0, "")
 
 

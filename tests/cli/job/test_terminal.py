@@ -93,7 +93,7 @@ def _kill(terminal: Terminal, _registry: Registry) -> None:
 
 
 def _take_away(_terminal: Terminal, registry: Registry) -> None:
-    registry.store.force_release(*PLACE, reason="x", by="ann")
+    registry.store.force_release(PLACE, reason="x", by="ann")
 
 
 def _tell_to_end(terminal: Terminal, _registry: Registry) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.verification.damage import hours
@@ -38,10 +39,10 @@ def fill(database: Database) -> SqlRegistryStore:
     token = store.register_source("sales", "data-team").access_token
     store.register_provider("nightly", token)
     for start, end in ((0, 10), (20, 25), (25, 30), (40, 50)):
-        store.lock("sales", "nightly", hours(start, end), register=True)
-        store.unlock("sales", "nightly", hours(start, end))
-    store.lock("sales", "nightly", hours(30, 31), register=True)
-    store.lock("sales", "nightly", hours(50, 51), register=True)
-    store.fail("sales", "nightly", hours(50, 51), reason="disk full")
-    store.register_partition("sales", "nightly", hours(60, 61))
+        store.lock(PartitionKey("sales", "nightly", hours(start, end)), register=True)
+        store.unlock(PartitionKey("sales", "nightly", hours(start, end)))
+    store.lock(PartitionKey("sales", "nightly", hours(30, 31)), register=True)
+    store.lock(PartitionKey("sales", "nightly", hours(50, 51)), register=True)
+    store.fail(PartitionKey("sales", "nightly", hours(50, 51)), reason="disk full")
+    store.register_partition(PartitionKey("sales", "nightly", hours(60, 61)))
     return store

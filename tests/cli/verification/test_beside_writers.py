@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from airflow_provider_partition_registry.domain.errors import SchemaMissingError
-from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.verification import past, repair, verify
@@ -55,12 +55,12 @@ class TestBesideWriters:
 
         def in_the_midst(connection):
             found = original(connection)
-            store.lock("sales", "nightly", hours(0, 10))
+            store.lock(PartitionKey("sales", "nightly", hours(0, 10)))
             return found
 
         monkeypatch.setattr(past, "check_history", in_the_midst)
         assert verify(store.database) == []
-        partition_now = store.get_partition("sales", "nightly", hours(0, 10))
+        partition_now = store.get_partition(PartitionKey("sales", "nightly", hours(0, 10)))
         assert partition_now.state is PartitionState.LOCKED
 
     def test_a_verification_that_fails_leaves_no_transaction_behind(
@@ -73,7 +73,7 @@ class TestBesideWriters:
             patch.setattr(past, "check_history", broken)
             with pytest.raises(RuntimeError):
                 verify(store.database)
-        store.lock("sales", "nightly", hours(0, 10))
+        store.lock(PartitionKey("sales", "nightly", hours(0, 10)))
         assert verify(store.database) == []
 
 
@@ -102,8 +102,8 @@ class writers:
             while not self._stop.is_set():
                 begin = start + chance.randrange(8)
                 interval = hours(begin, begin + chance.choice((1, 2, 5)))
-                self._store.lock("sales", "nightly", interval, holder="me", register=True)
-                self._store.unlock("sales", "nightly", interval, holder="me")
+                self._store.lock(PartitionKey("sales", "nightly", interval), holder="me", register=True)
+                self._store.unlock(PartitionKey("sales", "nightly", interval), holder="me")
         except Exception as error:  # to be seen in the test's own thread
             self._errors.append(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from sqlalchemy import insert, inspect, select, update
 
 from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
-from airflow_provider_partition_registry.domain.models import EventType, Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.models import (
+    EventType,
+    PartitionKey,
+    Principal,
+    PrincipalKind,
+)
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.tables import (
@@ -69,7 +75,7 @@ def test_dropped_tables_that_follow_from_others_are_made_anew(store: SqlRegistry
     assert (repaired.kind, repaired.count) == (DiscrepancyKind.TABLE_MISSING, len(dropped))
     assert verify(store.database) == []
     assert (everything_derived(store.database), definitions(store.database)) == before
-    assert store.lock("sales", "nightly", hours(0, 10)).generation == 2
+    assert store.lock(PartitionKey("sales", "nightly", hours(0, 10))).generation == 2
 
 
 def definitions(database: Database) -> str:
@@ -121,32 +127,33 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
     clock = ManualClock()
     store = SqlRegistryStore(database, clock)
     store.register_provider("nightly", store.register_source("sales", "data-team").access_token)
-    place, decision = ("sales", "nightly", hours(0, 1)), {"reason": "wrong", "by": "ann"}
+    place, decision = PartitionKey("sales", "nightly", hours(0, 1)), {"reason": "wrong", "by": "ann"}
+    around, new = replace(place, interval=hours(0, 2)), replace(place, interval=hours(2, 3))
     of_provider = Principal(PrincipalKind.PROVIDER, "nightly")
     steps = {
-        "register": lambda: store.register_partition(*place),
-        "publish unlocked": lambda: store.unlock(*place),
-        "invalidate": lambda: store.invalidate(*place, **decision),
-        "withdraw": lambda: store.withdraw(*place, **decision),
-        "lock": lambda: store.lock(*place, lease=timedelta(hours=1)),
-        "renew": lambda: store.renew(*place, generation=1, lease=timedelta(hours=2)),
+        "register": lambda: store.register_partition(place),
+        "publish unlocked": lambda: store.unlock(place),
+        "invalidate": lambda: store.invalidate(place, **decision),
+        "withdraw": lambda: store.withdraw(place, **decision),
+        "lock": lambda: store.lock(place, lease=timedelta(hours=1)),
+        "renew": lambda: store.renew(place, generation=1, lease=timedelta(hours=2)),
         "lease over": lambda: clock.advance(timedelta(hours=3)),
-        "renew when over": lambda: store.renew(*place, generation=1, lease=timedelta(hours=2)),
-        "fail": lambda: store.fail(*place, reason="disk full"),
-        "lock again": lambda: store.lock(*place),
-        "force": lambda: store.force_release(*place, **decision),
-        "lock a third time": lambda: store.lock(*place),
-        "force to ready": lambda: store.force_release(*place, **decision, to="ready"),
-        "lock for an hour": lambda: store.lock(*place, holder="first", lease=timedelta(hours=1)),
+        "renew when over": lambda: store.renew(place, generation=1, lease=timedelta(hours=2)),
+        "fail": lambda: store.fail(place, reason="disk full"),
+        "lock again": lambda: store.lock(place),
+        "force": lambda: store.force_release(place, **decision),
+        "lock a third time": lambda: store.lock(place),
+        "force to ready": lambda: store.force_release(place, **decision, to="ready"),
+        "lock for an hour": lambda: store.lock(place, holder="first", lease=timedelta(hours=1)),
         "lease over again": lambda: clock.advance(timedelta(hours=2)),
-        "take over around it": lambda: store.lock(*place[:2], hours(0, 2), holder="second", register=True),
-        "unlock": lambda: store.unlock(*place[:2], hours(0, 2), holder="second"),
-        "lock what is ready": lambda: store.lock(*place[:2], hours(0, 2)),
-        "release to ready": lambda: store.release(*place[:2], hours(0, 2)),
-        "lock what failed": lambda: store.lock(*place),
-        "release to failed": lambda: store.release(*place),
-        "lock what is new": lambda: store.lock(*place[:2], hours(2, 3), register=True),
-        "release to registered": lambda: store.release(*place[:2], hours(2, 3)),
+        "take over around it": lambda: store.lock(around, holder="second", register=True),
+        "unlock": lambda: store.unlock(around, holder="second"),
+        "lock what is ready": lambda: store.lock(around),
+        "release to ready": lambda: store.release(around),
+        "lock what failed": lambda: store.lock(place),
+        "release to failed": lambda: store.release(place),
+        "lock what is new": lambda: store.lock(new, register=True),
+        "release to registered": lambda: store.release(new),
         "rotate": lambda: store.rotate_token(of_provider),
         "revoke token": lambda: store.revoke_token(store.list_tokens(of_provider).items[-1].id, **decision),
         "revoke grant": lambda: store.revoke_grant("sales", "nightly", **decision),
@@ -158,7 +165,7 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
 
 
 def test_a_release_by_force_leads_where_it_says(store: SqlRegistryStore):
-    store.force_release("sales", "nightly", hours(30, 31), reason="gone", by="ann", to="ready")
+    store.force_release(PartitionKey("sales", "nightly", hours(30, 31)), reason="gone", by="ann", to="ready")
     assert verify(store.database) == []
     tamper(store.database, "UPDATE {event} SET details = '[]' WHERE type = 'FORCE_RELEASE'")
     assert kinds(store.database) == {DiscrepancyKind.EVENT_MALFORMED, DiscrepancyKind.PARTITION_HISTORY}
@@ -166,7 +173,7 @@ def test_a_release_by_force_leads_where_it_says(store: SqlRegistryStore):
 
 def test_a_new_change_settles_what_the_history_does_not_lead_to(store: SqlRegistryStore):
     tamper(store.database, "UPDATE {partition} SET generation = 5 WHERE state = 'locked'")
-    store.withdraw("sales", "nightly", hours(30, 31), reason="tampered with", by="ann")
+    store.withdraw(PartitionKey("sales", "nightly", hours(30, 31)), reason="tampered with", by="ann")
     assert verify(store.database) == []
 
 
@@ -192,8 +199,8 @@ def test_texts_in_columns_for_other_things(sqlite_store: SqlRegistryStore):
 def test_what_is_wrong_at_once_is_told_and_healed_at_once(store: SqlRegistryStore):
     token = store.register_source("stock", "x").access_token
     store.register_provider("hourly", token)
-    store.lock("stock", "hourly", hours(0, 1), register=True)
-    store.unlock("stock", "hourly", hours(0, 1))
+    store.lock(PartitionKey("stock", "hourly", hours(0, 1)), register=True)
+    store.unlock(PartitionKey("stock", "hourly", hours(0, 1)))
     tamper(
         store.database, "DELETE FROM {ready_interval}", "DELETE FROM {length_class}", "DELETE FROM {history}"
     )
@@ -207,11 +214,11 @@ def test_what_is_wrong_at_once_is_told_and_healed_at_once(store: SqlRegistryStor
     }
     repair(store.database)
     assert verify(store.database) == []
-    store.lock("stock", "hourly", hours(0, 1))
+    store.lock(PartitionKey("stock", "hourly", hours(0, 1)))
 
 
 def test_a_state_that_nobody_knows_goes_on_blocking(store: SqlRegistryStore):
-    store.lock("sales", "nightly", hours(2, 3), register=True)
+    store.lock(PartitionKey("sales", "nightly", hours(2, 3)), register=True)
     tamper(
         store.database,
         f"UPDATE partition_registry_partition SET state = 'Locked' WHERE interval_start = {at(2)}",
@@ -234,7 +241,7 @@ def test_the_counter_is_never_lowered(store: SqlRegistryStore):
         "INSERT INTO {history} VALUES (2, 1)",
     )
     repair(store.database)
-    store.lock("sales", "nightly", hours(0, 10))
+    store.lock(PartitionKey("sales", "nightly", hours(0, 10)))
     assert store.events().items[-1].position == last + 1
 
 
@@ -252,14 +259,14 @@ def test_a_whole_history_lost(store: SqlRegistryStore):
     tamper(store.database, "DELETE FROM {event}")
     (lost,) = [each for each in verify(store.database) if each.kind is DiscrepancyKind.HISTORY_GAP]
     assert (lost.count, len(lost.examples)) == (20, 5)
-    store.lock("sales", "nightly", hours(0, 10))
+    store.lock(PartitionKey("sales", "nightly", hours(0, 10)))
     assert [each.position for each in store.events().items] == [21]
 
 
 def test_examples_are_few_however_much_is_wrong(store: SqlRegistryStore):
     for start in range(100, 120, 2):
-        store.lock("sales", "nightly", hours(start, start + 1), register=True)
-        store.unlock("sales", "nightly", hours(start, start + 1))
+        store.lock(PartitionKey("sales", "nightly", hours(start, start + 1)), register=True)
+        store.unlock(PartitionKey("sales", "nightly", hours(start, start + 1)))
     tamper(store.database, f"DELETE FROM {{ready_interval}} WHERE interval_start >= {at(100)}")
     (found,) = verify(store.database)
     assert (found.count, len(found.examples)) == (10, 5)
@@ -348,7 +355,7 @@ def test_sql_computes_the_classes_of_lengths_that_the_store_gives(store: SqlRegi
     lengths = {length for number in range(21) for length in (longest_of(number) - 1, longest_of(number))}
     ends = [START + timedelta(microseconds=length) for length in lengths if 0 < length < longest_of(19)]
     for end in ends:
-        store.register_partition("sales", "nightly", Interval(START, end))
+        store.register_partition(PartitionKey("sales", "nightly", Interval(START, end)))
     assert verify(store.database) == []
 
 
@@ -357,7 +364,7 @@ def test_a_file_that_was_copied_while_somebody_wrote(sqlite_store: SqlRegistrySt
     contents = []
     for first in (100, 200):
         for hour in range(first, first + 40):
-            sqlite_store.register_partition("sales", "nightly", hours(hour, hour + 1))
+            sqlite_store.register_partition(PartitionKey("sales", "nightly", hours(hour, hour + 1)))
         sqlite_store.database.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint"))
         contents.append((sqlite_store.database.file or tmp_path).read_bytes())
     before, after = contents

@@ -14,7 +14,13 @@ from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Event, Holder, Partition, PartitionState
+from airflow_provider_partition_registry.domain.models import (
+    Event,
+    Holder,
+    Partition,
+    PartitionKey,
+    PartitionState,
+)
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.http_json import ApiError
@@ -142,7 +148,7 @@ class Performance:
     def partition(self, number: int = 0) -> Partition | None:
         """As the registry has it, or None as long as nobody has locked it."""
         try:
-            return self.registry.get_partition(SOURCE, WRITER, self.days[number])
+            return self.registry.get_partition(PartitionKey(SOURCE, WRITER, self.days[number]))
         except UnknownPartitionError:
             return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from airflow_provider_partition_registry.domain.models import EventType, PartitionState
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from testbed.http_json import ApiError
 from tests.system.accidents.performance import OTHER_HOLDER, PATIENCE, SOURCE, WRITER, Performance
 
@@ -183,13 +183,13 @@ def registry_speaks_again() -> Step:
 def somebody_else_locks() -> Step:
     """Another run of the same writer holds the partition."""
     return lambda performance: performance.registry.lock(
-        SOURCE, WRITER, performance.day, holder=OTHER_HOLDER, register=True
+        PartitionKey(SOURCE, WRITER, performance.day), holder=OTHER_HOLDER, register=True
     )
 
 
 def somebody_else_unlocks() -> Step:
     return lambda performance: performance.registry.unlock(
-        SOURCE, WRITER, performance.day, holder=OTHER_HOLDER
+        PartitionKey(SOURCE, WRITER, performance.day), holder=OTHER_HOLDER
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.system.accidents.journal import VOUCHED, Entry, Journal, is_half_written
 from tests.system.accidents.watcher import Watch
@@ -60,12 +61,12 @@ def test_the_watcher_finds_an_answer_that_is_wrong(tmp_path: Path, migrated_sqli
     watch = Watch("s", DAY, journal, ("w1",))
     with open_store(migrated_sqlite_url) as registry:
         registry.register_provider("p", registry.register_source("s", "o").access_token)
-        registry.lock("s", "p", DAY, register=True)
+        registry.lock(PartitionKey("s", "p", DAY), register=True)
         Performance(str(tmp_path), Registrar).begin()
         watch.ask(registry)
         assert not watch.false_ready
 
-        registry.unlock("s", "p", DAY)
+        registry.unlock(PartitionKey("s", "p", DAY))
         watch.ask(registry)
         assert len(watch.false_ready) == 1
         assert "w1 begin" in str(watch.false_ready[0])
