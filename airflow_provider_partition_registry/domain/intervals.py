@@ -67,16 +67,24 @@ def instant_after(instant: datetime, length: timedelta, what: str, *, may_be_zer
     :raises InvalidInputError: it is no length of time, is negative or (unless it may be) zero, or ends after all
         calendars.
     """
+    try:
+        return instant + check_length(what, length, may_be_zero=may_be_zero)
+    except OverflowError:
+        raise InvalidInputError(f"The {what} of {length} ends after the year 9999.") from None
+
+
+def check_length(what: str, length: timedelta, *, may_be_zero: bool = False) -> timedelta:
+    """Return ``length`` if it is a length of time.
+
+    :raises InvalidInputError: it is none, is negative or (unless it may be) zero.
+    """
     if not isinstance(length, timedelta) or length < timedelta(0) or not (length or may_be_zero):
         least = "of at least" if may_be_zero else "greater than"
         given = f"{length.total_seconds():g} seconds" if isinstance(length, timedelta) else repr(length)
         raise InvalidInputError(
             f"The {what} must be a length of time {least} zero (a timedelta), not {given}."
         )
-    try:
-        return instant + length
-    except OverflowError:
-        raise InvalidInputError(f"The {what} of {length} ends after the year 9999.") from None
+    return length
 
 
 @dataclass(init=False, frozen=True, order=True, slots=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from airflow_provider_partition_registry.domain.errors import (
-    InvalidInputError,
     NotLockHolderError,
     PartitionLockedError,
     PartitionStateError,
@@ -32,6 +31,16 @@ from airflow_provider_partition_registry.domain.models import (
     PartitionKey,
     PartitionState,
 )
+from airflow_provider_partition_registry.domain.requests import (
+    ChangeRequest,
+    Decision,
+    DecisionRequest,
+    Ending,
+    FinishRequest,
+    LockRequest,
+    RenewRequest,
+    acting,
+)
 
 LOCK_DETAILS = ("exclusive", "expires_at", "took_over_from")
 """What the event of a lock says besides its holder's details; no holder says it of itself."""
@@ -48,6 +57,32 @@ class Change:
     event: EventType
     holder: Holder | None = None
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+def decide(
+    request: ChangeRequest, partition: Partition, *, neighbours: Iterable[Partition], now: datetime
+) -> list[Change]:
+    """What a request changes.
+
+    :param neighbours: the other partitions of the source that overlap this one and are locked, whoever's.
+    :return: none when this very request was carried out before.
+    :raises PartitionStateError: the partition's state does not allow it.
+    """
+    if isinstance(request, LockRequest):
+        return acquire(
+            partition,
+            acting(request),
+            now=now,
+            lease=request.lease,
+            exclusive=request.exclusive,
+            neighbours=neighbours,
+        )
+    if isinstance(request, RenewRequest):
+        return [renew(partition, request.generation, request.lease, now=now)]
+    if isinstance(request, FinishRequest):
+        finished = _finish(request, partition, now)
+        return [] if finished is None else [finished]
+    return [_overrule(request, partition, now)]
 
 
 def acquire(
@@ -196,14 +231,11 @@ def renew(partition: Partition, generation: int, lease: timedelta, *, now: datet
 def force_release(partition: Partition, to: PartitionState, reason: str, by: str, *, now: datetime) -> Change:
     """Take the lock from its holder (R6).
 
-    :raises InvalidInputError: ``to`` is neither ``FAILED`` nor ``READY``.
+    :param to: ``FAILED`` or ``READY``.
     :raises PartitionStateError: the partition is not locked.
     """
-    if to not in (PartitionState.FAILED, PartitionState.READY):
-        raise InvalidInputError(f"A lock is released by force to 'failed' or 'ready', not to '{to}'.")
     if partition.state not in LOCKED_STATES:
         raise PartitionStateError(f"There is no lock to release: {_standing(partition)}.", partition)
-    to = PartitionState(to)
     released = replace(_finished(partition, to, _by(reason, by), now), lock=None)
     return Change(
         released, EventType.FORCE_RELEASE, _lock_of(partition).holder, _who(reason, by, to=to.value)
@@ -233,6 +265,23 @@ def withdraw(partition: Partition, reason: str, by: str, *, now: datetime) -> Ch
     holder = _lock_of(partition).holder if partition.state in LOCKED_STATES else None
     withdrawn = replace(_finished(partition, PartitionState.REGISTERED, _by(reason, by), now), lock=None)
     return Change(withdrawn, EventType.WITHDRAW, holder, _who(reason, by))
+
+
+def _finish(request: FinishRequest, partition: Partition, now: datetime) -> Change | None:
+    holder, generation = acting(request), request.generation
+    if request.ending is Ending.UNLOCK:
+        return publish(partition, holder, generation, now=now)
+    if request.ending is Ending.RELEASE:
+        return release(partition, holder, generation)
+    return fail(partition, holder, generation, request.reason or "", now=now)
+
+
+def _overrule(request: DecisionRequest, partition: Partition, now: datetime) -> Change:
+    reason, by = request.reason, request.by
+    if request.decision is Decision.FORCE_RELEASE:
+        return force_release(partition, request.to, reason, by, now=now)
+    overrule = invalidate if request.decision is Decision.INVALIDATE else withdraw
+    return overrule(partition, reason, by, now=now)
 
 
 def _former_state(partition: Partition, holder: Holder, now: datetime) -> FormerState | None:

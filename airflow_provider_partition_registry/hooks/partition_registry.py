@@ -14,23 +14,13 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     RegistryError,
 )
-from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Instant, Interval
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval
 from airflow_provider_partition_registry.domain.models import (
-    AccessToken,
-    Event,
-    Holder,
     IssuedToken,
-    LockCounts,
-    Page,
-    Partition,
-    PartitionKey,
-    PartitionState,
     Principal,
-    Provider,
     ProviderRegistration,
     Question,
     Readiness,
-    Source,
     SourceRegistration,
 )
 from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
@@ -54,9 +44,11 @@ class RegistryConnectionNotFoundError(AirflowNotFoundException):
 class PartitionRegistryHook(BaseHook):
     """Talk to a partition registry.
 
-    Its methods are those of :class:`~airflow_provider_partition_registry.store.base.RegistryStore`, which documents
-    what they mean and raise; intervals are given by their ends, as anything that
-    :func:`~airflow_provider_partition_registry.domain.intervals.to_instant` accepts.
+    It has what DAG authors ask, with intervals given by their ends, as anything that
+    :func:`~airflow_provider_partition_registry.domain.intervals.to_instant` accepts; and what answers an access token,
+    which is then kept out of the logs. For the rest :meth:`get_conn` returns the whole
+    :class:`~airflow_provider_partition_registry.store.base.RegistryStore`, which documents what all of it means and
+    raises.
 
     :param partition_registry_conn_id: the Airflow connection of type ``partition_registry``.
     """
@@ -158,10 +150,6 @@ class PartitionRegistryHook(BaseHook):
             mask_secret(registration.access_token)
         return registration
 
-    def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
-        """Take a provider's right to write to a source back."""
-        return self.store.revoke_grant(source_name, provider_name, reason=reason, by=by)
-
     def rotate_token(
         self,
         principal: Principal,
@@ -173,209 +161,6 @@ class PartitionRegistryHook(BaseHook):
         issued = self.store.rotate_token(principal, overlap=overlap, expires_in=expires_in)
         mask_secret(issued.access_token)
         return issued
-
-    def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
-        """End one access token at once."""
-        return self.store.revoke_token(token_id, reason=reason, by=by)
-
-    def identify_token(self, access_token: str) -> AccessToken:
-        """Say whose token this is."""
-        mask_secret(access_token)
-        return self.store.identify_token(access_token)
-
-    def register_partition(
-        self, source_name: str, provider_name: str, start: Instant, end: Instant
-    ) -> Partition:
-        """Make a partition known."""
-        return self.store.register_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
-
-    def lock(
-        self,
-        source_name: str,
-        provider_name: str,
-        start: Instant,
-        end: Instant,
-        *,
-        holder: Holder | str | None = None,
-        lease: timedelta | None = None,
-        exclusive: bool = False,
-        register: bool = False,
-    ) -> Partition:
-        """Take the lock before (re)writing a partition."""
-        return self.store.lock(
-            PartitionKey(source_name, provider_name, Interval(start, end)),
-            holder=holder,
-            lease=lease,
-            exclusive=exclusive,
-            register=register,
-        )
-
-    def renew(
-        self,
-        source_name: str,
-        provider_name: str,
-        start: Instant,
-        end: Instant,
-        *,
-        generation: int,
-        lease: timedelta,
-    ) -> Partition:
-        """Let a held lock's lease run for ``lease`` from now on."""
-        return self.store.renew(
-            PartitionKey(source_name, provider_name, Interval(start, end)), generation=generation, lease=lease
-        )
-
-    def unlock(
-        self,
-        source_name: str,
-        provider_name: str,
-        start: Instant,
-        end: Instant,
-        *,
-        holder: Holder | str | None = None,
-        generation: int | None = None,
-    ) -> Partition:
-        """Publish: the data is good."""
-        return self.store.unlock(
-            PartitionKey(source_name, provider_name, Interval(start, end)),
-            holder=holder,
-            generation=generation,
-        )
-
-    def fail(
-        self,
-        source_name: str,
-        provider_name: str,
-        start: Instant,
-        end: Instant,
-        *,
-        reason: str,
-        holder: Holder | str | None = None,
-        generation: int | None = None,
-    ) -> Partition:
-        """End a write that went wrong."""
-        return self.store.fail(
-            PartitionKey(source_name, provider_name, Interval(start, end)),
-            reason=reason,
-            holder=holder,
-            generation=generation,
-        )
-
-    def release(
-        self,
-        source_name: str,
-        provider_name: str,
-        start: Instant,
-        end: Instant,
-        *,
-        holder: Holder | str | None = None,
-        generation: int | None = None,
-    ) -> Partition:
-        """Give a lock back under which nothing was written."""
-        return self.store.release(
-            PartitionKey(source_name, provider_name, Interval(start, end)),
-            holder=holder,
-            generation=generation,
-        )
-
-    def force_release(
-        self,
-        source_name: str,
-        provider_name: str,
-        start: Instant,
-        end: Instant,
-        *,
-        reason: str,
-        by: str,
-        to: PartitionState = PartitionState.FAILED,
-    ) -> Partition:
-        """Take a lock from its holder."""
-        return self.store.force_release(
-            PartitionKey(source_name, provider_name, Interval(start, end)), reason=reason, by=by, to=to
-        )
-
-    def invalidate(
-        self, source_name: str, provider_name: str, start: Instant, end: Instant, *, reason: str, by: str
-    ) -> Partition:
-        """Declare published data bad."""
-        return self.store.invalidate(
-            PartitionKey(source_name, provider_name, Interval(start, end)), reason=reason, by=by
-        )
-
-    def withdraw(
-        self, source_name: str, provider_name: str, start: Instant, end: Instant, *, reason: str, by: str
-    ) -> Partition:
-        """Take a partition out of the picture."""
-        return self.store.withdraw(
-            PartitionKey(source_name, provider_name, Interval(start, end)), reason=reason, by=by
-        )
-
-    def count_locks(self) -> LockCounts:
-        """Count the locks of all sources."""
-        return self.store.count_locks()
-
-    def list_locks(
-        self, holder_prefix: str | None = None, after: int | None = None, limit: int = 100
-    ) -> Page[Partition]:
-        """The locked partitions of all sources, or those whose holder's identity begins with a prefix."""
-        return self.store.list_locks(holder_prefix, after, limit)
-
-    def get_source(self, source_name: str) -> Source:
-        """Look up one source."""
-        return self.store.get_source(source_name)
-
-    def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
-        """Sources in the order of their names."""
-        return self.store.list_sources(after, limit)
-
-    def get_provider(self, provider_name: str) -> Provider:
-        """Look up one provider."""
-        return self.store.get_provider(provider_name)
-
-    def list_providers(
-        self, source_name: str | None = None, after: str | None = None, limit: int = 100
-    ) -> Page[Provider]:
-        """Providers in the order of their names, all or those with a grant on a source."""
-        return self.store.list_providers(source_name, after, limit)
-
-    def get_token(self, token_id: str) -> AccessToken:
-        """Look up one access token by its id."""
-        return self.store.get_token(token_id)
-
-    def list_tokens(
-        self, principal: Principal, after: str | None = None, limit: int = 100
-    ) -> Page[AccessToken]:
-        """The access tokens of a source or a provider in the order in which they were issued."""
-        return self.store.list_tokens(principal, after, limit)
-
-    def get_partition(self, source_name: str, provider_name: str, start: Instant, end: Instant) -> Partition:
-        """Look up one partition."""
-        return self.store.get_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
-
-    def list_partitions(
-        self,
-        source_name: str,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        after: int | None = None,
-        limit: int = 100,
-    ) -> Page[Partition]:
-        """Partitions of a source in the order of their start: all, or those that overlap ``[start, end)``.
-
-        With one side alone, those that overlap everything from or up to there.
-        """
-        if start is None and end is None:
-            return self.store.list_partitions(source_name, None, after, limit)
-        interval = Interval(EARLIEST if start is None else start, LATEST if end is None else end)
-        return self.store.list_partitions(source_name, interval, after, limit)
-
-    def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
-        """The history after a position."""
-        return self.store.events(after, source_name, limit)
-
-    def last_position(self) -> int:
-        """Where the history ends now."""
-        return self.store.last_position()
 
     def _find_connection(self) -> Connection:
         try:

@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.waiting import ClientGoneError
-from airflow_provider_partition_registry.store.wire import error_to_data
+from airflow_provider_partition_registry.store.wire.answers import error_to_data
 
 VERSIONED = "/api/"
 RETRY_AFTER = 1  # seconds

@@ -17,7 +17,7 @@ from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.server.metrics import count_request
 from airflow_provider_partition_registry.server.secrecy import Mask
 from airflow_provider_partition_registry.server.waiting import HAS_WAITED
-from airflow_provider_partition_registry.store.wire import VERSION_HEADER
+from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADER
 
 log = logging.getLogger("airflow_provider_partition_registry.server.access_log")
 

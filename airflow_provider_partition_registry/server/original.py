@@ -25,17 +25,6 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import PresentedToken, Token
-from airflow_provider_partition_registry.server.api.bodies import (
-    End,
-    Generation,
-    Identity,
-    Owner,
-    ProviderName,
-    Seconds,
-    SourceName,
-    Start,
-    to_lease,
-)
 from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
 from airflow_provider_partition_registry.server.original_answers import (
     EventObject,
@@ -48,6 +37,17 @@ from airflow_provider_partition_registry.server.original_answers import (
 from airflow_provider_partition_registry.server.refusals import ANYWHERE, original_refusals
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.store.base import Answer
+from airflow_provider_partition_registry.store.wire.fields import (
+    End,
+    Generation,
+    Identity,
+    Owner,
+    ProviderName,
+    Seconds,
+    SourceName,
+    Start,
+    to_lease,
+)
 
 READINESS_PATH = "/sources/{source_name:path}/check_readiness"
 

@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.discretion import MORE, WORDS
-from airflow_provider_partition_registry.store.wire import ProblemAnswer, error_to_data
+from airflow_provider_partition_registry.store.wire.answers import ProblemAnswer, error_to_data
 
 Refusals = dict[int | str, dict[str, Any]]
 

@@ -35,6 +35,16 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.domain.requests import (
+    ChangeRequest,
+    Decision,
+    DecisionRequest,
+    Ending,
+    FinishRequest,
+    LockRequest,
+    RenewRequest,
+    to_holder,
+)
 from airflow_provider_partition_registry.store.viewing import RegistryViewer
 
 Answer = Readiness | UnknownSourceError
@@ -320,6 +330,13 @@ class RegistryStore(RegistryReader):
         """
 
     @abstractmethod
+    def change(self, request: ChangeRequest) -> Partition:
+        """Carry a request out; :meth:`lock` and the others below say it in fewer words.
+
+        :return: the partition as it stands afterwards.
+        :raises RegistryError: as those say.
+        """
+
     def lock(
         self,
         key: PartitionKey,
@@ -342,8 +359,8 @@ class RegistryStore(RegistryReader):
         :raises NoGrantError: the provider may not write to the source.
         :raises PartitionLockedError: somebody else holds it, or one that conflicts with it.
         """
+        return self.change(LockRequest(key, to_holder(holder), lease, exclusive, register))
 
-    @abstractmethod
     def renew(self, key: PartitionKey, *, generation: int, lease: timedelta) -> Partition:
         """Let the lease of a held lock run for ``lease`` from now on, and never end sooner than it would have (R5).
 
@@ -355,8 +372,8 @@ class RegistryStore(RegistryReader):
         :raises UnknownPartitionError: no such partition.
         :raises NoGrantError: the provider may not write to the source.
         """
+        return self.change(RenewRequest(key, generation, lease))
 
-    @abstractmethod
     def unlock(
         self,
         key: PartitionKey,
@@ -373,8 +390,8 @@ class RegistryStore(RegistryReader):
         :raises UnknownPartitionError: no such partition.
         :raises NoGrantError: the provider may not write to the source.
         """
+        return self.change(FinishRequest(key, Ending.UNLOCK, to_holder(holder), generation))
 
-    @abstractmethod
     def fail(
         self,
         key: PartitionKey,
@@ -392,8 +409,8 @@ class RegistryStore(RegistryReader):
         :raises UnknownPartitionError: no such partition.
         :raises NoGrantError: the provider may not write to the source.
         """
+        return self.change(FinishRequest(key, Ending.FAIL, to_holder(holder), generation, reason))
 
-    @abstractmethod
     def release(
         self,
         key: PartitionKey,
@@ -415,8 +432,8 @@ class RegistryStore(RegistryReader):
         :raises UnknownPartitionError: no such partition.
         :raises NoGrantError: the provider may not write to the source.
         """
+        return self.change(FinishRequest(key, Ending.RELEASE, to_holder(holder), generation))
 
-    @abstractmethod
     def force_release(
         self,
         key: PartitionKey,
@@ -434,8 +451,8 @@ class RegistryStore(RegistryReader):
         :raises UnknownProviderError: no such provider.
         :raises UnknownPartitionError: no such partition.
         """
+        return self.change(DecisionRequest(key, Decision.FORCE_RELEASE, reason, by, to))
 
-    @abstractmethod
     def invalidate(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
         """Declare published data bad: the partition becomes failed (R6).
 
@@ -444,8 +461,8 @@ class RegistryStore(RegistryReader):
         :raises UnknownProviderError: no such provider.
         :raises UnknownPartitionError: no such partition.
         """
+        return self.change(DecisionRequest(key, Decision.INVALIDATE, reason, by))
 
-    @abstractmethod
     def withdraw(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
         """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6).
 
@@ -454,3 +471,4 @@ class RegistryStore(RegistryReader):
         :raises UnknownProviderError: no such provider.
         :raises UnknownPartitionError: no such partition.
         """
+        return self.change(DecisionRequest(key, Decision.WITHDRAW, reason, by))

@@ -13,13 +13,11 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connec
 from airflow.utils.strings import get_random_string
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
-from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Principal, PrincipalKind, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, Principal, PrincipalKind, Question
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.hooks.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.url import normalise_url
-from airflow_provider_partition_registry.store.viewing import RegistryViewer
 from testbed.postgres import PostgresServer
 from tests.airflow.registries import DAY, THE_DAY, Connect, publish
 
@@ -246,43 +244,9 @@ def test_the_hook_asks_the_registry(registry: RegistryStore) -> None:
     publish(registry)
     hook = PartitionRegistryHook()
     assert hook.check_readiness(**DAY).is_ready
-    assert hook.get_partition("sales", "loader", THE_DAY.start, THE_DAY.end).generation == 1
+    assert not hook.changed_since(**DAY, as_of=registry.last_position())
     assert hook.get_conn() is hook.store
-
-
-def test_the_hook_has_every_verb_of_the_store() -> None:
-    kinds_of_home = {"open_listener", "ping", "close"}
-    of_pages = set(dir(RegistryViewer))  # what only people look at
-    verbs = {name for name in dir(RegistryStore) if not name.startswith("_")} - kinds_of_home - of_pages
-    assert {verb for verb in verbs if not hasattr(PartitionRegistryHook, verb)} == set()
-
-
-def test_the_hook_lists(registry: RegistryStore) -> None:
-    publish(registry)
-    publish(registry, interval=Interval("2026-12-01", "2026-12-02"))
-    hook = PartitionRegistryHook()
-    assert [source.name for source in hook.list_sources(after="clicks").items] == ["sales"]
-    assert [provider.name for provider in hook.list_providers("sales", limit=1).items] == ["loader"]
-    assert hook.get_provider("loader").source_names == ("clicks", "sales")
-
-
-@pytest.mark.parametrize(
-    ("limits", "months"),
-    [
-        ({}, [11, 12]),
-        ({"start": "2026-11-01", "end": "2026-11-30"}, [11]),
-        ({"start": "2026-11-02"}, [12]),
-        ({"end": "2026-12-01"}, [11]),
-        ({"limit": 1}, [11]),
-    ],
-)
-def test_the_hook_lists_partitions(
-    limits: dict[str, Any], months: list[int], registry: RegistryStore
-) -> None:
-    publish(registry)
-    publish(registry, interval=Interval("2026-12-01", "2026-12-02"))
-    found = PartitionRegistryHook().list_partitions("sales", **limits).items
-    assert [partition.start.month for partition in found] == months
+    assert hook.get_conn().get_partition(PartitionKey("sales", "loader", THE_DAY)).generation == 1
 
 
 def test_the_hook_asks_without_reasons(registry: RegistryStore) -> None:
@@ -397,7 +361,7 @@ class TestSecrets:
         connect(**fields)
         hook = PartitionRegistryHook()
         with pytest.raises(StoreUnavailableError) as raised:
-            hook.get_source("sales")
+            hook.get_conn().get_source("sales")
         seen = [str(raised.value), repr(raised.value), repr(hook.settings), str(hook.settings), caplog.text]
         for secret in ("geheim&ss", "geheim%26ss"):
             assert not [text for text in seen if secret in text]
@@ -418,5 +382,4 @@ class TestSecrets:
         assert masked == [further, of_provider]
         masked.clear()
         rotated = hook.rotate_token(Principal(PrincipalKind.PROVIDER, "newcomer")).access_token
-        hook.identify_token(rotated)
-        assert masked == [rotated, rotated]
+        assert masked == [rotated]

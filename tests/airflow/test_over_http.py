@@ -271,5 +271,5 @@ class TestAServiceThatIsDown:
 
 def test_the_hook_is_made_for_tasks(place: Place) -> None:
     """Which create one and drop it: nothing stays open, and nothing has to be closed."""
-    PartitionRegistryHook().get_source(place.source)
+    PartitionRegistryHook().get_conn().get_source(place.source)
     gc.collect()  # an open socket that is found now is a warning, and warnings are errors here

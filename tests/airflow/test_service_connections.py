@@ -21,6 +21,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.hooks.settings import RegistrySettings
 from testbed.processes import free_port
@@ -146,10 +147,11 @@ def test_the_form_fits_both_homes(connection_form: dict[str, Any]) -> None:
 
 def test_the_hook_asks_the_service(place: Place) -> None:
     hook = PartitionRegistryHook()
-    hook.lock(place.source, hook.settings.provider, THE_DAY.start, THE_DAY.end, register=True)
+    key = PartitionKey(place.source, hook.settings.provider or "", THE_DAY)
+    hook.get_conn().lock(key, register=True)
     answer = hook.check_readiness(**place.day)
     assert [str(each.lock.holder) for each in answer.blockers] == [hook.settings.provider]
-    hook.unlock(place.source, hook.settings.provider, THE_DAY.start, THE_DAY.end)
+    hook.get_conn().unlock(key)
     assert hook.check_readiness(**place.day).is_ready
 
 
@@ -270,7 +272,7 @@ class TestCertificate:
         with pytest.raises(
             StoreRefusedError, match=f"certificate of the registry at {url} cannot be trusted: self.signed"
         ):
-            PartitionRegistryHook().list_sources()
+            PartitionRegistryHook().get_conn().list_sources()
 
     @pytest.mark.parametrize("verify", ["the file", "false"])
     def test_that_is_trusted(
@@ -278,7 +280,7 @@ class TestCertificate:
     ) -> None:
         verify = str(certificate) if verify == "the file" else verify
         connect(url, password=place.tokens["loader"], extra={"verify": verify})
-        assert PartitionRegistryHook().get_source(place.source).name == place.source
+        assert PartitionRegistryHook().get_conn().get_source(place.source).name == place.source
 
     @pytest.mark.parametrize("content", [None, "", "no certificate"])
     def test_of_authorities_that_cannot_be_read(
@@ -289,7 +291,7 @@ class TestCertificate:
             file.write_text(content)
         connect(url, extra={"verify": str(file)})
         with pytest.raises(InvalidInputError, match=f"authorities to trust cannot be read from '{file}'"):
-            PartitionRegistryHook().list_sources()
+            PartitionRegistryHook().get_conn().list_sources()
 
 
 class TestSecrets:
@@ -305,7 +307,7 @@ class TestSecrets:
         connect(place.url, password=token, extra={"provider": "somebody-else"})
         hook = PartitionRegistryHook()
         with pytest.raises(AccessDeniedError) as refused:
-            hook.lock(place.source, "somebody-else", THE_DAY.start, THE_DAY.end)
+            hook.get_conn().lock(PartitionKey(place.source, "somebody-else", THE_DAY))
         seen = [str(refused.value), repr(refused.value), repr(hook.settings), caplog.text]
         assert not [text for text in seen if token in text]
         assert redact(f"Bearer {token}") == "Bearer ***"
@@ -316,7 +318,7 @@ class TestSecrets:
         caplog.set_level(logging.DEBUG)
         connect(f"http://127.0.0.1:{free_port()}", password=TOKEN)
         with pytest.raises(StoreUnavailableError) as raised:
-            PartitionRegistryHook().list_sources()
+            PartitionRegistryHook().get_conn().list_sources()
         assert not [text for text in (str(raised.value), repr(raised.value), caplog.text) if TOKEN in text]
         assert redact(f"Bearer {TOKEN}") == "Bearer ***"
 

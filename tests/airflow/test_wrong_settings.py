@@ -170,4 +170,4 @@ class TestAPortThatNobodyListensOn:
     def test_is_an_outage_to_who_does_not_wait(self, home: str, connect: Connect) -> None:
         connect(home, extra={"timeout": 1})
         with pytest.raises(StoreUnavailableError):
-            PartitionRegistryHook().list_sources()
+            PartitionRegistryHook().get_conn().list_sources()

@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.wire import error_from_data
+from airflow_provider_partition_registry.store.wire.answers import error_from_data
 from testbed.service import ServiceThread
 from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, bearer, caller, served, sqlite_at
 

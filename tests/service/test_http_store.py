@@ -28,7 +28,7 @@ from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
-from airflow_provider_partition_registry.store.wire import VERSION_HEADER
+from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADER
 from testbed.proxy import LosingProxy
 from testbed.service import ServiceThread
 from tests.contract.homes import all_events, hours

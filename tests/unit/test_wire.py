@@ -30,7 +30,7 @@ from airflow_provider_partition_registry.domain.models import (
     Source,
     SourceRegistration,
 )
-from airflow_provider_partition_registry.store.wire import (
+from airflow_provider_partition_registry.store.wire.answers import (
     NotOursError,
     decode,
     encode,

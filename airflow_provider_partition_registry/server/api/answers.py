@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Response
 
 from airflow_provider_partition_registry.server.refusals import Refusals, refusals
-from airflow_provider_partition_registry.store.wire import encode
+from airflow_provider_partition_registry.store.wire.answers import encode
 
 
 def answer(kind: Any, value: Any, status: int = 200) -> Response:

@@ -19,13 +19,16 @@ from airflow_provider_partition_registry.domain.models import Event, EventType, 
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
-from airflow_provider_partition_registry.server.api.bodies import Limit, SourceName
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.server.waiting import while_present
-from airflow_provider_partition_registry.store.wire import Position, encode
+from airflow_provider_partition_registry.store.wire.answers import Position, encode
+from airflow_provider_partition_registry.store.wire.fields import (
+    Limit,
+    SourceName,
+)
 
 router = APIRouter(route_class=StrictRoute, prefix="/events", tags=["History"])
 

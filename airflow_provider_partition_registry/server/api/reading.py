@@ -14,13 +14,6 @@ from airflow_provider_partition_registry.domain.models import Question, Readines
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
-from airflow_provider_partition_registry.server.api.bodies import (
-    End,
-    PublishedAfter,
-    QuestionsBody,
-    SourceName,
-    Start,
-)
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.metrics import QUESTIONS, counted
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
@@ -32,12 +25,21 @@ from airflow_provider_partition_registry.server.waiting import (
     while_present,
 )
 from airflow_provider_partition_registry.store.base import Answer
-from airflow_provider_partition_registry.store.wire import (
+from airflow_provider_partition_registry.store.wire.answers import (
     Answers,
     Changed,
     Problem,
     ReadinessOrProblem,
     error_to_data,
+)
+from airflow_provider_partition_registry.store.wire.fields import (
+    End,
+    PublishedAfter,
+    SourceName,
+    Start,
+)
+from airflow_provider_partition_registry.store.wire.requests import (
+    QuestionsBody,
 )
 
 router = APIRouter(route_class=StrictRoute, tags=["Readiness"])

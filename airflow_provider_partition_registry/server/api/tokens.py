@@ -20,7 +20,10 @@ from airflow_provider_partition_registry.domain.models import (
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
-from airflow_provider_partition_registry.server.api.bodies import (
+from airflow_provider_partition_registry.server.api.strict import WritingRoute
+from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
+from airflow_provider_partition_registry.server.service import InService
+from airflow_provider_partition_registry.store.wire.fields import (
     AfterName,
     Body,
     By,
@@ -32,9 +35,6 @@ from airflow_provider_partition_registry.server.api.bodies import (
     TokenId,
     to_duration,
 )
-from airflow_provider_partition_registry.server.api.strict import WritingRoute
-from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
-from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(route_class=WritingRoute, tags=["Access tokens"])
 

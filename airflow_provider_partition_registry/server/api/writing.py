@@ -6,32 +6,32 @@ from fastapi import APIRouter, Response
 
 from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Interval
 from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition, PartitionKey
+from airflow_provider_partition_registry.domain.requests import Decision
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
-from airflow_provider_partition_registry.server.api.bodies import (
-    AfterNumber,
-    DecisionBody,
-    End,
-    FailBody,
-    ForceReleaseBody,
-    HolderPrefix,
-    KeyBody,
-    Limit,
-    LockBody,
-    ProviderName,
-    ReleaseBody,
-    RenewBody,
-    SourceName,
-    Start,
-    UnlockBody,
-    to_duration,
-    to_holder,
-    to_lease,
-)
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
+from airflow_provider_partition_registry.store.wire.fields import (
+    AfterNumber,
+    End,
+    HolderPrefix,
+    Limit,
+    ProviderName,
+    SourceName,
+    Start,
+)
+from airflow_provider_partition_registry.store.wire.requests import (
+    DecisionBody,
+    FailBody,
+    ForceReleaseBody,
+    KeyBody,
+    LockBody,
+    ReleaseBody,
+    RenewBody,
+    UnlockBody,
+)
 
 router = APIRouter(route_class=WritingRoute, tags=["Partitions"])
 
@@ -61,14 +61,7 @@ def lock(body: LockBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: the same holder is granted it again, with a new generation.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    locked = service.store.lock(
-        body.key(),
-        holder=to_holder(body.holder),
-        lease=to_lease(body.lease_seconds),
-        exclusive=body.exclusive,
-        register=body.register_partition,
-    )
-    return answer(Partition, locked)
+    return answer(Partition, service.store.change(body.request()))
 
 
 @router.post(
@@ -79,8 +72,7 @@ def lock(body: LockBody, service: InService, token: Token) -> Response:
 def renew(body: RenewBody, service: InService, token: Token) -> Response:
     """Let the lease of a held lock run for so many seconds from now on (R5)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
-    lease = to_duration(body.lease_seconds)
-    return answer(Partition, service.store.renew(body.key(), generation=body.generation, lease=lease))
+    return answer(Partition, service.store.change(body.request()))
 
 
 @router.post(
@@ -94,8 +86,7 @@ def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    published = service.store.unlock(body.key(), holder=to_holder(body.holder), generation=body.generation)
-    return answer(Partition, published)
+    return answer(Partition, service.store.change(body.request()))
 
 
 @router.post(
@@ -106,10 +97,7 @@ def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
 def fail(body: FailBody, service: InService, token: Token) -> Response:
     """End a write that went wrong: the partition becomes failed and goes on blocking readers (R4)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
-    failed = service.store.fail(
-        body.key(), reason=body.reason, holder=to_holder(body.holder), generation=body.generation
-    )
-    return answer(Partition, failed)
+    return answer(Partition, service.store.change(body.request()))
 
 
 @router.post(
@@ -123,8 +111,7 @@ def release(body: ReleaseBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    released = service.store.release(body.key(), holder=to_holder(body.holder), generation=body.generation)
-    return answer(Partition, released)
+    return answer(Partition, service.store.change(body.request()))
 
 
 @router.post(
@@ -135,8 +122,7 @@ def release(body: ReleaseBody, service: InService, token: Token) -> Response:
 def force_release(body: ForceReleaseBody, service: InService, token: Token) -> Response:
     """Take a lock from its holder (R6)."""
     service.access.require_owner(token, body.source_name)
-    released = service.store.force_release(body.key(), reason=body.reason, by=body.by, to=body.to)
-    return answer(Partition, released)
+    return answer(Partition, service.store.change(body.request()))
 
 
 @router.post(
@@ -147,7 +133,7 @@ def force_release(body: ForceReleaseBody, service: InService, token: Token) -> R
 def invalidate(body: DecisionBody, service: InService, token: Token) -> Response:
     """Declare published data bad: the partition becomes failed (R6)."""
     service.access.require_owner(token, body.source_name)
-    return answer(Partition, service.store.invalidate(body.key(), reason=body.reason, by=body.by))
+    return answer(Partition, service.store.change(body.request(Decision.INVALIDATE)))
 
 
 @router.post(
@@ -158,7 +144,7 @@ def invalidate(body: DecisionBody, service: InService, token: Token) -> Response
 def withdraw(body: DecisionBody, service: InService, token: Token) -> Response:
     """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6)."""
     service.access.require_owner(token, body.source_name)
-    return answer(Partition, service.store.withdraw(body.key(), reason=body.reason, by=body.by))
+    return answer(Partition, service.store.change(body.request(Decision.WITHDRAW)))
 
 
 @router.get(

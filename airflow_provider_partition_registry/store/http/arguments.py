@@ -6,13 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, format_instant
 from airflow_provider_partition_registry.domain.models import (
-    Holder,
-    PartitionKey,
     Principal,
-    Question,
-    check_key,
     check_principal,
 )
 from airflow_provider_partition_registry.domain.names import (
@@ -42,18 +37,6 @@ def optional_name(what: str, name: str | None, longest: int = MAX_NAME_LENGTH) -
     return None if name is None else check_name(what, name, longest)
 
 
-def ends(interval: Interval) -> dict[str, str]:
-    """An interval."""
-    check_interval(interval)
-    return {"start": format_instant(interval.start), "end": format_instant(interval.end)}
-
-
-def key_data(key: PartitionKey) -> dict[str, str]:
-    """A partition."""
-    check_key(key)
-    return {"source_name": key.source_name, "provider_name": key.provider_name, **ends(key.interval)}
-
-
 def principal(principal: Principal) -> dict[str, str]:
     """Whose token: a source's or a provider's."""
     check_principal(principal)
@@ -65,34 +48,8 @@ def decision(reason: str, by: str) -> dict[str, str]:
     return {"reason": check_text("reason", reason), "by": check_text("name of who decides", by)}
 
 
-def holder_data(holder: Holder | str | None) -> Any:
-    """Who locks, with what it tells of itself; None leaves it to the service."""
-    if isinstance(holder, Holder):
-        return {"identity": holder.identity, "details": dict(holder.details)}
-    return None if holder is None else {"identity": Holder(holder).identity}
-
-
-def own_lock(key: PartitionKey, holder: Holder | str | None, generation: int | None) -> dict[str, Any]:
-    """A lock that its holder ends, and the proof that it is theirs."""
-    return {
-        **key_data(key),
-        "holder": holder_data(holder),
-        "generation": None if generation is None else check_number("generation", generation),
-    }
-
-
 def seconds(what: str, duration: timedelta) -> float:
     """A duration."""
     if not isinstance(duration, timedelta):
         raise InvalidInputError(f"The {what} must be a timedelta, not {duration!r}.")
     return duration.total_seconds()
-
-
-def question_data(question: Question) -> dict[str, str | None]:
-    """One of several questions."""
-    after = question.published_after
-    return {
-        "source_name": question.source_name,
-        **ends(question.interval),
-        "published_after": None if after is None else format_instant(after),
-    }

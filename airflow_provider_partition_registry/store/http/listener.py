@@ -6,7 +6,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError,
 from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.store.base import Listener
 from airflow_provider_partition_registry.store.http.client import Call, Client
-from airflow_provider_partition_registry.store.wire import Position
+from airflow_provider_partition_registry.store.wire.answers import Position
 
 
 class HttpListener(Listener):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -13,46 +12,51 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
     Event,
-    Holder,
     IssuedToken,
     LockCounts,
     Page,
     Partition,
     PartitionKey,
-    PartitionState,
     Principal,
     Provider,
     ProviderRegistration,
     Question,
     Source,
     SourceRegistration,
+    check_key,
     check_questions,
 )
 from airflow_provider_partition_registry.domain.names import (
     MAX_IDENTITY_LENGTH,
-    check_flag,
     check_limit,
     check_name,
     check_new_name,
     check_number,
     check_text,
 )
+from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Answer, Listener, RegistryStore
 from airflow_provider_partition_registry.store.http import arguments
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener
-from airflow_provider_partition_registry.store.wire import (
+from airflow_provider_partition_registry.store.wire.answers import (
     Answers,
     Changed,
     Position,
     ReadinessOrProblem,
     error_from_data,
+)
+from airflow_provider_partition_registry.store.wire.requests import (
+    interval_to_data,
+    key_to_data,
+    question_to_data,
+    request_to_data,
 )
 
 
@@ -74,7 +78,7 @@ class HttpRegistryStore(RegistryStore):
                 f"are not answered for one moment. Ask at most {MOST_QUESTIONS:,} at once: in one call what has to be "
                 f"ready together, in further calls what need not."
             )
-        body = {"questions": [arguments.question_data(each) for each in questions], "explain": explain}
+        body = {"questions": [question_to_data(each) for each in questions], "explain": explain}
         answers = self._client.call(Call("POST", "/readiness", Answers, body=body)).answers
         if len(answers) != len(questions):  # Whose answer is which is told by their order alone.
             raise StoreRefusedError(
@@ -86,7 +90,7 @@ class HttpRegistryStore(RegistryStore):
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         params = {
             "source_name": check_name("source name", source_name),
-            **arguments.ends(interval),
+            **_ends(interval),
             "as_of": check_number("position", as_of),
         }
         changed: Changed = self._client.call(Call("GET", "/changed-since", Changed, params))
@@ -128,7 +132,7 @@ class HttpRegistryStore(RegistryStore):
         return self._client.call(Call("GET", "/tokens", Page[AccessToken], params))
 
     def get_partition(self, key: PartitionKey) -> Partition:
-        params = arguments.key_data(key)
+        params = key_to_data(check_key(key))
         return self._client.call(Call("GET", "/partition", Partition, params))
 
     def list_partitions(
@@ -139,7 +143,7 @@ class HttpRegistryStore(RegistryStore):
             **arguments.after_number(after, limit),
         }
         if interval is not None:
-            params |= arguments.ends(interval)
+            params |= _ends(interval)
         return self._client.call(Call("GET", "/partitions", Page[Partition], params))
 
     def count_locks(self) -> LockCounts:
@@ -183,7 +187,7 @@ class HttpRegistryStore(RegistryStore):
     def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
         params = {
             "source_name": check_name("source name", source_name),
-            **arguments.ends(interval),
+            **_ends(interval),
             "resolution": check_resolution(resolution),
         }
         return self._client.call(Call("GET", "/timeline", Timeline, params))
@@ -254,95 +258,14 @@ class HttpRegistryStore(RegistryStore):
         return self._client.call(Call("POST", "/tokens/revoke", AccessToken, body=body))
 
     def register_partition(self, key: PartitionKey) -> Partition:
-        body = arguments.key_data(key)
+        body = key_to_data(check_key(key))
         return self._client.call(Call("POST", "/partitions", Partition, body=body, is_repeatable=False))
 
-    def lock(
-        self,
-        key: PartitionKey,
-        *,
-        holder: Holder | str | None = None,
-        lease: timedelta | None = None,
-        exclusive: bool = False,
-        register: bool = False,
-    ) -> Partition:
-        body = {
-            **arguments.key_data(key),
-            "holder": arguments.holder_data(holder),
-            "lease_seconds": None if lease is None else arguments.seconds("lease", lease),
-            "exclusive": check_flag("exclusive", exclusive),
-            "register": check_flag("register", register),
-        }
-        return self._change("lock", body)
-
-    def renew(self, key: PartitionKey, *, generation: int, lease: timedelta) -> Partition:
-        body = {
-            **arguments.key_data(key),
-            "generation": check_number("generation", generation),
-            "lease_seconds": arguments.seconds("lease", lease),
-        }
-        return self._change("renew", body)
-
-    def unlock(
-        self,
-        key: PartitionKey,
-        *,
-        holder: Holder | str | None = None,
-        generation: int | None = None,
-    ) -> Partition:
-        body = arguments.own_lock(key, holder, generation)
-        return self._change("unlock", body)
-
-    def fail(
-        self,
-        key: PartitionKey,
-        *,
-        reason: str,
-        holder: Holder | str | None = None,
-        generation: int | None = None,
-    ) -> Partition:
-        body = {
-            **arguments.own_lock(key, holder, generation),
-            "reason": check_text("reason", reason),
-        }
-        return self._change("fail", body)
-
-    def release(
-        self,
-        key: PartitionKey,
-        *,
-        holder: Holder | str | None = None,
-        generation: int | None = None,
-    ) -> Partition:
-        body = arguments.own_lock(key, holder, generation)
-        return self._change("release", body)
-
-    def force_release(
-        self,
-        key: PartitionKey,
-        *,
-        reason: str,
-        by: str,
-        to: PartitionState = PartitionState.FAILED,
-    ) -> Partition:
-        body = {
-            **arguments.key_data(key),
-            **arguments.decision(reason, by),
-            "to": str(to),
-        }
-        return self._change("force-release", body, is_repeatable=False)
-
-    def invalidate(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
-        body = {**arguments.key_data(key), **arguments.decision(reason, by)}
-        return self._change("invalidate", body, is_repeatable=False)
-
-    def withdraw(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
-        body = {**arguments.key_data(key), **arguments.decision(reason, by)}
-        return self._change("withdraw", body, is_repeatable=False)
-
-    def _change(self, verb: str, body: Mapping[str, Any], *, is_repeatable: bool = True) -> Partition:
-        call = Call("POST", f"/partitions/{verb}", Partition, body=body, is_repeatable=is_repeatable)
-        return self._client.call(call)
+    def change(self, request: ChangeRequest) -> Partition:
+        path, body = request_to_data(request)
+        # What a person decided twice is refused the second time.
+        is_repeatable = not isinstance(request, DecisionRequest)
+        return self._client.call(Call("POST", path, Partition, body=body, is_repeatable=is_repeatable))
 
 
 def open_http_store(
@@ -388,6 +311,10 @@ def _check_token(access_token: str) -> None:
     is_text = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
     if not is_text or not access_token or " " in access_token:
         raise InvalidTokenError()
+
+
+def _ends(interval: Interval) -> dict[str, str]:
+    return interval_to_data(check_interval(interval))
 
 
 def _answer(told: ReadinessOrProblem) -> Answer:

@@ -1,4 +1,4 @@
-"""The registry's values and errors as JSON, both ways: what the web service and its clients say to each other.
+"""What is answered, values and errors, as JSON, both ways.
 
 Values travel as what their dataclasses hold, instants as ISO 8601 text in UTC. An error travels as
 ``{"error": {"code", "message", "details"}}`` and comes back as itself.

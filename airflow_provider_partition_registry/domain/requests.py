@@ -1,0 +1,145 @@
+"""What may be asked of a partition: requests to change its state, as immutable values that have been checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import check_length
+from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState, check_key
+from airflow_provider_partition_registry.domain.names import (
+    MAX_IDENTITY_LENGTH,
+    check_flag,
+    check_new_name,
+    check_number,
+    check_text,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LockRequest:
+    """Take the lock before (re)writing a partition (R3).
+
+    :param holder: who writes; None acts as the provider itself.
+    :param lease: after which anyone with a grant may take the lock over; None for a lock that lasts.
+    :param exclusive: conflict with overlapping locks of any provider, not only of this one.
+    :param register: register the partition first if it is not known.
+    :raises InvalidInputError: an argument is none of these.
+    """
+
+    key: PartitionKey
+    holder: Holder | None = None
+    lease: timedelta | None = None
+    exclusive: bool = False
+    register: bool = False
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        if self.holder is not None:
+            check_new_name("holder identity", self.holder.identity, MAX_IDENTITY_LENGTH)
+        if self.lease is not None:
+            check_length("lease", self.lease)
+        check_flag("exclusive", self.exclusive)
+        check_flag("register", self.register)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewRequest:
+    """Let the lease of a held lock run for ``lease`` from now on (R5).
+
+    :raises InvalidInputError: an argument makes no sense.
+    """
+
+    key: PartitionKey
+    generation: int
+    lease: timedelta
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        check_number("generation", self.generation)
+        check_length("lease", self.lease)
+
+
+class Ending(StrEnum):
+    """How a holder ends its lock (R4)."""
+
+    UNLOCK = "unlock"
+    FAIL = "fail"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishRequest:
+    """End a lock that is one's own: publish, fail, or give it back (R4).
+
+    :param holder: who took the lock; None acts as the provider itself.
+    :param generation: of the lock; without it the holder must match.
+    :param reason: what went wrong; of a failure alone.
+    :raises InvalidInputError: an argument makes no sense.
+    """
+
+    key: PartitionKey
+    ending: Ending
+    holder: Holder | None = None
+    generation: int | None = None
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        if self.generation is not None:
+            check_number("generation", self.generation)
+        if self.ending is Ending.FAIL:
+            check_text("reason", self.reason)  # type: ignore[arg-type]
+
+
+class Decision(StrEnum):
+    """What a person may decide over others (R6)."""
+
+    FORCE_RELEASE = "force-release"
+    INVALIDATE = "invalidate"
+    WITHDRAW = "withdraw"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRequest:
+    """Overrule others (R6). The provider's grant does not matter.
+
+    :param reason: why; kept in the history.
+    :param by: the person who decides it.
+    :param to: what becomes of the partition: ``failed``, or explicitly ``ready``; of a forced release alone.
+    :raises InvalidInputError: an argument makes no sense.
+    """
+
+    key: PartitionKey
+    decision: Decision
+    reason: str
+    by: str
+    to: PartitionState = PartitionState.FAILED
+
+    def __post_init__(self) -> None:
+        check_key(self.key)
+        check_text("reason", self.reason)
+        check_text("name of who decides", self.by)
+        if self.to not in (PartitionState.FAILED, PartitionState.READY):
+            raise InvalidInputError(
+                f"A lock is released by force to 'failed' or 'ready', not to '{self.to}'."
+            )
+        object.__setattr__(self, "to", PartitionState(self.to))
+
+
+ChangeRequest = LockRequest | RenewRequest | FinishRequest | DecisionRequest
+
+
+def acting(request: LockRequest | FinishRequest) -> Holder:
+    """Who acts: a caller that names no holder acts as the provider itself (R3)."""
+    return request.holder or Holder(request.key.provider_name)
+
+
+def to_holder(given: Holder | str | None) -> Holder | None:
+    """A holder, of whom perhaps only the identity was given.
+
+    :raises InvalidInputError: it is none.
+    """
+    return Holder(given) if given is not None and not isinstance(given, Holder) else given

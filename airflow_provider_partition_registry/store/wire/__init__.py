@@ -1,0 +1,1 @@
+"""What the web service and its clients say to each other: JSON, written and read in one place for both."""
