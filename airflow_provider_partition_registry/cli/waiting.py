@@ -16,14 +16,21 @@ from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.instants import DurationType, InstantType, interval_options
 from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show, tell
-from airflow_provider_partition_registry.domain.errors import StoreUnavailableError, UnknownSourceError
+from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionState, Question, Readiness
+from airflow_provider_partition_registry.domain.models import Question, Readiness
+from airflow_provider_partition_registry.domain.waiting import (
+    OnFailed,
+    OnMissingSource,
+    WaitOutcome,
+    WaitPolicy,
+    missing_sources,
+)
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.store.base import Answer
-    from airflow_provider_partition_registry.store.watch import News, Watcher
+    from airflow_provider_partition_registry.domain.models import Answer
+    from airflow_provider_partition_registry.store.watch import Watcher
 
 STORE_THREADS = 2  # one asks, one listens
 
@@ -106,8 +113,8 @@ def wait(
     *,
     timeout: timedelta,
     published_after: datetime | None,
-    on_failed: str,
-    on_missing_source: str,
+    on_failed: OnFailed,
+    on_missing_source: OnMissingSource,
     poll_interval: timedelta,
     verbose: bool,
     as_json: bool,
@@ -120,8 +127,7 @@ def wait(
     settings.require_url()
     waiting = _Waiting(
         tuple(Question(name, interval, published_after) for name in source_names),
-        fails_on_failed=on_failed == "fail",
-        fails_on_missing=on_missing_source == "fail",
+        WaitPolicy(on_failed, on_missing_source),
         is_verbose=verbose or (sys.stderr is not None and sys.stderr.isatty()),
     )
     code = waiting.run(settings, timeout.total_seconds(), poll_interval.total_seconds())
@@ -146,8 +152,7 @@ class _Waiting:
     """A wait, and what it knows so far."""
 
     questions: tuple[Question, ...]
-    fails_on_failed: bool
-    fails_on_missing: bool
+    policy: WaitPolicy
     is_verbose: bool
     _answers: Sequence[Answer] = ()
     _trouble: StoreUnavailableError | None = field(default=None)
@@ -160,7 +165,7 @@ class _Waiting:
     @property
     def explanation(self) -> str:
         """What the last answers say, and whether the registry has gone since."""
-        lines = [explain(each) if isinstance(each, Readiness) else str(each) for each in self._answers]
+        lines = [explain(answer) for answer in self._answers]
         if self._trouble is not None:
             lines.append(str(self._trouble))
         return "\n".join(lines) or "The registry has not answered."
@@ -188,24 +193,16 @@ class _Waiting:
     async def _follow(self, watcher: Watcher, poll_interval: float) -> ExitCode:
         async with aclosing(watcher.watch(self.questions, poll_interval)) as updates:
             async for news in updates:
-                self._learn(news)
-                if news.is_ready:
-                    return ExitCode.DONE
-                if self.fails_on_failed and any(map(_has_failed, self.known)):
-                    return ExitCode.NO
+                self._trouble = news.trouble
+                if news.answers is not None:
+                    self._answers = news.answers
+                    match self.policy.judge(news.answers):
+                        case WaitOutcome.READY:
+                            return ExitCode.DONE
+                        case WaitOutcome.WRITE_FAILED:
+                            return ExitCode.NO
+                        case WaitOutcome.SOURCE_MISSING:
+                            raise missing_sources(news.answers)[0]
                 if self.is_verbose:
                     tell(self.explanation)
         raise AssertionError("A watcher goes on for ever.")  # pragma: no cover
-
-    def _learn(self, news: News) -> None:
-        self._trouble = news.trouble
-        if news.answers is None:
-            return
-        self._answers = news.answers
-        for answer in news.answers:
-            if self.fails_on_missing and isinstance(answer, UnknownSourceError):
-                raise answer
-
-
-def _has_failed(answer: Readiness) -> bool:
-    return any(each.state is PartitionState.FAILED for each in answer.blockers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_partition_registry.domain.display import visible
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import (
     Interval,
     difference,
@@ -12,19 +13,20 @@ from airflow_provider_partition_registry.domain.intervals import (
     format_to_the_second,
 )
 from airflow_provider_partition_registry.domain.locking import describe_lock
-from airflow_provider_partition_registry.domain.models import Partition, PartitionState, Readiness
+from airflow_provider_partition_registry.domain.models import Answer, Partition, PartitionState, Readiness
 
 SHOWN_AT_MOST = 10
 LOG_URL = "log_url"
 """The key in a holder's details under which its log is found."""
 
 
-def explain(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> str:
-    """Say in one line that it is ready, or in several why it is not."""
-    question = readiness.question
-    if readiness.is_ready:
-        return f"Ready: {question} (as of event {readiness.as_of})."
-    return "\n  ".join([f"Not ready: {question}:", *reasons(readiness, shown_at_most)])
+def explain(answer: Answer, shown_at_most: int = SHOWN_AT_MOST) -> str:
+    """Say in one line that it is ready, or that there is no such source, or in several why it is not ready."""
+    if isinstance(answer, UnknownSourceError):
+        return str(answer)
+    if answer.is_ready:
+        return f"Ready: {answer.question} (as of event {answer.as_of})."
+    return "\n  ".join([f"Not ready: {answer.question}:", *reasons(answer, shown_at_most)])
 
 
 def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[str]:

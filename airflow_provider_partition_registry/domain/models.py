@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, to_instant
 from airflow_provider_partition_registry.domain.names import MAX_IDENTITY_LENGTH, check_name, check_text
 
@@ -380,6 +380,10 @@ class Readiness:
 
     def __bool__(self) -> bool:
         return self.is_ready
+
+
+Answer = Readiness | UnknownSourceError
+"""To one of several questions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ from airflow_provider_partition_registry.hooks.settings import (
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-    from airflow_provider_partition_registry.store.base import Answer, RegistryStore
+    from airflow_provider_partition_registry.domain.models import Answer
+    from airflow_provider_partition_registry.store.base import RegistryStore
 
 
 class RegistryConnectionNotFoundError(AirflowNotFoundException):

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, format_instant
-from airflow_provider_partition_registry.domain.models import PartitionState, Question, Readiness
+from airflow_provider_partition_registry.domain.models import (
+    Answer,
+    Question,
+    Readiness,
+)
+from airflow_provider_partition_registry.domain.waiting import (
+    OnFailed,
+    OnMissingSource,
+    WaitOutcome,
+    WaitPolicy,
+    failed_writes,
+    missing_sources,
+)
 from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
 from airflow_provider_partition_registry.runs.interval import interval_of_run
-from airflow_provider_partition_registry.store.base import Answer
 
 Requirement = str | Mapping[str, Any]
 """A source's name, or a mapping with ``source_name`` and, where they differ from the task's, ``start``, ``end`` and
 ``published_after``."""
-
-OnFailed = Literal["wait", "fail"]
-OnMissingSource = Literal["wait", "fail"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -52,8 +60,7 @@ class Wait:
 
     questions: tuple[Question, ...]
     is_single: bool
-    on_failed: OnFailed = "wait"
-    on_missing_source: OnMissingSource = "fail"
+    policy: WaitPolicy
 
     @classmethod
     def of_run(cls, context: Mapping[str, Any], parameters: WaitParameters) -> Wait:
@@ -86,9 +93,8 @@ class Wait:
             if wanted["published_after"] == "":
                 raise InvalidInputError("published_after is empty: its template rendered to nothing.")
             questions.append(Question(wanted["source_name"], interval, wanted["published_after"]))
-        return cls(
-            tuple(questions), not parameters.requires, parameters.on_failed, parameters.on_missing_source
-        )
+        policy = WaitPolicy(parameters.on_failed, parameters.on_missing_source)
+        return cls(tuple(questions), not parameters.requires, policy)
 
     def result(self, answers: Sequence[Answer]) -> Any:
         """What the task answers when everything is ready, or None while it is not.
@@ -96,28 +102,16 @@ class Wait:
         :raises UnknownSourceError: a source does not exist, and that is not to be waited for.
         :raises UpstreamFailedError: a write failed, and that is not to be waited for.
         """
-        for answer in answers:
-            self._refuse(answer)
-        if not all(isinstance(answer, Readiness) and answer.is_ready for answer in answers):
+        outcome = self.policy.judge(answers)
+        if outcome is WaitOutcome.SOURCE_MISSING:
+            raise missing_sources(answers)[0]
+        if outcome is WaitOutcome.WRITE_FAILED:
+            why = explain(failed_writes(answers)[0])
+            raise UpstreamFailedError(f"A write failed upstream, and on_failed is 'fail'. {why}")
+        if outcome is WaitOutcome.NOT_YET:
             return None
         found = [_as_result(answer) for answer in answers if isinstance(answer, Readiness)]
         return found[0] if self.is_single else found
-
-    def explanation(self, answers: Sequence[Answer]) -> str:
-        """Why it is not ready yet."""
-        return "\n".join(
-            explain(answer) if isinstance(answer, Readiness) else str(answer)
-            for answer in answers
-            if not (isinstance(answer, Readiness) and answer.is_ready)
-        )
-
-    def _refuse(self, answer: Answer) -> None:
-        if isinstance(answer, UnknownSourceError):
-            if self.on_missing_source == "fail":
-                raise answer
-            return
-        if self.on_failed == "fail" and any(each.state is PartitionState.FAILED for each in answer.blockers):
-            raise UpstreamFailedError(f"A write failed upstream, and on_failed is 'fail'. {explain(answer)}")
 
 
 def _named(requirement: Requirement) -> Mapping[str, Any]:

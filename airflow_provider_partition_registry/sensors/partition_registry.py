@@ -47,13 +47,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.domain.intervals import Instant
     from airflow_provider_partition_registry.domain.models import Question
+    from airflow_provider_partition_registry.domain.waiting import OnFailed, OnMissingSource
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-    from airflow_provider_partition_registry.runs.waiting import (
-        OnFailed,
-        OnMissingSource,
-        Requirement,
-        Wait,
-    )
+    from airflow_provider_partition_registry.runs.waiting import Requirement, Wait
 
 TRIGGER = "airflow_provider_partition_registry.triggers.partition_registry.PartitionReadinessTrigger"
 
@@ -192,6 +188,8 @@ class PartitionReadinessSensor(BaseSensorOperator):
 
     def _ask(self, wait: Wait, context: Context) -> Any:
         """The result if everything is ready, else None, with the reasons in the log when they change."""
+        from airflow_provider_partition_registry.domain.waiting import explain_missing
+
         try:
             answers = self.hook.check_readiness_many(wait.questions)
             result = wait.result(answers)
@@ -205,7 +203,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         except UpstreamFailedError as error:
             raise self._upstream_failed(str(error)) from None
         if result is None:
-            self._missing = wait.explanation(answers)
+            self._missing = explain_missing(answers)
             self._say(self._missing, context)
         return result
 

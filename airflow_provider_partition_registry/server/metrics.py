@@ -26,8 +26,12 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
-from airflow_provider_partition_registry.domain.models import LockCounts, Readiness
-from airflow_provider_partition_registry.store.base import Answer, RegistryReader
+from airflow_provider_partition_registry.domain.models import (
+    Answer,
+    LockCounts,
+    Readiness,
+)
+from airflow_provider_partition_registry.store.base import RegistryReader
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that prometheus-client goes by, when it is imported: where worker processes write."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
+    Answer,
     EventType,
     Partition,
     PartitionKey,
@@ -36,7 +37,6 @@ from airflow_provider_partition_registry.server.original_answers import (
 )
 from airflow_provider_partition_registry.server.refusals import ANYWHERE, original_refusals
 from airflow_provider_partition_registry.server.service import InService, Service
-from airflow_provider_partition_registry.store.base import Answer
 from airflow_provider_partition_registry.store.wire.fields import (
     End,
     Generation,

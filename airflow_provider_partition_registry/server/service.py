@@ -6,7 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.models import (
+    Answer,
+    Question,
+)
 from airflow_provider_partition_registry.server import metrics
 from airflow_provider_partition_registry.server.access import Access
 from airflow_provider_partition_registry.server.bulkheads import HealthCheck, WritingPlaces
@@ -14,7 +17,6 @@ from airflow_provider_partition_registry.server.feed import Feed
 from airflow_provider_partition_registry.server.metrics import LockCounter
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting import Patience
-from airflow_provider_partition_registry.store.base import Answer
 from airflow_provider_partition_registry.store.factory import open_database, open_store
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.watch import Watcher

@@ -10,9 +10,12 @@ from contextlib import aclosing, asynccontextmanager
 from starlette.requests import Request
 from starlette.types import Receive
 
-from airflow_provider_partition_registry.domain.models import Question, Readiness
+from airflow_provider_partition_registry.domain.models import (
+    Answer,
+    Question,
+)
+from airflow_provider_partition_registry.domain.waiting import WaitOutcome, WaitPolicy
 from airflow_provider_partition_registry.server.metrics import WAITING_CLIENTS
-from airflow_provider_partition_registry.store.base import Answer
 from airflow_provider_partition_registry.store.watch import Watcher
 
 LONGEST_WAIT = 300.0  # seconds
@@ -95,6 +98,4 @@ async def wait_until_ready(watcher: Watcher, questions: Sequence[Question]) -> l
 
 def is_final(answers: Sequence[Answer]) -> bool:
     """Whether there is nothing to wait for: everything is ready, or a source does not exist."""
-    return all(isinstance(answer, Readiness) and answer.is_ready for answer in answers) or any(
-        not isinstance(answer, Readiness) for answer in answers
-    )
+    return WaitPolicy().judge(answers) is not WaitOutcome.NOT_YET

@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
+    Answer,
     Event,
     Holder,
     IssuedToken,
@@ -46,8 +47,6 @@ from airflow_provider_partition_registry.domain.requests import (
     to_holder,
 )
 from airflow_provider_partition_registry.store.viewing import RegistryViewer
-
-Answer = Readiness | UnknownSourceError
 
 MOST_LOCKS_COUNTED = 10_000
 

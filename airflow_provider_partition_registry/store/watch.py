@@ -21,8 +21,13 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
-from airflow_provider_partition_registry.domain.models import Question, Readiness
-from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Answer, RegistryReader
+from airflow_provider_partition_registry.domain.models import (
+    Answer,
+    Question,
+    Readiness,
+)
+from airflow_provider_partition_registry.domain.waiting import are_ready
+from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, RegistryReader
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
 
 T = TypeVar("T")
@@ -46,9 +51,7 @@ class News:
     @property
     def is_ready(self) -> bool:
         """Whether every question is answered with yes."""
-        return self.answers is not None and all(
-            isinstance(answer, Readiness) and answer.is_ready for answer in self.answers
-        )
+        return self.answers is not None and are_ready(self.answers)
 
 
 @dataclass(eq=False, slots=True)

@@ -27,6 +27,7 @@ from airflow_provider_partition_registry.domain.models import (
     Question,
     Readiness,
 )
+from airflow_provider_partition_registry.domain.waiting import explain_missing
 from airflow_provider_partition_registry.hooks.settings import of_connection
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
@@ -129,7 +130,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             self.log.warning("Waiting goes on. %s", self._missing)
             return None
         result = wait.result(news.answers)
-        self._missing = wait.explanation(news.answers)
+        self._missing = explain_missing(news.answers)
         self.log.info("%s", self._missing or "Ready.")
         return result
 

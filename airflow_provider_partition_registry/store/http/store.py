@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval, check
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import (
     AccessToken,
+    Answer,
     Event,
     IssuedToken,
     LockCounts,
@@ -41,7 +42,7 @@ from airflow_provider_partition_registry.domain.names import (
 )
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
-from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Answer, Listener, RegistryStore
+from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Listener, RegistryStore
 from airflow_provider_partition_registry.store.http import arguments
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener

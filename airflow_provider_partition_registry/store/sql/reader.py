@@ -21,6 +21,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval, check
 from airflow_provider_partition_registry.domain.models import (
     REWRITING_EVENTS,
     AccessToken,
+    Answer,
     Event,
     LockCounts,
     Page,
@@ -42,7 +43,7 @@ from airflow_provider_partition_registry.domain.names import (
     check_number,
 )
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
-from airflow_provider_partition_registry.store.base import Answer, Listener, RegistryReader
+from airflow_provider_partition_registry.store.base import Listener, RegistryReader
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.answering import answer
 from airflow_provider_partition_registry.store.sql.clock import DatabaseNow

@@ -1,0 +1,49 @@
+"""What ends a wait, and what is missing meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
+from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.waiting import (
+    WaitOutcome,
+    WaitPolicy,
+    explain_missing,
+)
+from tests.unit.values import hours, partition
+
+QUESTION = Question("sales", hours(0, 1))
+READY = Readiness(QUESTION, True, 7)
+GAP = Readiness(QUESTION, False, 7, gaps=(QUESTION.interval,))
+FAILED = Readiness(QUESTION, False, 7, blockers=(partition("failed", reason="disk full"),))
+MISSING = UnknownSourceError("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("on_failed", "on_missing_source", "answers", "outcome"),
+    [
+        ("wait", "fail", [READY, READY], WaitOutcome.READY),
+        ("wait", "fail", [], WaitOutcome.READY),
+        ("wait", "fail", [READY, GAP], WaitOutcome.NOT_YET),
+        ("wait", "fail", [READY, FAILED], WaitOutcome.NOT_YET),
+        ("fail", "fail", [READY, FAILED], WaitOutcome.WRITE_FAILED),
+        ("fail", "fail", [READY, GAP], WaitOutcome.NOT_YET),
+        ("wait", "fail", [READY, MISSING], WaitOutcome.SOURCE_MISSING),
+        ("wait", "wait", [READY, MISSING], WaitOutcome.NOT_YET),
+        ("fail", "wait", [FAILED, MISSING], WaitOutcome.WRITE_FAILED),
+        ("fail", "fail", [FAILED, MISSING], WaitOutcome.SOURCE_MISSING),
+    ],
+)
+def test_what_answers_mean(
+    on_failed: str, on_missing_source: str, answers: list[Answer], outcome: WaitOutcome
+) -> None:
+    assert WaitPolicy(on_failed, on_missing_source).judge(answers) is outcome  # type: ignore[arg-type]
+
+
+def test_only_what_is_missing_is_explained() -> None:
+    assert explain_missing([READY]) == ""
+    said = explain_missing([READY, GAP, MISSING])
+    assert said.startswith("Not ready:")
+    assert said.endswith(str(MISSING))
+    assert "Ready:" not in said.splitlines()
