@@ -341,9 +341,3 @@ def test_decisions_the_state_does_not_allow(verb: str, states: list[str]) -> Non
         with pytest.raises(PartitionStateError, match=state) as caught:
             getattr(locking, verb)(partition(state), *to, "why", "ann", now=NOW)
         assert type(caught.value) is PartitionStateError
-
-
-@pytest.mark.parametrize("to", ["locked", "registered", "expired", "nonsense", None])
-def test_a_lock_is_released_to_failed_or_ready_only(to) -> None:
-    with pytest.raises(InvalidInputError):
-        locking.force_release(partition("locked"), to, "why", "ann", now=NOW)
