@@ -12,10 +12,7 @@ from airflow_provider_partition_registry.cli.options import (
 )
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.cli.writing import describe
-from airflow_provider_partition_registry.domain.models import (
-    PartitionKey,
-    PartitionState,
-)
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 
 RELEASES = (PartitionState.FAILED.value, PartitionState.READY.value)
 

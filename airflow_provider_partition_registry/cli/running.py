@@ -14,17 +14,9 @@ import click
 from airflow_provider_partition_registry.cli.instants import DurationType, interval_options
 from airflow_provider_partition_registry.cli.job.run import Run, Terms
 from airflow_provider_partition_registry.cli.job.telling import Teller
-from airflow_provider_partition_registry.cli.options import (
-    Settings,
-    about_us,
-    common_options,
-    host_name,
-)
+from airflow_provider_partition_registry.cli.options import Settings, about_us, common_options, host_name
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import (
-    Holder,
-    PartitionKey,
-)
+from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
 
 STORE_THREADS = 3  # one waits for news, one renews the lease, one finishes
 

@@ -6,11 +6,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
-from airflow_provider_partition_registry.domain.waiting import (
-    WaitOutcome,
-    WaitPolicy,
-    explain_missing,
-)
+from airflow_provider_partition_registry.domain.waiting import WaitOutcome, WaitPolicy, explain_missing
 from tests.unit.values import hours, partition
 
 QUESTION = Question("sales", hours(0, 1))

@@ -13,10 +13,7 @@ from airflow_provider_partition_registry.cli.job.patience import GivenUpError, P
 from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.domain.models import (
-    Partition,
-    PartitionKey,
-)
+from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.store.base import RegistryStore
 

@@ -25,10 +25,7 @@ from airflow_provider_partition_registry.server.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.server.waiting import while_present
 from airflow_provider_partition_registry.store.wire.answers import Position, encode
-from airflow_provider_partition_registry.store.wire.fields import (
-    Limit,
-    SourceName,
-)
+from airflow_provider_partition_registry.store.wire.fields import Limit, SourceName
 
 router = APIRouter(route_class=StrictRoute, prefix="/events", tags=["History"])
 

@@ -10,11 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import (
-    Answer,
-    Question,
-    Readiness,
-)
+from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
@@ -35,15 +31,8 @@ from airflow_provider_partition_registry.store.wire.answers import (
     ReadinessOrProblem,
     error_to_data,
 )
-from airflow_provider_partition_registry.store.wire.fields import (
-    End,
-    PublishedAfter,
-    SourceName,
-    Start,
-)
-from airflow_provider_partition_registry.store.wire.requests import (
-    QuestionsBody,
-)
+from airflow_provider_partition_registry.store.wire.fields import End, PublishedAfter, SourceName, Start
+from airflow_provider_partition_registry.store.wire.requests import QuestionsBody
 
 router = APIRouter(route_class=StrictRoute, tags=["Readiness"])
 

@@ -14,19 +14,11 @@ from airflow_provider_partition_registry.domain.models import (
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
-from airflow_provider_partition_registry.server.api.bodies import (
-    NewProvider,
-    NewSource,
-)
+from airflow_provider_partition_registry.server.api.bodies import NewProvider, NewSource
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
-from airflow_provider_partition_registry.store.wire.fields import (
-    AfterName,
-    Limit,
-    ProviderName,
-    SourceName,
-)
+from airflow_provider_partition_registry.store.wire.fields import AfterName, Limit, ProviderName, SourceName
 
 router = APIRouter(route_class=WritingRoute, tags=["Sources and providers"])
 

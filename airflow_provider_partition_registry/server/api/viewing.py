@@ -14,12 +14,7 @@ from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.service import InService
-from airflow_provider_partition_registry.store.wire.fields import (
-    End,
-    Limit,
-    SourceName,
-    Start,
-)
+from airflow_provider_partition_registry.store.wire.fields import End, Limit, SourceName, Start
 
 router = APIRouter(route_class=StrictRoute, tags=["Overviews"])
 

@@ -6,10 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.models import (
-    Principal,
-    check_principal,
-)
+from airflow_provider_partition_registry.domain.models import Principal, check_principal
 from airflow_provider_partition_registry.domain.names import (
     MAX_NAME_LENGTH,
     check_limit,

@@ -22,11 +22,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
 from airflow_provider_partition_registry.store.resolving import is_wrong_host, remember_host
-from airflow_provider_partition_registry.store.wire.answers import (
-    VERSION_HEADER,
-    decode,
-    error_from_data,
-)
+from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADER, decode, error_from_data
 
 T = TypeVar("T")
 

@@ -25,11 +25,7 @@ from airflow_provider_partition_registry.domain.models import (
     check_key,
     check_principal,
 )
-from airflow_provider_partition_registry.domain.names import (
-    check_name,
-    check_new_name,
-    check_text,
-)
+from airflow_provider_partition_registry.domain.names import check_name, check_new_name, check_text
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest, LockRequest
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.access import Access
