@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import exists, func, literal, or_, select
+from sqlalchemy import and_, exists, func, literal, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
@@ -110,19 +110,22 @@ class SqlRegistryReader(RegistryReader):
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         check_interval(interval)
         check_number("position", as_of)
-        source_id = self.get_source(source_name).id
+        check_name("source name", source_name)
         # A position that the history never reached is from before a restored backup: nobody knows what changed since.
         is_unheard_of = exists().where(history.c.last_position < as_of)
         changed = exists().where(
-            event.c.source_id == source_id,
+            event.c.source_id == source.c.id,
             event.c.position > as_of,
             event.c.type.in_([each.value for each in REWRITING_EVENTS]),
             event.c.interval_start < interval.end,
             event.c.interval_end > interval.start,
         )
-        return bool(
-            self._read(lambda connection: connection.execute(select(or_(is_unheard_of, changed))).scalar())
+        row = self._first(
+            select(or_(is_unheard_of, changed).label("is_changed")).where(source.c.name == source_name)
         )
+        if row is None:
+            raise UnknownSourceError(source_name)
+        return bool(row.is_changed)
 
     def get_source(self, source_name: str) -> Source:
         row = self._first(select(source).where(source.c.name == check_name("source name", source_name)))
@@ -182,16 +185,31 @@ class SqlRegistryReader(RegistryReader):
 
     def get_partition(self, key: PartitionKey) -> Partition:
         check_key(key)
-        source_id, provider_id = self.get_source(key.source_name).id, self.get_provider(key.provider_name).id
+        sought = and_(
+            partition.c.source_id == source.c.id,
+            partition.c.provider_id == provider.c.id,
+            partition.c.interval_start == key.interval.start,
+            partition.c.interval_end == key.interval.end,
+        )
+        # One row whatever exists, so that one question tells which of the three does not.
+        around = (
+            select(literal(1).label("one"))
+            .subquery()
+            .outerjoin(source, source.c.name == key.source_name)
+            .outerjoin(provider, provider.c.name == key.provider_name)
+            .outerjoin(partition, sought)
+        )
+        its_source, its_provider = source.c.id.label("its_source"), provider.c.id.label("its_provider")
         row = self._first(
-            select(*PARTITION_COLUMNS, DatabaseNow().label("now")).where(
-                partition.c.source_id == source_id,
-                partition.c.provider_id == provider_id,
-                partition.c.interval_start == key.interval.start,
-                partition.c.interval_end == key.interval.end,
+            select(its_source, its_provider, *PARTITION_COLUMNS, DatabaseNow().label("now")).select_from(
+                around
             )
         )
-        if row is None:
+        if row.its_source is None:
+            raise UnknownSourceError(key.source_name)
+        if row.its_provider is None:
+            raise UnknownProviderError(key.provider_name)
+        if row.id is None:
             raise UnknownPartitionError(key)
         return to_partition(row, key.source_name, key.provider_name, self._now(row.now))
 
