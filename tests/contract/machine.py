@@ -111,7 +111,7 @@ class RegistryMachine(RuleBasedStateMachine):
         key = self.key(source, provider, interval)
         self.both(
             lambda: self.store.register_partition(PartitionKey(key[0], key[1], interval)),
-            lambda: self.oracle.register_partition(key, self.clock.now),
+            lambda: self.oracle.register_partition(*key, self.clock.now),
         )
 
     @rule(

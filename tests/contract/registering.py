@@ -46,9 +46,8 @@ class RegisteringContract(ContractBase):
         self, empty_store: RegistryStore, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as former:
-            for home in ("sql", "http"):
-                module = f"airflow_provider_partition_registry.store.{home}.store"
-                former.setattr(f"{module}.check_new_name", check_name)
+            for module in ("store.sql.store", "store.http.store", "domain.requests"):
+                former.setattr(f"airflow_provider_partition_registry.{module}.check_new_name", check_name)
             token = empty_store.register_source(name, "ann").access_token
             empty_store.register_provider(name, token)
             empty_store.lock(PartitionKey(name, name, hours(0, 1)), holder=name, register=True)

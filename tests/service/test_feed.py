@@ -85,7 +85,7 @@ def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: in
             everything = asyncio.gather(*[follow(feed) for _ in range(20)])
             one_source = asyncio.gather(*[follow(feed, "s") for _ in range(10)])
             await asyncio.gather(*[asyncio.to_thread(write, *each) for each in (("s", "p"), ("other", "q"))])
-            await asyncio.to_thread(store.register_partition, "s", "p", hours(1, 2))  # the last one: for all
+            await asyncio.to_thread(store.register_partition, PartitionKey("s", "p", hours(1, 2)))  # for all
             late = [await followed(feed, after, last + 1) for after in range(first, last, 97)]
             return await everything, await one_source, late
 
