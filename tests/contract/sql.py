@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import event, select
+from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
-from airflow_provider_partition_registry.store.sql.tables import ready_interval, source
+from airflow_provider_partition_registry.store.sql.tables import history, metadata, ready_interval, source
 from airflow_provider_partition_registry.store.sql.verification import verify
-from tests.contract.homes import Home, ManualClock, Span
+from tests.contract.homes import NOON, Home, ManualClock, Span
 
 ASKING_THREADS = {"MainThread", "AnyIO worker thread"}
 """In which a test asks a store, or a service asks for it; in others it reads the history, whoever asks it."""
@@ -45,6 +46,20 @@ def sql_home(url: str) -> Iterator[Home]:
             writer=writer,
             interrupted=partial(interrupted, store),
         )
+
+
+def emptied(home: Home) -> Home:
+    """The home with nothing in it any more: another one would compile every statement anew."""
+    assert isinstance(home.store, SqlRegistryStore)
+    home.store.database.write(_empty)
+    home.clock.now = NOON
+    return home
+
+
+def _empty(connection: Connection) -> None:
+    for table in reversed(metadata.sorted_tables):
+        connection.execute(table.delete())
+    connection.execute(history.insert().values(id=1, last_position=0))
 
 
 @contextmanager

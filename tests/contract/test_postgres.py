@@ -6,14 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.postgres import PostgresServer
+from tests.conftest import TEMPLATE
 from tests.contract.contract import RegistryStoreContract
 from tests.contract.homes import Home
-from tests.contract.sql import sql_home
+from tests.contract.sql import emptied, sql_home
+
+
+@pytest.fixture(scope="session")
+def kept(postgres: PostgresServer) -> Iterator[Home]:
+    with sql_home(postgres.create_database("contract", TEMPLATE)) as home:
+        yield home
 
 
 @pytest.mark.postgres
 class TestPostgresStore(RegistryStoreContract):
     @pytest.fixture
-    def home(self, postgres_url: str) -> Iterator[Home]:
-        with sql_home(postgres_url) as home:
-            yield home
+    def home(self, kept: Home) -> Home:
+        return emptied(kept)

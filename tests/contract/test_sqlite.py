@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +13,21 @@ from airflow_provider_partition_registry.domain.errors import StoreUnavailableEr
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.contract import RegistryStoreContract
 from tests.contract.homes import Home
-from tests.contract.sql import sql_home
+from tests.contract.sql import emptied, sql_home
+
+
+@pytest.fixture(scope="session")
+def kept(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    file = tmp_path_factory.mktemp("contract") / "registry.db"
+    shutil.copy(migrated_sqlite_file, file)
+    with sql_home(f"sqlite:///{file}") as home:
+        yield home
 
 
 class TestSqliteStore(RegistryStoreContract):
     @pytest.fixture
-    def home(self, migrated_sqlite_url: str) -> Iterator[Home]:
-        with sql_home(migrated_sqlite_url) as home:
-            yield home
+    def home(self, kept: Home) -> Home:
+        return emptied(kept)
 
 
 def test_threads_take_turns_to_write_but_do_not_wait_for_ever(migrated_sqlite_url: str) -> None:
