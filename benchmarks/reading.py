@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionKey, Question, Readiness
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from benchmarks import floors
 from benchmarks.data import OTHER_PROVIDER, Series

@@ -10,7 +10,7 @@ from itertools import count
 from statistics import median
 
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
-from airflow_provider_partition_registry.domain.models import Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from benchmarks.data import PROVIDER

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionKey, ProviderRegistration
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.principals import ProviderRegistration
 from airflow_provider_partition_registry.store.base import RegistryStore
 from demo.homes import Home
 

@@ -17,7 +17,8 @@ from airflow_provider_partition_registry.cli.options import Settings, common_opt
 from airflow_provider_partition_registry.cli.output import show, table, terminal_width, without_zeros
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval, format_to_the_second
-from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition, Readiness
+from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition
+from airflow_provider_partition_registry.domain.questions import Readiness
 from airflow_provider_partition_registry.store.paging import all_items
 
 DEFAULT_LIMIT = 100

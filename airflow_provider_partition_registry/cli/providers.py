@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.cli.options import (
 )
 from airflow_provider_partition_registry.cli.output import show, table
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
-from airflow_provider_partition_registry.domain.models import Provider, ProviderRegistration
+from airflow_provider_partition_registry.domain.principals import Provider, ProviderRegistration
 from airflow_provider_partition_registry.store.paging import all_items
 
 NO_TOKEN = f"No access token given. Set {TOKEN_VARIABLE}, pass --access-token, or write it to standard input"

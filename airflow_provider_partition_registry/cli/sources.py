@@ -7,7 +7,7 @@ import click
 from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show, table
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
-from airflow_provider_partition_registry.domain.models import Source, SourceRegistration
+from airflow_provider_partition_registry.domain.principals import Source, SourceRegistration
 from airflow_provider_partition_registry.store.paging import all_items
 
 

@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.cli.options import (
 )
 from airflow_provider_partition_registry.cli.output import show, table
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
-from airflow_provider_partition_registry.domain.models import (
+from airflow_provider_partition_registry.domain.principals import (
     AccessToken,
     IssuedToken,
     Principal,

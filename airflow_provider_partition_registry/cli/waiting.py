@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.cli.output import show, tell
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import (
     OnFailed,
     OnMissingSource,
@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.domain.waiting import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.domain.models import Answer
+    from airflow_provider_partition_registry.domain.questions import Answer
     from airflow_provider_partition_registry.store.watch import Watcher
 
 STORE_THREADS = 2  # one asks, one listens

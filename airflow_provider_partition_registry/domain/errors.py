@@ -36,62 +36,61 @@
         └── TooManyAttemptsError
 
 A message says what happened, to what, and what to do next. ``code`` is stable: logs, the command line and the
-web service carry it.
+web service carry it. The first four stand in :mod:`~airflow_provider_partition_registry.domain.invalid_input`, below
+the values that raise them.
 """
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from airflow_provider_partition_registry.domain.invalid_input import (
+    InvalidInputError,
+    InvalidIntervalError,
+    InvalidNameError,
+    RegistryError,
+)
+
+if TYPE_CHECKING:  # importing an operator, as parsing a DAG file does, costs no models
+    from collections.abc import Sequence
 
     from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
 
-
-class RegistryError(Exception):
-    """Anything the registry refuses or cannot do."""
-
-    code = "registry_error"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-    @classmethod
-    def restored(cls, message: str, fields: Mapping[str, Any]) -> Self:
-        """An error again from its message and attributes, wherever it was raised."""
-        error = cls.__new__(cls, message)
-        error.__dict__.update({"message": message, **fields})
-        return error
-
-    def continued(self, sentences: str) -> Self:
-        """The same error, whose message goes on with what only the caller knows."""
-        message = f"{self.message} {sentences}"
-        return self.restored(message, {**vars(self), "message": message})
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are unpickled by calling the class with its message; most of ours take other arguments.
-        return type(self).restored, (self.message, self.__dict__)
-
-
-class InvalidInputError(RegistryError, ValueError):
-    """A value has the wrong type, form or size."""
-
-    code = "invalid_input"
-
-
-class InvalidIntervalError(InvalidInputError):
-    """An interval whose ends are not instants, or whose start is not before its end."""
-
-    code = "invalid_interval"
-
-
-class InvalidNameError(InvalidInputError):
-    """A name that is empty, too long, or holds white space or control characters."""
-
-    code = "invalid_name"
+__all__ = [
+    "AccessDeniedError",
+    "AdministratorTokenError",
+    "AlreadyRegisteredError",
+    "ConsentRequiredError",
+    "HostNotFoundError",
+    "InvalidInputError",
+    "InvalidIntervalError",
+    "InvalidNameError",
+    "InvalidTokenError",
+    "NoGrantError",
+    "NotLockHolderError",
+    "PartitionAlreadyRegisteredError",
+    "PartitionLockedError",
+    "PartitionStateError",
+    "ProviderAlreadyRegisteredError",
+    "RegistryError",
+    "RegistryFileMissingError",
+    "SchemaDamagedError",
+    "SchemaError",
+    "SchemaMissingError",
+    "SchemaNewerError",
+    "SchemaOutdatedError",
+    "SourceAlreadyRegisteredError",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+    "TokenRequiredError",
+    "TooManyAttemptsError",
+    "UnknownError",
+    "UnknownPartitionError",
+    "UnknownProviderError",
+    "UnknownSourceError",
+    "UnknownTokenError",
+]
 
 
 class UnknownError(RegistryError, LookupError):

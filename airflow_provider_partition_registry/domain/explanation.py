@@ -12,8 +12,9 @@ from airflow_provider_partition_registry.domain.intervals import (
     format_instant,
     format_to_the_second,
 )
-from airflow_provider_partition_registry.domain.locking import describe_lock
-from airflow_provider_partition_registry.domain.models import Answer, Partition, PartitionState, Readiness
+from airflow_provider_partition_registry.domain.models import Partition, PartitionState
+from airflow_provider_partition_registry.domain.questions import Answer, Readiness
+from airflow_provider_partition_registry.domain.wording import describe_lock
 
 SHOWN_AT_MOST = 10
 LOG_URL = "log_url"

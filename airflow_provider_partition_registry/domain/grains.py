@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import pendulum
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval, format_instant, to_instant
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError, InvalidIntervalError
 
 GRAINS = ("hour", "day", "week", "month")
 Grain = str | timedelta

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError, InvalidIntervalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

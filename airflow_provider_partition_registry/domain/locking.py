@@ -18,7 +18,6 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import (
     format_instant,
-    format_to_the_second,
     instant_after,
 )
 from airflow_provider_partition_registry.domain.models import (
@@ -40,6 +39,12 @@ from airflow_provider_partition_registry.domain.requests import (
     LockRequest,
     RenewRequest,
     acting,
+)
+from airflow_provider_partition_registry.domain.wording import (
+    locked_by_another,
+    not_theirs,
+    standing,
+    unknown_before,
 )
 
 LOCK_DETAILS = ("exclusive", "expires_at", "took_over_from")
@@ -104,7 +109,7 @@ def acquire(
     conflicting = conflicts((partition, *neighbours), partition.key, holder, exclusive)
     for other in conflicting:
         if other.state is PartitionState.LOCKED:
-            raise PartitionLockedError(_refusal(partition, other), other)
+            raise PartitionLockedError(locked_by_another(partition, other, _lock_of(other)), other)
 
     expires_at = None if lease is None else instant_after(now, lease, "lease")
     lock = Lock(holder, partition.generation + 1, now, expires_at, exclusive)
@@ -165,7 +170,7 @@ def publish(partition: Partition, holder: Holder, generation: int | None, *, now
     is_new = partition.reason is None and _was_never_locked(partition, generation)
     if partition.state is PartitionState.REGISTERED and is_new:
         return Change(_finished(partition, PartitionState.READY, None, now), EventType.UNLOCK, holder)
-    raise NotLockHolderError(_not_theirs("publish", partition, holder, generation), partition)
+    raise NotLockHolderError(not_theirs("publish", partition, holder, generation), partition)
 
 
 def fail(
@@ -181,7 +186,7 @@ def fail(
         return Change(failed, EventType.FAIL, _lock_of(partition).holder, {"reason": reason})
     if partition.state is PartitionState.FAILED and _finished_by(partition, holder, generation):
         return None
-    raise NotLockHolderError(_not_theirs("fail", partition, holder, generation), partition)
+    raise NotLockHolderError(not_theirs("fail", partition, holder, generation), partition)
 
 
 def release(partition: Partition, holder: Holder, generation: int | None) -> Change | None:
@@ -194,7 +199,7 @@ def release(partition: Partition, holder: Holder, generation: int | None) -> Cha
     if partition.state in LOCKED_STATES and _is_theirs(partition, holder, generation):
         former = partition.former
         if former is None:
-            raise PartitionStateError(_unknown_before(partition), partition)
+            raise PartitionStateError(unknown_before(partition), partition)
         loser = _lock_of(partition).holder
         released = replace(
             partition,
@@ -209,7 +214,7 @@ def release(partition: Partition, holder: Holder, generation: int | None) -> Cha
         return Change(released, EventType.RELEASE, loser, _given_back(former))
     if _was_released_by(partition, holder, generation):
         return None
-    raise NotLockHolderError(_not_theirs("release", partition, holder, generation), partition)
+    raise NotLockHolderError(not_theirs("release", partition, holder, generation), partition)
 
 
 def renew(partition: Partition, generation: int, lease: timedelta, *, now: datetime) -> Change:
@@ -218,7 +223,7 @@ def renew(partition: Partition, generation: int, lease: timedelta, *, now: datet
     :raises NotLockHolderError: the generation is not that of the present lock.
     """
     if partition.state not in LOCKED_STATES or generation != partition.generation:
-        raise NotLockHolderError(_not_theirs("renew the lease", partition, None, generation), partition)
+        raise NotLockHolderError(not_theirs("renew the lease", partition, None, generation), partition)
     expires_at = instant_after(now, lease, "lease")
     before = _lock_of(partition)
     if before.expires_at is not None:
@@ -235,7 +240,7 @@ def force_release(partition: Partition, to: PartitionState, reason: str, by: str
     :raises PartitionStateError: the partition is not locked.
     """
     if partition.state not in LOCKED_STATES:
-        raise PartitionStateError(f"There is no lock to release: {_standing(partition)}.", partition)
+        raise PartitionStateError(f"There is no lock to release: {standing(partition)}.", partition)
     released = replace(_finished(partition, to, _by(reason, by), now), lock=None)
     return Change(
         released, EventType.FORCE_RELEASE, _lock_of(partition).holder, _who(reason, by, to=to.value)
@@ -249,7 +254,7 @@ def invalidate(partition: Partition, reason: str, by: str, *, now: datetime) -> 
     """
     if partition.state is not PartitionState.READY:
         raise PartitionStateError(
-            f"Only published data can be invalidated: {_standing(partition)}.", partition
+            f"Only published data can be invalidated: {standing(partition)}.", partition
         )
     failed = replace(_finished(partition, PartitionState.FAILED, _by(reason, by), now), lock=None)
     return Change(failed, EventType.INVALIDATE, None, _who(reason, by))
@@ -261,7 +266,7 @@ def withdraw(partition: Partition, reason: str, by: str, *, now: datetime) -> Ch
     :raises PartitionStateError: it is registered only, so there is nothing to withdraw.
     """
     if partition.state is PartitionState.REGISTERED:
-        raise PartitionStateError(f"There is nothing to withdraw: {_standing(partition)}.", partition)
+        raise PartitionStateError(f"There is nothing to withdraw: {standing(partition)}.", partition)
     holder = _lock_of(partition).holder if partition.state in LOCKED_STATES else None
     withdrawn = replace(_finished(partition, PartitionState.REGISTERED, _by(reason, by), now), lock=None)
     return Change(withdrawn, EventType.WITHDRAW, holder, _who(reason, by))
@@ -365,41 +370,3 @@ def _who(reason: str, by: str, **more: str) -> dict[str, str]:
 
 def _by(reason: str, by: str) -> str:
     return f"{reason} ({by})"
-
-
-def _standing(partition: Partition) -> str:
-    if partition.lock and partition.state in LOCKED_STATES:
-        how = f", held by {describe_lock(partition.lock)} (generation {partition.generation})"
-    else:
-        how = f" since {format_to_the_second(partition.changed_at)}"
-    return f"{partition.key} is {partition.state.value}{how}"
-
-
-def describe_lock(lock: Lock) -> str:
-    """Who holds a lock, since when and until when, for people."""
-    until = f"lease until {format_to_the_second(lock.expires_at)}" if lock.expires_at else "without a lease"
-    return f"{lock.holder} since {format_to_the_second(lock.locked_at)}, {until}"
-
-
-def _refusal(wanted: Partition, held: Partition) -> str:
-    what = str(held.key)
-    why = "" if held.interval == wanted.interval else f", which overlaps {wanted.interval},"
-    return (
-        f"{what[0].upper()}{what[1:]}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released; "
-        f"if its holder is gone, take it away by force (partition-registry force-release)."
-    )
-
-
-def _not_theirs(verb: str, partition: Partition, holder: Holder | None, generation: int | None) -> str:
-    caller = f"generation {generation}" if generation is not None else f"holder {str(holder)!r}"
-    return (
-        f"Cannot {verb} with {caller}: {_standing(partition)}. The lock is not, or no longer, the caller's; lock "
-        f"again before writing."
-    )
-
-
-def _unknown_before(partition: Partition) -> str:
-    return (
-        f"Cannot release: {_standing(partition)}, and was locked by an older version, which did not note what the "
-        f"partition was before. Publish it (unlock) if its data is good; else say that the write failed (fail)."
-    )

@@ -1,15 +1,15 @@
-"""The things the registry speaks of, as immutable values. The words are those of the glossary in the README."""
+"""Partitions, their locks and their history, as immutable values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
-from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, to_instant
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError
 from airflow_provider_partition_registry.domain.names import MAX_IDENTITY_LENGTH, check_name, check_text
 
 T = TypeVar("T")
@@ -66,113 +66,6 @@ REWRITING_EVENTS = frozenset(
     }
 )
 """The events after which what somebody read before may no longer be what is there (R7)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A place where data lives."""
-
-    name: str
-    owner: str
-    registered_at: datetime
-    id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """Who supplies data; ``source_names`` are the sources it holds grants on."""
-
-    name: str
-    registered_at: datetime
-    id: int
-    source_names: tuple[str, ...]
-
-
-class PrincipalKind(StrEnum):
-    """What an access token may speak for."""
-
-    SOURCE = "source"
-    PROVIDER = "provider"
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Whom an access token speaks for: a source or a provider (R10).
-
-    :raises InvalidInputError: the kind is neither, or the name is none.
-    """
-
-    kind: PrincipalKind
-    name: str
-
-    def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "kind", PrincipalKind(self.kind))
-        except ValueError:
-            raise InvalidInputError(
-                f"An access token speaks for a source or a provider, not for {self.kind!r}."
-            ) from None
-        check_name(f"{self.kind.value} name", self.name)
-
-    def __str__(self) -> str:
-        return f"{self.kind.value} {self.name!r}"
-
-
-def check_principal(value: Principal) -> Principal:
-    """Return ``value`` if it is a principal.
-
-    :raises InvalidInputError: it is anything else.
-    """
-    if not isinstance(value, Principal):
-        raise InvalidInputError(f"A Principal is wanted here, not {type(value).__name__}.")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """What is known of an access token: everything but its secret.
-
-    :param id: names the token in lists and in the history; it opens nothing.
-    :param expires_at: from when on it is not valid any more, or None.
-    :param revoked_at: when somebody revoked it, or None.
-    """
-
-    id: str
-    principal: Principal
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-    def is_valid_at(self, now: datetime) -> bool:
-        """Whether it was neither revoked nor has expired."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A new access token, and the one answer that carries its secret (R10)."""
-
-    token: AccessToken
-    access_token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRegistration:
-    """The one answer that carries a source's access token (R10)."""
-
-    source: Source
-    access_token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRegistration:
-    """The one answer that carries a provider's access token (R10).
-
-    :param access_token: None if the provider was there already and was granted one more source.
-    """
-
-    provider: Provider
-    access_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,66 +217,6 @@ class Event:
     holder: str | None = None
     generation: int | None = None
     details: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """May ``interval`` of the source be read?
-
-    :param published_after: ask also that every instant was published at or after this one (R8), and not later than
-        now: a publishing time in the future proves nothing.
-    :raises InvalidInputError: the name is none, or the interval is not an :class:`Interval`.
-    """
-
-    source_name: str
-    interval: Interval
-    published_after: datetime | None = None
-
-    def __post_init__(self) -> None:
-        check_name("source name", self.source_name)
-        check_interval(self.interval)
-        if self.published_after is not None:
-            object.__setattr__(self, "published_after", to_instant(self.published_after))
-
-    def __str__(self) -> str:
-        return f"{self.interval} of source {self.source_name!r}"
-
-
-def check_questions(value: Sequence[Question]) -> Sequence[Question]:
-    """Return ``value`` if it is a sequence of questions.
-
-    :raises InvalidInputError: it is anything else.
-    """
-    if not isinstance(value, Sequence) or not all(isinstance(each, Question) for each in value):
-        raise InvalidInputError("Give a sequence of Questions.")
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """The answer to a question (R1), which explains itself (R2).
-
-    :param gaps: where nobody has published anything, merged and in order.
-    :param blockers: every locked, expired or failed partition that overlaps the question.
-    :param stale: where nothing published is known to be as new as ``published_after`` (R8).
-    :param as_of: position in the source's history that the answer belongs to (R7).
-
-    In a condition it is as true as the data is ready.
-    """
-
-    question: Question
-    is_ready: bool
-    as_of: int
-    gaps: tuple[Interval, ...] = ()
-    blockers: tuple[Partition, ...] = ()
-    stale: tuple[Interval, ...] = ()
-
-    def __bool__(self) -> bool:
-        return self.is_ready
-
-
-Answer = Readiness | UnknownSourceError
-"""To one of several questions."""
 
 
 @dataclass(frozen=True, slots=True)

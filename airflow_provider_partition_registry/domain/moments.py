@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
 from airflow_provider_partition_registry.domain.intervals import to_instant
+from airflow_provider_partition_registry.domain.invalid_input import InvalidIntervalError
 
 DEFAULT_TIMEZONE = "UTC"
 NOW = "now"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidNameError
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError, InvalidNameError
 
 MAX_NAME_LENGTH = 250
 MAX_IDENTITY_LENGTH = 2_000  # an Airflow identity joins several names of up to 250 characters each

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from airflow_provider_partition_registry.domain.intervals import Interval, clip, difference
-from airflow_provider_partition_registry.domain.models import Partition, Question, Readiness
+from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 
 
 def assess(

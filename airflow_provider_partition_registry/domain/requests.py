@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import check_length
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState, check_key
 from airflow_provider_partition_registry.domain.names import (
     MAX_IDENTITY_LENGTH,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Partition, PartitionState, Source
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError
+from airflow_provider_partition_registry.domain.models import Partition, PartitionState
 from airflow_provider_partition_registry.domain.names import check_number
+from airflow_provider_partition_registry.domain.principals import Source
 
 COUNTED_AT_MOST = 100
 """So many locked, and so many failed partitions of a source are counted in an overview."""

@@ -9,7 +9,8 @@ from typing import Literal
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.explanation import explain
-from airflow_provider_partition_registry.domain.models import Answer, PartitionState, Readiness
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.questions import Answer, Readiness
 
 OnFailed = Literal["wait", "fail"]
 OnMissingSource = Literal["wait", "fail"]

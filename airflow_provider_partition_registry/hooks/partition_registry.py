@@ -15,14 +15,13 @@ from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
 )
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval
-from airflow_provider_partition_registry.domain.models import (
+from airflow_provider_partition_registry.domain.principals import (
     IssuedToken,
     Principal,
     ProviderRegistration,
-    Question,
-    Readiness,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_partition_registry.hooks.settings import (
     CONN_TYPE,
@@ -34,7 +33,7 @@ from airflow_provider_partition_registry.hooks.settings import (
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-    from airflow_provider_partition_registry.domain.models import Answer
+    from airflow_provider_partition_registry.domain.questions import Answer
     from airflow_provider_partition_registry.store.base import RegistryStore
 
 

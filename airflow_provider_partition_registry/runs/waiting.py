@@ -10,7 +10,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.grains import Grain
 from airflow_provider_partition_registry.domain.intervals import Instant, format_instant
-from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import (
     OnFailed,
     OnMissingSource,

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_partition_registry.domain.intervals import Instant
-    from airflow_provider_partition_registry.domain.models import Question
+    from airflow_provider_partition_registry.domain.questions import Question
     from airflow_provider_partition_registry.domain.waiting import OnFailed, OnMissingSource
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.runs.waiting import Requirement, Wait

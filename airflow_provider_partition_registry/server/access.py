@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
     TokenRequiredError,
     UnknownTokenError,
 )
-from airflow_provider_partition_registry.domain.models import AccessToken, Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.principals import AccessToken, Principal, PrincipalKind
 from airflow_provider_partition_registry.server.guard import Guard
 from airflow_provider_partition_registry.server.sessions import ADMINISTRATOR, Sessions, cookie_name
 from airflow_provider_partition_registry.server.settings import ServiceSettings

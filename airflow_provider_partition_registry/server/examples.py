@@ -6,23 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
-    AccessToken,
     Event,
     EventType,
     Holder,
-    IssuedToken,
     Lock,
     Partition,
     PartitionState,
+)
+from airflow_provider_partition_registry.domain.principals import (
+    AccessToken,
+    IssuedToken,
     Principal,
     PrincipalKind,
     Provider,
     ProviderRegistration,
-    Question,
-    Readiness,
     Source,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.viewing import Blockage, SourceOverview, Stretch, Timeline
 
 NOW = datetime(2026, 11, 2, 1, 30, tzinfo=UTC)

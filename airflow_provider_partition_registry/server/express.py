@@ -18,7 +18,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Answer, Question
+from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.server.service import Service
 
 _ASKED = "partition_registry.asked"

@@ -26,7 +26,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
-from airflow_provider_partition_registry.domain.models import Answer, LockCounts, Readiness
+from airflow_provider_partition_registry.domain.models import LockCounts
+from airflow_provider_partition_registry.domain.questions import Answer, Readiness
 from airflow_provider_partition_registry.store.base import RegistryReader
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -15,15 +15,9 @@ from pydantic import BaseModel
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import (
-    Answer,
-    EventType,
-    Partition,
-    PartitionKey,
-    Provider,
-    Question,
-    Source,
-)
+from airflow_provider_partition_registry.domain.models import EventType, Partition, PartitionKey
+from airflow_provider_partition_registry.domain.principals import Provider, Source
+from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import PresentedToken, Token
 from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute

@@ -9,13 +9,9 @@ from pydantic import BaseModel, Field
 
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import (
-    EventType,
-    Partition,
-    Provider,
-    Readiness,
-    Source,
-)
+from airflow_provider_partition_registry.domain.models import EventType, Partition
+from airflow_provider_partition_registry.domain.principals import Provider, Source
+from airflow_provider_partition_registry.domain.questions import Readiness
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from airflow_provider_partition_registry.domain.models import Answer, Question
+from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.server import metrics
 from airflow_provider_partition_registry.server.access import Access
 from airflow_provider_partition_registry.server.bulkheads import HealthCheck, WritingPlaces

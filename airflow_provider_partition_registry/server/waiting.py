@@ -10,7 +10,7 @@ from contextlib import aclosing, asynccontextmanager
 from starlette.requests import Request
 from starlette.types import Receive
 
-from airflow_provider_partition_registry.domain.models import Answer, Question
+from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.domain.waiting import WaitOutcome, WaitPolicy
 from airflow_provider_partition_registry.server.metrics import WAITING_CLIENTS
 from airflow_provider_partition_registry.store.watch import Watcher

@@ -18,24 +18,24 @@ from typing import Self
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
-    AccessToken,
-    Answer,
     Event,
     Holder,
-    IssuedToken,
     LockCounts,
     Page,
     Partition,
     PartitionKey,
     PartitionState,
+)
+from airflow_provider_partition_registry.domain.principals import (
+    AccessToken,
+    IssuedToken,
     Principal,
     Provider,
     ProviderRegistration,
-    Question,
-    Readiness,
     Source,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.requests import (
     ChangeRequest,
     Decision,

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
-from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import are_ready
 from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, RegistryReader
 from airflow_provider_partition_registry.store.listening import back_off, start_listening

@@ -20,13 +20,8 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
-from airflow_provider_partition_registry.domain.models import (
-    Holder,
-    PartitionKey,
-    PartitionState,
-    Question,
-    Readiness,
-)
+from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import explain_missing
 from airflow_provider_partition_registry.hooks.settings import of_connection
 from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result

@@ -13,7 +13,9 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connec
 from airflow.utils.strings import get_random_string
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
-from airflow_provider_partition_registry.domain.models import PartitionKey, Principal, PrincipalKind, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.hooks.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.base import RegistryStore

@@ -104,6 +104,7 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "domain.errors",
         "domain.grains",
         "domain.intervals",
+        "domain.invalid_input",
         "domain.names",
         "hooks",
         "hooks.settings",

@@ -9,10 +9,9 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_partition_registry.domain import errors
-from airflow_provider_partition_registry.domain.models import (
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.principals import (
     AccessToken,
-    PartitionKey,
-    PartitionState,
     Principal,
     PrincipalKind,
     ProviderRegistration,

@@ -5,12 +5,8 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from airflow_provider_partition_registry.domain.models import (
-    PartitionKey,
-    PartitionState,
-    Principal,
-    PrincipalKind,
-)
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
 from airflow_provider_partition_registry.store.viewing import RegistryViewer
 from tests.contract.homes import hours

@@ -23,12 +23,9 @@ from airflow_provider_partition_registry.domain.models import (
     Partition,
     PartitionKey,
     PartitionState,
-    Principal,
-    PrincipalKind,
-    Provider,
-    Question,
-    Readiness,
 )
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind, Provider
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from tests.contract.homes import Home, all_events, hours, span_of
 from tests.oracle import Answer, Key, Line, Oracle, Refused
 

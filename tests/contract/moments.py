@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.contract.base import ContractBase
 from tests.contract.homes import MIDNIGHT, Home, hours

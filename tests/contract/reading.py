@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionKey, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
 from airflow_provider_partition_registry.store.viewing import RegistryViewer
 from tests.contract.base import ContractBase, refused

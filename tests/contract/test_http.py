@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import MOST_QUESTIONS
 from airflow_provider_partition_registry.store.factory import open_store

@@ -11,12 +11,8 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import (
-    PartitionKey,
-    PartitionState,
-    Principal,
-    PrincipalKind,
-)
+from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.sql import schema, tokens
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore

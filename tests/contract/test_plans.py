@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event, text
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionKey, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.sql import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.store.sql.types import to_microseconds

@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import Answer, PartitionKey, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.store import watch
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.engine import Database

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from airflow_provider_partition_registry.domain.models import Event, Partition, Readiness
+from airflow_provider_partition_registry.domain.models import Event, Partition
+from airflow_provider_partition_registry.domain.questions import Readiness
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.contract.homes import all_events, span_of
 from tests.contract.sql import stored_ready_spans

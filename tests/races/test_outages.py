@@ -15,7 +15,8 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from airflow_provider_partition_registry.domain.models import PartitionKey, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.conftest import upgrade
 from tests.contract.homes import hours

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from airflow_provider_partition_registry.domain.models import Event, PartitionKey, Question, Readiness
+from airflow_provider_partition_registry.domain.models import Event, PartitionKey
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register

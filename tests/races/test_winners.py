@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import PartitionKey, Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.base import newest
 from tests.contract.homes import all_events, hours

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
-from airflow_provider_partition_registry.domain.models import PartitionKey, Question
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.server.middleware import LARGEST_BODY
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store

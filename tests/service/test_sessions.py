@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_partition_registry.domain.models import Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.server import sessions
 from airflow_provider_partition_registry.server.api import following
 from airflow_provider_partition_registry.server.sessions import COOKIE, LIFETIME, SECURE_COOKIE

@@ -18,20 +18,22 @@ from airflow_provider_partition_registry.domain.models import (
     BLOCKING_STATES,
     LOCKED_STATES,
     REWRITING_EVENTS,
-    AccessToken,
     EventType,
     Holder,
-    IssuedToken,
     Page,
     PartitionState,
+)
+from airflow_provider_partition_registry.domain.principals import (
+    AccessToken,
+    IssuedToken,
     Principal,
     PrincipalKind,
     Provider,
     ProviderRegistration,
-    Question,
     Source,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.domain.readiness import assess
 from tests.unit.values import ME, NOW, hours, partition
 

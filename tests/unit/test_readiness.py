@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_partition_registry.domain.explanation import explain
-from airflow_provider_partition_registry.domain.models import Holder, Question
+from airflow_provider_partition_registry.domain.models import Holder
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.domain.readiness import assess
 from tests.unit.values import NOW, hours, partition
 

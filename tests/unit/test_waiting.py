@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
-from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import WaitOutcome, WaitPolicy, explain_missing
 from tests.unit.values import hours, partition
 

@@ -11,25 +11,26 @@ import pytest
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
-    AccessToken,
     Event,
     EventType,
     Holder,
-    IssuedToken,
     Lock,
     Page,
     Partition,
     PartitionKey,
     PartitionState,
+)
+from airflow_provider_partition_registry.domain.principals import (
+    AccessToken,
+    IssuedToken,
     Principal,
     PrincipalKind,
     Provider,
     ProviderRegistration,
-    Question,
-    Readiness,
     Source,
     SourceRegistration,
 )
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.store.wire.answers import (
     NotOursError,
     decode,

@@ -9,8 +9,8 @@ from datetime import timedelta
 from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.events import Events, LeaseRenewed, LockLost
 from airflow_provider_partition_registry.domain.errors import PartitionStateError, RegistryError, UnknownError
-from airflow_provider_partition_registry.domain.locking import describe_lock
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition
+from airflow_provider_partition_registry.domain.wording import describe_lock
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 RENEWED_AFTER = 1 / 3

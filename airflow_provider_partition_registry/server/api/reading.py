@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.server import examples
 from airflow_provider_partition_registry.server.access import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from airflow_provider_partition_registry.domain.models import (
-    Page,
+from airflow_provider_partition_registry.domain.models import Page
+from airflow_provider_partition_registry.domain.principals import (
     Provider,
     ProviderRegistration,
     Source,

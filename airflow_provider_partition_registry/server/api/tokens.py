@@ -9,10 +9,10 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.models import (
+from airflow_provider_partition_registry.domain.models import Page
+from airflow_provider_partition_registry.domain.principals import (
     AccessToken,
     IssuedToken,
-    Page,
     Principal,
     PrincipalKind,
     Provider,

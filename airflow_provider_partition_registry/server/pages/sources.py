@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request, Response
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidNameError
 from airflow_provider_partition_registry.domain.explanation import reasons
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import BLOCKING_STATES, Page, Partition, Readiness
+from airflow_provider_partition_registry.domain.models import BLOCKING_STATES, Page, Partition
+from airflow_provider_partition_registry.domain.questions import Readiness
 from airflow_provider_partition_registry.domain.viewing import SourceOverview
 from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.pages import wording

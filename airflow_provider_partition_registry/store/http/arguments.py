@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.models import Principal, check_principal
 from airflow_provider_partition_registry.domain.names import (
     MAX_NAME_LENGTH,
     check_limit,
@@ -14,6 +13,7 @@ from airflow_provider_partition_registry.domain.names import (
     check_number,
     check_text,
 )
+from airflow_provider_partition_registry.domain.principals import Principal, check_principal
 
 
 def after_name(after: str | None, limit: int) -> dict[str, Any]:

@@ -15,22 +15,12 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import (
-    AccessToken,
-    Answer,
     Event,
-    IssuedToken,
     LockCounts,
     Page,
     Partition,
     PartitionKey,
-    Principal,
-    Provider,
-    ProviderRegistration,
-    Question,
-    Source,
-    SourceRegistration,
     check_key,
-    check_questions,
 )
 from airflow_provider_partition_registry.domain.names import (
     MAX_IDENTITY_LENGTH,
@@ -40,6 +30,16 @@ from airflow_provider_partition_registry.domain.names import (
     check_number,
     check_text,
 )
+from airflow_provider_partition_registry.domain.principals import (
+    AccessToken,
+    IssuedToken,
+    Principal,
+    Provider,
+    ProviderRegistration,
+    Source,
+    SourceRegistration,
+)
+from airflow_provider_partition_registry.domain.questions import Answer, Question, check_questions
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Listener, RegistryStore

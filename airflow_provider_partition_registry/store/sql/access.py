@@ -19,9 +19,9 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownProviderError,
 )
 from airflow_provider_partition_registry.domain.intervals import format_instant, instant_after
-from airflow_provider_partition_registry.domain.models import (
+from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.domain.principals import (
     AccessToken,
-    EventType,
     IssuedToken,
     Principal,
     PrincipalKind,

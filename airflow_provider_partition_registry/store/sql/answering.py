@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
-from airflow_provider_partition_registry.domain.models import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.readiness import assess
 from airflow_provider_partition_registry.store.sql.clock import TellTime
 from airflow_provider_partition_registry.store.sql.questions import NumberedQuestion

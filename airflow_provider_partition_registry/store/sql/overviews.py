@@ -8,7 +8,8 @@ from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionState, Source
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.domain.principals import Source
 from airflow_provider_partition_registry.domain.viewing import COUNTED_AT_MOST, Blockage, SourceOverview
 from airflow_provider_partition_registry.store.sql.tables import partition, ready_interval
 

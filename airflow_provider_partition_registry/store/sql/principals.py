@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_partition_registry.domain.errors import InvalidTokenError, UnknownTokenError
-from airflow_provider_partition_registry.domain.models import (
+from airflow_provider_partition_registry.domain.principals import (
     AccessToken,
     Principal,
     PrincipalKind,

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.selectable import CompoundSelect
 
-from airflow_provider_partition_registry.domain.models import Question
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.sql.types import UtcInstant, to_microseconds
 from airflow_provider_partition_registry.store.sql.values import ValuesStatement
 

@@ -20,21 +20,12 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.models import (
     REWRITING_EVENTS,
-    AccessToken,
-    Answer,
     Event,
     LockCounts,
     Page,
     Partition,
     PartitionKey,
-    Principal,
-    PrincipalKind,
-    Provider,
-    Question,
-    Source,
     check_key,
-    check_principal,
-    check_questions,
 )
 from airflow_provider_partition_registry.domain.names import (
     MAX_IDENTITY_LENGTH,
@@ -42,6 +33,15 @@ from airflow_provider_partition_registry.domain.names import (
     check_name,
     check_number,
 )
+from airflow_provider_partition_registry.domain.principals import (
+    AccessToken,
+    Principal,
+    PrincipalKind,
+    Provider,
+    Source,
+    check_principal,
+)
+from airflow_provider_partition_registry.domain.questions import Answer, Question, check_questions
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.base import Listener, RegistryReader
 from airflow_provider_partition_registry.store.sql import schema

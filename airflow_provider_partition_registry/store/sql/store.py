@@ -13,19 +13,17 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionAlreadyRegisteredError,
     UnknownPartitionError,
 )
-from airflow_provider_partition_registry.domain.models import (
+from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, check_key
+from airflow_provider_partition_registry.domain.names import check_name, check_new_name, check_text
+from airflow_provider_partition_registry.domain.principals import (
     AccessToken,
     IssuedToken,
-    Partition,
-    PartitionKey,
     Principal,
     Provider,
     ProviderRegistration,
     SourceRegistration,
-    check_key,
     check_principal,
 )
-from airflow_provider_partition_registry.domain.names import check_name, check_new_name, check_text
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest, LockRequest
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.access import Access

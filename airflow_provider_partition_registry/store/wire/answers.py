@@ -15,7 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Partition, Readiness
+from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.questions import Readiness
 
 _KINDS_OF_DETAILS: Mapping[str, Any] = {"interval": Interval, "partition": Partition}
 

@@ -12,8 +12,8 @@ from airflow_provider_partition_registry.domain.models import (
     Holder,
     PartitionKey,
     PartitionState,
-    Question,
 )
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.domain.requests import (
     ChangeRequest,
     Decision,

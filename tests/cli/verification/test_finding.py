@@ -13,12 +13,8 @@ from sqlalchemy import insert, inspect, select, update
 
 from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
-from airflow_provider_partition_registry.domain.models import (
-    EventType,
-    PartitionKey,
-    Principal,
-    PrincipalKind,
-)
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.sql.tables import (

@@ -1,0 +1,117 @@
+"""Sources, providers, and the access tokens that speak for them (R10), as immutable values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError
+from airflow_provider_partition_registry.domain.names import check_name
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place where data lives."""
+
+    name: str
+    owner: str
+    registered_at: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who supplies data; ``source_names`` are the sources it holds grants on."""
+
+    name: str
+    registered_at: datetime
+    id: int
+    source_names: tuple[str, ...]
+
+
+class PrincipalKind(StrEnum):
+    """What an access token may speak for."""
+
+    SOURCE = "source"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom an access token speaks for: a source or a provider (R10).
+
+    :raises InvalidInputError: the kind is neither, or the name is none.
+    """
+
+    kind: PrincipalKind
+    name: str
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "kind", PrincipalKind(self.kind))
+        except ValueError:
+            raise InvalidInputError(
+                f"An access token speaks for a source or a provider, not for {self.kind!r}."
+            ) from None
+        check_name(f"{self.kind.value} name", self.name)
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.name!r}"
+
+
+def check_principal(value: Principal) -> Principal:
+    """Return ``value`` if it is a principal.
+
+    :raises InvalidInputError: it is anything else.
+    """
+    if not isinstance(value, Principal):
+        raise InvalidInputError(f"A Principal is wanted here, not {type(value).__name__}.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What is known of an access token: everything but its secret.
+
+    :param id: names the token in lists and in the history; it opens nothing.
+    :param expires_at: from when on it is not valid any more, or None.
+    :param revoked_at: when somebody revoked it, or None.
+    """
+
+    id: str
+    principal: Principal
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def is_valid_at(self, now: datetime) -> bool:
+        """Whether it was neither revoked nor has expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A new access token, and the one answer that carries its secret (R10)."""
+
+    token: AccessToken
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRegistration:
+    """The one answer that carries a source's access token (R10)."""
+
+    source: Source
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRegistration:
+    """The one answer that carries a provider's access token (R10).
+
+    :param access_token: None if the provider was there already and was granted one more source.
+    """
+
+    provider: Provider
+    access_token: str | None = field(default=None, repr=False)

@@ -1,0 +1,73 @@
+"""What readers ask, and what they are told: values that explain themselves (R1, R2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_provider_partition_registry.domain.errors import UnknownSourceError
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval, to_instant
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError
+from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.names import check_name
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May ``interval`` of the source be read?
+
+    :param published_after: ask also that every instant was published at or after this one (R8), and not later than
+        now: a publishing time in the future proves nothing.
+    :raises InvalidInputError: the name is none, or the interval is not an :class:`Interval`.
+    """
+
+    source_name: str
+    interval: Interval
+    published_after: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_name("source name", self.source_name)
+        check_interval(self.interval)
+        if self.published_after is not None:
+            object.__setattr__(self, "published_after", to_instant(self.published_after))
+
+    def __str__(self) -> str:
+        return f"{self.interval} of source {self.source_name!r}"
+
+
+def check_questions(value: Sequence[Question]) -> Sequence[Question]:
+    """Return ``value`` if it is a sequence of questions.
+
+    :raises InvalidInputError: it is anything else.
+    """
+    if not isinstance(value, Sequence) or not all(isinstance(each, Question) for each in value):
+        raise InvalidInputError("Give a sequence of Questions.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer to a question (R1), which explains itself (R2).
+
+    :param gaps: where nobody has published anything, merged and in order.
+    :param blockers: every locked, expired or failed partition that overlaps the question.
+    :param stale: where nothing published is known to be as new as ``published_after`` (R8).
+    :param as_of: position in the source's history that the answer belongs to (R7).
+
+    In a condition it is as true as the data is ready.
+    """
+
+    question: Question
+    is_ready: bool
+    as_of: int
+    gaps: tuple[Interval, ...] = ()
+    blockers: tuple[Partition, ...] = ()
+    stale: tuple[Interval, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.is_ready
+
+
+Answer = Readiness | UnknownSourceError
+"""To one of several questions."""
