@@ -17,13 +17,13 @@ import click
 from airflow_provider_partition_registry.cli.ending import DocumentedEndings
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode
 from airflow_provider_partition_registry.cli.output import show
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
 _CODES = (ExitCode.DONE, ExitCode.BAD_INPUT, ExitCode.ACCESS_DENIED, ExitCode.UNAVAILABLE, ExitCode.BUG)
 _EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:>3}  {EXIT_CODES[code]}" for code in _CODES)
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.runs.reconciliation import Reconciliation
+    from airflow_provider_partition_registry.runtime.reconciliation import Reconciliation
 
 
 class _Command(DocumentedEndings, click.Command):
@@ -57,13 +57,11 @@ def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
 def _reconcile(conn_id: str, *, dry_run: bool) -> Reconciliation:
     # As Airflow's own commands do, so that connections are also looked for in its database.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
-    from airflow_provider_partition_registry.hooks.partition_registry import (
-        PartitionRegistryHook,
-        RegistryConnectionNotFoundError,
-    )
-    from airflow_provider_partition_registry.runs.identity import own_name
-    from airflow_provider_partition_registry.runs.reconciliation import reconcile
-    from airflow_provider_partition_registry.runs.states import ask_database
+    from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+    from airflow_provider_partition_registry.runtime.connections import RegistryConnectionNotFoundError
+    from airflow_provider_partition_registry.runtime.identity import own_name
+    from airflow_provider_partition_registry.runtime.reconciliation import reconcile
+    from airflow_provider_partition_registry.runtime.states import ask_database
 
     try:
         settings = PartitionRegistryHook(conn_id).settings

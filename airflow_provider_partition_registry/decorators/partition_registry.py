@@ -23,24 +23,24 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import Instant
 from airflow_provider_partition_registry.domain.names import escape_unstorable, storable
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.proof.parsing import WRITES_PARTITION, require_own_process
-from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
-from airflow_provider_partition_registry.runs.compat import AIRFLOW_VERSION
-from airflow_provider_partition_registry.runs.conflicts import (
+from airflow_provider_partition_registry.runtime.acting import access_explained, acting_provider
+from airflow_provider_partition_registry.runtime.compat import AIRFLOW_VERSION
+from airflow_provider_partition_registry.runtime.conflicts import (
     OnConflict,
     check_on_conflict,
     in_seconds,
     lock_by,
     seconds_until,
 )
-from airflow_provider_partition_registry.runs.endings import WriteInterruptedError
-from airflow_provider_partition_registry.runs.holding import PartitionWrite
-from airflow_provider_partition_registry.runs.interval import interval_of_run
+from airflow_provider_partition_registry.runtime.errors import WriteInterruptedError
+from airflow_provider_partition_registry.runtime.holding import PartitionWrite
+from airflow_provider_partition_registry.runtime.interval import interval_of_run
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
-    from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+    from airflow_provider_partition_registry.runtime.settings import RegistrySettings
     from airflow_provider_partition_registry.store.base import RegistryStore
 
 __all__ = ["PartitionWrite", "write_partition", "writes_partition"]
@@ -73,7 +73,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
     :param source_name: the source that the partition belongs to.
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id.
     :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
-        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`.
+        see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`.
     :param end: first instant after it.
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.
@@ -139,7 +139,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
     def _begin(self, context: Mapping[str, Any], on_exit: ExitStack) -> PartitionWrite:
         from airflow_provider_partition_registry.domain.models import PartitionKey
         from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-        from airflow_provider_partition_registry.runs.identity import holder_of_task, require_name
+        from airflow_provider_partition_registry.runtime.identity import holder_of_task, require_name
 
         # Read here: only the task's main thread may ask Airflow for anything.
         settings = PartitionRegistryHook(self.partition_registry_conn_id).settings

@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 
 from airflow_provider_partition_registry.domain.errors import (
     AdministratorTokenError,
-    InvalidInputError,
     RegistryError,
 )
 from airflow_provider_partition_registry.domain.intervals import Instant, Interval
@@ -23,11 +22,15 @@ from airflow_provider_partition_registry.domain.principals import (
 )
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_partition_registry.hooks.settings import (
+from airflow_provider_partition_registry.runtime.connections import (
+    missing_connection,
+    read_connection,
+    settings_of,
+)
+from airflow_provider_partition_registry.runtime.settings import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
     RegistrySettings,
-    how_to_configure,
 )
 
 if TYPE_CHECKING:
@@ -35,10 +38,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.domain.questions import Answer
     from airflow_provider_partition_registry.store.base import RegistryStore
-
-
-class RegistryConnectionNotFoundError(AirflowNotFoundException):
-    """The Airflow connection is not configured; the message says how to configure it."""
 
 
 class PartitionRegistryHook(BaseHook):
@@ -104,7 +103,7 @@ class PartitionRegistryHook(BaseHook):
         """Say whether the registry answers, for the Test button. Creates nothing."""
         try:
             # Not as self.settings, whose errors name the connection: Airflow tests a form under a random name.
-            settings = _read(self._find_connection())
+            settings = read_connection(self._find_connection())
             with settings.open() as store:
                 store.ping()
                 whose = _whose_token(settings, store)
@@ -167,33 +166,6 @@ class PartitionRegistryHook(BaseHook):
             return self.get_connection(self.partition_registry_conn_id)
         except AirflowNotFoundException as error:
             raise missing_connection(self.partition_registry_conn_id) from error
-
-
-def missing_connection(conn_id: str) -> RegistryConnectionNotFoundError:
-    """The error that says how to configure the connection."""
-    return RegistryConnectionNotFoundError(
-        f"The Airflow connection {conn_id!r} is not configured. {how_to_configure(conn_id)}"
-    )
-
-
-def settings_of(connection: Connection) -> RegistrySettings:
-    """Read a connection, and keep what is secret in it out of the logs.
-
-    :raises InvalidInputError: it does not say where the registry is.
-    """
-    try:
-        return _read(connection)
-    except InvalidInputError as error:
-        raise InvalidInputError(
-            f"The Airflow connection {connection.conn_id!r} cannot be used. {error}"
-        ) from error
-
-
-def _read(connection: Connection) -> RegistrySettings:
-    settings = RegistrySettings.of_connection(connection)
-    for secret in settings.secrets:
-        mask_secret(secret)
-    return settings
 
 
 def _whose_token(settings: RegistrySettings, store: RegistryStore) -> str:

@@ -23,18 +23,18 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, of_connection
 from airflow_provider_partition_registry.proof.graph import WRITTEN, Role, is_mapped, lock_of
-from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
-from airflow_provider_partition_registry.runs.conflicts import (
+from airflow_provider_partition_registry.runtime.acting import access_explained, acting_provider
+from airflow_provider_partition_registry.runtime.conflicts import (
     OnConflict,
     check_on_conflict,
     in_seconds,
     lock_by,
     seconds_until,
 )
-from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN, WaitFailedError
-from airflow_provider_partition_registry.runs.interval import interval_of_run
+from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN, WaitFailedError
+from airflow_provider_partition_registry.runtime.interval import interval_of_run
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, of_connection
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -116,7 +116,7 @@ class _PartitionOperator(BaseOperator):
         :raises InvalidIntervalError: neither the parameters nor the run say which interval it is about.
         """
         from airflow_provider_partition_registry.proof.notes import LockNote
-        from airflow_provider_partition_registry.runs.identity import holder_of_task
+        from airflow_provider_partition_registry.runtime.identity import holder_of_task
 
         instance = self.hook.settings.instance
         holder = holder_of_task(context, instance=instance, task_id=task_id, map_index=map_index)
@@ -141,7 +141,7 @@ class PartitionRegisterOperator(_PartitionOperator):
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
     :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
-        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+        see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.
@@ -176,7 +176,7 @@ class PartitionLockOperator(_PartitionOperator):
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
     :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
-        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+        see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.
@@ -222,7 +222,7 @@ class PartitionLockOperator(_PartitionOperator):
         :raises PartitionLockedError: somebody else holds it, and is not or no longer to be waited for.
         :raises AccessDeniedError: the provider may not write to the source.
         """
-        from airflow_provider_partition_registry.runs.identity import require_name
+        from airflow_provider_partition_registry.runtime.identity import require_name
 
         require_name(self.hook.settings.instance, self.partition_registry_conn_id)
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
@@ -255,7 +255,7 @@ class PartitionLockOperator(_PartitionOperator):
 
     def _lock(self, context: Context) -> dict[str, Any]:
         from airflow_provider_partition_registry.domain.models import Holder
-        from airflow_provider_partition_registry.runs.identity import details_of_task
+        from airflow_provider_partition_registry.runtime.identity import details_of_task
 
         note = self.note(context)
         with self._registry() as store:
@@ -305,7 +305,7 @@ class PartitionUnlockOperator(_PartitionOperator):
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
     :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
-        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+        see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -43,9 +43,9 @@ class PartitionReconcileOperator(BaseOperator):
         :raises AirflowFailException: the registry did not let it end some of them.
         """
         from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-        from airflow_provider_partition_registry.runs.identity import own_name
-        from airflow_provider_partition_registry.runs.reconciliation import reconcile
-        from airflow_provider_partition_registry.runs.states import ask_in_task
+        from airflow_provider_partition_registry.runtime.identity import own_name
+        from airflow_provider_partition_registry.runtime.reconciliation import reconcile
+        from airflow_provider_partition_registry.runtime.states import ask_in_task
 
         hook = PartitionRegistryHook(self.partition_registry_conn_id)
         instance = own_name(hook.settings.instance, self.partition_registry_conn_id)

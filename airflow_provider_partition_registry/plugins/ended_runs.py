@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.plugins.registries import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.runs.states import RunKey
+    from airflow_provider_partition_registry.runtime.states import RunKey
     from airflow_provider_partition_registry.store.base import RegistryStore
 
 _log = logging.getLogger(__name__)
@@ -162,9 +162,9 @@ def _end_locks(runs: Sequence[EndedRun], store: RegistryStore, instance: str) ->
     :return: the runs with locks that Airflow does not, or not yet, call over.
     """
     with fork_gate.passing():
-        from airflow_provider_partition_registry.runs.identity import prefix_of
-        from airflow_provider_partition_registry.runs.reconciliation import end_locks, held_locks
-        from airflow_provider_partition_registry.runs.states import ENDED, ask_database, run_of
+        from airflow_provider_partition_registry.runtime.identity import prefix_of
+        from airflow_provider_partition_registry.runtime.reconciliation import end_locks, held_locks
+        from airflow_provider_partition_registry.runtime.states import ENDED, ask_database, run_of
 
     endings = {run.key: run.how for run in runs}
     (first, *others) = endings

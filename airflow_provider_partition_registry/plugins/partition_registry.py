@@ -78,13 +78,13 @@ def _end_locks_of(dag_run: Any, msg: str) -> None:
 
 
 def _take_words_back(dag_run: Any) -> None:
-    from airflow_provider_partition_registry.runs.words import take_words_back
+    from airflow_provider_partition_registry.runtime.marks import take_words_back
 
     take_words_back(dag_run)
 
 
 def _keep_word(task_instance: Any) -> None:
-    from airflow_provider_partition_registry.runs.words import keep_word
+    from airflow_provider_partition_registry.runtime.marks import keep_word
 
     keep_word(task_instance)
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_partition_registry.runs.words import CONNECTION_FIELD
+from airflow_provider_partition_registry.runtime.marks import CONNECTION_FIELD
 from airflow_provider_partition_registry.store.fork_gate import ForkGate
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+    from airflow_provider_partition_registry.runtime.settings import RegistrySettings
     from airflow_provider_partition_registry.store.base import RegistryStore
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def uses_the_registry(dag: Any) -> bool:
 
 def connections_of(dag: Any) -> set[str]:
     """The Airflow connections of the registries that a DAG, as the scheduler has it, may hold locks in."""
-    from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+    from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
     found = {DEFAULT_CONN_ID}
     for task in getattr(dag, "tasks", ()):
@@ -109,11 +109,9 @@ def _read_connection(conn_id: str) -> RegistrySettings | None:
     # As a whole, since Airflow imports much of itself, and what holds its connections, to look one up.
     with fork_gate.passing():
         from airflow_provider_partition_registry.domain.errors import RegistryError
-        from airflow_provider_partition_registry.hooks.partition_registry import (
-            PartitionRegistryHook,
-            RegistryConnectionNotFoundError,
-        )
-        from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError, own_name
+        from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+        from airflow_provider_partition_registry.runtime.connections import RegistryConnectionNotFoundError
+        from airflow_provider_partition_registry.runtime.identity import AmbiguousInstanceError, own_name
 
         try:
             settings = PartitionRegistryHook(conn_id).settings
@@ -129,7 +127,7 @@ def _read_connection(conn_id: str) -> RegistrySettings | None:
 
 def _ask(settings: RegistrySettings, conn_id: str, question: Callable[[RegistryStore, str], T]) -> T:
     with fork_gate.passing():
-        from airflow_provider_partition_registry.runs.identity import own_name
+        from airflow_provider_partition_registry.runtime.identity import own_name
 
         opened = settings.open()
     with opened as store:

@@ -21,7 +21,7 @@ from airflow_provider_partition_registry.plugins.registries import (
     fork_gate,
     uses_the_registry,
 )
-from airflow_provider_partition_registry.runs.states import ENDED, RunKey, states_of_runs
+from airflow_provider_partition_registry.runtime.states import ENDED, RunKey, states_of_runs
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.base import RegistryStore
@@ -119,9 +119,9 @@ def _runs_with_locks(store: RegistryStore, instance: str) -> set[RunKey]:
     One that it does not know may be somebody's trial with this Airflow's connection: deleted are those that it knew.
     """
     with fork_gate.passing():
-        from airflow_provider_partition_registry.runs.identity import prefix_of
-        from airflow_provider_partition_registry.runs.reconciliation import held_locks
-        from airflow_provider_partition_registry.runs.states import run_of
+        from airflow_provider_partition_registry.runtime.identity import prefix_of
+        from airflow_provider_partition_registry.runtime.reconciliation import held_locks
+        from airflow_provider_partition_registry.runtime.states import run_of
 
     runs = {run_of(each.holder) for each in held_locks(store, prefix_of(instance))}
     return set(states_of_runs(runs)) if runs else set()

@@ -13,14 +13,14 @@ from airflow_provider_partition_registry.proof.graph import (
 )
 from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
 from airflow_provider_partition_registry.proof.verdict import Decision, Instance, Task, Work
-from airflow_provider_partition_registry.runs.compat import (
+from airflow_provider_partition_registry.runtime.compat import (
     began_at,
     ended_at,
     has_ended_by_itself,
     pull_one,
     states_of_tasks,
 )
-from airflow_provider_partition_registry.runs.words import words_of_people
+from airflow_provider_partition_registry.runtime.marks import words_of_people
 
 # Where Airflow's branches and short circuits keep what they decided.
 _DECISION = "skipmixin_key"

@@ -15,11 +15,11 @@ from typing import Any
 from airflow_provider_partition_registry.domain.errors import NotLockHolderError, UnknownPartitionError
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Holder, Partition
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.proof.errors import LockNotTakenError
 from airflow_provider_partition_registry.proof.graph import are_mapped_together, is_mapped, locks_around
 from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
-from airflow_provider_partition_registry.runs.compat import is_resumed
-from airflow_provider_partition_registry.runs.identity import TAKEN_BY, details_of_task
+from airflow_provider_partition_registry.runtime.compat import is_resumed
+from airflow_provider_partition_registry.runtime.errors import LockNotTakenError
+from airflow_provider_partition_registry.runtime.identity import TAKEN_BY, details_of_task
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 log = logging.getLogger("airflow.task")

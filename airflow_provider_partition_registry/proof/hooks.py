@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_partition_registry.proof.graph import has_locks, operator_class_of, role_of
-from airflow_provider_partition_registry.runs.compat import calls_hooks_of
+from airflow_provider_partition_registry.runtime.compat import calls_hooks_of
 
 
 def begin_guarded(context: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.runs.compat import pull_all, pull_one
+from airflow_provider_partition_registry.runtime.compat import pull_all, pull_one
 
 LOCK_NOTE = "partition_registry_lock"
 WORK_NOTE = "partition_registry_work"

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.proof.graph import (
     operator_class_of,
     role_of,
 )
-from airflow_provider_partition_registry.runs.conflicts import in_seconds
+from airflow_provider_partition_registry.runtime.conflicts import in_seconds
 
 WRITES_PARTITION = "__writes_partition__"
 """The attribute of functions that ``@writes_partition`` has decorated."""

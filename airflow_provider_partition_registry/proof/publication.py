@@ -14,8 +14,8 @@ from airflow_provider_partition_registry.proof.evidence import gather_work
 from airflow_provider_partition_registry.proof.guard import is_held, look_up
 from airflow_provider_partition_registry.proof.notes import LockNote
 from airflow_provider_partition_registry.proof.verdict import OnSkipped, Outcome, Verdict, Work
-from airflow_provider_partition_registry.runs.compat import states_of_tasks
-from airflow_provider_partition_registry.runs.identity import details_of_task
+from airflow_provider_partition_registry.runtime.compat import states_of_tasks
+from airflow_provider_partition_registry.runtime.identity import details_of_task
 from airflow_provider_partition_registry.store.base import RegistryStore
 
 log = logging.getLogger("airflow.task")

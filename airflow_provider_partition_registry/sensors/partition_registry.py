@@ -29,18 +29,18 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, of_connection
-from airflow_provider_partition_registry.runs.compat import (
+from airflow_provider_partition_registry.runtime.compat import (
     CAN_END_IN_TRIGGERER,
     CAN_START_FROM_TRIGGER,
     keep_note,
     read_note,
 )
-from airflow_provider_partition_registry.runs.endings import (
+from airflow_provider_partition_registry.runtime.errors import (
     TIMEOUT_MARGIN,
     UpstreamFailedError,
     WaitFailedError,
 )
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, of_connection
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.questions import Question
     from airflow_provider_partition_registry.domain.waiting import OnFailed, OnMissingSource
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-    from airflow_provider_partition_registry.runs.waiting import Requirement, Wait
+    from airflow_provider_partition_registry.runtime.waiting import Requirement, Wait
 
 TRIGGER = "airflow_provider_partition_registry.triggers.partition_registry.PartitionReadinessTrigger"
 
@@ -68,7 +68,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
     :param requires: several sources: names, or mappings with ``source_name`` and, where they differ from the sensor's
         own, ``start``, ``end``, ``published_after``. All must be ready at the same moment. (templated)
     :param start: first instant to read; text or datetime, naive means UTC. By default the run's own interval, see
-        :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+        :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param published_after: ask also that all of it was published at or after this instant (R8). (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
@@ -229,7 +229,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)
 
     def _what_to_wait_for(self, context: Context) -> Wait:
-        from airflow_provider_partition_registry.runs.waiting import Wait, WaitParameters
+        from airflow_provider_partition_registry.runtime.waiting import Wait, WaitParameters
 
         return Wait.of_run(context, WaitParameters.of_task(self))
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow.providers.common.compat.sdk import TaskGroup
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
 from airflow_provider_partition_registry.proof.graph import role_of
 from airflow_provider_partition_registry.proof.hooks import guard_in_dag
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.grains import Grain
     from airflow_provider_partition_registry.domain.intervals import Instant
     from airflow_provider_partition_registry.proof.verdict import OnSkipped
-    from airflow_provider_partition_registry.runs.conflicts import OnConflict
+    from airflow_provider_partition_registry.runtime.conflicts import OnConflict
 
 
 def partition_lock(
@@ -58,7 +58,7 @@ def partition_lock(
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
     :param start: first instant of the partition; text or datetime, naive means UTC. By default the run's own interval,
-        see :func:`~airflow_provider_partition_registry.runs.interval.interval_of_run`. (templated)
+        see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: in which a named grain begins.

@@ -23,12 +23,12 @@ from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import explain_missing
-from airflow_provider_partition_registry.hooks.settings import of_connection
-from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
-from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
-from airflow_provider_partition_registry.runs.waiting import Wait, WaitParameters
+from airflow_provider_partition_registry.runtime.compat import RESUME_NOT_BEFORE, push_result
+from airflow_provider_partition_registry.runtime.connections import watcher_of
+from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN
+from airflow_provider_partition_registry.runtime.settings import of_connection
+from airflow_provider_partition_registry.runtime.waiting import Wait, WaitParameters
 from airflow_provider_partition_registry.store.watch import News, Watcher
-from airflow_provider_partition_registry.triggers.sharing import watcher_of
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

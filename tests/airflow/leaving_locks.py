@@ -16,7 +16,7 @@ from airflow.utils.session import create_session
 from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
 from airflow_provider_partition_registry.plugins import ended_runs, registries
-from airflow_provider_partition_registry.runs.identity import HolderIdentity
+from airflow_provider_partition_registry.runtime.identity import HolderIdentity
 from airflow_provider_partition_registry.store.base import RegistryStore
 from testbed.proxy import LosingProxy
 from testbed.service_process import ServiceProcess

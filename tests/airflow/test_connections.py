@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.hooks.settings import RegistrySettings, how_to_configure
+from airflow_provider_partition_registry.runtime.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.sql.url import normalise_url
 from testbed.postgres import PostgresServer
@@ -358,7 +358,7 @@ class TestSecrets:
     ) -> None:
         masked: list[str] = []
         monkeypatch.setattr(
-            "airflow_provider_partition_registry.hooks.partition_registry.mask_secret", masked.append
+            "airflow_provider_partition_registry.runtime.connections.mask_secret", masked.append
         )
         connect(**fields)
         hook = PartitionRegistryHook()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from airflow.secrets.local_filesystem import LocalFilesystemBackend
 
-from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.runtime.settings import RegistrySettings
 from testbed.service_process import ServiceProcess
 from tests.airflow.services import ADMINISTRATOR_TOKEN, PYTHON
 

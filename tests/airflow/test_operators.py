@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.runs.identity import AmbiguousInstanceError
+from airflow_provider_partition_registry.runtime.identity import AmbiguousInstanceError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, Connect, publish, the_partition

@@ -30,7 +30,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
+from airflow_provider_partition_registry.runtime.errors import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers

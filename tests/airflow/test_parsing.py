@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.runs.waiting import Wait
+from airflow_provider_partition_registry.runtime.waiting import Wait
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from tests.airflow.registries import DAY
 from tests.airflow.runs import NewDag, event_of
@@ -106,20 +106,19 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "domain.intervals",
         "domain.invalid_input",
         "domain.names",
-        "hooks",
-        "hooks.settings",
         "operators",
         "operators.partition_registry",
         "proof",
         "proof.graph",
         "proof.parsing",
-        "runs",
-        "runs.acting",
-        "runs.compat",
-        "runs.conflicts",
-        "runs.endings",
-        "runs.holding",
-        "runs.interval",
+        "runtime",
+        "runtime.acting",
+        "runtime.compat",
+        "runtime.conflicts",
+        "runtime.errors",
+        "runtime.holding",
+        "runtime.interval",
+        "runtime.settings",
         "sensors",
         "sensors.partition_registry",
         "store",

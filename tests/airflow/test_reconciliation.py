@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.reconciliation import PartitionReconcileOperator
-from airflow_provider_partition_registry.runs.identity import TAKEN_BY, HolderIdentity, parse_identity
-from airflow_provider_partition_registry.runs.reconciliation import reason_to_end, reconcile
-from airflow_provider_partition_registry.runs.states import RunState, ask_database
+from airflow_provider_partition_registry.runtime.identity import TAKEN_BY, HolderIdentity, parse_identity
+from airflow_provider_partition_registry.runtime.reconciliation import reason_to_end, reconcile
+from airflow_provider_partition_registry.runtime.states import RunState, ask_database
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.airflow.leaving_locks import Left
 from tests.airflow.registries import IN_CONNECTION, THE_DAY, Connect, the_partition

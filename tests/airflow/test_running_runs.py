@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey, Part
 from airflow_provider_partition_registry.plugins import running_runs
 from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns
 from airflow_provider_partition_registry.plugins.running_runs import RunningRuns
-from airflow_provider_partition_registry.runs.identity import HolderIdentity
+from airflow_provider_partition_registry.runtime.identity import HolderIdentity
 from testbed.processes import wait_until
 from tests.airflow.leaving_locks import Cut, Left
 from tests.airflow.registries import THE_DAY, the_partition

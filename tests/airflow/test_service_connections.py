@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.runtime.settings import RegistrySettings
 from testbed.processes import free_port
 from testbed.service_process import ServiceProcess
 from testbed.tls import TlsProxy, self_signed

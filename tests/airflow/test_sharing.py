@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
 
-from airflow_provider_partition_registry.hooks.partition_registry import RegistryConnectionNotFoundError
-from airflow_provider_partition_registry.hooks.settings import RegistrySettings
-from airflow_provider_partition_registry.triggers import sharing
-from airflow_provider_partition_registry.triggers.sharing import shared_settings
+from airflow_provider_partition_registry.runtime import connections as sharing
+from airflow_provider_partition_registry.runtime.connections import (
+    RegistryConnectionNotFoundError,
+    shared_settings,
+)
+from airflow_provider_partition_registry.runtime.settings import RegistrySettings
 
 # pytest takes what nobody handles for an error, such as a task's exception that was never looked at.
 pytestmark = pytest.mark.filterwarnings("error")

@@ -14,7 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import task
 from airflow.utils.session import create_session
 
-from airflow_provider_partition_registry.runs.words import KEY, words_of_people
+from airflow_provider_partition_registry.runtime.marks import KEY, words_of_people
 from tests.airflow.registries import DAY
 from tests.airflow.runs import NewDag, Rerun, Run, RunDag
 from tests.airflow.tasks import a_pair, write

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runs.endings import WaitFailedError
+from airflow_provider_partition_registry.runtime.errors import WaitFailedError
 from airflow_provider_partition_registry.sensors import partition_registry as sensors
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store import resolving

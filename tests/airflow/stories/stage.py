@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.models import (
     Partition,
     PartitionState,
 )
-from airflow_provider_partition_registry.runs.identity import prefix_of
+from airflow_provider_partition_registry.runtime.identity import prefix_of
 from airflow_provider_partition_registry.store.base import RegistryStore
 from tests.airflow.running import START
 from tests.airflow.stories import hands

@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.runs.conflicts import OnConflict
+from airflow_provider_partition_registry.runtime.conflicts import OnConflict
 
 PACKAGE = "airflow_provider_partition_registry"
 HAS_GROUP_FORM = importlib.util.find_spec(f"{PACKAGE}.task_groups") is not None

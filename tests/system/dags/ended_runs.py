@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.runs.words import words_of_people
+from airflow_provider_partition_registry.runtime.marks import words_of_people
 
 DAY = {
     "source_name": "system.ended",

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
     UnknownError,
 )
-from airflow_provider_partition_registry.runs.endings import LockLostError
+from airflow_provider_partition_registry.runtime.errors import LockLostError
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.intervals import Interval

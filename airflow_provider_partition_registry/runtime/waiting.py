@@ -19,8 +19,8 @@ from airflow_provider_partition_registry.domain.waiting import (
     failed_writes,
     missing_sources,
 )
-from airflow_provider_partition_registry.runs.endings import UpstreamFailedError
-from airflow_provider_partition_registry.runs.interval import interval_of_run
+from airflow_provider_partition_registry.runtime.errors import UpstreamFailedError
+from airflow_provider_partition_registry.runtime.interval import interval_of_run
 
 Requirement = str | Mapping[str, Any]
 """A source's name, or a mapping with ``source_name`` and, where they differ from the task's, ``start``, ``end`` and

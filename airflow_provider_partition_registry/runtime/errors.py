@@ -30,3 +30,9 @@ class WriteInterruptedError(RegistryError):
     """A task wanted to leave its worker for a while in the middle of a write, where nobody would renew its lock."""
 
     code = "write_interrupted"
+
+
+class LockNotTakenError(RegistryError):
+    """The lock around a task was not taken, and cannot be taken in its place."""
+
+    code = "lock_not_taken"

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from airflow_provider_partition_registry.runs.compat import IS_AIRFLOW_3
+from airflow_provider_partition_registry.runtime.compat import IS_AIRFLOW_3
 
 KEY = "partition_registry_word"
 

@@ -1,17 +1,21 @@
-"""What the triggers of one event loop share: a connection's look-up while it runs, and a registry's watcher."""
+"""Looking an Airflow connection up: for a task, and for the triggers of one event loop, which share a watcher."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_secret
 
-from airflow_provider_partition_registry.hooks.partition_registry import missing_connection, settings_of
-from airflow_provider_partition_registry.hooks.settings import RegistrySettings
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.runtime.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.watch import Watcher, shared_watcher
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +24,38 @@ WATCHER_CONNECTIONS = 2
 
 LookUps = dict[str, asyncio.Task[RegistrySettings]]
 _look_ups: WeakKeyDictionary[asyncio.AbstractEventLoop, LookUps] = WeakKeyDictionary()
+
+
+class RegistryConnectionNotFoundError(AirflowNotFoundException):
+    """The Airflow connection is not configured; the message says how to configure it."""
+
+
+def missing_connection(conn_id: str) -> RegistryConnectionNotFoundError:
+    """The error that says how to configure the connection."""
+    return RegistryConnectionNotFoundError(
+        f"The Airflow connection {conn_id!r} is not configured. {how_to_configure(conn_id)}"
+    )
+
+
+def settings_of(connection: Connection) -> RegistrySettings:
+    """Read a connection, and keep what is secret in it out of the logs.
+
+    :raises InvalidInputError: it does not say where the registry is.
+    """
+    try:
+        return read_connection(connection)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"The Airflow connection {connection.conn_id!r} cannot be used. {error}"
+        ) from error
+
+
+def read_connection(connection: Connection) -> RegistrySettings:
+    """As :func:`settings_of`, with errors that do not name the connection."""
+    settings = RegistrySettings.of_connection(connection)
+    for secret in settings.secrets:
+        mask_secret(secret)
+    return settings
 
 
 async def watcher_of(conn_id: str) -> Watcher:

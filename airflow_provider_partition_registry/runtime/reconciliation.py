@@ -19,13 +19,13 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Lock, Partition
 from airflow_provider_partition_registry.domain.names import storable
-from airflow_provider_partition_registry.runs.identity import (
+from airflow_provider_partition_registry.runtime.identity import (
     TAKEN_BY,
     HolderIdentity,
     parse_identity,
     prefix_of,
 )
-from airflow_provider_partition_registry.runs.states import (
+from airflow_provider_partition_registry.runtime.states import (
     ENDED,
     SUCCESS,
     AskAirflow,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_partition_registry.runs.compat import IS_AIRFLOW_3, states_of_task
-from airflow_provider_partition_registry.runs.identity import HolderIdentity
+from airflow_provider_partition_registry.runtime.compat import IS_AIRFLOW_3, states_of_task
+from airflow_provider_partition_registry.runtime.identity import HolderIdentity
 
 SUCCESS, FAILED = "success", "failed"
 ENDED = (SUCCESS, FAILED)

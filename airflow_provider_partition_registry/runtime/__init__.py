@@ -1,0 +1,1 @@
+"""Inside a running Airflow: what its tasks, triggers, listeners and commands have in common."""
