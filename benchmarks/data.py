@@ -10,10 +10,11 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType, PartitionState
-from airflow_provider_partition_registry.store.sql import schema, tables
+from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
+from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.revisions import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
-from airflow_provider_partition_registry.store.sql.types import to_microseconds
-from airflow_provider_partition_registry.store.sql.verification import verify
 
 PROVIDER = "loader"
 OTHER_PROVIDER = "corrections"
@@ -43,7 +44,7 @@ class Series:
 def create(url: str, *series: Series) -> SqlRegistryStore:
     """A registry that holds the series. The database is there and empty."""
     store = open_sql_store(url, pool_size=1, timeout=1_800)
-    schema.upgrade(store.database)
+    revisions.upgrade(store.database)
     for each in series:
         token = store.register_source(each.source_name, "benchmarks").access_token
         for provider in (PROVIDER, OTHER_PROVIDER):

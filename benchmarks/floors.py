@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text, bindparam, insert, select
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.store.sql.schema.tables import partition
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from airflow_provider_partition_registry.store.sql.tables import partition
 from benchmarks.measuring import Call
 
 _metadata = MetaData()

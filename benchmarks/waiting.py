@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval, forma
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, RegistrySettings
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from benchmarks.data import PROVIDER, Series

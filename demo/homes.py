@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from airflow_provider_partition_registry.store.base import RegistryStore
-from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, open_store
+from airflow_provider_partition_registry.store import maintenance
+from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
 from demo.console import short_path
 from demo.options import Options
 from testbed.service_process import ServiceProcess
@@ -43,7 +44,7 @@ def running_home(options: Options, folder: Path) -> Iterator[Home]:
     """
     given = options.database_url if options.is_served else options.registry_url
     database_url = given or f"sqlite:///{folder / 'registry.db'}"
-    _upgrade(database_url)
+    maintenance.upgrade(database_url)
     if options.is_served:
         reached = _through_a_service(database_url, options.service_port, folder / "service.log", bool(given))
     else:
@@ -74,18 +75,6 @@ def _through_a_service(database_url: str, port: int | None, log: Path, is_shared
         address = {"conn_type": "partition_registry", "host": service.url}
         place = f"a web service at {service.url}, in front of {_told(database_url)}"
         yield Home(store, address, place, takes_tokens=True, is_shared=is_shared)
-
-
-def _upgrade(database_url: str) -> None:
-    """As ``partition-registry db upgrade`` does."""
-    from airflow_provider_partition_registry.store.sql import schema
-    from airflow_provider_partition_registry.store.sql.engine import Database
-
-    database = Database(database_url, pool_size=1, timeout=DEFAULT_TIMEOUT)
-    try:
-        schema.upgrade(database)
-    finally:
-        database.close()
 
 
 def _address(database_url: str) -> dict[str, str]:

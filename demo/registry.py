@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.principals import ProviderRegistration
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from demo.homes import Home
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_PARTITION_REGISTRY_DEFAULT"

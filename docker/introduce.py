@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 
 SOURCE, OWNER = "shop.sales", "sales-team@example.com"

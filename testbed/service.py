@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from airflow_provider_partition_registry.server.settings import ServiceSettings
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 
 class ServiceThread:

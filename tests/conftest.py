@@ -52,11 +52,11 @@ _numbers = itertools.count(1)
 
 def upgrade(url: str) -> str:
     """Bring a database's schema up to date; its URL."""
-    from airflow_provider_partition_registry.store.sql import schema
-    from airflow_provider_partition_registry.store.sql.engine import Database
+    from airflow_provider_partition_registry.store.sql.database.engine import Database
+    from airflow_provider_partition_registry.store.sql.schema import revisions
 
     database = Database(url, pool_size=1, timeout=60)
-    schema.upgrade(database)
+    revisions.upgrade(database)
     database.close()
     return url
 

@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import show
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, is_database
-
-if TYPE_CHECKING:
-    from airflow_provider_partition_registry.store.sql.engine import Database
-    from airflow_provider_partition_registry.store.sql.verification import Discrepancy
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """What ``db upgrade --json`` and ``db current --json`` print."""
-
-    database: str
-    revision: str
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """What ``db backup --json`` prints."""
-
-    database: str
-    file: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What ``db verify --json`` prints. ``known`` is what the caller knew of, so it does not count as wrong."""
-
-    database: str
-    repaired: tuple[Discrepancy, ...]
-    known: tuple[Discrepancy, ...]
-    discrepancies: tuple[Discrepancy, ...]
+from airflow_provider_partition_registry.store import maintenance
+from airflow_provider_partition_registry.store.maintenance import Verification
 
 
 @click.group(no_args_is_help=False)
@@ -61,10 +26,7 @@ def db() -> None:
 @click.pass_obj
 def upgrade(settings: Settings, as_json: bool) -> None:
     """Create the tables, or bring them up to date. Does nothing if they are."""
-    from airflow_provider_partition_registry.store.sql import schema
-
-    with _open(settings) as database:
-        reached = Schema(database.name, schema.upgrade(database))
+    reached = maintenance.upgrade(settings.require_url())
     show(
         reached,
         lambda: f"The registry in {reached.database} is at schema {reached.revision}.",
@@ -77,11 +39,7 @@ def upgrade(settings: Settings, as_json: bool) -> None:
 @click.pass_obj
 def current(settings: Settings, as_json: bool) -> None:
     """Print the schema's revision. Fails (7) unless it is the one this version needs; changes nothing."""
-    from airflow_provider_partition_registry.store.sql import schema
-
-    with _open(settings) as database:
-        database.require_file()
-        found = Schema(database.name, schema.require(database))
+    found = maintenance.current(settings.require_url())
     show(found, lambda: found.revision, as_json=as_json)
 
 
@@ -105,15 +63,8 @@ def current(settings: Settings, as_json: bool) -> None:
 @click.pass_context
 def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool) -> None:
     """Check that all rows follow from each other and can be read. May run beside readers and writers."""
-    from airflow_provider_partition_registry.store.sql import verification
-
-    with _open(context.ensure_object(Settings)) as database:
-        database.require_file()
-        repaired = verification.repair(database) if repairs else []
-        discrepancies = verification.verify(database)
-    known = tuple(each for each in discrepancies if _is_gap(each) and each.count <= known_lost)
-    wrong = tuple(each for each in discrepancies if each not in known)
-    found = Verification(database.name, tuple(repaired), known, wrong)
+    url = context.ensure_object(Settings).require_url()
+    found = maintenance.verify(url, repairs=repairs, known_lost=known_lost)
     show(found, lambda: _verification_text(found, repairs), as_json=as_json)
     context.exit(ExitCode.NO if found.discrepancies else ExitCode.DONE)
 
@@ -132,38 +83,12 @@ def backup(settings: Settings, file: Path, overwrite: bool, as_json: bool) -> No
     FILE appears once it is complete, checked and on disk. Do not copy the registry's own file in its place: the newest
     changes may not be in it.
     """
-    from airflow_provider_partition_registry.store.sql.backup import back_up
-
-    with _open(settings) as database:
-        back_up(database, file, overwrite=overwrite)
-        made = Backup(database.name, str(file), file.stat().st_size)
+    made = maintenance.back_up(settings.require_url(), file, overwrite=overwrite)
     show(
         made,
         lambda: f"The registry in {made.database} is backed up in {made.file} ({made.bytes:,} bytes).",
         as_json=as_json,
     )
-
-
-@contextmanager
-def _open(settings: Settings) -> Iterator[Database]:
-    url = settings.require_url()
-    if not is_database(url):
-        raise InvalidInputError(
-            "The db commands work on the database itself: its URL starts with postgresql:// or sqlite:///."
-        )
-    from airflow_provider_partition_registry.store.sql.engine import Database
-
-    database = Database(url, pool_size=1, timeout=DEFAULT_TIMEOUT)
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def _is_gap(discrepancy: Discrepancy) -> bool:
-    from airflow_provider_partition_registry.store.sql.verification import DiscrepancyKind
-
-    return discrepancy.kind is DiscrepancyKind.HISTORY_GAP
 
 
 def _verification_text(found: Verification, repairs: bool) -> str:
@@ -175,12 +100,12 @@ def _verification_text(found: Verification, repairs: bool) -> str:
         lines.append(f"{apart} registry in {found.database} is sound.")
     elif not repairs and any(each.is_repairable for each in found.discrepancies):
         lines.append("Set right what can be computed anew with: partition-registry db verify --repair")
-    for each in filter(_is_gap, found.discrepancies):
+    for each in (each for each in found.discrepancies if each.is_history_gap):
         lines.append(
             "Lost events come back with a backup only. Whoever follows the history or asks what changed since has "
             "missed them and must read anew. After that, accept the loss with: "
             f"partition-registry db verify --known-lost {each.count}"
         )
-    if not all(each.is_repairable or _is_gap(each) for each in found.discrepancies):
+    if not all(each.is_repairable or each.is_history_gap for each in found.discrepancies):
         lines.append("What cannot be computed anew needs a person, or a backup.")
     return "\n".join(lines)

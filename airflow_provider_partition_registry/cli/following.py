@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.store.listening import back_off
 from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.store.base import Listener, RegistryReader
+    from airflow_provider_partition_registry.store.contract import Listener, RegistryReader
 
 DEFAULT_LIMIT = 100
 HEADINGS = ("POSITION", "AT", "EVENT", "SOURCE", "PROVIDER", "INTERVAL", "GEN", "DETAILS")

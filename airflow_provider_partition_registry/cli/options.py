@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

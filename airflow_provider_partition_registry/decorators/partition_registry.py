@@ -41,7 +41,7 @@ from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
     from airflow_provider_partition_registry.runtime.settings import RegistrySettings
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 __all__ = ["PartitionWrite", "write_partition", "writes_partition"]
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
     from airflow_provider_partition_registry.domain.questions import Answer
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 
 class PartitionRegistryHook(BaseHook):
@@ -46,7 +46,7 @@ class PartitionRegistryHook(BaseHook):
     It has what DAG authors ask, with intervals given by their ends, as anything that
     :func:`~airflow_provider_partition_registry.domain.intervals.to_instant` accepts; and what answers an access token,
     which is then kept out of the logs. For the rest :meth:`get_conn` returns the whole
-    :class:`~airflow_provider_partition_registry.store.base.RegistryStore`, which documents what all of it means and
+    :class:`~airflow_provider_partition_registry.store.contract.RegistryStore`, which documents what all of it means and
     raises.
 
     :param partition_registry_conn_id: the Airflow connection of type ``partition_registry``.

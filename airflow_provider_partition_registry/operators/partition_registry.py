@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.proof.notes import LockNote
     from airflow_provider_partition_registry.proof.verdict import OnSkipped
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 
 class _PartitionOperator(BaseOperator):

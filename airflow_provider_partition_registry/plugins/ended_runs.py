@@ -25,7 +25,7 @@ from airflow_provider_partition_registry.plugins.registries import (
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.runtime.states import RunKey
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 _log = logging.getLogger(__name__)
 

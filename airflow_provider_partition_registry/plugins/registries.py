@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.store.fork_gate import ForkGate
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.runtime.settings import RegistrySettings
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 T = TypeVar("T")
 

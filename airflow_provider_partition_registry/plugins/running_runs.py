@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.plugins.registries import (
 from airflow_provider_partition_registry.runtime.states import ENDED, RunKey, states_of_runs
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 _log = logging.getLogger(__name__)
 

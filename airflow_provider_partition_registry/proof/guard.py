@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
 from airflow_provider_partition_registry.runtime.compat import is_resumed
 from airflow_provider_partition_registry.runtime.errors import LockNotTakenError
 from airflow_provider_partition_registry.runtime.identity import TAKEN_BY, details_of_task
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 
 log = logging.getLogger("airflow.task")
 

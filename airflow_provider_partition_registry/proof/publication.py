@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.proof.notes import LockNote
 from airflow_provider_partition_registry.proof.verdict import OnSkipped, Outcome, Verdict, Work
 from airflow_provider_partition_registry.runtime.compat import states_of_tasks
 from airflow_provider_partition_registry.runtime.identity import details_of_task
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 
 log = logging.getLogger("airflow.task")
 

@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.runtime.errors import LockLostError
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.intervals import Interval
     from airflow_provider_partition_registry.domain.models import Partition
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 RENEWED_AFTER = 1 / 3
 """The part of a lease after which it is renewed: an outage may take most of the rest."""

@@ -33,7 +33,7 @@ from airflow_provider_partition_registry.runtime.states import (
     RunState,
     run_of,
 )
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.paging import all_items
 
 # States in which a task that took a lock has not let it go, and will not come back to it by itself.

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, o
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 E = TypeVar("E", bound=RegistryError)
 

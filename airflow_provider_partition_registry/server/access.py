@@ -27,7 +27,7 @@ from airflow_provider_partition_registry.domain.principals import AccessToken, P
 from airflow_provider_partition_registry.server.guard import Guard
 from airflow_provider_partition_registry.server.sessions import ADMINISTRATOR, Sessions, cookie_name
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryDatabase
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -89,7 +89,7 @@ class Access:
     :param store: knows the tokens of sources and providers.
     """
 
-    def __init__(self, store: SqlRegistryStore, settings: ServiceSettings) -> None:
+    def __init__(self, store: RegistryDatabase, settings: ServiceSettings) -> None:
         self._store = store
         self._settings = settings
         self._guard = Guard(settings.wrong_tokens_per_minute)

@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.sites import OwnSite
 from airflow_provider_partition_registry.server.stopping import called_at_the_end
-from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryDatabase
 
 DESCRIPTION = """\
 A registry of data readiness. A writer **locks** a partition `[start, end)` of a source while it (re)writes it and
@@ -60,7 +60,7 @@ everything else needs none.
 """
 
 
-def create_app(settings: ServiceSettings | None = None, store: SqlRegistryStore | None = None) -> FastAPI:
+def create_app(settings: ServiceSettings | None = None, store: RegistryDatabase | None = None) -> FastAPI:
     """Make the application of one worker process.
 
     :param settings: by default what the environment says.

@@ -14,7 +14,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from airflow_provider_partition_registry.domain.errors import InvalidTokenError, TooManyAttemptsError
-from airflow_provider_partition_registry.store.sql.tokens import is_of_own_form
+from airflow_provider_partition_registry.domain.tokens import is_of_own_form
 
 log = logging.getLogger(__name__)
 

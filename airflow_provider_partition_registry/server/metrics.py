@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.models import LockCounts
 from airflow_provider_partition_registry.domain.questions import Answer, Readiness
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.contract import RegistryReader
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that prometheus-client goes by, when it is imported: where worker processes write."""

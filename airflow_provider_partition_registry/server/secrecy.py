@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from airflow_provider_partition_registry.store.sql.tokens import PREFIX
+from airflow_provider_partition_registry.domain.tokens import PREFIX
 
 _OF_REGISTRY = rf"{PREFIX}_[\w-]+"
 

@@ -14,8 +14,8 @@ from airflow_provider_partition_registry.server.feed import Feed
 from airflow_provider_partition_registry.server.metrics import LockCounter
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting import Patience
+from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.factory import open_database, open_store
-from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.watch import Watcher
 
 # A watcher asks in one thread and listens in another.
@@ -30,7 +30,7 @@ class Service:
     :param store: in place of the one that the settings name.
     """
 
-    def __init__(self, settings: ServiceSettings, store: SqlRegistryStore | None = None) -> None:
+    def __init__(self, settings: ServiceSettings, store: RegistryDatabase | None = None) -> None:
         self.settings = settings
         self.store = store or open_database(
             settings.database_url, pool_size=settings.connections, writing_pool_size=settings.connections

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.store.base import RegistryStore
-    from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+    from airflow_provider_partition_registry.store.contract import RegistryDatabase, RegistryStore
 
 DEFAULT_TIMEOUT = 10.0
 HTTP_SCHEMES = ("http", "https")
@@ -60,7 +59,7 @@ def open_store(
 
 def open_database(
     url: str, *, pool_size: int = 1, writing_pool_size: int | None = None, timeout: float = DEFAULT_TIMEOUT
-) -> SqlRegistryStore:
+) -> RegistryDatabase:
     """Open the registry in a database, for what only a database can tell; the rest as :func:`open_store`."""
     _check(pool_size, timeout, writing_pool_size)
     from airflow_provider_partition_registry.store.sql.store import open_sql_store

@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
     StoreUnavailableError,
 )
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.contract import RegistryReader
 
 LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it looks up from listening this often
 LONGEST_BACK_OFF = 60.0

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import are_ready
-from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, RegistryReader
+from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS, RegistryReader
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.models import Partition, Partiti
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
 from airflow_provider_partition_registry.plugins import ended_runs, registries
 from airflow_provider_partition_registry.runtime.identity import HolderIdentity
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.proxy import LosingProxy
 from testbed.service_process import ServiceProcess
 from tests.airflow.registries import DAY, IN_CONNECTION, THE_DAY, Connect, the_partition

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service_process import ServiceProcess
 from tests.airflow.registries import IN_CONNECTION, PROVIDERS, Connect

@@ -18,8 +18,8 @@ from airflow_provider_partition_registry.domain.principals import Principal, Pri
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.runtime.settings import RegistrySettings, how_to_configure
-from airflow_provider_partition_registry.store.base import RegistryStore
-from airflow_provider_partition_registry.store.sql.url import normalise_url
+from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.store.sql.database.url import normalise_url
 from testbed.postgres import PostgresServer
 from tests.airflow.registries import DAY, THE_DAY, Connect, publish
 

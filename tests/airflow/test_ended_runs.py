@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.plugins import ended_runs as module
 from airflow_provider_partition_registry.plugins.ended_runs import EndedRuns
 from airflow_provider_partition_registry.plugins.partition_registry import RegistryListener
 from airflow_provider_partition_registry.plugins.registries import connections_of
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.processes import wait_until
 from tests.airflow.leaving_locks import Cut, Left
 from tests.airflow.registries import DAY, THE_DAY, the_partition

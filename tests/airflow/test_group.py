@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, TaskGroup, chain, 
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, PartitionLockedError
 from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 from tests.airflow.registries import DAY, THE_DAY, publish, the_partition
 from tests.airflow.runs import NewDag, Rerun, Run, RunDag

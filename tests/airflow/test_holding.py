@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from airflow_provider_partition_registry.runtime.errors import LockLostError, WriteInterruptedError
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.proxy import LosingProxy
 from tests.airflow.registries import DAY, IN_CONNECTION, THE_DAY, Connect, publish, the_partition

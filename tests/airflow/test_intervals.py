@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidIntervalErr
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
 from airflow_provider_partition_registry.runtime.interval import interval_of_run
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.registries import THE_DAY
 from tests.airflow.runs import NewDag, RunDag, a_context
 

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey, Part
 from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
 from airflow_provider_partition_registry.runtime.connections import RegistryConnectionNotFoundError
 from airflow_provider_partition_registry.runtime.errors import WaitFailedError
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
 from tests.airflow.registries import DAY, THE_DAY, Later, the_partition

@@ -13,9 +13,9 @@ import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.store import listening, watch
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.sql import watchdog
+from airflow_provider_partition_registry.store.sql.database import time_limits as watchdog
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from testbed.postgres import PostgresServer

@@ -25,7 +25,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
 )
 from airflow_provider_partition_registry.runtime.identity import AmbiguousInstanceError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, Connect, publish, the_partition
 from tests.airflow.runs import NewDag, Run, RunDag, a_context
 from tests.airflow.tasks import a_pair, write

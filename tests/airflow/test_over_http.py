@@ -32,7 +32,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
 )
 from airflow_provider_partition_registry.runtime.errors import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
 from testbed.service_process import ServiceProcess
 from tests.airflow.registries import THE_DAY, Connect, Later

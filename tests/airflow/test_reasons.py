@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_partition_registry.decorators.partition_registry import write_partition
 from airflow_provider_partition_registry.domain.models import PartitionState
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.registries import DAY, the_partition
 from tests.airflow.versions import IS_AIRFLOW_3
 

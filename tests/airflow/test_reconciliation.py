@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.operators.reconciliation import Partiti
 from airflow_provider_partition_registry.runtime.identity import TAKEN_BY, HolderIdentity, parse_identity
 from airflow_provider_partition_registry.runtime.reconciliation import reason_to_end, reconcile
 from airflow_provider_partition_registry.runtime.states import RunState, ask_database
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.leaving_locks import Left
 from tests.airflow.registries import IN_CONNECTION, THE_DAY, Connect, the_partition
 from tests.airflow.runs import NewDag, Run, RunDag

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.runtime.errors import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, Connect, Later, fail, publish
 from tests.airflow.runs import NewDag, Rerun, Run, RunDag, a_context
 

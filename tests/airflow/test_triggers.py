@@ -15,7 +15,7 @@ from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
 from airflow_provider_partition_registry.triggers.partition_registry import (
     PartitionLockTrigger,

@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, the_partition
 from tests.airflow.runs import NewDag, Rerun, Run, RunDag
 from tests.airflow.tasks import a_pair

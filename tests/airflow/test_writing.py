@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError,
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.runtime.identity import AmbiguousInstanceError
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, Connect, the_partition
 from tests.airflow.runs import NewDag, RunDag
 from tests.airflow.versions import VERSION

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_partition_registry.domain.models import Event
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from airflow_provider_partition_registry.store.sql.verification import verify
 from tests.cli.conftest import Command, day
 from tests.cli.verification.test_beside_writers import writers
 from tests.contract.homes import all_events

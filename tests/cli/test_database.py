@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_partition_registry.store.sql.schema import HEAD
+from airflow_provider_partition_registry.store.sql.schema.revisions import HEAD
 from tests.cli.conftest import Command, day
 
 

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.domain.principals import (
     PrincipalKind,
     ProviderRegistration,
 )
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.base import ContractBase, newest, refused, walk
 from tests.contract.homes import NOON, Home, ManualClock, all_events, hours
 

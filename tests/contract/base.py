@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.models import Event, Page
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.homes import Home, ManualClock, all_events
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
-from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
-from airflow_provider_partition_registry.store.viewing import RegistryViewer
+from airflow_provider_partition_registry.store.contract import RegistryReader, RegistryStore, RegistryViewer
 from tests.contract.homes import hours
 
 _place = {"source_name": "s"}

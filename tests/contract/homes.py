@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Event
-from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryReader, RegistryStore
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)

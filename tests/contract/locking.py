@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.models import Holder, LockCounts, PartitionKey, PartitionState
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.base import ContractBase, newest, refused, walk
 from tests.contract.homes import NOON, ManualClock, all_events, hours
 

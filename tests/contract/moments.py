@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.questions import Question
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.base import ContractBase
 from tests.contract.homes import MIDNIGHT, Home, hours
 

@@ -12,8 +12,7 @@ from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
-from airflow_provider_partition_registry.store.base import RegistryReader, RegistryStore
-from airflow_provider_partition_registry.store.viewing import RegistryViewer
+from airflow_provider_partition_registry.store.contract import RegistryReader, RegistryStore, RegistryViewer
 from tests.contract.base import ContractBase, refused
 from tests.contract.calls import CALLS, NEEDING_A_GRANT, call, spoiled_calls
 from tests.contract.homes import ManualClock, all_events, hours

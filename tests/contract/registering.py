@@ -8,7 +8,7 @@ from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.names import check_name
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.base import ContractBase, newest, refused, walk
 from tests.contract.calls import MISTAKABLE
 from tests.contract.homes import NOON, hours

@@ -11,9 +11,14 @@ from typing import Any
 from sqlalchemy import event, select
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
+from airflow_provider_partition_registry.store.sql.schema.tables import (
+    history,
+    metadata,
+    ready_interval,
+    source,
+)
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
-from airflow_provider_partition_registry.store.sql.tables import history, metadata, ready_interval, source
-from airflow_provider_partition_registry.store.sql.verification import verify
 from tests.contract.homes import NOON, Home, ManualClock, Span
 
 ASKING_THREADS = {"MainThread", "AnyIO worker thread"}

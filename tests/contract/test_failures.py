@@ -8,8 +8,8 @@ import psycopg2
 import pytest
 from sqlalchemy import exc
 
-from airflow_provider_partition_registry.store.sql.engine import Database
-from airflow_provider_partition_registry.store.sql.failures import reason_of
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.database.failures import reason_of
 
 GUESS = "\tIs the server running on that host and accepting TCP/IP connections?"
 DOWN = "connection to server at db-1 failed: Connection refused"

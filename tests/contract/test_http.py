@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.base import MOST_QUESTIONS
+from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service import ServiceThread
 from tests.contract.contract import RegistryStoreContract

@@ -9,15 +9,15 @@ import pytest
 from alembic import command
 from sqlalchemy.exc import IntegrityError
 
-from airflow_provider_partition_registry.domain import errors
+from airflow_provider_partition_registry.domain import errors, tokens
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
-from airflow_provider_partition_registry.store.sql import schema, tokens
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.database.types import from_microseconds
+from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
+from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from airflow_provider_partition_registry.store.sql.types import from_microseconds
-from airflow_provider_partition_registry.store.sql.verification import verify
 from tests.contract.homes import all_events
 
 TOKEN = tokens.create_token()
@@ -59,7 +59,9 @@ FILL = {"0001": IN_0001, "0002": IN_0001, "0003": IN_0001}
 def older(empty_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A registry that an older version made and filled."""
     with closing(Database(empty_url, pool_size=2, timeout=30)) as database:
-        database.write(lambda connection: command.upgrade(schema.alembic_config(connection), request.param))
+        database.write(
+            lambda connection: command.upgrade(revisions.alembic_config(connection), request.param)
+        )
         execute(database, *FILL[request.param])
         yield database
 
@@ -73,11 +75,11 @@ def execute(database: Database, *statements: str) -> None:
 
 
 def test_every_older_version_has_its_data_here() -> None:
-    assert list(FILL) == list(schema.REVISIONS[:-1])
+    assert list(FILL) == list(revisions.REVISIONS[:-1])
 
 
 def test_what_is_there_survives(older: Database) -> None:
-    schema.upgrade(older)
+    revisions.upgrade(older)
     store = SqlRegistryStore(older)
     assert verify(older) == []
     assert [(each.type, each.source_name) for each in all_events(store)] == [
@@ -90,7 +92,7 @@ def test_what_is_there_survives(older: Database) -> None:
 
 
 def test_what_a_lock_from_before_gives_back_nobody_knows(older: Database) -> None:
-    schema.upgrade(older)
+    revisions.upgrade(older)
     store = SqlRegistryStore(older)
     with pytest.raises(errors.PartitionStateError, match="older version"):
         store.release(PartitionKey("s", "p", INTERVAL))
@@ -104,7 +106,7 @@ def test_what_a_lock_from_before_gives_back_nobody_knows(older: Database) -> Non
 
 
 def test_tokens_stay_valid(older: Database) -> None:
-    schema.upgrade(older)
+    revisions.upgrade(older)
     store = SqlRegistryStore(older)
     found = store.identify_token(TOKEN.text)
     assert found.principal == Principal(PrincipalKind.SOURCE, "s")
@@ -113,7 +115,7 @@ def test_tokens_stay_valid(older: Database) -> None:
 
 
 def test_a_provider_from_before_gets_a_token(older: Database) -> None:
-    schema.upgrade(older)
+    revisions.upgrade(older)
     store = SqlRegistryStore(older)
     principal = Principal(PrincipalKind.PROVIDER, "p")
     assert store.list_tokens(principal).items == ()
@@ -123,7 +125,7 @@ def test_a_provider_from_before_gets_a_token(older: Database) -> None:
 
 @pytest.mark.parametrize("of", ["1, 1", "NULL, NULL", "7, NULL", "NULL, 7"])
 def test_a_token_speaks_for_one_that_is_there(older: Database, of: str) -> None:
-    schema.upgrade(older)
+    revisions.upgrade(older)
     columns = "id, secret_hash, created_at, source_id, provider_id"
     with pytest.raises(errors.RegistryError) as caught:
         execute(older, f"INSERT INTO {PREFIX}_access_token ({columns}) VALUES ('x', 'y', 0, {of})")
@@ -135,7 +137,7 @@ def test_who_opens_it(older: Database) -> None:
     store = SqlRegistryStore(older)
     if older.is_sqlite:
         assert store.get_source("s").owner == "ann"
-        assert schema.current(older) == schema.HEAD
+        assert revisions.current(older) == revisions.HEAD
     else:
         with pytest.raises(errors.SchemaOutdatedError, match="partition-registry db upgrade"):
             store.get_source("s")

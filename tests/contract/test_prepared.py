@@ -10,8 +10,8 @@ from sqlalchemy import event
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
+from airflow_provider_partition_registry.store.sql.database.values import PREPARE_AFTER
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
-from airflow_provider_partition_registry.store.sql.values import PREPARE_AFTER
 from tests.contract.homes import hours
 
 pytestmark = pytest.mark.postgres

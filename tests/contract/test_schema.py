@@ -18,11 +18,11 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain import errors
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.sql import schema
-from airflow_provider_partition_registry.store.sql.engine import Database
-from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, metadata
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.tables import VERSION_TABLE, metadata
 
 PROCESSES = 8
 DERIVED = {f"partition_registry_{each}" for each in ("ready_interval", "length_class", "history")}
@@ -41,7 +41,7 @@ def set_revision(database: Database, revision: str) -> None:
 
 
 def test_migrations_make_exactly_the_tables(database: Database) -> None:
-    schema.upgrade(database)
+    revisions.upgrade(database)
     with database.engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
         context = MigrationContext.configure(connection, opts=options)
@@ -49,20 +49,20 @@ def test_migrations_make_exactly_the_tables(database: Database) -> None:
 
 
 def test_the_revisions_are_those_of_the_migrations_folder() -> None:
-    scripts = ScriptDirectory(str(schema.MIGRATIONS))
-    assert [each.revision for each in scripts.walk_revisions()][::-1] == list(schema.REVISIONS)
-    assert scripts.get_heads() == [schema.HEAD]
-    files = sorted(path.name[:4] for path in (schema.MIGRATIONS / "versions").glob("*.py"))
-    assert files == list(schema.REVISIONS)
+    scripts = ScriptDirectory(str(revisions.MIGRATIONS))
+    assert [each.revision for each in scripts.walk_revisions()][::-1] == list(revisions.REVISIONS)
+    assert scripts.get_heads() == [revisions.HEAD]
+    files = sorted(path.name[:4] for path in (revisions.MIGRATIONS / "versions").glob("*.py"))
+    assert files == list(revisions.REVISIONS)
 
 
 def test_upgrading_twice_changes_nothing(database: Database, empty_url: str) -> None:
-    assert schema.current(database) is None
-    assert schema.upgrade(database) == schema.HEAD
+    assert revisions.current(database) is None
+    assert revisions.upgrade(database) == revisions.HEAD
     with open_store(empty_url) as store:
         store.register_source("s", "ann")
-        schema.upgrade(database)
-        assert schema.current(database) == schema.HEAD
+        revisions.upgrade(database)
+        assert revisions.current(database) == revisions.HEAD
         assert store.get_source("s").owner == "ann"
 
 
@@ -73,7 +73,7 @@ def test_a_registry_shares_its_database_with_others(database: Database) -> None:
         "CREATE TABLE partition (id INTEGER)",
     ):
         database.write(lambda connection, statement=statement: connection.execute(text(statement)))
-    schema.upgrade(database)
+    revisions.upgrade(database)
     theirs = text("SELECT version_num FROM alembic_version")
     assert database.read(lambda connection: connection.execute(theirs).scalar()) == "theirs"
     assert all(name.startswith("partition_registry_") for name in (VERSION_TABLE, *metadata.tables))
@@ -99,26 +99,26 @@ def test_an_opened_store_works_once_the_schema_is_there(new_postgres_url: Callab
     with open_store(url) as store:
         with pytest.raises(errors.SchemaMissingError):
             store.list_sources()
-        schema.upgrade(Database(url, pool_size=1, timeout=30))
+        revisions.upgrade(Database(url, pool_size=1, timeout=30))
         assert store.list_sources().items == ()
 
 
 def test_a_newer_schema_is_left_alone(database: Database, empty_url: str) -> None:
-    schema.upgrade(database)
+    revisions.upgrade(database)
     set_revision(database, "9999")
     with open_store(empty_url) as store:
         for _ in range(2):
             with pytest.raises(errors.SchemaNewerError, match="9999"):
                 store.list_sources()
     with pytest.raises(errors.SchemaNewerError, match="9999"):
-        schema.upgrade(database)
-    assert schema.current(database) == "9999"
+        revisions.upgrade(database)
+    assert revisions.current(database) == "9999"
 
 
 @pytest.mark.postgres
 def test_an_older_schema_asks_for_an_upgrade(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9999"))
-    monkeypatch.setattr(schema, "HEAD", "9999")
+    monkeypatch.setattr(revisions, "REVISIONS", (*revisions.REVISIONS, "9999"))
+    monkeypatch.setattr(revisions, "HEAD", "9999")
     with open_store(postgres_url) as store, pytest.raises(errors.SchemaOutdatedError, match="db upgrade"):
         store.list_sources()
 
@@ -132,9 +132,9 @@ def test_a_failed_upgrade_leaves_nothing(database: Database, monkeypatch: pytest
     with monkeypatch.context() as patched:
         patched.setattr(op, "bulk_insert", fail)
         with pytest.raises(RuntimeError, match="power cut"):
-            schema.upgrade(database)
-    assert schema.current(database) is None
-    assert schema.upgrade(database) == schema.HEAD
+            revisions.upgrade(database)
+    assert revisions.current(database) is None
+    assert revisions.upgrade(database) == revisions.HEAD
 
 
 def drop(database: Database, *names: str) -> None:
@@ -147,17 +147,17 @@ def drop(database: Database, *names: str) -> None:
     database.write(work)
 
 
-@pytest.mark.parametrize("name", sorted(schema.TABLES))
+@pytest.mark.parametrize("name", sorted(revisions.TABLES))
 def test_a_dropped_table_is_named_by_whoever_looks(database: Database, empty_url: str, name: str) -> None:
-    schema.upgrade(database)
+    revisions.upgrade(database)
     drop(database, name)
     with open_store(empty_url) as store:
         for call in (
             store.list_sources,
             lambda: store.register_source("s", "ann"),
-            lambda: schema.current(database),
-            lambda: schema.require(database),
-            lambda: schema.upgrade(database),
+            lambda: revisions.current(database),
+            lambda: revisions.require(database),
+            lambda: revisions.upgrade(database),
         ):
             with pytest.raises(errors.SchemaDamagedError, match=name) as caught:
                 call()
@@ -167,17 +167,21 @@ def test_a_dropped_table_is_named_by_whoever_looks(database: Database, empty_url
 
 
 def test_a_version_that_was_deleted_is_missed_like_its_table(database: Database, empty_url: str) -> None:
-    schema.upgrade(database)
+    revisions.upgrade(database)
     database.write(lambda connection: connection.exec_driver_sql(f"DELETE FROM {VERSION_TABLE}"))
     with open_store(empty_url) as store:
-        for call in (store.list_sources, lambda: schema.current(database), lambda: schema.upgrade(database)):
+        for call in (
+            store.list_sources,
+            lambda: revisions.current(database),
+            lambda: revisions.upgrade(database),
+        ):
             with pytest.raises(errors.SchemaDamagedError, match="from a backup") as caught:
                 call()
             assert caught.value.missing == (VERSION_TABLE,)
 
 
 def test_a_table_that_is_dropped_later_is_named_as_well(database: Database, empty_url: str) -> None:
-    schema.upgrade(database)
+    revisions.upgrade(database)
     with open_store(empty_url) as store:
         store.list_sources()
         drop(database, "partition_registry_event", "partition_registry_history")
@@ -188,7 +192,7 @@ def test_a_table_that_is_dropped_later_is_named_as_well(database: Database, empt
 
 
 def test_a_registry_that_is_dropped_is_missing(database: Database, empty_url: str) -> None:
-    schema.upgrade(database)
+    revisions.upgrade(database)
     with open_store(empty_url) as store:
         store.list_sources()
         drop(database, *[each.name for each in reversed(metadata.sorted_tables)], VERSION_TABLE)
@@ -200,7 +204,7 @@ LOADED_AT_BEGIN = """
 import sys
 from sqlalchemy import event
 from airflow_provider_partition_registry.store.sql import schema
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.database.engine import Database
 
 def look(_connection, _cursor, statement, *_):
     if statement.startswith("BEGIN"):
@@ -208,7 +212,7 @@ def look(_connection, _cursor, statement, *_):
 
 database = Database(sys.argv[1], pool_size=1, timeout=30)
 event.listen(database.engine, "before_cursor_execute", look)
-schema.upgrade(database)
+revisions.upgrade(database)
 database.close()
 """
 
@@ -223,7 +227,7 @@ def test_nobody_waits_while_alembic_is_loaded(sqlite_url: str) -> None:
 
 def test_many_threads_upgrade_at_once(database: Database) -> None:
     with ThreadPoolExecutor(PROCESSES) as pool:
-        assert set(pool.map(lambda _: schema.upgrade(database), range(PROCESSES))) == {schema.HEAD}
+        assert set(pool.map(lambda _: revisions.upgrade(database), range(PROCESSES))) == {revisions.HEAD}
 
 
 def open_and_write(url: str, start_at: float, number: int) -> None:
@@ -236,7 +240,7 @@ def test_many_processes_open_a_new_registry_at_once(
     empty_url: str, database: Database, processes: ProcessPoolExecutor
 ) -> None:
     if not database.is_sqlite:
-        schema.upgrade(database)
+        revisions.upgrade(database)
     wait([processes.submit(time.sleep, 0.1) for _ in range(PROCESSES)])
     start_at = time.time() + 0.3
     started = [processes.submit(open_and_write, empty_url, start_at, n) for n in range(PROCESSES)]

@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
 )
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from testbed.postgres import PostgresServer
 from tests.conftest import upgrade

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.sql.url import normalise_url
+from airflow_provider_partition_registry.store.sql.database.url import normalise_url
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "POSTGRESQL", "Postgres", "postgresql+psycopg2"])

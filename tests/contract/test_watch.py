@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.store import watch
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.store.watch import Watcher
 from tests.contract.homes import hours

@@ -21,7 +21,7 @@ from airflow_provider_partition_registry.domain.viewing import (
     Stretch,
     Timeline,
 )
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.base import ContractBase, walk
 from tests.contract.homes import ManualClock, all_events, hours
 from tests.contract.reading import publish

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.browser import chromium
 from testbed.service import ServiceThread

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.service import ServiceThread
 from tests.contract.homes import hours
 from tests.pages.conftest import ADMINISTRATOR_TOKEN, NASTY, SCRIPT, watch

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.races.crashing import FINISHED
 from tests.races.replay import assert_consistent

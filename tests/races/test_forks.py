@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service_process import ServiceProcess
 from tests.contract.homes import hours

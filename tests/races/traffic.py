@@ -12,7 +12,7 @@ from typing import Any
 from airflow_provider_partition_registry.domain.errors import PartitionStateError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, PartitionState
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.homes import hours
 
 PLACES = [hours(start, end) for start in range(6) for end in (start + 1, start + 3)] + [hours(0, 6)]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service import ServiceThread
 

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import ConsentRequiredErr
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.api import following
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, END, START, bearer, served, sqlite_at
 

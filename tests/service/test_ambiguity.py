@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.service.calling import DAY, END, START, served, sqlite_at
 
 Registry = tuple[httpx.Client, RegistryStore]

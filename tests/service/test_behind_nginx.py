@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.domain.errors import StoreRefusedError
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.server.middleware import LARGEST_BODY
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import Child, free_port, wait_until
 from testbed.service import ServiceProcess

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_partition_registry.server import bulkheads
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import wait_until
 from testbed.service import ServiceThread

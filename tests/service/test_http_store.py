@@ -25,7 +25,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
 from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADER

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.sql.verification import verify
+from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from testbed.postgres import PostgresServer
 from testbed.processes import wait_until
 from testbed.service import ServiceProcess

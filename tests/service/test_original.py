@@ -16,7 +16,7 @@ import pytest
 import requests
 from dateutil import tz
 
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.postgres import PostgresServer
 from testbed.service import ServiceProcess

@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.principals import Principal, Pri
 from airflow_provider_partition_registry.server import sessions
 from airflow_provider_partition_registry.server.api import following
 from airflow_provider_partition_registry.server.sessions import COOKIE, LIFETIME, SECURE_COOKIE
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, served, sqlite_at
 
 PRIVATE: dict[str, Any] = {"has_private_reads": True, "administrator_token": ADMINISTRATOR_TOKEN}

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from demo.options import ENVIRONMENTS, PROJECT
 from demo.registry import CONNECTION_VARIABLE

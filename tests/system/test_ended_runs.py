@@ -13,7 +13,7 @@ import sqlalchemy
 from airflow_provider_partition_registry.domain.errors import UnknownPartitionError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, PartitionState
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.http_json import ApiError
 from testbed.processes import wait_until

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import RegistryError, Sto
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Partition
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from airflow_provider_partition_registry.cli.job.events import Events, NewsHeard
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.listening import start_listening
 
 SHORTEST_PAUSE = 0.2  # seconds between two pieces of news: of a busy source they come in bursts

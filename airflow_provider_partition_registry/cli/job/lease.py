@@ -11,7 +11,7 @@ from airflow_provider_partition_registry.cli.job.events import Events, LeaseRene
 from airflow_provider_partition_registry.domain.errors import PartitionStateError, RegistryError, UnknownError
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition
 from airflow_provider_partition_registry.domain.wording import describe_lock
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 
 RENEWED_AFTER = 1 / 3
 """The part of a lease after which it is renewed: an outage may take most of the rest."""

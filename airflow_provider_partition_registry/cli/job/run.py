@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Holder, Partition, PartitionKey
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 
 LONGEST_MARGIN = 1.0  # seconds between the end of a command that nobody may hold up, and that of its lease
 

@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.server.access import Token
 from airflow_provider_partition_registry.server.pages import wording
 from airflow_provider_partition_registry.server.pages.rendering import PageRoute, render
 from airflow_provider_partition_registry.server.service import InService
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 
 SOURCES = 50
 EVENTS = 25

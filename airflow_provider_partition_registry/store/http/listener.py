@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.models import Event, Page
-from airflow_provider_partition_registry.store.base import Listener
+from airflow_provider_partition_registry.store.contract import Listener
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.wire.answers import Position
 

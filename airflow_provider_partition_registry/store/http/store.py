@@ -42,7 +42,7 @@ from airflow_provider_partition_registry.domain.principals import (
 from airflow_provider_partition_registry.domain.questions import Answer, Question, check_questions
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
-from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, Listener, RegistryStore
+from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS, Listener, RegistryStore
 from airflow_provider_partition_registry.store.http import arguments
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener

@@ -11,10 +11,10 @@ import psycopg2
 from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
-from airflow_provider_partition_registry.store.base import Listener
-from airflow_provider_partition_registry.store.sql.engine import Database
-from airflow_provider_partition_registry.store.sql.failures import reason_of
-from airflow_provider_partition_registry.store.sql.history import CHANNEL
+from airflow_provider_partition_registry.store.contract import Listener
+from airflow_provider_partition_registry.store.sql.changes.history import CHANNEL
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.database.failures import reason_of
 
 _listeners: set[ProcessListener] = set()
 

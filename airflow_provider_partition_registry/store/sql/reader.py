@@ -43,30 +43,13 @@ from airflow_provider_partition_registry.domain.principals import (
 )
 from airflow_provider_partition_registry.domain.questions import Answer, Question, check_questions
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
-from airflow_provider_partition_registry.store.base import Listener, RegistryReader
-from airflow_provider_partition_registry.store.sql import schema
-from airflow_provider_partition_registry.store.sql.answering import answer
-from airflow_provider_partition_registry.store.sql.clock import DatabaseNow
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.contract import Listener, RegistryReader
+from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
 from airflow_provider_partition_registry.store.sql.listener import PostgresListener, ProcessListener
-from airflow_provider_partition_registry.store.sql.overviews import overviews, to_overview
-from airflow_provider_partition_registry.store.sql.principals import (
-    find_providers,
-    find_token,
-    identify,
-    session_key,
-    to_access_token,
-    tokens_of,
-)
-from airflow_provider_partition_registry.store.sql.questions import AT_ONCE, in_portions
-from airflow_provider_partition_registry.store.sql.rows import PARTITION_COLUMNS, to_event, to_partition
-from airflow_provider_partition_registry.store.sql.statements import (
-    EVENTS,
-    locks_at,
-    locks_by_id,
-    partitions_by_start,
-)
-from airflow_provider_partition_registry.store.sql.tables import (
+from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.tables import (
     event,
     grant,
     history,
@@ -74,8 +57,29 @@ from airflow_provider_partition_registry.store.sql.tables import (
     provider,
     source,
 )
-from airflow_provider_partition_registry.store.sql.timeline import Asked, draw
-from airflow_provider_partition_registry.store.sql.types import UtcInstant
+from airflow_provider_partition_registry.store.sql.statements.answering import answer
+from airflow_provider_partition_registry.store.sql.statements.lists import (
+    EVENTS,
+    locks_at,
+    locks_by_id,
+    partitions_by_start,
+)
+from airflow_provider_partition_registry.store.sql.statements.overviews import overviews, to_overview
+from airflow_provider_partition_registry.store.sql.statements.principals import (
+    find_providers,
+    find_token,
+    identify,
+    session_key,
+    to_access_token,
+    tokens_of,
+)
+from airflow_provider_partition_registry.store.sql.statements.questions import AT_ONCE, in_portions
+from airflow_provider_partition_registry.store.sql.statements.rows import (
+    PARTITION_COLUMNS,
+    to_event,
+    to_partition,
+)
+from airflow_provider_partition_registry.store.sql.statements.timeline import Asked, draw
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
@@ -163,10 +167,6 @@ class SqlRegistryReader(RegistryReader):
         return self._read(lambda connection: identify(connection, access_token, self._now))
 
     def session_key(self, token_id: str) -> bytes | None:
-        """What a session is authenticated with that somebody began by this token; None if it is not valid (any more).
-
-        Nothing that the registry tells anybody reveals it.
-        """
         return self._read(lambda connection: session_key(connection, token_id, self._now))
 
     def get_token(self, token_id: str) -> AccessToken:
@@ -309,7 +309,7 @@ class SqlRegistryReader(RegistryReader):
 
     def ping(self) -> None:
         self.database.require_file()
-        schema.require(self.database)
+        revisions.require(self.database)
 
     def open_listener(self) -> Listener:
         file = self.database.file
@@ -328,12 +328,14 @@ class SqlRegistryReader(RegistryReader):
     def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Connection], T]) -> T:
         """Let the database run ``work`` if its schema fits, which is looked at once."""
         if not self._schema_is_checked:
-            schema.check(self.database)
+            revisions.check(self.database)
             self._schema_is_checked = True
         try:
             return run(work)
         except SchemaMissingError:
-            schema.require(self.database)  # Tables were dropped since: say which, if it was not all of them.
+            revisions.require(
+                self.database
+            )  # Tables were dropped since: say which, if it was not all of them.
             raise
 
     def _now(self, of_database: datetime | None) -> datetime:

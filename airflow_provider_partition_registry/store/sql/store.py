@@ -25,10 +25,10 @@ from airflow_provider_partition_registry.domain.principals import (
     check_principal,
 )
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest, LockRequest
-from airflow_provider_partition_registry.store.base import RegistryStore
-from airflow_provider_partition_registry.store.sql.access import Access
-from airflow_provider_partition_registry.store.sql.claim import Claim
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.contract import RegistryDatabase
+from airflow_provider_partition_registry.store.sql.changes.access import Access
+from airflow_provider_partition_registry.store.sql.changes.claim import Claim
+from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import tell_process
 from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
 
@@ -51,7 +51,7 @@ def open_sql_store(
     return SqlRegistryStore(database, clock)
 
 
-class SqlRegistryStore(SqlRegistryReader, RegistryStore):
+class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
     """A registry in PostgreSQL or SQLite."""
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:

@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.domain.requests import (
     RenewRequest,
     to_holder,
 )
-from airflow_provider_partition_registry.store.base import MOST_QUESTIONS
+from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS
 from airflow_provider_partition_registry.store.wire.fields import (
     Body,
     By,

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.domain.models import (
     PartitionState,
 )
 from airflow_provider_partition_registry.runtime.identity import prefix_of
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.running import START
 from tests.airflow.stories import hands
 from tests.airflow.stories.background import Background

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, note, settings
 
 from airflow_provider_partition_registry.plugins import ended_runs, running_runs
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.stories.background import Background
 from tests.airflow.stories.plans import Hand, Plan, Step, Story, Turn, stories
 from tests.airflow.stories.stage import Stage

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Event, Partition, PartitionKey
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import wait_until
 

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.cli.job.conftest import PLACE, Registry, Running, is_alive, kill, registered, until
 
 NEXT_DAY = Interval("2026-11-02", "2026-11-03")

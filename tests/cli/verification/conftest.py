@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.verification.damage import hours
 

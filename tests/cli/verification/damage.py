@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.store.sql.engine import Database
-from airflow_provider_partition_registry.store.sql.types import to_microseconds
-from airflow_provider_partition_registry.store.sql.verification import verify
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 HOUR = 3_600_000_000

@@ -12,9 +12,9 @@ from sqlalchemy import event
 
 from airflow_provider_partition_registry.domain.errors import SchemaMissingError
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
-from airflow_provider_partition_registry.store.sql.engine import Database
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.maintenance.verification import past, repair, verify
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from airflow_provider_partition_registry.store.sql.verification import past, repair, verify
 from tests.cli.verification.damage import hours, kinds, tamper
 
 

@@ -15,9 +15,13 @@ from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
 from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
-from airflow_provider_partition_registry.store.sql.engine import Database
-from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from airflow_provider_partition_registry.store.sql.tables import (
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.maintenance.verification import (
+    DiscrepancyKind,
+    repair,
+    verify,
+)
+from airflow_provider_partition_registry.store.sql.schema.tables import (
     DERIVED_TABLES,
     event,
     length_class,
@@ -28,7 +32,7 @@ from airflow_provider_partition_registry.store.sql.tables import (
     ready_interval,
     source,
 )
-from airflow_provider_partition_registry.store.sql.verification import DiscrepancyKind, repair, verify
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.verification.cases import FOR_A_PERSON, REPAIRABLE
 from tests.cli.verification.damage import START, at, hours, kinds, tamper
 from tests.contract.homes import ManualClock

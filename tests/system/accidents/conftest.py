@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.proxy import LosingProxy
 from tests.system.accidents.judging import Verdict, perform

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.processes import TestbedError
 from testbed.proxy import LosingProxy

@@ -21,7 +21,7 @@ from airflow_provider_partition_registry.domain.models import (
     PartitionKey,
     PartitionState,
 )
-from airflow_provider_partition_registry.store.base import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
 from testbed.http_json import ApiError
 from testbed.processes import Child, new_temporary_folder, wait_until

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.store.base import RegistryReader
+from airflow_provider_partition_registry.store.contract import RegistryReader
 from tests.system.accidents.journal import Entry, Journal, is_half_written
 
 SECONDS_BETWEEN_QUESTIONS = 0.1

@@ -1,0 +1,50 @@
+"""The part of the contract that pages for people show. Like the rest of it, see :mod:`~..store.contract`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import Event, Page
+from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline
+
+
+class RegistryViewer(ABC):
+    """What people look at. No call costs more because a source has a long history."""
+
+    @abstractmethod
+    def get_overview(self, source_name: str) -> SourceOverview:
+        """One source at a glance.
+
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def list_overviews(
+        self, prefix: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[SourceOverview]:
+        """Sources at a glance, in the order of their names.
+
+        :param prefix: only those whose names begin so; capital and small letters differ.
+        :param after: ``next`` of the page before.
+        """
+
+    @abstractmethod
+    def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
+        """A source over time, in no more detail than asked for.
+
+        The price is some index probes per slot, provider and class of lengths, and never depends on how many
+        partitions the interval holds.
+
+        :param resolution: how many partitions, and how many ready intervals, are listed at most; and into how many
+            slots the interval is cut where there are more. Up to 1,000.
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
+        """The history of a source, the newest first.
+
+        :param before: ``next`` of the page before.
+        :raises UnknownSourceError: no such source.
+        """

@@ -1,0 +1,119 @@
+"""What those who operate a registry do with the database below it: upgrade it, verify it, back it up.
+
+Whoever uses a registry opens it by :mod:`~airflow_provider_partition_registry.store.factory`; these two modules are the
+only ways into ``store.sql``. It is imported when one of these is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, is_database
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.sql.database.engine import Database
+    from airflow_provider_partition_registry.store.sql.maintenance.verification import Discrepancy
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """At which revision the tables are."""
+
+    database: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy that was made."""
+
+    database: str
+    file: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found wrong. ``known`` is what the caller knew of, so it does not count."""
+
+    database: str
+    repaired: tuple[Discrepancy, ...]
+    known: tuple[Discrepancy, ...]
+    discrepancies: tuple[Discrepancy, ...]
+
+
+def upgrade(url: str) -> Schema:
+    """Create the tables, or bring them up to date. Does nothing if they are.
+
+    :param url: of a database; a web service has none to offer.
+    :raises InvalidInputError: it is no database's.
+    :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaDamagedError: some of its tables are missing.
+    """
+    from airflow_provider_partition_registry.store.sql.schema import revisions
+
+    with _opened(url) as database:
+        return Schema(database.name, revisions.upgrade(database))
+
+
+def current(url: str) -> Schema:
+    """The schema's revision, if it is the one this version needs. Changes nothing.
+
+    :raises SchemaError: it is another one, or there is no registry.
+    """
+    from airflow_provider_partition_registry.store.sql.schema import revisions
+
+    with _opened(url) as database:
+        database.require_file()
+        return Schema(database.name, revisions.require(database))
+
+
+def verify(url: str, *, repairs: bool = False, known_lost: int = 0) -> Verification:
+    """Check that all rows follow from each other. May run beside readers and writers.
+
+    :param repairs: whether to set right first what follows from other rows.
+    :param known_lost: how many events are known to be lost from the history; a loss of more counts as wrong.
+    :raises SchemaError: the database holds no registry, or one of another version.
+    """
+    from airflow_provider_partition_registry.store.sql.maintenance import verification
+
+    with _opened(url) as database:
+        database.require_file()
+        repaired = verification.repair(database) if repairs else []
+        found = verification.verify(database)
+    known = tuple(each for each in found if each.is_history_gap and each.count <= known_lost)
+    wrong = tuple(each for each in found if each not in known)
+    return Verification(database.name, tuple(repaired), known, wrong)
+
+
+def back_up(url: str, file: Path, *, overwrite: bool = False) -> Backup:
+    """Copy a registry in SQLite into a file, as of one moment. May run beside readers and writers.
+
+    :raises InvalidInputError: it is no SQLite registry, or the file exists.
+    :raises StoreRefusedError: it cannot be written.
+    """
+    from airflow_provider_partition_registry.store.sql.maintenance import backup
+
+    with _opened(url) as database:
+        backup.back_up(database, file, overwrite=overwrite)
+        return Backup(database.name, str(file), file.stat().st_size)
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Database]:
+    if not is_database(url):
+        raise InvalidInputError(
+            "The db commands work on the database itself: its URL starts with postgresql:// or sqlite:///."
+        )
+    from airflow_provider_partition_registry.store.sql.database.engine import Database
+
+    database = Database(url, pool_size=1, timeout=DEFAULT_TIMEOUT)
+    try:
+        yield database
+    finally:
+        database.close()

@@ -1,0 +1,271 @@
+"""Who may (R10): registering, grants and access tokens, each change with its event, inside a transaction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, exc, insert, or_, select, update
+from sqlalchemy.engine import Connection
+
+from airflow_provider_partition_registry.domain import tokens
+from airflow_provider_partition_registry.domain.errors import (
+    AccessDeniedError,
+    ConsentRequiredError,
+    InvalidTokenError,
+    NoGrantError,
+    ProviderAlreadyRegisteredError,
+    SourceAlreadyRegisteredError,
+    UnknownProviderError,
+)
+from airflow_provider_partition_registry.domain.intervals import format_instant, instant_after
+from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.domain.principals import (
+    AccessToken,
+    IssuedToken,
+    Principal,
+    PrincipalKind,
+    Provider,
+    ProviderRegistration,
+    Source,
+    SourceRegistration,
+)
+from airflow_provider_partition_registry.store.sql.changes.claim import lock_source
+from airflow_provider_partition_registry.store.sql.changes.history import write_event
+from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow, TellTime
+from airflow_provider_partition_registry.store.sql.schema.tables import access_token, grant, provider, source
+from airflow_provider_partition_registry.store.sql.statements.principals import (
+    REFERENCES,
+    find_providers,
+    find_token,
+    identify,
+    speaks_for,
+)
+
+LOCK_PROVIDER = (
+    select(provider.c.id).where(provider.c.name == bindparam("provider_name")).with_for_update(key_share=True)
+)
+
+
+class Access:
+    """The changes of who may what, in the transaction of a connection.
+
+    Arguments are taken as checked; what each method raises is documented in the contract.
+
+    :param tell_time: given the database's time, tells what time it is.
+    """
+
+    def __init__(self, connection: Connection, tell_time: TellTime) -> None:
+        self._connection = connection
+        self._tell_time = tell_time
+
+    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+        now = self._now()
+        source_id, is_new = self._insert_named(source, source_name, owner=owner, registered_at=now)
+        if not is_new:
+            raise SourceAlreadyRegisteredError(source_name)
+        issued = self._issue(Principal(PrincipalKind.SOURCE, source_name), source_id, now)
+        write_event(
+            self._connection,
+            EventType.SOURCE_REGISTERED,
+            at=now,
+            source_id=source_id,
+            source_name=source_name,
+            details={"owner": owner, "token_id": issued.token.id},
+        )
+        return SourceRegistration(Source(source_name, owner, now, source_id), issued.access_token)
+
+    def register_provider(
+        self, provider_name: str, text: str, provider_token: str | None
+    ) -> ProviderRegistration:
+        source_id, source_name = self._open_source(text)
+        now = self._now()
+        provider_id, is_new = self._insert_named(provider, provider_name, registered_at=now)
+        if self._is_granted(source_id, provider_id):
+            raise ProviderAlreadyRegisteredError(provider_name, source_name)
+        if not is_new and provider_token is not None:
+            self._require_consent(provider_name, source_name, provider_token)
+        self._connection.execute(
+            insert(grant).values(source_id=source_id, provider_id=provider_id, granted_at=now)
+        )
+        issued = None
+        if is_new:  # Or with any source's token one could get a credential for anybody.
+            issued = self._issue(Principal(PrincipalKind.PROVIDER, provider_name), provider_id, now)
+        registered = self._provider(provider_id)
+        write_event(
+            self._connection,
+            EventType.PROVIDER_REGISTERED if is_new else EventType.GRANTED,
+            at=now,
+            source_id=source_id,
+            source_name=source_name,
+            provider_id=provider_id,
+            details={"token_id": issued.token.id} if issued else {},
+        )
+        return ProviderRegistration(registered, issued.access_token if issued else None)
+
+    def revoke_grant(self, source_name: str, provider_name: str, reason: str, by: str) -> Provider:
+        source_id = lock_source(self._connection, source_name)
+        provider_id = self._lock(Principal(PrincipalKind.PROVIDER, provider_name))
+        mine = (grant.c.source_id == source_id, grant.c.provider_id == provider_id)
+        if self._connection.execute(delete(grant).where(*mine)).rowcount == 0:
+            raise NoGrantError(provider_name, source_name)
+        after = self._provider(provider_id)
+        write_event(
+            self._connection,
+            EventType.GRANT_REVOKED,
+            at=self._now(),
+            source_id=source_id,
+            source_name=source_name,
+            provider_id=provider_id,
+            details={"reason": reason, "by": by},
+        )
+        return after
+
+    def rotate_token(
+        self, principal: Principal, overlap: timedelta, expires_in: timedelta | None
+    ) -> IssuedToken:
+        principal_id = self._lock(principal)
+        now = self._now()
+        end = instant_after(now, overlap, "overlap", may_be_zero=True)
+        expires_at = None if expires_in is None else instant_after(now, expires_in, "validity")
+        if overlap:
+            self._let_expire(principal, principal_id, end)
+        else:
+            self._revoke_all(principal, principal_id, end)
+        issued = self._issue(principal, principal_id, now, expires_at)
+        ending = "others_expire_at" if overlap else "others_revoked_at"
+        details = {"token_id": issued.token.id, ending: format_instant(end)}
+        if expires_at is not None:
+            details["expires_at"] = format_instant(expires_at)
+        self._write_event(EventType.TOKEN_ROTATED, principal, principal_id, now, details)
+        return issued
+
+    def revoke_token(self, token_id: str, reason: str, by: str) -> AccessToken:
+        principal = find_token(self._connection, token_id).principal
+        principal_id = self._lock(principal)
+        token = find_token(self._connection, token_id)  # as it stands now that nobody else can change it
+        if token.revoked_at is not None:
+            return token
+        now = self._now()
+        self._connection.execute(
+            update(access_token).where(access_token.c.id == token_id).values(revoked_at=now)
+        )
+        details = {"token_id": token_id, "reason": reason, "by": by}
+        self._write_event(EventType.TOKEN_REVOKED, principal, principal_id, now, details)
+        return replace(token, revoked_at=now)
+
+    def _now(self) -> datetime:
+        return self._tell_time(self._connection.execute(select(DatabaseNow())).scalar())
+
+    def _open_source(self, text: str) -> tuple[int, str]:
+        """Lock the source that the token speaks for; its id and name."""
+        principal = identify(self._connection, text, self._tell_time).principal
+        if principal.kind is not PrincipalKind.SOURCE:
+            raise AccessDeniedError(
+                f"The access token is that of {principal}. A provider is registered with the one of the source that it "
+                f"shall write to: ask the source's owner for it."
+            )
+        source_id = lock_source(self._connection, principal.name)
+        # Once more: while we waited for the lock, the token may have been rotated or revoked.
+        identify(self._connection, text, self._tell_time)
+        return source_id, principal.name
+
+    def _require_consent(self, provider_name: str, source_name: str, provider_token: str) -> None:
+        """See that the provider agrees; or whoever registers a name first could write wherever it is let in later."""
+        if not provider_token:
+            raise ConsentRequiredError(provider_name, source_name)
+        try:
+            principal = identify(self._connection, provider_token, self._tell_time).principal
+        except InvalidTokenError as error:
+            raise error.continued("It is the one that was sent as the provider's own.") from None
+        if principal != Principal(PrincipalKind.PROVIDER, provider_name):
+            raise ConsentRequiredError(provider_name, source_name)
+
+    def _lock(self, principal: Principal) -> int:
+        """Keep out who else would change what it may, until the transaction ends; its id."""
+        if principal.kind is PrincipalKind.SOURCE:
+            return lock_source(self._connection, principal.name)
+        found = self._connection.execute(LOCK_PROVIDER, {"provider_name": principal.name}).scalar()
+        if found is None:
+            raise UnknownProviderError(principal.name)
+        return int(found)
+
+    def _issue(
+        self, principal: Principal, principal_id: int, now: datetime, expires_at: datetime | None = None
+    ) -> IssuedToken:
+        made = tokens.create_token()
+        values = {
+            "id": made.id,
+            REFERENCES[principal.kind].name: principal_id,
+            "secret_hash": made.secret_hash,
+            "created_at": now,
+            "expires_at": expires_at,
+        }
+        self._connection.execute(insert(access_token).values(values))
+        return IssuedToken(AccessToken(made.id, principal, now, expires_at), made.text)
+
+    def _revoke_all(self, principal: Principal, principal_id: int, at: datetime) -> None:
+        """Revoke its tokens, also those that have expired: no clock that steps back brings one of them back."""
+        is_left = access_token.c.revoked_at.is_(None)
+        self._connection.execute(
+            update(access_token)
+            .where(speaks_for(principal.kind, principal_id), is_left)
+            .values(revoked_at=at)
+        )
+
+    def _let_expire(self, principal: Principal, principal_id: int, at: datetime) -> None:
+        """Let the tokens that would be valid for longer expire then."""
+        lives_longer = or_(access_token.c.expires_at.is_(None), access_token.c.expires_at > at)
+        self._connection.execute(
+            update(access_token)
+            .where(
+                speaks_for(principal.kind, principal_id), access_token.c.revoked_at.is_(None), lives_longer
+            )
+            .values(expires_at=at)
+        )
+
+    def _write_event(
+        self,
+        event_type: EventType,
+        principal: Principal,
+        principal_id: int,
+        now: datetime,
+        details: dict[str, str],
+    ) -> None:
+        is_source = principal.kind is PrincipalKind.SOURCE
+        write_event(
+            self._connection,
+            event_type,
+            at=now,
+            source_id=principal_id if is_source else None,
+            source_name=principal.name if is_source else None,
+            provider_id=None if is_source else principal_id,
+            details=details,
+        )
+
+    def _insert_named(self, table: Table, name: str, **values: Any) -> tuple[int, bool]:
+        """Insert a row unless its name is taken, however narrow the race.
+
+        :return: the id of the row with this name, and whether it is new.
+        """
+        try:
+            with self._connection.begin_nested():
+                result = self._connection.execute(insert(table).values(name=name, **values))
+                key: Any = result.inserted_primary_key
+                return int(key[0]), True
+        except exc.IntegrityError:
+            taken_by = self._connection.execute(select(table.c.id).where(table.c.name == name)).scalar()
+            if taken_by is None:
+                raise  # It was not the name: a sequence that was left behind gave out an id again, for instance.
+            return int(taken_by), False
+
+    def _is_granted(self, source_id: int, provider_id: int) -> bool:
+        statement = select(grant.c.source_id).where(
+            grant.c.source_id == source_id, grant.c.provider_id == provider_id
+        )
+        return self._connection.execute(statement).first() is not None
+
+    def _provider(self, provider_id: int) -> Provider:
+        (found,) = find_providers(self._connection, select(provider).where(provider.c.id == provider_id))
+        return found

@@ -1,0 +1,90 @@
+"""Verification: that what is derived follows from the partitions, these from the history, and that rows keep the rules.
+
+What is derived is computed from the partitions alone: in another way than the one that maintains the derived
+tables, and inside the database, so that a million partitions travel nowhere. Verifying sees one moment and
+holds up nobody; repairing takes the lock of one source at a time.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.maintenance.verification import checks, past
+from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
+    Discrepancy,
+    DiscrepancyKind,
+    discrepancy,
+)
+from airflow_provider_partition_registry.store.sql.maintenance.verification.recomputation import (
+    compare_ready_intervals,
+)
+from airflow_provider_partition_registry.store.sql.maintenance.verification.repairs import (
+    rebuild_dropped_tables,
+    repair_history,
+    repair_source,
+)
+from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.tables import source
+
+__all__ = ["Discrepancy", "DiscrepancyKind", "repair", "verify"]
+
+
+def verify(database: Database) -> list[Discrepancy]:
+    """Compare what is derived with what the partitions say, as of one moment; no writer waits for it.
+
+    :return: what is wrong; empty when all is well.
+    :raises SchemaError: the database holds no registry, one of another version, or one without some of its tables.
+    """
+    revisions.require(
+        database
+    )  # revisions.check() would create a SQLite registry and call the empty one sound
+    return database.snapshot(_verify, is_patient=True)
+
+
+def repair(database: Database) -> list[Discrepancy]:
+    """Compute anew whatever follows from other rows and is wrong, each source in a transaction of its own.
+
+    :return: what was wrong and has been set right. What cannot be repaired stays, and :func:`verify` goes on
+        reporting it.
+    :raises SchemaError: the database holds no registry, one of another version, or one that has lost tables which do
+        not follow from others.
+    """
+    rebuilt = _rebuild_dropped_tables(database)
+    wrong = [each for each in verify(database) if each.is_repairable]
+    for source_name in sorted({each.source_name for each in wrong if each.source_name is not None}):
+        database.write(partial(repair_source, source_name=source_name), is_patient=True)
+    if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
+        database.write(repair_history, is_patient=True)
+    return rebuilt + wrong
+
+
+def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
+    try:
+        revisions.require(database)
+    except SchemaDamagedError as error:
+        if not error.is_repairable:
+            raise
+        names = database.write(rebuild_dropped_tables, is_patient=True)
+        return [
+            discrepancy(DiscrepancyKind.TABLE_MISSING, None, "tables that were dropped", len(names), names)
+        ]
+    return []
+
+
+def _verify(connection: Connection) -> list[Discrepancy]:
+    if damaged := checks.find_damaged_pages(connection):
+        return damaged  # whatever else is read from such a file may be wrong
+    found = [
+        *checks.find_dangling_references(connection),
+        *checks.find_impossible_instants(connection),
+        *past.check_history(connection),
+        *(each for check in (*checks.CHECKS, *past.CHECKS) for each in check.run(connection)),
+    ]
+    for row in connection.execute(select(source.c.id, source.c.name).order_by(source.c.name)).all():
+        found += compare_ready_intervals(connection, row.id, row.name)
+    return found

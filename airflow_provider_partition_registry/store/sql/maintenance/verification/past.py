@@ -1,0 +1,184 @@
+"""Whether the history is complete, can be read, and leads to where the partitions stand (R9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any
+
+from sqlalchemy import and_, case, func, or_, select, true
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from airflow_provider_partition_registry.domain.models import EventType, PartitionState
+from airflow_provider_partition_registry.store.sql.maintenance.verification.checks import (
+    Check,
+    per_source,
+    show_partition,
+)
+from airflow_provider_partition_registry.store.sql.maintenance.verification.details import MapsTexts
+from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
+    SHOWN_AT_MOST,
+    Discrepancy,
+    DiscrepancyKind,
+    discrepancy,
+)
+from airflow_provider_partition_registry.store.sql.maintenance.verification.recomputation import is_sound
+from airflow_provider_partition_registry.store.sql.schema.tables import event, history, partition
+
+STATE_AFTER = {
+    EventType.PARTITION_REGISTERED: PartitionState.REGISTERED,
+    EventType.LOCK: PartitionState.LOCKED,
+    EventType.RENEW: PartitionState.LOCKED,
+    EventType.UNLOCK: PartitionState.READY,
+    EventType.FAIL: PartitionState.FAILED,
+    EventType.INVALIDATE: PartitionState.FAILED,
+    EventType.WITHDRAW: PartitionState.REGISTERED,
+}
+"""The stored state that an event leaves its partition in. A release, by force or not, says it in its details."""
+
+RELEASES = (EventType.RELEASE, EventType.FORCE_RELEASE)
+
+WITHOUT_SOURCE = (EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED)
+"""The events that may be about a provider alone."""
+
+Column = ColumnElement
+
+
+def _state_after() -> Column:
+    says_it = and_(event.c.type.in_([each.value for each in RELEASES]), MapsTexts(event.c.details))
+    return case(
+        *[(event.c.type == kind.value, state.value) for kind, state in STATE_AFTER.items()],
+        (says_it, event.c.details["to"].as_string()),
+    )
+
+
+_KEY = ("source_id", "provider_id", "interval_start", "interval_end")
+
+
+def _is_of_partition(rows: FromClause) -> Column:
+    return and_(*[rows.c[name] == partition.c[name] for name in _KEY])
+
+
+def _partitions_against_their_last_event() -> Select:
+    key = [event.c[name] for name in _KEY]
+    next_position = func.lead(event.c.position).over(partition_by=key, order_by=event.c.position)
+    generation = func.coalesce(event.c.generation, 0)
+    each = (
+        select(
+            *key,
+            _state_after().label("state"),
+            generation.label("generation"),
+            next_position.label("next_position"),
+        )
+        .where(event.c.interval_start.is_not(None))
+        .subquery()
+    )
+    is_last = and_(_is_of_partition(each), each.c.next_position.is_(None))
+    # Without an event, or after one that nobody knows, there is no state to compare with.
+    differs = or_(
+        each.c.state.is_(None),
+        each.c.state != partition.c.state,
+        each.c.generation != partition.c.generation,
+    )
+    differing = (
+        select(partition.c.source_id, partition.c.id)
+        .select_from(partition.outerjoin(each, is_last))
+        .where(differs)
+        .subquery()
+    )
+    return per_source(differing, differing.c.id, true())
+
+
+def _events_without_partition() -> Select:
+    orphans = (
+        select(event.c.source_id, event.c.position)
+        .select_from(event.outerjoin(partition, _is_of_partition(event)))
+        .where(event.c.interval_start.is_not(None), partition.c.id.is_(None))
+        .subquery()
+    )
+    return per_source(orphans, orphans.c.position, true())
+
+
+def _is_about_nobody() -> Column:
+    may_lack_it = and_(
+        event.c.provider_id.is_not(None), event.c.type.in_([each.value for each in WITHOUT_SOURCE])
+    )
+    return and_(event.c.source_id.is_(None), ~may_lack_it)
+
+
+def _is_unreadable() -> Column:
+    start, end = event.c.interval_start, event.c.interval_end
+    return or_(
+        event.c.position < 1,
+        _is_about_nobody(),
+        event.c.type.not_in([each.value for each in EventType]),
+        and_(start.is_(None), end.is_not(None)),
+        and_(start.is_not(None), or_(end.is_(None), ~is_sound(event))),
+        ~MapsTexts(event.c.details),
+    )
+
+
+def _event(position: int) -> str:
+    return f"event number {position}"
+
+
+CHECKS = (
+    Check(
+        DiscrepancyKind.EVENT_MALFORMED,
+        "events with a number below 1, no source, an unknown type, an interval that is none, or details not of texts",
+        per_source(event, event.c.position, _is_unreadable(), also_of_none=True),
+        _event,
+    ),
+    Check(
+        DiscrepancyKind.EVENT_WITHOUT_PARTITION,
+        "events about partitions that are gone",
+        _events_without_partition(),
+        _event,
+    ),
+    Check(
+        DiscrepancyKind.PARTITION_HISTORY,
+        "partitions whose state or generation is not that of their last event in the history",
+        _partitions_against_their_last_event(),
+        show_partition,
+    ),
+)
+
+
+def check_history(connection: Connection) -> list[Discrepancy]:
+    """Whether the history is complete and its counter goes on from its end."""
+    is_numbered = event.c.position >= 1
+    state: Any = connection.execute(
+        select(
+            select(func.count()).select_from(history).scalar_subquery().label("counters"),
+            select(func.max(history.c.last_position)).scalar_subquery().label("counter"),
+            select(func.max(event.c.position)).scalar_subquery().label("last"),
+            select(func.count()).select_from(event).where(is_numbered).scalar_subquery().label("events"),
+        )
+    ).one()
+    counter, last = state.counter or 0, state.last or 0
+    found = []
+    if state.counters != 1 or counter < last:
+        what = (
+            f"the history's counter, {counter} in {state.counters} rows, against a last event number {last}"
+        )
+        found.append(discrepancy(DiscrepancyKind.HISTORY_COUNTER, None, what, 1))
+    end = max(counter, last)
+    lost = end - state.events
+    if lost > 0:
+        what = "events lost from the history, which is numbered from 1 without a gap"
+        examples = [_event(position) for position in _first_lost(connection, end)]
+        found.append(discrepancy(DiscrepancyKind.HISTORY_GAP, None, what, lost, examples))
+    return found
+
+
+def _first_lost(connection: Connection, end: int) -> Iterator[int]:
+    """The first few positions up to ``end`` that no event has."""
+    before = func.lag(event.c.position, 1, 0).over(order_by=event.c.position).label("before")
+    each = select(before, event.c.position).where(event.c.position >= 1).subquery()
+    statement = select(each).where(each.c.position > each.c.before + 1).order_by(each.c.position)
+    inside = [
+        range(row.before + 1, row.position) for row in connection.execute(statement.limit(SHOWN_AT_MOST))
+    ]
+    last = connection.execute(select(func.max(event.c.position))).scalar() or 0
+    return islice(chain(*inside, range(last + 1, end + 1)), SHOWN_AT_MOST)

@@ -1,0 +1,94 @@
+"""Computing anew what follows from other rows."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, func, insert, literal, select, text, update
+from sqlalchemy.engine import Connection
+
+from airflow_provider_partition_registry.store.sql.changes.claim import lock_source
+from airflow_provider_partition_registry.store.sql.maintenance.verification.checks import CLASS_OF_LENGTH
+from airflow_provider_partition_registry.store.sql.maintenance.verification.recomputation import (
+    EXPECTED,
+    is_sound,
+)
+from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.tables import (
+    DERIVED_TABLES,
+    event,
+    history,
+    length_class,
+    longest_of,
+    metadata,
+    partition,
+    ready_interval,
+    source,
+)
+
+
+def rebuild_dropped_tables(connection: Connection) -> list[str]:
+    """Create derived tables that somebody dropped, and fill them, in one transaction: nobody sees them empty.
+
+    :return: their names.
+    """
+    missing = revisions.missing_tables(connection)
+    dropped = [each for each in DERIVED_TABLES if each.name in missing]
+    if dropped:
+        metadata.create_all(connection, tables=dropped, checkfirst=False)
+        for source_name in connection.execute(select(source.c.name).order_by(source.c.name)).scalars().all():
+            repair_source(connection, source_name)
+        repair_history(connection)
+    return [each.name for each in dropped]
+
+
+def repair_source(connection: Connection, source_name: str) -> None:
+    """Compute anew what is derived from the partitions of a source."""
+    _allow_time(connection)
+    source_id = lock_source(connection, source_name)
+    mine = partition.c.source_id == source_id
+    connection.execute(
+        update(partition)
+        .where(mine, is_sound(partition), partition.c.length_class != CLASS_OF_LENGTH)
+        .values(length_class=CLASS_OF_LENGTH)
+    )
+    _rebuild_length_classes(connection, source_id)
+    _rebuild_ready_intervals(connection, source_id)
+
+
+def _rebuild_length_classes(connection: Connection, source_id: int) -> None:
+    numbers = select(partition.c.length_class).where(partition.c.source_id == source_id, is_sound(partition))
+    used = connection.execute(numbers.distinct()).scalars().all()
+    connection.execute(delete(length_class).where(length_class.c.source_id == source_id))
+    if used:
+        rows = [
+            {"source_id": source_id, "length_class": number, "longest": longest_of(number)} for number in used
+        ]
+        connection.execute(insert(length_class), rows)
+
+
+def _rebuild_ready_intervals(connection: Connection, source_id: int) -> None:
+    expected = EXPECTED.subquery()
+    rows = select(literal(source_id), expected.c.interval_start, expected.c.interval_end)
+    connection.execute(delete(ready_interval).where(ready_interval.c.source_id == source_id))
+    connection.execute(
+        insert(ready_interval).from_select(["source_id", "interval_start", "interval_end"], rows),
+        {"of_source": source_id},
+    )
+
+
+def repair_history(connection: Connection) -> None:
+    """Let the counter go on from the last event. Never lower it: followers would miss what comes next."""
+    _allow_time(connection)
+    if connection.dialect.name != "sqlite":
+        # Its one row may be missing, and so cannot be locked.
+        connection.execute(text(f"LOCK TABLE {history.name} IN EXCLUSIVE MODE"))
+    counter = connection.execute(select(func.max(history.c.last_position))).scalar() or 0
+    last = connection.execute(select(func.max(event.c.position))).scalar() or 0
+    connection.execute(delete(history).where(history.c.id != 1))
+    values = {"last_position": max(counter, last)}
+    if connection.execute(update(history).values(values)).rowcount == 0:
+        connection.execute(insert(history).values(id=1, **values))
+
+
+def _allow_time(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))

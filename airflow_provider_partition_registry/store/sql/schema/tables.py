@@ -1,0 +1,173 @@
+"""The tables. Their prefix lets a registry share a database with other applications.
+
+Two of them are derived from ``partition`` and changed in the same transaction with it:
+
+- ``ready_interval``: per source the maximal ready intervals of R1, disjoint and not touching. A question is
+  answered by one probe: does the row with the greatest start at or before ``a`` reach ``b``?
+- ``length_class``: per source which lengths of partitions it has. Whoever looks for partitions that overlap
+  ``[a, b)`` need not look further back than the greatest length of each class, so that one yearly partition does
+  not make every look-up among hourly ones scan a year.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.store.sql.database.types import RowId, UtcInstant, to_microseconds
+
+PREFIX = "partition_registry_"
+VERSION_TABLE = f"{PREFIX}version"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+source = Table(
+    f"{PREFIX}source",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False),
+    Column("registered_at", UtcInstant, nullable=False),
+)
+
+provider = Table(
+    f"{PREFIX}provider",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("registered_at", UtcInstant, nullable=False),
+)
+
+grant = Table(
+    f"{PREFIX}grant",
+    metadata,
+    Column("source_id", ForeignKey(source.c.id), primary_key=True),
+    Column("provider_id", ForeignKey(provider.c.id), primary_key=True, index=True),
+    Column("granted_at", UtcInstant, nullable=False),
+)
+
+access_token = Table(
+    f"{PREFIX}access_token",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("source_id", ForeignKey(source.c.id), index=True),
+    Column("provider_id", ForeignKey(provider.c.id), index=True),
+    Column("secret_hash", Text, nullable=False),
+    Column("created_at", UtcInstant, nullable=False),
+    Column("expires_at", UtcInstant),
+    Column("revoked_at", UtcInstant),
+    CheckConstraint("(source_id IS NULL) <> (provider_id IS NULL)", name="one_principal"),
+)
+
+partition = Table(
+    f"{PREFIX}partition",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("source_id", ForeignKey(source.c.id), nullable=False),
+    Column("provider_id", ForeignKey(provider.c.id), nullable=False),
+    Column("interval_start", UtcInstant, nullable=False),
+    Column("interval_end", UtcInstant, nullable=False),
+    Column("length_class", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("registered_at", UtcInstant, nullable=False),
+    Column("changed_at", UtcInstant, nullable=False),
+    Column("published_at", UtcInstant),
+    Column("reason", Text),
+    Column("holder", Text),
+    Column("holder_details", JSON(none_as_null=True)),
+    Column("locked_at", UtcInstant),
+    Column("expires_at", UtcInstant),
+    Column("exclusive", Boolean(create_constraint=False), nullable=False),
+    # What it was before it was locked, as long as it is.
+    Column("former_state", Text),
+    Column("former_changed_at", UtcInstant),
+    Column("former_published_at", UtcInstant),
+    Column("former_reason", Text),
+    Column("released_by", Text),
+    UniqueConstraint(
+        "source_id", "interval_start", "interval_end", "provider_id", name=f"uq_{PREFIX}partition_interval"
+    ),
+    Index(f"ix_{PREFIX}partition_overlap", "source_id", "state", "length_class", "interval_start"),
+    # For the timeline, which looks at one provider after the other.
+    Index(f"ix_{PREFIX}partition_lane", "source_id", "provider_id", "state", "length_class", "interval_end"),
+)
+
+length_class = Table(
+    f"{PREFIX}length_class",
+    metadata,
+    Column("source_id", ForeignKey(source.c.id), primary_key=True),
+    Column("length_class", SmallInteger, primary_key=True),
+    Column("longest", BigInteger, nullable=False),
+)
+
+ready_interval = Table(
+    f"{PREFIX}ready_interval",
+    metadata,
+    Column("source_id", ForeignKey(source.c.id), primary_key=True),
+    Column("interval_start", UtcInstant, primary_key=True),
+    Column("interval_end", UtcInstant, nullable=False),
+)
+
+event = Table(
+    f"{PREFIX}event",
+    metadata,
+    Column("position", RowId, primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("at", UtcInstant, nullable=False),
+    Column("source_id", ForeignKey(source.c.id)),
+    Column("provider_id", ForeignKey(provider.c.id)),
+    Column("interval_start", UtcInstant),
+    Column("interval_end", UtcInstant),
+    Column("holder", Text),
+    Column("generation", BigInteger),
+    Column("details", JSON, nullable=False),
+    Index(None, "source_id", "position"),
+)
+
+# One row. Whoever writes events takes its lock and keeps it until the commit, so positions appear in their order.
+history = Table(
+    f"{PREFIX}history",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("last_position", BigInteger, nullable=False),
+)
+
+DERIVED_TABLES = (length_class, ready_interval, history)
+"""What can be computed anew from the other tables."""
+
+
+def length_class_of(interval: Interval) -> int:
+    """The class of an interval's length: class ``n`` holds those of at most ``8 ** n`` microseconds.
+
+    Powers of eight make at most 20 classes of which a source has one or two, and a look-up goes back over at
+    most eight of its partitions more than it needs.
+    """
+    microseconds = to_microseconds(interval.end) - to_microseconds(interval.start)
+    return -(-microseconds.bit_length() // 3)
+
+
+def longest_of(class_number: int) -> int:
+    """The greatest length in a class (microseconds)."""
+    return 1 << 3 * class_number

@@ -1,0 +1,1 @@
+"""Statements that read: what they ask, and how their rows become values of the domain."""

@@ -1,0 +1,135 @@
+"""Statements that list or count partitions: locks of all sources, and the partitions of one."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    and_,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.sql import ColumnElement, Select
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionState
+from airflow_provider_partition_registry.store.contract import MOST_LOCKS_COUNTED
+from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
+from airflow_provider_partition_registry.store.sql.schema.tables import (
+    event,
+    partition,
+    provider,
+    source,
+)
+from airflow_provider_partition_registry.store.sql.statements.overlaps import (
+    overlapping,
+    reach,
+)
+from airflow_provider_partition_registry.store.sql.statements.questions import question
+from airflow_provider_partition_registry.store.sql.statements.rows import PARTITION_COLUMNS
+
+Column = ColumnElement
+asked = question.join(source, source.c.name == question.c.source_name)
+
+
+def locks_at(now: Column) -> Select:
+    """How many partitions are locked, and of how many the lease is over at a moment; one row.
+
+    Counted source by source, since that is how they can be looked up.
+    """
+    per_source = (
+        select(
+            _locks_of_source().label("locked"),
+            _locks_of_source(partition.c.expires_at <= now).label("expired"),
+        )
+        .select_from(source)
+        .subquery()
+    )
+    return select(
+        func.coalesce(func.sum(per_source.c.locked), 0).label("locked"),
+        func.coalesce(func.sum(per_source.c.expired), 0).label("expired"),
+    )
+
+
+def _locks_of_source(*conditions: Column) -> Column:
+    locked = (
+        select(partition.c.id)
+        .where(
+            partition.c.source_id == source.c.id,
+            partition.c.state == PartitionState.LOCKED.value,
+            *conditions,
+        )
+        .limit(MOST_LOCKS_COUNTED)
+        .correlate(source)
+        .subquery()
+    )
+    return select(func.count()).select_from(locked).correlate(source).scalar_subquery()
+
+
+def locks_by_id(holder_prefix: str | None, after: int, limit: int) -> Select:
+    """The partitions that are locked, of all sources, by id."""
+    locked = [partition.c.source_id == source.c.id, partition.c.state == PartitionState.LOCKED.value]
+    if holder_prefix is not None:
+        # LIKE would know wildcards, and not tell capital from small letters in SQLite.
+        locked.append(func.substr(partition.c.holder, 1, len(holder_prefix)) == holder_prefix)
+    # Outer joins are done as they are written, so the locks are looked up source by source, by the index that finds
+    # them. For that nothing outside their conditions may keep NULL out by itself.
+    by_source = source.outerjoin(partition, and_(*locked)).outerjoin(
+        provider, provider.c.id == partition.c.provider_id
+    )
+    names = source.c.name.label("source_name"), provider.c.name.label("provider_name")
+    return (
+        select(*PARTITION_COLUMNS, *names, DatabaseNow().label("now"))
+        .select_from(by_source)
+        .where(func.coalesce(partition.c.id, 0) > after)
+        .order_by(partition.c.id)
+        .limit(limit)
+    )
+
+
+EVENTS = select(
+    event, source.c.name.label("source_name"), provider.c.name.label("provider_name")
+).select_from(event.outerjoin(source).outerjoin(provider))
+"""The history with its names; in which order, and from where on, is up to the caller."""
+
+_ALL_STATES = tuple(state.value for state in PartitionState)
+
+
+def partitions_by_start(source_id: int, interval: Interval | None, after: int | None, limit: int) -> Select:
+    """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
+    columns = [*PARTITION_COLUMNS, partition.c.provider_id]
+    place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
+    follows: ColumnElement = true()
+    if after is not None:
+        follows = tuple_(*place) > select(*place).where(partition.c.id == after).scalar_subquery()
+    mine = and_(partition.c.source_id == source_id, follows)
+    if interval is None:
+        parts = [select(*columns).where(mine)]
+    else:
+        asked = select(
+            literal(source_id, BigInteger()).label("source_id"),
+            literal(interval.start, UtcInstant()).label("interval_start"),
+            literal(interval.end, UtcInstant()).label("interval_end"),
+        ).cte("asked")
+        # With the values themselves in place of those of the reach, PostgreSQL may read all that began before.
+        its_reach = reach(asked, "reach")
+        reach_in = (
+            select(*columns)
+            .select_from(overlapping(its_reach, _ALL_STATES))
+            .where(partition.c.interval_start < its_reach.c.interval_start, follows)
+        )
+        begin_there = select(*columns).where(
+            mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end
+        )
+        parts = [reach_in, begin_there]
+    limited = [part.order_by(*place).limit(limit).subquery() for part in parts]
+    found = union_all(*[select(part) for part in limited]).subquery()
+    return (
+        select(found, provider.c.name.label("provider_name"), DatabaseNow().label("now"))
+        .select_from(found.join(provider, provider.c.id == found.c.provider_id))
+        .order_by(found.c.interval_start, found.c.interval_end, found.c.provider_id)
+    )

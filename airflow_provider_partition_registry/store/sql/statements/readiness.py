@@ -1,0 +1,293 @@
+"""The statements that answer questions and find overlaps. Each has a name, a purpose, and its home here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import (
+    Integer,
+    Text,
+    and_,
+    case,
+    cast,
+    column,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+    table,
+    union_all,
+)
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+
+from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
+from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
+from airflow_provider_partition_registry.store.sql.database.values import ValuesStatement
+from airflow_provider_partition_registry.store.sql.schema.tables import (
+    event,
+    grant,
+    partition,
+    provider,
+    ready_interval,
+    source,
+)
+from airflow_provider_partition_registry.store.sql.statements.overlaps import (
+    READY_STATES,
+    STORED_BLOCKING_STATES,
+    materialized,
+    merged,
+    overlapping,
+    reach,
+    ready_intervals_of,
+)
+from airflow_provider_partition_registry.store.sql.statements.questions import QuestionStatement, question
+from airflow_provider_partition_registry.store.sql.statements.rows import PARTITION_COLUMNS
+
+Column = ColumnElement
+asked = question.join(source, source.c.name == question.c.source_name)
+
+
+def _as_of(source_id: Column) -> Column:
+    """The source's position in the history."""
+    last = (
+        select(event.c.position)
+        # Not "=": PostgreSQL may then go back through the events of all sources until it meets one of this source.
+        .where(event.c.source_id.between(source_id, source_id))
+        .order_by(event.c.source_id.desc(), event.c.position.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(last, 0)
+
+
+def _is_ready() -> Column:
+    last = (
+        select(ready_interval.c.interval_end)
+        .where(
+            ready_interval.c.source_id == source.c.id,
+            ready_interval.c.interval_start <= question.c.interval_start,
+        )
+        .order_by(ready_interval.c.interval_start.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(last >= question.c.interval_end, false())
+
+
+_is_first_of_source = func.row_number().over(partition_by=source.c.id) == 1
+
+ARE_READY = QuestionStatement(
+    select(
+        question.c.n,
+        # The same for all questions about a source, and longer to find than whether one is ready.
+        case((_is_first_of_source, _as_of(source.c.id))).label("as_of"),
+        _is_ready().label("is_ready"),
+    ).select_from(asked)
+)
+"""The hot one: R1 by one probe of the ready intervals. Of the questions about a source only one gets its ``as_of``;
+those about unknown sources get no row."""
+
+
+_asked = materialized(
+    select(
+        question.c.n,
+        source.c.id.label("source_id"),
+        source.c.name.label("source_name"),
+        question.c.interval_start,
+        question.c.interval_end,
+        question.c.published_after,
+        question.c.asked_at,
+        question.c.is_explained,
+        _is_ready().label("is_ready"),
+    ).select_from(asked),
+    "asked",
+)
+# The probe knows nothing of publishing times (R8); what asks for them is always looked at closely.
+_needs_a_close_look = or_(
+    _asked.c.published_after.is_not(None), and_(_asked.c.is_explained, not_(_asked.c.is_ready))
+)
+_unsettled = materialized(select(_asked).where(_needs_a_close_look), "unsettled")
+_reach_of_question = reach(_unsettled, "reach")
+_blocker = materialized(
+    select(
+        _reach_of_question.c.n,
+        _reach_of_question.c.interval_start.label("asked_start"),
+        _reach_of_question.c.interval_end.label("asked_end"),
+        partition,
+    ).select_from(overlapping(_reach_of_question, STORED_BLOCKING_STATES)),
+    "blocking",
+)
+
+
+_COMMON = {
+    "now": DatabaseNow(),
+    "provider_name": provider.c.name,
+    **{each.name: each for each in PARTITION_COLUMNS},
+}
+_OF_EXPLANATION = {
+    "n": question.c.n,
+    "is_ready": _asked.c.is_ready,
+    "source_name": source.c.name,
+    "as_of": event.c.position,
+    **_COMMON,
+}
+
+
+def _row(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) -> list[Column]:
+    """A row of a union of different kinds of rows; the columns that are not known are NULL."""
+    return [
+        literal(kind).label("kind"),
+        *[known.get(name, cast(null(), each.type)).label(name) for name, each in columns.items()],
+    ]
+
+
+def _explanation(kind: str, rows: FromClause, **known: Column) -> list[Column]:
+    interval = {name: rows.c[name] for name in ("n", "interval_start", "interval_end")}
+    return _row(kind, _OF_EXPLANATION, interval | known)
+
+
+def _source_rows() -> Select:
+    rows = select(_asked.c.source_id, _asked.c.source_name).distinct().subquery()
+    known = {"source_name": rows.c.source_name, "as_of": _as_of(rows.c.source_id), "now": DatabaseNow()}
+    return select(*_row("source", _OF_EXPLANATION, known))
+
+
+def _settled_rows() -> Select:
+    known = {"n": _asked.c.n, "is_ready": _asked.c.is_ready}
+    return select(*_row("settled", _OF_EXPLANATION, known)).where(not_(_needs_a_close_look))
+
+
+def _ready_rows() -> Select:
+    ready = (
+        select(_unsettled.c.n, ready_interval.c.interval_start, ready_interval.c.interval_end)
+        .select_from(_unsettled.join(ready_interval, ready_intervals_of(_unsettled)))
+        .subquery()
+    )
+    return select(*_explanation("published", ready))
+
+
+def _blocker_rows() -> Select:
+    details = {each.name: _blocker.c[each.name] for each in PARTITION_COLUMNS}
+    return select(*_explanation("blocker", _blocker, provider_name=provider.c.name, **details)).select_from(
+        _blocker.join(provider, provider.c.id == _blocker.c.provider_id)
+    )
+
+
+def _published_rows(rows: FromClause, *conditions: Column) -> FromClause:
+    """The union of the ready partitions in reach, per question."""
+    found = overlapping(rows, READY_STATES, *conditions)
+    return merged(
+        select(rows.c.n, partition.c.interval_start, partition.c.interval_end).select_from(found)
+    ).subquery()
+
+
+def _published_under_blockers() -> Select:
+    """What is published inside the question although blockers keep it from being ready: no gap there."""
+    later_start = case(
+        (_blocker.c.interval_start > _blocker.c.asked_start, _blocker.c.interval_start),
+        else_=_blocker.c.asked_start,
+    )
+    earlier_end = case(
+        (_blocker.c.interval_end < _blocker.c.asked_end, _blocker.c.interval_end), else_=_blocker.c.asked_end
+    )
+    blocked = select(
+        _blocker.c.n,
+        _blocker.c.source_id,
+        later_start.label("interval_start"),
+        earlier_end.label("interval_end"),
+    ).subquery("blocked")
+    return select(*_explanation("published", _published_rows(reach(blocked, "reach_of_blocker"))))
+
+
+def _fresh_rows() -> Select:
+    """What was published at or after ``published_after`` (R8).
+
+    A time that has not come yet proves nothing: the clock was ahead when the data was published.
+    """
+    after = _reach_of_question.c.published_after
+    present = func.coalesce(_reach_of_question.c.asked_at, DatabaseNow())
+    is_fresh = (
+        after.is_not(None),
+        partition.c.published_at >= after,
+        partition.c.published_at <= present,
+    )
+    return select(*_explanation("fresh", _published_rows(_reach_of_question, *is_fresh)))
+
+
+_EXPLANATION = (_source_rows(), _settled_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
+
+EXPLAIN = QuestionStatement(union_all(*_EXPLANATION))
+"""Everything that the answers need, as rows of four kinds: source; settled, of a question to which the probe's verdict
+is the whole answer; published and blocker, of the others. One statement, so that all of it belongs to one moment."""
+
+EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))
+"""The same for questions with ``published_after``: further rows of the kind fresh."""
+
+
+claim = table(
+    "claim",
+    column("source_id", source.c.id.type),
+    column("provider_name", Text),
+    column("interval_start", UtcInstant),
+    column("interval_end", UtcInstant),
+)
+"""What a writer lays claim to: a partition, whether or not it is registered."""
+
+_OF_CLAIM = {"provider_id": provider.c.id, "granted": grant.c.source_id, **_COMMON}
+
+
+def _own_rows() -> Select:
+    granted = and_(grant.c.source_id == claim.c.source_id, grant.c.provider_id == provider.c.id)
+    registered = and_(
+        partition.c.source_id == claim.c.source_id,
+        partition.c.interval_start == claim.c.interval_start,
+        partition.c.interval_end == claim.c.interval_end,
+        partition.c.provider_id == provider.c.id,
+    )
+    return select(*_row("own", _OF_CLAIM, _OF_CLAIM)).select_from(
+        claim.join(provider, provider.c.name == claim.c.provider_name)
+        .outerjoin(grant, granted)
+        .outerjoin(partition, registered)
+    )
+
+
+def _rows_of_ready_intervals() -> Select:
+    known = {name: ready_interval.c[name] for name in ("interval_start", "interval_end")}
+    return select(*_row("ready", _OF_CLAIM, known)).select_from(
+        claim.join(ready_interval, ready_intervals_of(claim))
+    )
+
+
+def _neighbour_rows() -> Select:
+    known = {name: each for name, each in _OF_CLAIM.items() if name not in ("granted", "now")}
+    found = overlapping(reach(claim, "reach"), STORED_BLOCKING_STATES)
+    return select(*_row("neighbour", _OF_CLAIM, known)).select_from(
+        found.join(provider, provider.c.id == partition.c.provider_id)
+    )
+
+
+LOOK_AROUND = ValuesStatement(claim, union_all(_own_rows(), _rows_of_ready_intervals(), _neighbour_rows()))
+"""Everything that a writer needs to know before it changes a partition, as rows of three kinds: own (the provider, its
+grant, and the partition if it is registered; no row for an unknown provider), ready (the ready intervals that touch
+it), and neighbour (the partitions that overlap it and are locked or failed, itself among them)."""
+
+
+withdrawn = table(
+    "withdrawn",
+    column("n", Integer),
+    column("source_id", source.c.id.type),
+    column("interval_start", UtcInstant),
+    column("interval_end", UtcInstant),
+    column("partition_id", partition.c.id.type),
+)
+"""A partition that neither covers nor blocks any more."""
+
+_reach_of_withdrawn = reach(withdrawn, "reach")
+PUBLISHED_BY_OTHERS = ValuesStatement(
+    withdrawn,
+    select(_published_rows(_reach_of_withdrawn, partition.c.id != _reach_of_withdrawn.c.partition_id)),
+)
+"""The union of the other ready partitions that overlap it, which is what it leaves behind."""
