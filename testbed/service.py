@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import uvicorn
 
 from airflow_provider_partition_registry.server.app import create_app
-from airflow_provider_partition_registry.server.running import OPTIONS
+from airflow_provider_partition_registry.server.processes.running import OPTIONS
 from testbed.processes import Child, free_port, new_temporary_folder, wait_until
 
 if TYPE_CHECKING:

@@ -147,9 +147,9 @@ def serve(
     if not served_url:
         raise click.UsageError("Which registry? Give --database-url or --database-url-file")
     try:
-        from airflow_provider_partition_registry.server.running import run
+        from airflow_provider_partition_registry.server.processes.running import run
+        from airflow_provider_partition_registry.server.processes.sockets import raise_descriptor_limit
         from airflow_provider_partition_registry.server.settings import ServiceSettings, is_this_host
-        from airflow_provider_partition_registry.server.sockets import raise_descriptor_limit
     except ImportError as error:
         raise click.UsageError(f"{NOT_INSTALLED} ({error})") from error
     settings = ServiceSettings(
@@ -175,7 +175,7 @@ def serve(
 
 def _listen(host: str, port: int) -> list[socket.socket]:
     """Listen, or say in a sentence why that is impossible, before anything is started."""
-    from airflow_provider_partition_registry.server.sockets import listen
+    from airflow_provider_partition_registry.server.processes.sockets import listen
 
     try:
         return listen(host, port)

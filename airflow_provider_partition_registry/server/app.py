@@ -12,18 +12,21 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.server import api, errors, health, original, pages, refusals
-from airflow_provider_partition_registry.server.addresses import PlainAddresses
+from airflow_provider_partition_registry.server import api, errors, pages
+from airflow_provider_partition_registry.server.access.ambiguous_paths import PlainAddresses
+from airflow_provider_partition_registry.server.access.csrf import OwnSite
+from airflow_provider_partition_registry.server.access.masking import Mask
 from airflow_provider_partition_registry.server.api import reading
 from airflow_provider_partition_registry.server.api.answers import answer
-from airflow_provider_partition_registry.server.express import ExpressRoute
+from airflow_provider_partition_registry.server.fast_route import ExpressRoute
 from airflow_provider_partition_registry.server.middleware import Envelope
-from airflow_provider_partition_registry.server.original_answers import ReadinessAnswer
-from airflow_provider_partition_registry.server.secrecy import Mask
+from airflow_provider_partition_registry.server.observing import health
+from airflow_provider_partition_registry.server.openapi import refusals
+from airflow_provider_partition_registry.server.original import routes as original_routes
+from airflow_provider_partition_registry.server.original.answers import ReadinessAnswer
+from airflow_provider_partition_registry.server.processes.stopping import called_at_the_end
 from airflow_provider_partition_registry.server.service import Service
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.server.sites import OwnSite
-from airflow_provider_partition_registry.server.stopping import called_at_the_end
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 
 DESCRIPTION = """\
@@ -90,7 +93,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryDatabase 
     app.add_middleware(Envelope, mask=Mask(service.settings.administrator_token))
     errors.install(app)
     app.router.routes[:0] = _express_routes(service)
-    for router in (api.router, original.router, health.router, pages.router):
+    for router in (api.router, original_routes.router, health.router, pages.router):
         # Not included, for which FastAPI would make every route anew, a quarter of a second of work.
         app.router.routes += router.routes
     _complete_description(app)
@@ -103,9 +106,9 @@ def _express_routes(service: Service) -> list[ExpressRoute]:
         ExpressRoute(service, "/api/v1/readiness", frozenset({"source_name", *interval}), reading.answer_of),
         ExpressRoute(
             service,
-            original.READINESS_PATH,
+            original_routes.READINESS_PATH,
             frozenset(interval),
-            lambda found: answer(ReadinessAnswer, original.to_answer(found)),
+            lambda found: answer(ReadinessAnswer, original_routes.to_answer(found)),
         ),
     ]
 

@@ -14,8 +14,8 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from airflow_provider_partition_registry.server.bulkheads import NotBegunError
-from airflow_provider_partition_registry.server.metrics import count_store_error
+from airflow_provider_partition_registry.server.observing.metrics import count_store_error
+from airflow_provider_partition_registry.server.waiting.bulkheads import NotBegunError
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownError,
 )
 from airflow_provider_partition_registry.server.discretion import told_in_general
-from airflow_provider_partition_registry.server.waiting import ClientGoneError
+from airflow_provider_partition_registry.server.waiting.long_polling import ClientGoneError
 from airflow_provider_partition_registry.store.wire.answers import error_to_data
 
 VERSIONED = "/api/"

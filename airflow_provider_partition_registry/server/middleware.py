@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.server.metrics import count_request
-from airflow_provider_partition_registry.server.secrecy import Mask
-from airflow_provider_partition_registry.server.waiting import HAS_WAITED
+from airflow_provider_partition_registry.server.access.masking import Mask
+from airflow_provider_partition_registry.server.observing.metrics import count_request
+from airflow_provider_partition_registry.server.waiting.long_polling import HAS_WAITED
 from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADER
 
 log = logging.getLogger("airflow_provider_partition_registry.server.access_log")

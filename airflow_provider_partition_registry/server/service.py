@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from airflow_provider_partition_registry.domain.questions import Answer, Question
-from airflow_provider_partition_registry.server import metrics
-from airflow_provider_partition_registry.server.access import Access
-from airflow_provider_partition_registry.server.bulkheads import HealthCheck, WritingPlaces
-from airflow_provider_partition_registry.server.feed import Feed
-from airflow_provider_partition_registry.server.metrics import LockCounter
+from airflow_provider_partition_registry.server.access.permissions import Access
+from airflow_provider_partition_registry.server.observing import metrics
+from airflow_provider_partition_registry.server.observing.metrics import LockCounter
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.server.waiting import Patience
+from airflow_provider_partition_registry.server.waiting.bulkheads import HealthCheck, WritingPlaces
+from airflow_provider_partition_registry.server.waiting.feed import Feed
+from airflow_provider_partition_registry.server.waiting.long_polling import Patience
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.factory import open_database, open_store
 from airflow_provider_partition_registry.store.watch import Watcher

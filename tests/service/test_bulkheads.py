@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_provider_partition_registry.server import bulkheads
 from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.server.waiting import bulkheads
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import wait_until

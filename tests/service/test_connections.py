@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_provider_partition_registry.server import connections, middleware
-from airflow_provider_partition_registry.server.connections import LARGEST_HEAD, MOST_HEADERS
+from airflow_provider_partition_registry.server import middleware
+from airflow_provider_partition_registry.server.processes import connections
+from airflow_provider_partition_registry.server.processes.connections import LARGEST_HEAD, MOST_HEADERS
 from testbed.processes import wait_until
 from testbed.service import ServiceProcess
 from tests.service.calling import caller, served, sqlite_at

@@ -14,8 +14,8 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.server import feed as feed_module
-from airflow_provider_partition_registry.server.feed import Feed
+from airflow_provider_partition_registry.server.waiting import feed as feed_module
+from airflow_provider_partition_registry.server.waiting.feed import Feed
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.homes import hours

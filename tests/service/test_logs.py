@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from airflow_provider_partition_registry.server import logs
+from airflow_provider_partition_registry.server.observing import logs
 from testbed.service import ServiceProcess
 from tests.service.conftest import HOUR, PLACE, QUESTION, client, metric
 

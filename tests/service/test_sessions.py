@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
-from airflow_provider_partition_registry.server import sessions
+from airflow_provider_partition_registry.server.access import sessions
+from airflow_provider_partition_registry.server.access.sessions import COOKIE, LIFETIME, SECURE_COOKIE
 from airflow_provider_partition_registry.server.api import following
-from airflow_provider_partition_registry.server.sessions import COOKIE, LIFETIME, SECURE_COOKIE
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, served, sqlite_at
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_partition_registry.server import supervising
-from airflow_provider_partition_registry.server.sockets import listen
-from airflow_provider_partition_registry.server.supervising import Worker
+from airflow_provider_partition_registry.server.processes import supervising
+from airflow_provider_partition_registry.server.processes.sockets import listen
+from airflow_provider_partition_registry.server.processes.supervising import Worker
 from testbed.processes import wait_until
 from testbed.service import ServiceProcess
 from tests.service.conftest import client
@@ -140,7 +140,9 @@ class TestAWorker:
 
     def test_whose_parent_is_gone_ends_though_it_is_still_importing(self) -> None:
         """What it imports would otherwise keep it for long on a slow machine, and with it the port."""
-        start = "from airflow_provider_partition_registry.server.supervising import Worker; import time"
+        start = (
+            "from airflow_provider_partition_registry.server.processes.supervising import Worker; import time"
+        )
         begin = f"{start}; print(Worker('time:sleep', 300).pid, flush=True); time.sleep(300)"
         with subprocess.Popen([sys.executable, "-c", begin], stdout=subprocess.PIPE, text=True) as parent:
             assert parent.stdout

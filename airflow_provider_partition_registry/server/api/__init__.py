@@ -10,7 +10,7 @@ from airflow_provider_partition_registry.server.api import (
     viewing,
     writing,
 )
-from airflow_provider_partition_registry.server.refusals import ANYWHERE, refusals
+from airflow_provider_partition_registry.server.openapi.refusals import ANYWHERE, refusals
 
 router = APIRouter(
     prefix="/api/v1", responses=refusals(*ANYWHERE), generate_unique_id_function=lambda route: route.name

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Response
 
-from airflow_provider_partition_registry.server.refusals import Refusals, refusals
+from airflow_provider_partition_registry.server.openapi.refusals import Refusals, refusals
 from airflow_provider_partition_registry.store.wire.answers import encode
 
 

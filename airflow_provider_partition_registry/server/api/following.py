@@ -16,14 +16,14 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.models import Event, EventType, Page
-from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import PresentedToken, Token
+from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
-from airflow_provider_partition_registry.server.refusals import refusals
+from airflow_provider_partition_registry.server.openapi import examples
+from airflow_provider_partition_registry.server.openapi.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService, Service
-from airflow_provider_partition_registry.server.waiting import while_present
+from airflow_provider_partition_registry.server.waiting.long_polling import while_present
 from airflow_provider_partition_registry.store.wire.answers import Position, encode
 from airflow_provider_partition_registry.store.wire.fields import Limit, SourceName
 

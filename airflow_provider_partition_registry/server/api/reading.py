@@ -11,14 +11,14 @@ from fastapi.concurrency import run_in_threadpool
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
-from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import PresentedToken, Token
+from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
-from airflow_provider_partition_registry.server.metrics import QUESTIONS, counted
-from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
+from airflow_provider_partition_registry.server.observing.metrics import QUESTIONS, counted
+from airflow_provider_partition_registry.server.openapi import examples
+from airflow_provider_partition_registry.server.openapi.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService, Service
-from airflow_provider_partition_registry.server.waiting import (
+from airflow_provider_partition_registry.server.waiting.long_polling import (
     LONGEST_WAIT,
     is_final,
     wait_until_ready,

@@ -11,16 +11,37 @@ from airflow_provider_partition_registry.domain.principals import (
     Source,
     SourceRegistration,
 )
-from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.access.permissions import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
-from airflow_provider_partition_registry.server.api.bodies import NewProvider, NewSource
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
-from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
+from airflow_provider_partition_registry.server.openapi import examples
+from airflow_provider_partition_registry.server.openapi.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
-from airflow_provider_partition_registry.store.wire.fields import AfterName, Limit, ProviderName, SourceName
+from airflow_provider_partition_registry.store.wire.fields import (
+    AfterName,
+    Body,
+    Limit,
+    Owner,
+    ProviderName,
+    ProviderToken,
+    SourceName,
+)
 
 router = APIRouter(route_class=WritingRoute, tags=["Sources and providers"])
+
+
+class NewSource(Body):
+    """A source to register."""
+
+    source_name: SourceName
+    owner: Owner
+
+
+class NewProvider(Body):
+    """A provider to register; the bearer token is that of the source it shall write to."""
+
+    provider_name: ProviderName
+    provider_token: ProviderToken = None
 
 
 @router.post(

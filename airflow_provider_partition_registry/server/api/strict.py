@@ -14,7 +14,7 @@ from fastapi.dependencies.utils import get_flat_dependant
 from fastapi.routing import APIRoute
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
+from airflow_provider_partition_registry.server.waiting.bulkheads import BulkheadRoute
 
 
 class StrictRequest(Request):

@@ -17,11 +17,11 @@ from airflow_provider_partition_registry.domain.principals import (
     PrincipalKind,
     Provider,
 )
-from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.access.permissions import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
-from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
+from airflow_provider_partition_registry.server.openapi import examples
+from airflow_provider_partition_registry.server.openapi.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 from airflow_provider_partition_registry.store.wire.fields import (
     AfterName,

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, Response
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page
 from airflow_provider_partition_registry.domain.viewing import FINEST_RESOLUTION, SourceOverview, Timeline
-from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.access.permissions import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
+from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.service import InService
 from airflow_provider_partition_registry.store.wire.fields import End, Limit, SourceName, Start
 

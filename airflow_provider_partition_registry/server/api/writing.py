@@ -7,11 +7,11 @@ from fastapi import APIRouter, Response
 from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATEST, Interval
 from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition, PartitionKey
 from airflow_provider_partition_registry.domain.requests import Decision
-from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.access.permissions import Token
 from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
-from airflow_provider_partition_registry.server.refusals import WITH_A_BODY
+from airflow_provider_partition_registry.server.openapi import examples
+from airflow_provider_partition_registry.server.openapi.refusals import WITH_A_BODY
 from airflow_provider_partition_registry.server.service import InService
 from airflow_provider_partition_registry.store.wire.fields import (
     AfterNumber,

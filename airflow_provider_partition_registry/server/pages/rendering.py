@@ -19,10 +19,10 @@ from airflow_provider_partition_registry.domain.errors import (
     TokenRequiredError,
 )
 from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.server.access.sessions import cookie_name
 from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.errors import status_of
 from airflow_provider_partition_registry.server.pages import wording
-from airflow_provider_partition_registry.server.sessions import cookie_name
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "

@@ -10,10 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from airflow_provider_partition_registry.domain.errors import AccessDeniedError, InvalidInputError
-from airflow_provider_partition_registry.server.access import PresentedToken
+from airflow_provider_partition_registry.server.access.permissions import PresentedToken
+from airflow_provider_partition_registry.server.access.sessions import cookie_name
 from airflow_provider_partition_registry.server.pages.rendering import PageRoute, render_sign_in
 from airflow_provider_partition_registry.server.service import InService
-from airflow_provider_partition_registry.server.sessions import cookie_name
 
 router = APIRouter(route_class=PageRoute)
 

@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import BLOCKING_STATES, Page, Partition
 from airflow_provider_partition_registry.domain.questions import Readiness
 from airflow_provider_partition_registry.domain.viewing import SourceOverview
-from airflow_provider_partition_registry.server.access import Token
+from airflow_provider_partition_registry.server.access.permissions import Token
 from airflow_provider_partition_registry.server.pages import wording
 from airflow_provider_partition_registry.server.pages.rendering import PageRoute, render
 from airflow_provider_partition_registry.server.service import InService

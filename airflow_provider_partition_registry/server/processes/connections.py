@@ -14,7 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
-from airflow_provider_partition_registry.server.logs import Seldom
+from airflow_provider_partition_registry.server.observing.logs import Seldom
 from airflow_provider_partition_registry.store.wire.answers import error_to_data
 
 seldom = Seldom(logging.getLogger(__name__))

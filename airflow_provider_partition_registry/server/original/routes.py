@@ -18,10 +18,10 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType, Partition, PartitionKey
 from airflow_provider_partition_registry.domain.principals import Provider, Source
 from airflow_provider_partition_registry.domain.questions import Answer, Question
-from airflow_provider_partition_registry.server import examples
-from airflow_provider_partition_registry.server.access import PresentedToken, Token
-from airflow_provider_partition_registry.server.bulkheads import BulkheadRoute
-from airflow_provider_partition_registry.server.original_answers import (
+from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
+from airflow_provider_partition_registry.server.openapi import examples
+from airflow_provider_partition_registry.server.openapi.refusals import ANYWHERE, original_refusals
+from airflow_provider_partition_registry.server.original.answers import (
     EventObject,
     PartitionObject,
     ProviderObject,
@@ -29,8 +29,8 @@ from airflow_provider_partition_registry.server.original_answers import (
     Registered,
     SourceObject,
 )
-from airflow_provider_partition_registry.server.refusals import ANYWHERE, original_refusals
 from airflow_provider_partition_registry.server.service import InService, Service
+from airflow_provider_partition_registry.server.waiting.bulkheads import BulkheadRoute
 from airflow_provider_partition_registry.store.wire.fields import (
     End,
     Generation,

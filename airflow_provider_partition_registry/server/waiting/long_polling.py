@@ -12,7 +12,7 @@ from starlette.types import Receive
 
 from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.domain.waiting import WaitOutcome, WaitPolicy
-from airflow_provider_partition_registry.server.metrics import WAITING_CLIENTS
+from airflow_provider_partition_registry.server.observing.metrics import WAITING_CLIENTS
 from airflow_provider_partition_registry.store.watch import Watcher
 
 LONGEST_WAIT = 300.0  # seconds

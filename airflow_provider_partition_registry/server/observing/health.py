@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
-from airflow_provider_partition_registry.server import metrics
 from airflow_provider_partition_registry.server.discretion import told_in_general
+from airflow_provider_partition_registry.server.observing import metrics
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Health"])

@@ -12,8 +12,8 @@ from typing import Any
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from airflow_provider_partition_registry.server.access.masking import Mask
 from airflow_provider_partition_registry.server.middleware import request_id
-from airflow_provider_partition_registry.server.secrecy import Mask
 from airflow_provider_partition_registry.server.settings import ADMINISTRATOR_TOKEN
 
 

@@ -24,8 +24,8 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownTokenError,
 )
 from airflow_provider_partition_registry.domain.principals import AccessToken, Principal, PrincipalKind
-from airflow_provider_partition_registry.server.guard import Guard
-from airflow_provider_partition_registry.server.sessions import ADMINISTRATOR, Sessions, cookie_name
+from airflow_provider_partition_registry.server.access.attempts import Guard
+from airflow_provider_partition_registry.server.access.sessions import ADMINISTRATOR, Sessions, cookie_name
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 

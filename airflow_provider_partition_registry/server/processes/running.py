@@ -11,9 +11,9 @@ from typing import Any
 
 import uvicorn
 
-from airflow_provider_partition_registry.server.connections import LimitedProtocol
-from airflow_provider_partition_registry.server.logs import LOGGING
-from airflow_provider_partition_registry.server.supervising import STARTUP_FAILURE, supervise
+from airflow_provider_partition_registry.server.observing.logs import LOGGING
+from airflow_provider_partition_registry.server.processes.connections import LimitedProtocol
+from airflow_provider_partition_registry.server.processes.supervising import STARTUP_FAILURE, supervise
 
 log = logging.getLogger(__name__)
 

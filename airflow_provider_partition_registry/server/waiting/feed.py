@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import Event, Page
-from airflow_provider_partition_registry.server.metrics import count_store_error
+from airflow_provider_partition_registry.server.observing.metrics import count_store_error
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
 

@@ -1,0 +1,1 @@
+"""What the OpenAPI description shows: examples of answers and of refusals."""

@@ -1,0 +1,1 @@
+"""The processes of the service: started, supervised and stopped; their sockets and connections."""
