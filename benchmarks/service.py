@@ -16,7 +16,8 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from airflow_provider_partition_registry.cli import main, serving
+from airflow_provider_partition_registry.cli import main
+from airflow_provider_partition_registry.cli.commands import serve as serving
 from airflow_provider_partition_registry.server import app as server
 from benchmarks.http_client import Connection, get
 from testbed.processes import free_port

@@ -1,7 +1,7 @@
 """The ``partition-registry`` command.
 
-One module per group of commands; ``root`` puts them together. None of them imports SQLAlchemy, and none ever
-Airflow: a command opens its store when it needs one, so help and mistyped calls answer at once.
+Each command has a module of its name in ``commands``; ``root`` puts them together. None of them imports SQLAlchemy,
+and none ever Airflow: a command opens its store when it needs one, so help and mistyped calls answer at once.
 """
 
 from __future__ import annotations

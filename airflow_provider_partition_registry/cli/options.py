@@ -90,6 +90,29 @@ def partition_arguments(function: Function) -> Function:
     return click.argument("source_name", metavar="SOURCE")(command)  # type: ignore[return-value]
 
 
+def lock_options(function: Function) -> Function:
+    """Add the options that say whose lock it is, of which a call takes one."""
+
+    def with_one(*args: Any, holder: str | None, generation: int | None, **values: Any) -> Any:
+        if holder is not None and generation is not None:
+            raise click.UsageError("Give --holder or --generation, not both")
+        return function(*args, holder=holder, generation=generation, **values)
+
+    command = update_wrapper(with_one, function)
+    holder = click.option(
+        "--holder",
+        metavar="IDENTITY",
+        help="As given to lock; the provider itself unless told.",
+    )
+    generation = click.option(
+        "--generation",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="The number that lock printed; instead of a holder.",
+    )
+    return generation(holder(command))  # type: ignore[return-value]
+
+
 def common_options(function: Function) -> Function:
     """Add what every command takes: ``--json``, and ``--url`` for those who write it behind the command."""
     with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors too.")(function)

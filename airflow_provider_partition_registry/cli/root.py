@@ -9,19 +9,28 @@ from typing import Any, NoReturn
 import click
 
 from airflow_provider_partition_registry import __version__
-from airflow_provider_partition_registry.cli import (
-    asking,
-    database,
-    deciding,
-    following,
-    grants,
-    providers,
-    running,
-    serving,
-    sources,
-    tokens,
-    waiting,
-    writing,
+from airflow_provider_partition_registry.cli.commands import (
+    db,
+    explain,
+    fail,
+    force_release,
+    grant,
+    history,
+    invalidate,
+    lock,
+    locks,
+    provider,
+    ready,
+    release,
+    run,
+    serve,
+    source,
+    status,
+    token,
+    unlock,
+    wait,
+    watch,
+    withdraw,
 )
 from airflow_provider_partition_registry.cli.ending import DocumentedEndings
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES
@@ -29,17 +38,17 @@ from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIAB
 
 SECTIONS = {
     "Ask": (
-        asking.ready,
-        waiting.wait,
-        asking.explain_,
-        asking.status,
-        asking.locks,
-        following.history,
-        following.watch,
+        ready.ready,
+        wait.wait,
+        explain.explain_,
+        status.status,
+        locks.locks,
+        history.history,
+        watch.watch,
     ),
-    "Write": (running.run, writing.lock, writing.unlock, writing.fail, writing.release),
-    "Decide by hand": (deciding.force_release, deciding.invalidate, deciding.withdraw),
-    "Set up": (sources.source, providers.provider, grants.grant, tokens.token, database.db, serving.serve),
+    "Write": (run.run, lock.lock, unlock.unlock, fail.fail, release.release),
+    "Decide by hand": (force_release.force_release, invalidate.invalidate, withdraw.withdraw),
+    "Set up": (source.source, provider.provider, grant.grant, token.token, db.db, serve.serve),
 }
 
 EXAMPLES = """\

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Connection
 
-from airflow_provider_partition_registry.cli.serving import NOT_INSTALLED
+from airflow_provider_partition_registry.cli.commands.serve import NOT_INSTALLED
 from airflow_provider_partition_registry.runtime.settings import RegistrySettings
 
 README = Path(__file__).parents[2] / "README.md"

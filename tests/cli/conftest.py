@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from airflow_provider_partition_registry.cli.commands.provider import TOKEN_VARIABLE
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
-from airflow_provider_partition_registry.cli.providers import TOKEN_VARIABLE
 from airflow_provider_partition_registry.cli.root import root
 
 NOVEMBER = ("--start", "2026-11-01", "--end", "2026-12-01")

@@ -6,7 +6,8 @@ import getpass
 
 import pytest
 
-from airflow_provider_partition_registry.cli import asking, options, output, providers
+from airflow_provider_partition_registry.cli import options, output
+from airflow_provider_partition_registry.cli.commands import provider, status
 from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE
 from airflow_provider_partition_registry.domain.intervals import to_instant
 from airflow_provider_partition_registry.server.settings import ServiceSettings
@@ -99,10 +100,10 @@ class TestProvider:
             def isatty() -> bool:
                 return True
 
-        monkeypatch.setattr(providers, "sys", type("", (), {"stdin": Terminal}))
+        monkeypatch.setattr(provider, "sys", type("", (), {"stdin": Terminal}))
         asked = {}
         monkeypatch.setattr(
-            providers.click, "prompt", lambda text, **how: asked.update(how, text=text) or token
+            provider.click, "prompt", lambda text, **how: asked.update(how, text=text) or token
         )
         assert run("provider", "register", "nightly").code == 0
         assert asked == {"text": "Access token", "hide_input": True, "err": True}
@@ -333,7 +334,7 @@ class TestAsking:
         lock(nightly, 1, "--holder", holder, "--lease", "2h")
         assert f"by {holder}; lease until 20" in nightly("status", "sales", *day(1)).stdout.splitlines()[1]
         for width, room in ((100, 40), (20, len("DETAILS"))):
-            monkeypatch.setattr(asking, "terminal_width", lambda width=width: width)
+            monkeypatch.setattr(status, "terminal_width", lambda width=width: width)
             heading, row, *_ = nightly("status", "sales", *day(1)).stdout.splitlines()
             details = row[heading.index("DETAILS") :]
             assert len(details) <= room

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from airflow_provider_partition_registry.cli import asking, errors, sources
+from airflow_provider_partition_registry.cli import errors
+from airflow_provider_partition_registry.cli.commands import ready, source
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES, ExitCode, exit_code_of, wants_json
 from airflow_provider_partition_registry.cli.root import root
 from airflow_provider_partition_registry.domain import errors as domain_errors
@@ -152,13 +153,13 @@ def test_a_bug_is_no_answer(run: Command, monkeypatch: pytest.MonkeyPatch):
     def broken(*_: object, **__: object) -> str:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(asking, "explain", broken)
-    monkeypatch.setattr(sources, "table", broken)
+    monkeypatch.setattr(ready, "explain", broken)
+    monkeypatch.setattr(source, "table", broken)
     told = run("source", "list")
     assert told.code == 70
     assert "Traceback" in told.stderr
     assert told.stderr.splitlines()[-1].startswith("Error: RuntimeError: unforeseen. This is a bug")
-    monkeypatch.setattr(sources, "show", broken)
+    monkeypatch.setattr(source, "show", broken)
     assert run("source", "list", "--json").error["code"] == "bug"
 
 
@@ -166,7 +167,7 @@ def test_an_interrupt_is_no_answer(run: Command, monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sources, "show", interrupted)
+    monkeypatch.setattr(source, "show", interrupted)
     told = run("source", "list")
     assert (told.code, told.stdout) == (130, "")
 

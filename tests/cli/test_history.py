@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_partition_registry.cli import following
-from airflow_provider_partition_registry.cli.following import position_before
+from airflow_provider_partition_registry.cli.commands import watch
+from airflow_provider_partition_registry.cli.commands.history import position_before
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
@@ -166,17 +166,17 @@ def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch:
 
     def sleep(_seconds: float) -> None:
         tick = next(ticks)
-        monkeypatch.setattr(following, "_events", broken if tick == "down" else real)
+        monkeypatch.setattr(watch, "events_after", broken if tick == "down" else real)
         if tick == "end":
             raise KeyboardInterrupt
         if tick == "up":
             fail(nightly, 2)
 
     def broken(*_: object) -> Any:
-        raise following.StoreUnavailableError("The registry is down.")
+        raise watch.StoreUnavailableError("The registry is down.")
 
-    real = following._events
-    monkeypatch.setattr(following, "time", SimpleNamespace(sleep=sleep))
+    real = watch.events_after
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep))
     # Where nothing tells of changes, so that it sleeps between two looks.
     monkeypatch.setattr(SqlRegistryStore, "open_listener", lambda _self: None)
     told = nightly("watch")

@@ -1,16 +1,17 @@
-"""Starting a program as a shell does."""
+"""Starting a program as a shell does, in the environment that our caller gave us."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
 from typing import NoReturn
 
-from airflow_provider_partition_registry.cli.job.environment import given_environment
 from airflow_provider_partition_registry.cli.job.prctl import die_with_parent
 
 SHELL = "/bin/sh"
+_COERCED = b"LC_CTYPE"
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -42,6 +43,17 @@ def launch(program: str, arguments: list[str], *, stderr: int, group: int) -> in
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(failure)
+
+
+def given_environment() -> dict[bytes, bytes]:
+    """What the caller of this process gave it. In the C locale Python chooses another one, for its children too."""
+    environment = dict(os.environb)
+    with contextlib.suppress(OSError), open("/proc/self/environ", "rb") as file:
+        given = dict(each.split(b"=", 1) for each in file.read().split(b"\0") if b"=" in each)
+        environment.pop(_COERCED, None)
+        if _COERCED in given:
+            environment[_COERCED] = given[_COERCED]
+    return environment
 
 
 def _become(

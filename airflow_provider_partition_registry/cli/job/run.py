@@ -12,9 +12,9 @@ from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.closing import Closing, lock_in_words
 from airflow_provider_partition_registry.cli.job.command import Command
-from airflow_provider_partition_registry.cli.job.environment import given_environment
 from airflow_provider_partition_registry.cli.job.events import Events
 from airflow_provider_partition_registry.cli.job.hearing import news_of
+from airflow_provider_partition_registry.cli.job.launch import given_environment
 from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
 from airflow_provider_partition_registry.cli.job.patience import GivenUpError, NotAnsweredError, Patience
 from airflow_provider_partition_registry.cli.job.supervision import Ending, Supervision

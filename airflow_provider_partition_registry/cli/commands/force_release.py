@@ -1,4 +1,4 @@
-"""What a person decides for the providers (R6): ``force-release``, ``invalidate``, ``withdraw``."""
+"""``force-release``: a person takes a lock away (R6)."""
 
 from __future__ import annotations
 
@@ -42,41 +42,3 @@ def force_release(
     with settings.open_store() as store:
         released = store.force_release(key, reason=reason, by=by, to=state)
     show(released, lambda: f"Released {released.key}; it is {released.state.value} now.", as_json=as_json)
-
-
-@click.command()
-@partition_arguments
-@decision_options
-@common_options
-@click.pass_obj
-def invalidate(
-    settings: Settings,
-    key: PartitionKey,
-    *,
-    reason: str,
-    by: str,
-    as_json: bool,
-) -> None:
-    """Declare published data bad: the partition becomes failed."""
-    with settings.open_store() as store:
-        failed = store.invalidate(key, reason=reason, by=by)
-    show(failed, lambda: f"Invalidated {failed.key}; it is failed now.", as_json=as_json)
-
-
-@click.command()
-@partition_arguments
-@decision_options
-@common_options
-@click.pass_obj
-def withdraw(
-    settings: Settings,
-    key: PartitionKey,
-    *,
-    reason: str,
-    by: str,
-    as_json: bool,
-) -> None:
-    """Take a partition out: it covers and blocks nothing any more."""
-    with settings.open_store() as store:
-        withdrawn = store.withdraw(key, reason=reason, by=by)
-    show(withdrawn, lambda: f"Withdrew {withdrawn.key}; it is only registered now.", as_json=as_json)

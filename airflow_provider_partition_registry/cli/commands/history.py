@@ -1,10 +1,7 @@
-"""The history: ``history`` reads it, ``watch`` follows it live."""
+"""``history``: what happened."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -12,31 +9,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from airflow_provider_partition_registry.cli.instants import DurationType, InstantType, timezone_option
+from airflow_provider_partition_registry.cli.instants import InstantType, timezone_option
 from airflow_provider_partition_registry.cli.options import Settings, common_options
 from airflow_provider_partition_registry.cli.output import (
-    as_json_text,
-    printable,
     show,
     table,
-    tell,
     terminal_width,
 )
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
-from airflow_provider_partition_registry.domain.intervals import format_instant, format_to_the_second
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import Event
-from airflow_provider_partition_registry.store.listening import back_off
 from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.store.contract import Listener, RegistryReader
+    from airflow_provider_partition_registry.store.contract import RegistryReader
+from airflow_provider_partition_registry.cli.events import HEADINGS, event_row, events_after
 
 DEFAULT_LIMIT = 100
-HEADINGS = ("POSITION", "AT", "EVENT", "SOURCE", "PROVIDER", "INTERVAL", "GEN", "DETAILS")
 OUT_OF_ORDER = timedelta(minutes=1)
 """How far events may lie apart that are numbered in another order than their times."""
-LONGEST_BACK_OFF = 15.0  # seconds
-LONGEST_PAUSE = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,45 +81,11 @@ def history(
     show(found, lambda: _history_text(found), as_json=as_json)
 
 
-@click.command()
-@click.argument("source_name", metavar="[SOURCE]", required=False)
-@click.option(
-    "--after",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Begin after this position, for instance the last one seen; by default with what happens from now on.",
-)
-@click.option(
-    "--poll-interval",
-    type=DurationType(),
-    default="2s",
-    show_default=True,
-    metavar="DURATION",
-    help="Ask at least this often. PostgreSQL tells at once of what ends a wait.",
-)
-@common_options
-@click.pass_obj
-def watch(
-    settings: Settings, source_name: str | None, *, after: int | None, poll_interval: timedelta, as_json: bool
-) -> None:
-    """Follow events live, of a source or of all; a line each.
-
-    Ends when it is interrupted. Nothing is missed and nothing told twice, also while the registry is down: whoever
-    begins again with --after and the last position seen goes on where it ended.
-    """
-    with settings.open_existing_store(2) as store:
-        begin = store.last_position() if after is None else after
-        for event in _follow(store, source_name, begin, min(poll_interval.total_seconds(), LONGEST_PAUSE)):
-            click.echo(
-                as_json_text(event) if as_json else printable("  ".join(each for each in _row(event) if each))
-            )
-
-
 def _newest(store: RegistryReader, source_name: str | None, limit: int) -> History:
     """The end of the history. One event more than is shown tells whether there are earlier ones."""
     if source_name is None:  # Positions of the whole history have no gaps, so they can be counted back.
         begin = max(0, store.last_position() - limit - 1)
-        found = tuple(islice(_events(store, None, begin), limit + 1))
+        found = tuple(islice(events_after(store, None, begin), limit + 1))
     else:
         pages = all_items(lambda after, limit: store.latest_events(source_name, after, limit))
         found = tuple(islice(pages, limit + 1))[::-1]
@@ -141,7 +97,7 @@ def _beginning_at(
 ) -> History:
     if since is not None:
         after = max(after, position_before(store, source_name, since - OUT_OF_ORDER))
-    wanted = (each for each in _events(store, source_name, after) if since is None or each.at >= since)
+    wanted = (each for each in events_after(store, source_name, after) if since is None or each.at >= since)
     found = tuple(islice(wanted, limit + 1))
     shown = found[:limit]
     return History(shown, False, shown[-1].position if len(found) > limit else None)
@@ -171,60 +127,8 @@ def position_before(store: RegistryReader, source_name: str | None, instant: dat
     return high
 
 
-def _events(store: RegistryReader, source_name: str | None, begin: int) -> Iterator[Event]:
-    """All there are, fetched as they are taken."""
-    return all_items(lambda after, limit: store.events(begin if after is None else after, source_name, limit))
-
-
-def _follow(
-    store: RegistryReader, source_name: str | None, after: int, poll_interval: float
-) -> Iterator[Event]:
-    """Events as they happen, for ever."""
-    failures = 0
-    with contextlib.ExitStack() as listening:
-        listener: Listener | None = None
-        while True:
-            try:
-                if listener is None and (listener := store.open_listener()) is not None:
-                    listening.enter_context(contextlib.closing(listener))
-                for event in _events(store, source_name, after):
-                    after = event.position
-                    yield event
-                failures = 0
-                if listener is None:
-                    time.sleep(poll_interval)
-                else:
-                    listener.wait(poll_interval)
-            except StoreUnavailableError as error:
-                listening.close()
-                listener = None
-                if not failures:
-                    tell(f"{error} It is asked again.")
-                failures += 1
-                time.sleep(min(back_off(failures), LONGEST_BACK_OFF))
-
-
 def _history_text(found: History) -> str:
-    shown = table(HEADINGS, map(_row, found.events), empty="No events.", width=terminal_width())
+    shown = table(HEADINGS, map(event_row, found.events), empty="No events.", width=terminal_width())
     if found.has_earlier:
         return f"{shown}\n... and earlier ones: raise --limit, or begin with --since or --after 0."
     return shown if found.next is None else f"{shown}\n... and more: go on with --after {found.next}."
-
-
-def _row(event: Event) -> Sequence[str | None]:
-    interval = event.interval
-    return (
-        str(event.position),
-        format_to_the_second(event.at),
-        event.type.value,
-        event.source_name,
-        event.provider_name,
-        f"{format_instant(interval.start)}/{format_instant(interval.end)}" if interval else None,
-        None if event.generation is None else str(event.generation),
-        _details(event),
-    )
-
-
-def _details(event: Event) -> str:
-    holder = [f"by {event.holder}"] if event.holder else []
-    return "; ".join([*holder, *(f"{key}: {value}" for key, value in event.details.items())])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from airflow_provider_partition_registry.cli.commands.provider import may_write
 from airflow_provider_partition_registry.cli.options import Settings, common_options, decision_options
 from airflow_provider_partition_registry.cli.output import show
-from airflow_provider_partition_registry.cli.providers import may_write
 
 
 @click.group(no_args_is_help=False)

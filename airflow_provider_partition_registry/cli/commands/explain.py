@@ -1,0 +1,52 @@
+"""``explain``: all about why an interval may or may not be read."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from airflow_provider_partition_registry.cli.instants import interval_options
+from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.domain.explanation import explain
+from airflow_provider_partition_registry.domain.intervals import Interval, format_to_the_second
+from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.questions import Readiness
+
+
+@click.command("explain")
+@click.argument("source_name", metavar="SOURCE")
+@interval_options
+@common_options
+@click.pass_obj
+def explain_(settings: Settings, source_name: str, interval: Interval, as_json: bool) -> None:
+    """Say all about why an interval may or may not be read.
+
+    Every gap and every blocker, however many, and of each blocker what its writer said of itself: host, user, log.
+    Ends with 0 either way; ready answers by exit code.
+    """
+    with settings.open_existing_store() as store:
+        readiness = store.check_readiness(source_name, interval)
+    show(readiness, lambda: _full_explanation(readiness), as_json=as_json)
+
+
+def _full_explanation(readiness: Readiness) -> str:
+    lines = [explain(readiness, shown_at_most=sys.maxsize)]
+    lines += [_about_lock(each) for each in readiness.blockers if each.lock is not None]
+    return "\n".join(lines)
+
+
+def _about_lock(partition: Partition) -> str:
+    lock = partition.lock
+    assert lock is not None
+    about = {
+        "holder": lock.holder.identity,
+        "generation": str(lock.generation),
+        "locked at": format_to_the_second(lock.locked_at),
+        "lease until": format_to_the_second(lock.expires_at) if lock.expires_at else "without a lease",
+        "exclusive": "yes" if lock.exclusive else "no",
+        **lock.holder.details,
+    }
+    rows = [f"  {key}: {' '.join(value.split())}" for key, value in about.items()]
+    return "\n".join([f"The lock on {partition.key}:", *rows])

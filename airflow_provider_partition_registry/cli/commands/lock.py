@@ -1,0 +1,74 @@
+"""``lock``: before a partition is written (R3)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from airflow_provider_partition_registry.cli.instants import DurationType
+from airflow_provider_partition_registry.cli.options import (
+    Settings,
+    about_us,
+    common_options,
+    partition_arguments,
+)
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
+from airflow_provider_partition_registry.domain.models import Holder, Partition, PartitionKey
+
+EXAMPLE_LOCK = """\b
+Examples:
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02
+  partition-registry lock sales nightly-load --start 2026-11-01 --end 2026-11-02 --holder "$HOSTNAME" --lease 2h
+"""
+
+
+@click.command(epilog=EXAMPLE_LOCK)
+@partition_arguments
+@click.option("--holder", metavar="IDENTITY", help="Who writes; the provider itself unless told.")
+@click.option(
+    "--lease",
+    type=DurationType(),
+    metavar="DURATION",
+    help="After so long others may take the lock over: 90s, 15m, 2h, 1d, 1h30m.",
+)
+@click.option("--exclusive", is_flag=True, help="Keep all providers of the source out of the interval.")
+@click.option(
+    "--register/--no-register",
+    default=True,
+    show_default=True,
+    help="Register the partition if it is not known.",
+)
+@common_options
+@click.pass_obj
+def lock(
+    settings: Settings,
+    key: PartitionKey,
+    *,
+    holder: str | None,
+    lease: timedelta | None,
+    exclusive: bool,
+    register: bool,
+    as_json: bool,
+) -> None:
+    """Take the lock before (re)writing a partition; readers wait."""
+    writer = Holder(key.provider_name if holder is None else holder, about_us())
+    with settings.open_store() as store:
+        locked = store.lock(
+            key,
+            holder=writer,
+            lease=lease,
+            exclusive=exclusive,
+            register=register,
+        )
+    show(locked, lambda: _locked_text(locked), as_json=as_json)
+
+
+def _locked_text(partition: Partition) -> str:
+    if partition.lock is None:  # pragma: no cover - a lock that was granted is there
+        return f"Locked {partition.key}."
+    expires_at = partition.lock.expires_at
+    lease = f"lease until {format_to_the_second(expires_at)}" if expires_at else "without a lease"
+    lock = f"holder {partition.lock.holder}, generation {partition.generation}, {lease}"
+    return f"Locked {partition.key}: {lock}."

@@ -1,0 +1,37 @@
+"""``release``: a lock is given back, nothing was written (R4)."""
+
+from __future__ import annotations
+
+import click
+
+from airflow_provider_partition_registry.cli.options import (
+    Settings,
+    common_options,
+    lock_options,
+    partition_arguments,
+)
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.domain.models import PartitionKey
+
+
+@click.command()
+@partition_arguments
+@lock_options
+@common_options
+@click.pass_obj
+def release(
+    settings: Settings,
+    key: PartitionKey,
+    *,
+    holder: str | None,
+    generation: int | None,
+    as_json: bool,
+) -> None:
+    """Give a lock back: nothing was written, all is as before."""
+    with settings.open_store() as store:
+        released = store.release(key, holder=holder, generation=generation)
+    show(
+        released,
+        lambda: f"Released {released.key}; it is {released.state.value} again.",
+        as_json=as_json,
+    )

@@ -1,0 +1,33 @@
+"""``unlock``: the data is good (R4)."""
+
+from __future__ import annotations
+
+import click
+
+from airflow_provider_partition_registry.cli.options import (
+    Settings,
+    common_options,
+    lock_options,
+    partition_arguments,
+)
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.domain.models import PartitionKey
+
+
+@click.command()
+@partition_arguments
+@lock_options
+@common_options
+@click.pass_obj
+def unlock(
+    settings: Settings,
+    key: PartitionKey,
+    *,
+    holder: str | None,
+    generation: int | None,
+    as_json: bool,
+) -> None:
+    """Publish a partition: the data is good, readers may go on."""
+    with settings.open_store() as store:
+        published = store.unlock(key, holder=holder, generation=generation)
+    show(published, lambda: f"Published {published.key}.", as_json=as_json)

@@ -1,0 +1,33 @@
+"""``withdraw``: a person takes a partition out (R6)."""
+
+from __future__ import annotations
+
+import click
+
+from airflow_provider_partition_registry.cli.options import (
+    Settings,
+    common_options,
+    decision_options,
+    partition_arguments,
+)
+from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.domain.models import PartitionKey
+
+
+@click.command()
+@partition_arguments
+@decision_options
+@common_options
+@click.pass_obj
+def withdraw(
+    settings: Settings,
+    key: PartitionKey,
+    *,
+    reason: str,
+    by: str,
+    as_json: bool,
+) -> None:
+    """Take a partition out: it covers and blocks nothing any more."""
+    with settings.open_store() as store:
+        withdrawn = store.withdraw(key, reason=reason, by=by)
+    show(withdrawn, lambda: f"Withdrew {withdrawn.key}; it is only registered now.", as_json=as_json)

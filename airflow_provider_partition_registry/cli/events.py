@@ -1,0 +1,40 @@
+"""Events of the history: fetched as they are taken, and as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_partition_registry.domain.intervals import format_instant, format_to_the_second
+from airflow_provider_partition_registry.domain.models import Event
+from airflow_provider_partition_registry.store.paging import all_items
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.contract import RegistryReader
+
+HEADINGS = ("POSITION", "AT", "EVENT", "SOURCE", "PROVIDER", "INTERVAL", "GEN", "DETAILS")
+
+
+def events_after(store: RegistryReader, source_name: str | None, begin: int) -> Iterator[Event]:
+    """All there are, fetched as they are taken."""
+    return all_items(lambda after, limit: store.events(begin if after is None else after, source_name, limit))
+
+
+def event_row(event: Event) -> Sequence[str | None]:
+    """The cells of one event, under :data:`HEADINGS`."""
+    interval = event.interval
+    return (
+        str(event.position),
+        format_to_the_second(event.at),
+        event.type.value,
+        event.source_name,
+        event.provider_name,
+        f"{format_instant(interval.start)}/{format_instant(interval.end)}" if interval else None,
+        None if event.generation is None else str(event.generation),
+        _details(event),
+    )
+
+
+def _details(event: Event) -> str:
+    holder = [f"by {event.holder}"] if event.holder else []
+    return "; ".join([*holder, *(f"{key}: {value}" for key, value in event.details.items())])
