@@ -17,7 +17,7 @@ AT_ONCE := -n 3
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check fuzz stories accidents kills lint bench clean environments lock help
+.PHONY: demo test check fuzz stories accidents kills lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,10 +53,14 @@ lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and th
 	$(AIRFLOW_3)/bin/ruff format --check
 	$(AIRFLOW_3)/bin/mypy
 	$(AIRFLOW_3)/bin/lint-imports --no-cache
+	$(AIRFLOW_3)/bin/python -m tools.architecture --check
 	$(AIRFLOW_3)/bin/hadolint docker/Dockerfile docker/airflow.Dockerfile
 	$(AIRFLOW_3)/bin/shellcheck docker/entrypoint.sh
 	$(AIRFLOW_3)/bin/yamllint --strict --config-file docker/yamllint.yaml docker
 	$(AIRFLOW_3)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose*.yaml
+
+picture: $(AIRFLOW_3)/.ready ## Draw the picture of the architecture anew
+	$(AIRFLOW_3)/bin/python -m tools.architecture
 
 bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few minutes
 	$(AIRFLOW_3)/bin/python -m benchmarks

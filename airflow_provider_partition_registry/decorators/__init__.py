@@ -1,1 +1,1 @@
-"""Decorators and context managers for DAG files."""
+"""The decorator and the context manager: write a partition in one task."""

@@ -1,1 +1,1 @@
-"""Airflow hooks."""
+"""The hook: a registry behind an Airflow connection."""

@@ -1,1 +1,1 @@
-"""Airflow operators."""
+"""The operators: register, lock and unlock partitions, end locks left behind."""

@@ -1,1 +1,1 @@
-"""Airflow sensors."""
+"""The sensor: wait until data may be read."""

@@ -1,1 +1,1 @@
-"""Where a registry lives: one contract (``base``), several homes, opened by their URL (``factory``)."""
+"""Where a registry lives: one contract, several homes, opened by their URL (factory)."""

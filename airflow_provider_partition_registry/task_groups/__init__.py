@@ -1,1 +1,1 @@
-"""Airflow task groups."""
+"""The task group: a lock before the work, an unlock after it."""

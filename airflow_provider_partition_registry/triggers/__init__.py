@@ -1,1 +1,1 @@
-"""Airflow triggers."""
+"""The trigger: wait without a worker, many waits with one question."""

@@ -43,3 +43,11 @@ def test_what_make_is_told_to_do_is_there() -> None:
     for document in DOCUMENTS:
         told = set(re.findall(r"(?:`|^(?=.*#))make ([a-z]+)", document.read_text(), flags=re.MULTILINE))
         assert told <= targets, document
+
+
+def test_modules_that_a_document_names_are_there() -> None:
+    package = ROOT / "airflow_provider_partition_registry"
+    for document in DOCUMENTS:
+        named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+\.py)`", document.read_text()))
+        lost = {name for name in named if not (ROOT / name).is_file() and not (package / name).is_file()}
+        assert not lost, document
