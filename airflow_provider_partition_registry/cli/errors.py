@@ -47,13 +47,13 @@ class ExitCode(IntEnum):
 
 EXIT_CODES = {
     ExitCode.DONE: "done; ready",
-    ExitCode.NO: "no: not ready; verify found something wrong",
-    ExitCode.BAD_INPUT: "the call itself is wrong",
-    ExitCode.TIMED_OUT: "waited too long",
-    ExitCode.UNKNOWN: "no such source, provider, partition or token",
-    ExitCode.CONFLICT: "locked by somebody else, not yours, wrong state, or registered already",
-    ExitCode.ACCESS_DENIED: "wrong access token, or no grant on the source",
-    ExitCode.UNAVAILABLE: "the registry does not answer, refuses, or its schema does not fit",
+    ExitCode.NO: "not ready; verify found something wrong",
+    ExitCode.BAD_INPUT: "usage error or invalid input",
+    ExitCode.TIMED_OUT: "timed out",
+    ExitCode.UNKNOWN: "unknown source, provider, partition or token",
+    ExitCode.CONFLICT: "locked by another holder, not your lock, wrong state, or already registered",
+    ExitCode.ACCESS_DENIED: "access token missing or invalid, or no grant on the source",
+    ExitCode.UNAVAILABLE: "registry unavailable or refusing, or its schema does not fit this version",
     ExitCode.BUG: "a bug in this program",
     ExitCode.INTERRUPTED: "interrupted",
 }

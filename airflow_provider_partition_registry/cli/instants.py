@@ -56,7 +56,7 @@ class DurationType(click.ParamType):
         except OverflowError:
             self.fail(f"{value!r} is too long.", param, ctx)
         if not duration:
-            self.fail(f"{value!r} is no time at all.", param, ctx)
+            self.fail(f"{value!r} is an empty duration.", param, ctx)
         return duration
 
 
@@ -72,8 +72,8 @@ def timezone_option(function: Function) -> Function:
         is_eager=True,  # Instants are read with it.
         expose_value=False,
         callback=_remember_timezone,
-        help="In which days begin, and which instants without an offset mean: Europe/Berlin. Of an hour that comes "
-        "twice when clocks are put back, these mean the first; write the offset to mean the second.",
+        help="Time zone in which days begin and instants without an offset are read, for example Europe/Berlin. Where "
+        "clocks go back and an hour occurs twice, the first one is meant; write the offset to mean the second.",
     )(function)
 
 
@@ -90,21 +90,21 @@ def interval_options(function: Function) -> Function:
         click.option(
             "--grain",
             type=click.Choice(GRAINS),
-            help="In place of --end: the whole hour, day, week or month that --start lies in.",
+            help="Instead of --end: the whole hour, day, week or month that contains --start.",
         ),
         click.option(
             "--end",
             type=InstantType(),
             metavar="INSTANT",
-            help="First instant after the interval.",
+            help="End of the interval (exclusive).",
         ),
         click.option(
             "--start",
             type=InstantType(),
             metavar="INSTANT",
             required=True,
-            help="First instant of the interval: 2026-11-01, 2026-11-01T06:00+02:00, yesterday, today, now; or whole "
-            "days, hours or minutes from the present one, such as -1d, -2h, +30m.",
+            help="Start of the interval (inclusive): 2026-11-01, 2026-11-01T06:00+02:00, yesterday, today, now, or an "
+            "offset from the current day, hour or minute, such as -1d, -2h, +30m.",
         ),
     ):
         command = option(command)

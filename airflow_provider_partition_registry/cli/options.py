@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +25,7 @@ TOKEN_VARIABLE = "PARTITION_REGISTRY_ACCESS_TOKEN"  # noqa: S105 - the name of a
 PROVIDER_TOKEN_VARIABLE = "PARTITION_REGISTRY_PROVIDER_TOKEN"  # noqa: S105 - the name of a variable
 CA_FILE_VARIABLE = "PARTITION_REGISTRY_CA_FILE"
 URL_HELP = (
-    "Where the registry lives: https://host of a web service, postgresql://user:password@host:5432/database, or "
+    "The registry: https://host of a web service, postgresql://user:password@host:5432/database, or "
     "sqlite:////path/registry.db."
 )
 NO_URL = (
@@ -32,11 +33,11 @@ NO_URL = (
     f"service, postgresql://user:password@host:5432/database, or sqlite:////var/lib/registry.db for one host"
 )
 VARIABLES = {
-    URL_VARIABLE: "where the registry lives, unless --url says so",
-    TOKEN_VARIABLE: "what a web service knows you by; a database needs none",
-    CA_FILE_VARIABLE: "the authorities that vouch for a web service, if not those of this host",
+    URL_VARIABLE: "the registry, unless --url is given",
+    TOKEN_VARIABLE: "access token for a web service; a database needs none",
+    CA_FILE_VARIABLE: "certificate authorities to trust for a web service, instead of this host's",
 }
-"""What a registry is found and entered with, for ``--help``."""
+"""The environment variables that every command reads, for ``--help``."""
 
 
 @dataclass(slots=True)
@@ -54,8 +55,8 @@ class Settings:
             raise click.UsageError(NO_URL)
         return self.url
 
-    def open_store(self, pool_size: int = 1) -> RegistryStore:
-        """Open the registry. SQLAlchemy is imported now, not before.
+    def new_store(self, pool_size: int = 1) -> RegistryStore:
+        """The registry. SQLAlchemy is imported now, not before; it connects when it is first asked something.
 
         :param pool_size: how many threads call it at once.
         """
@@ -68,15 +69,24 @@ class Settings:
             verify=os.environ.get(CA_FILE_VARIABLE) or True,
         )
 
-    def open_existing_store(self, pool_size: int = 1) -> RegistryStore:
+    @contextmanager
+    def open_store(self, pool_size: int = 1) -> Iterator[RegistryStore]:
+        """Open the registry, close it in the end, and let errors about misspelt names suggest the right ones."""
+        from airflow_provider_partition_registry.store.suggesting import suggesting
+
+        with self.new_store(pool_size) as store, suggesting(store):
+            yield store
+
+    @contextmanager
+    def open_existing_store(self, pool_size: int = 1) -> Iterator[RegistryStore]:
         """As :meth:`open_store`, for what only asks: at a mistyped path of SQLite it begins no empty registry.
 
         :raises SchemaMissingError: there is none.
         """
-        store = self.open_store(pool_size)
-        if self.require_url().startswith("sqlite:"):
-            store.ping()
-        return store
+        with self.open_store(pool_size) as store:
+            if self.require_url().startswith("sqlite:"):
+                store.ping()
+            yield store
 
 
 def partition_arguments(function: Function) -> Function:
@@ -102,35 +112,39 @@ def lock_options(function: Function) -> Function:
     holder = click.option(
         "--holder",
         metavar="IDENTITY",
-        help="As given to lock; the provider itself unless told.",
+        help="The identity that was given to lock; by default the provider's name.",
     )
     generation = click.option(
         "--generation",
         type=click.IntRange(min=0),
         metavar="N",
-        help="The number that lock printed; instead of a holder.",
+        help="The generation that lock printed, instead of a holder.",
     )
     return generation(holder(command))  # type: ignore[return-value]
 
 
 def common_options(function: Function) -> Function:
     """Add what every command takes: ``--json``, and ``--url`` for those who write it behind the command."""
-    with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON; errors too.")(function)
+    with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")(function)
     return click.option(
         "--url",
         metavar="URL",
         expose_value=False,
         callback=_remember_url,
-        help=f"In place of {URL_VARIABLE}.",
+        help=f"Overrides {URL_VARIABLE}.",
     )(with_json)
 
 
 def decision_options(function: Function) -> Function:
     """Add what is asked of a person who overrides others: ``--reason`` and ``--by``."""
     by = click.option(
-        "--by", metavar="NAME", default=current_user, show_default="your user name", help="Who decides it."
+        "--by",
+        metavar="NAME",
+        default=current_user,
+        show_default="your user name",
+        help="Who decides; recorded in the history.",
     )(function)
-    return click.option("--reason", metavar="TEXT", required=True, help="Why; kept in the history.")(by)
+    return click.option("--reason", metavar="TEXT", required=True, help="Why; recorded in the history.")(by)
 
 
 def current_user() -> str:

@@ -47,7 +47,7 @@ SECTIONS = {
         watch.watch,
     ),
     "Write": (run.run, lock.lock, unlock.unlock, fail.fail, release.release),
-    "Decide by hand": (force_release.force_release, invalidate.invalidate, withdraw.withdraw),
+    "Override by hand": (force_release.force_release, invalidate.invalidate, withdraw.withdraw),
     "Set up": (source.source, provider.provider, grant.grant, token.token, db.db, serve.serve),
 }
 
@@ -91,7 +91,7 @@ class Root(DocumentedEndings, click.Group):
 @click.version_option(__version__, prog_name="partition-registry")
 @click.pass_context
 def root(context: click.Context, url: str | None) -> None:
-    """Tell and ask which partitions of shared data may be read."""
+    """Record and check which partitions of shared data are ready to be read."""
     context.obj = Settings(url)
 
 

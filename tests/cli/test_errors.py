@@ -246,3 +246,31 @@ def test_asking_begins_no_registry_at_a_mistyped_path(
     assert asked.code == ExitCode.UNAVAILABLE
     assert f"There is no file {file} on this host. Check the path" in asked.stderr
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        (("ready", "sale", *NOVEMBER), "'sales'"),
+        (("wait", "sals", *NOVEMBER), "'sales'"),
+        (("history", "salles"), "'sales'"),
+        (("lock", "slaes", "nightly", *day(1)), "'sales'"),
+        (("lock", "sales", "nihgtly", *day(1)), "'nightly'"),
+        (("run", "sales", "nihgtly", *day(1), "--", "true"), "'nightly'"),
+        (("token", "list", "--provider", "nightl"), "'nightly'"),
+    ],
+)
+def test_a_misspelt_name_is_met_with_what_was_meant(nightly: Command, call: tuple[str, ...], meant: str):
+    refused = nightly(*call)
+    assert refused.code == 4
+    assert refused.stderr.endswith(f" Did you mean {meant}?\n")
+
+
+def test_nothing_is_suggested_where_nothing_is_alike(nightly: Command):
+    assert "Did you mean" not in nightly("ready", "inventory", *NOVEMBER).stderr
+
+
+def test_run_without_dashes_says_where_they_belong(nightly: Command):
+    refused = nightly("run", "sales", "nightly", *day(1), "sh", "-c", "true")
+    assert refused.code == 2
+    assert "Write -- before the command to run." in refused.stderr

@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from tests.cli.conftest import Command, day
 
 SCRIPT = Path(sys.executable).parent / "partition-registry"
-WAIT = ("wait", "--source", "sales", *day(1))
+WAIT = ("wait", "sales", *day(1))
 SHORT = ("--timeout", "1s", "--poll-interval", "1s")
 PLACE = PartitionKey("sales", "nightly", Interval("2026-11-01", "2026-11-02"))
 
@@ -68,16 +68,16 @@ def test_fresh_enough(published: Command):
 
 def test_all_sources_are_waited_for(published: Command):
     published("source", "register", "stock", "--owner", "x")
-    late = published(*WAIT, "--source", "stock", *SHORT)
+    late = published(*WAIT, "stock", *SHORT)
     assert late.code == 3
     assert "\nReady: [2026-11-01" in late.stderr
     assert "nobody has published" in late.stderr
 
 
 def test_a_source_that_is_not_registered(published: Command):
-    refused = published(*WAIT, "--source", "nope", *SHORT)
+    refused = published(*WAIT, "nope", *SHORT)
     assert refused.code == 4
-    late = published(*WAIT, "--source", "nope", *SHORT, "--on-missing-source", "wait")
+    late = published(*WAIT, "nope", *SHORT, "--on-missing-source", "wait")
     assert late.code == 3
     assert "Source 'nope' is not registered" in late.stderr
 
@@ -86,9 +86,9 @@ def test_as_json(published: Command):
     told = published(*WAIT, *SHORT, "--json")
     assert (told.code, told.stderr, told.json["is_ready"]) == (0, "", True)
     assert [each["is_ready"] for each in told.json["answers"]] == [True]
-    late = published("wait", "--source", "sales", *day(2), *SHORT, "--json")
+    late = published("wait", "sales", *day(2), *SHORT, "--json")
     assert (late.code, late.stderr, late.json["is_ready"]) == (3, "", False)
-    assert published("wait", "--source", "nope", *day(1), "--json").error["code"] == "unknown_source"
+    assert published("wait", "nope", *day(1), "--json").error["code"] == "unknown_source"
 
 
 def test_a_registry_that_is_not_there_is_waited_for(run: Command):

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.database.values import PREPARE_AFTER
-from airflow_provider_partition_registry.store.sql.schema.revisions import tables
+from airflow_provider_partition_registry.store.sql.schema import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from tests.conftest import TEMPLATE
 from tests.contract.homes import MIDNIGHT, hours

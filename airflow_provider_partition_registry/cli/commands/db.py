@@ -25,7 +25,7 @@ def db() -> None:
 @common_options
 @click.pass_obj
 def upgrade(settings: Settings, as_json: bool) -> None:
-    """Create the tables, or bring them up to date. Does nothing if they are."""
+    """Create the tables, or bring them up to date."""
     reached = maintenance.upgrade(settings.require_url())
     show(
         reached,
@@ -38,31 +38,29 @@ def upgrade(settings: Settings, as_json: bool) -> None:
 @common_options
 @click.pass_obj
 def current(settings: Settings, as_json: bool) -> None:
-    """Print the schema's revision. Fails (7) unless it is the one this version needs; changes nothing."""
+    """Print the revision of the schema; the exit code is 7 unless it is the one that this version needs."""
     found = maintenance.current(settings.require_url())
     show(found, lambda: found.revision, as_json=as_json)
 
 
-@db.command(
-    epilog="Exit codes: 0 all is well, 1 something is wrong; the others as in partition-registry --help."
-)
+@db.command(epilog="Exit codes: 0 all is well, 1 something is wrong; others as in partition-registry --help.")
 @click.option(
     "--repair",
     "repairs",
     is_flag=True,
-    help="Set right what follows from other rows. Writers of a source wait while it is their turn.",
+    help="Recompute derived rows that are wrong. Writers of a source wait while it is repaired.",
 )
 @click.option(
     "--known-lost",
     metavar="EVENTS",
     type=click.IntRange(min=0),
     default=0,
-    help="So many events are known to be lost from the history: they are told, but are wrong only if there are more.",
+    help="This many events are known to be lost from the history; only a greater loss counts as wrong.",
 )
 @common_options
 @click.pass_context
 def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool) -> None:
-    """Check that all rows follow from each other and can be read. May run beside readers and writers."""
+    """Check that all rows are readable and consistent. Safe to run beside readers and writers."""
     url = context.ensure_object(Settings).require_url()
     found = maintenance.verify(url, repairs=repairs, known_lost=known_lost)
     show(found, lambda: _verification_text(found, repairs), as_json=as_json)
@@ -78,10 +76,10 @@ def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool
 @common_options
 @click.pass_obj
 def backup(settings: Settings, file: Path, overwrite: bool, as_json: bool) -> None:
-    """Copy a registry in SQLite into FILE, as of one moment. May run beside readers and writers.
+    """Copy a registry in SQLite into FILE, as of one moment. Safe to run beside readers and writers.
 
-    FILE appears once it is complete, checked and on disk. Do not copy the registry's own file in its place: the newest
-    changes may not be in it.
+    FILE appears only when it is complete, checked and flushed to disk. Do not copy the registry's own file instead: the
+    newest changes may not be in it yet.
     """
     made = maintenance.back_up(settings.require_url(), file, overwrite=overwrite)
     show(

@@ -21,10 +21,10 @@ from airflow_provider_partition_registry.domain.questions import Readiness
 @common_options
 @click.pass_obj
 def explain_(settings: Settings, source_name: str, interval: Interval, as_json: bool) -> None:
-    """Say all about why an interval may or may not be read.
+    """Explain in full why an interval is or is not ready.
 
-    Every gap and every blocker, however many, and of each blocker what its writer said of itself: host, user, log.
-    Ends with 0 either way; ready answers by exit code.
+    Lists every gap and every blocking partition, with what each writer reported about itself: host, user, log. The exit
+    code is 0 either way; use ready for an answer by exit code.
     """
     with settings.open_existing_store() as store:
         readiness = store.check_readiness(source_name, interval)

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 
 @click.command()
 @partition_arguments
-@click.option("--reason", metavar="TEXT", required=True, help="What went wrong, for those who wait.")
+@click.option("--reason", metavar="TEXT", required=True, help="What went wrong; waiting readers are told.")
 @lock_options
 @common_options
 @click.pass_obj
@@ -29,7 +29,7 @@ def fail(
     generation: int | None,
     as_json: bool,
 ) -> None:
-    """End a write that went wrong; readers go on waiting."""
+    """Mark a write as failed; readers keep waiting."""
     with settings.open_store() as store:
         failed = store.fail(key, reason=reason, holder=holder, generation=generation)
     show(failed, lambda: f"Failed {failed.key}: {printable(failed.reason or '')}", as_json=as_json)

@@ -23,7 +23,7 @@ RELEASES = (PartitionState.FAILED.value, PartitionState.READY.value)
     type=click.Choice(RELEASES),
     default=RELEASES[0],
     show_default=True,
-    help="What becomes of the partition; ready only if you know its data is good.",
+    help="New state of the partition; choose ready only if you know that its data is good.",
 )
 @decision_options
 @common_options
@@ -37,7 +37,7 @@ def force_release(
     by: str,
     as_json: bool,
 ) -> None:
-    """Take a lock from a holder who is gone."""
+    """Take a lock away from a holder that is gone."""
     state = PartitionState(to_state)
     with settings.open_store() as store:
         released = store.force_release(key, reason=reason, by=by, to=state)

@@ -11,7 +11,7 @@ from airflow_provider_partition_registry.cli.output import show
 
 @click.group(no_args_is_help=False)
 def grant() -> None:
-    """Take back a provider's right to write to a source."""
+    """Revoke a provider's right to write to a source."""
 
 
 @grant.command()
@@ -23,10 +23,10 @@ def grant() -> None:
 def revoke(
     settings: Settings, source_name: str, provider_name: str, *, reason: str, by: str, as_json: bool
 ) -> None:
-    """Take back what "provider register" gives.
+    """Revoke the right that "provider register" gives.
 
-    What it has locked goes on blocking readers, what it has published stays ready. Registering it again gives the
-    right back.
+    Locks that the provider holds keep blocking readers, and what it has published stays ready. Registering it again
+    restores the right.
     """
     with settings.open_store() as store:
         provider = store.revoke_grant(source_name, provider_name, reason=reason, by=by)

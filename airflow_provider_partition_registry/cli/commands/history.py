@@ -45,9 +45,9 @@ class History:
 @click.command()
 @click.argument("source_name", metavar="[SOURCE]", required=False)
 @click.option(
-    "--after", type=click.IntRange(min=0), metavar="N", help="Begin after this position; 0 is the beginning."
+    "--after", type=click.IntRange(min=0), metavar="N", help="Start after this position; 0 is the beginning."
 )
-@click.option("--since", type=InstantType(), metavar="INSTANT", help="Begin at this instant.")
+@click.option("--since", type=InstantType(), metavar="INSTANT", help="Start at this instant.")
 @timezone_option
 @click.option(
     "--limit",
@@ -55,7 +55,7 @@ class History:
     default=DEFAULT_LIMIT,
     show_default=True,
     metavar="N",
-    help="Show at most so many events: the newest, or with --after or --since the first from there on.",
+    help="Show at most N events: the newest, or with --after or --since the first from there on.",
 )
 @common_options
 @click.pass_obj
@@ -68,10 +68,10 @@ def history(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show what happened last, the newest at the end.
+    """Show the latest events, the newest last.
 
-    Every change of state is one event; without a source, those of all are shown. With --after or --since it begins
-    there instead, and says how to go on; --after 0 is the beginning.
+    Every change of state is one event. Without SOURCE the events of all sources are shown. With --after or --since the
+    output starts there instead, and says how to continue.
     """
     with settings.open_existing_store() as store:
         if after is None and since is None:

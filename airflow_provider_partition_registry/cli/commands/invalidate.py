@@ -27,7 +27,7 @@ def invalidate(
     by: str,
     as_json: bool,
 ) -> None:
-    """Declare published data bad: the partition becomes failed."""
+    """Mark published data as bad: the partition becomes failed."""
     with settings.open_store() as store:
         failed = store.invalidate(key, reason=reason, by=by)
     show(failed, lambda: f"Invalidated {failed.key}; it is failed now.", as_json=as_json)

@@ -26,19 +26,21 @@ Examples:
 
 @click.command(epilog=EXAMPLE_LOCK)
 @partition_arguments
-@click.option("--holder", metavar="IDENTITY", help="Who writes; the provider itself unless told.")
+@click.option("--holder", metavar="IDENTITY", help="Identity of the writer; by default the provider's name.")
 @click.option(
     "--lease",
     type=DurationType(),
     metavar="DURATION",
-    help="After so long others may take the lock over: 90s, 15m, 2h, 1d, 1h30m.",
+    help="After this long others may take the lock over: 90s, 15m, 2h, 1d, 1h30m. By default never.",
 )
-@click.option("--exclusive", is_flag=True, help="Keep all providers of the source out of the interval.")
+@click.option(
+    "--exclusive", is_flag=True, help="Lock out all other providers of the source for this interval."
+)
 @click.option(
     "--register/--no-register",
     default=True,
     show_default=True,
-    help="Register the partition if it is not known.",
+    help="Register the partition first if it is unknown.",
 )
 @common_options
 @click.pass_obj
@@ -52,7 +54,7 @@ def lock(
     register: bool,
     as_json: bool,
 ) -> None:
-    """Take the lock before (re)writing a partition; readers wait."""
+    """Lock a partition before (re)writing it; readers wait."""
     writer = Holder(key.provider_name if holder is None else holder, about_us())
     with settings.open_store() as store:
         locked = store.lock(

@@ -18,14 +18,14 @@ from airflow_provider_partition_registry.store.paging import all_items
 @click.option(
     "--holder-prefix",
     metavar="TEXT",
-    help="Only those whose holder begins with it: which locks does this run still hold?",
+    help="Only locks whose holder starts with TEXT, for example those of one Airflow run.",
 )
 @common_options
 @click.pass_obj
 def locks(settings: Settings, holder_prefix: str | None, as_json: bool) -> None:
-    """Show who holds which locks now, of all sources.
+    """Show who holds which locks, across all sources.
 
-    Those that have expired are among them. Times are UTC, GEN is the generation.
+    Expired locks are included. Times are UTC; GEN is the generation.
     """
     with settings.open_existing_store() as store:
         found = list(all_items(partial(store.list_locks, holder_prefix)))

@@ -23,7 +23,7 @@ NO_TOKEN = f"No access token given. Set {TOKEN_VARIABLE}, pass --access-token, o
 
 @click.group(no_args_is_help=False)
 def provider() -> None:
-    """Register and list providers: who supplies data to sources."""
+    """Register and list providers, which supply data to sources."""
 
 
 @provider.command()
@@ -33,28 +33,28 @@ def provider() -> None:
     envvar=TOKEN_VARIABLE,
     show_envvar=True,
     metavar="TOKEN",
-    help="The token of the source it writes to. Everybody on the host can see what is written here: better set the "
-    "variable, or leave it out.",
+    help="Access token of the source. Other users of this host can see command lines: prefer the environment "
+    "variable or standard input.",
 )
 @click.option(
     "--provider-token",
     envvar=PROVIDER_TOKEN_VARIABLE,
     show_envvar=True,
     metavar="TOKEN",
-    help="The provider's own token, or the administrator's, by which a provider that exists agrees. Asked for by a web "
-    "service only.",
+    help="The provider's own token, or the administrator's: a web service requires it as consent if the provider "
+    "already exists.",
 )
 @common_options
 @click.pass_obj
 def register(
     settings: Settings, name: str, access_token: str | None, provider_token: str | None, as_json: bool
 ) -> None:
-    """Register a provider for a source, whose access token says which.
+    """Register a provider for the source that the access token belongs to.
 
-    That token comes from --access-token, else from the variable, else from standard input; on a terminal it is asked
-    for. The first time the provider's own access token is printed, this once, as the last line; the registry keeps only
-    its hash. A provider may be registered for many sources, one after the other; a web service then takes its own token
-    as well.
+    The source's token is taken from --access-token, else from the environment variable, else from standard input; on a
+    terminal you are asked for it. When a provider is registered for the first time, its own access token is printed,
+    only this once, as the last line; the registry keeps only a hash of it. A provider can be registered for several
+    sources, one after the other.
     """
     settings.require_url()
     token = (access_token or "").strip() or _read_token()
@@ -65,11 +65,13 @@ def register(
 
 
 @provider.command("list")
-@click.option("--source", "source_name", metavar="SOURCE", help="Only those that may write to it.")
+@click.option(
+    "--source", "source_name", metavar="SOURCE", help="Only providers that may write to this source."
+)
 @common_options
 @click.pass_obj
 def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
-    """List providers, and the sources they may write to."""
+    """List providers and the sources they may write to."""
     with settings.open_existing_store() as store:
         providers = list(all_items(partial(store.list_providers, source_name)))
     show(providers, lambda: _list_text(providers), as_json=as_json)

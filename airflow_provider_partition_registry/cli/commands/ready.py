@@ -14,14 +14,14 @@ from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
 
 
-@click.command(epilog="Exit codes: 0 ready, 1 not ready; the others as in partition-registry --help.")
+@click.command(epilog="Exit codes: 0 ready, 1 not ready; others as in partition-registry --help.")
 @click.argument("source_name", metavar="SOURCE")
 @interval_options
 @click.option(
     "--published-after",
     type=InstantType(),
     metavar="INSTANT",
-    help="Ask also that everything in it was published at this instant or later.",
+    help="Require that all of the interval was published at or after this instant.",
 )
 @common_options
 @click.pass_context
@@ -32,7 +32,7 @@ def ready(
     published_after: datetime | None,
     as_json: bool,
 ) -> None:
-    """Say whether an interval may be read, and if not, exactly why."""
+    """Say whether an interval is ready, and if not, exactly why."""
     with context.ensure_object(Settings).open_existing_store() as store:
         readiness = store.check_readiness(source_name, interval, published_after)
     show(readiness, lambda: explain(readiness), as_json=as_json)

@@ -27,7 +27,10 @@ def release(
     generation: int | None,
     as_json: bool,
 ) -> None:
-    """Give a lock back: nothing was written, all is as before."""
+    """Give a lock back: nothing was written.
+
+    The partition is again what it was before the lock.
+    """
     with settings.open_store() as store:
         released = store.release(key, holder=holder, generation=generation)
     show(

@@ -22,28 +22,43 @@ STORE_THREADS = 3  # one waits for news, one renews the lease, one finishes
 
 EPILOG = """\b
 Example:
-  partition-registry run --source sales --provider nightly-load --start yesterday --grain day -- ./load.sh
+  partition-registry run sales nightly-load --start yesterday --grain day -- ./load.sh
 
 \b
 Exit codes:
-  the command's own; 128+n if signal n ended it
-    2, 4, 6, 7  as in partition-registry --help: nothing was run
-    3  waited too long for somebody else's lock: nothing was run
-    5  locked by somebody else: nothing was run; or the lock was lost meanwhile
-    7  also: the command succeeded, but the registry does not answer any more
-  126, 127  the command is not executable, is not found: nothing was locked; or it cannot be started for another
-            reason, such as a missing interpreter: marked as failed
+  that of the command; 128+n if signal n ended it
+    2, 4, 6, 7  as in partition-registry --help: the command was not run
+    3  timed out waiting for another holder's lock: the command was not run
+    5  locked by another holder: the command was not run; or the lock was lost while it ran
+    7  also: the command succeeded, but the registry has become unavailable
+  126, 127  the command is not executable, or not found: nothing was locked; if it cannot be started for another
+            reason, such as a missing interpreter, the partition is marked as failed
 A message on standard error says which of them it is.
 """
 
 
+class RunCommand(click.Command):
+    """A command whose arguments end with another one, which has options of its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take every option for ours up to the ``--``, and say so to whoever left that out."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if "--" in args:
+                raise
+            raise click.UsageError(
+                f"{error.format_message()} Write -- before the command to run", ctx
+            ) from error
+
+
 @click.command(
+    cls=RunCommand,
     epilog=EPILOG,
-    context_settings={"allow_interspersed_args": False},
     short_help="Run a command under a lock; publish if it succeeds.",
 )
-@click.option("--source", "source_name", metavar="SOURCE", required=True, help="Where it writes.")
-@click.option("--provider", "provider_name", metavar="PROVIDER", required=True, help="Who writes.")
+@click.argument("source_name", metavar="SOURCE")
+@click.argument("provider_name", metavar="PROVIDER")
 @interval_options
 @click.option(
     "--lease",
@@ -51,22 +66,24 @@ A message on standard error says which of them it is.
     default="15m",
     show_default=True,
     metavar="DURATION",
-    help="How long after this process vanishes others may take the lock over. Renewed while the command runs.",
+    help="How long the lock stays valid if this process disappears. Renewed while the command runs.",
 )
 @click.option(
     "--holder",
     metavar="IDENTITY",
-    help="What tells this run from others; a retry with the same identity goes on at once. By default every run has "
-    "its own, made of host, process and a random number.",
+    help="Identity of this run; a retry with the same identity gets its lock back at once. By default every run has "
+    "its own, made of host, process id and a random number.",
 )
-@click.option("--exclusive", is_flag=True, help="Keep all providers of the source out of the interval.")
+@click.option(
+    "--exclusive", is_flag=True, help="Lock out all other providers of the source for this interval."
+)
 @click.option(
     "--on-conflict",
     type=click.Choice(("fail", "wait")),
     default="fail",
     show_default=True,
-    help="When somebody else holds the lock: end, or wait for it, woken by the registry where it tells of changes, "
-    "else asking every few seconds. Who waits also waits for the registry to answer.",
+    help="If another holder has the lock: end, or wait until it is free. While waiting, an unavailable registry is "
+    "waited for as well.",
 )
 @click.option(
     "--timeout",
@@ -74,7 +91,7 @@ A message on standard error says which of them it is.
     default="1h",
     show_default=True,
     metavar="DURATION",
-    help="With --on-conflict wait: for how long.",
+    help="With --on-conflict wait: how long to wait.",
 )
 @click.option(
     "--grace",
@@ -82,7 +99,7 @@ A message on standard error says which of them it is.
     default="10s",
     show_default=True,
     metavar="DURATION",
-    help="How long a command that is told to end may take before it is killed; less where its lease ends before.",
+    help="How long a command that was told to stop may take before it is killed; less if its lease ends earlier.",
 )
 @click.option(
     "--retry-for",
@@ -90,7 +107,7 @@ A message on standard error says which of them it is.
     default="5m",
     show_default=True,
     metavar="DURATION",
-    help="How long to go on trying to tell the registry how the command ended.",
+    help="How long to keep trying to report the result to an unavailable registry.",
 )
 @click.option(
     "--stderr-lines",
@@ -98,9 +115,11 @@ A message on standard error says which of them it is.
     default=10,
     show_default=True,
     metavar="N",
-    help="How many of its last lines on standard error the reason of a failure quotes, for everybody to read.",
+    help="How many of the last lines of standard error to quote as the reason of a failure, which everybody can read.",
 )
-@click.option("--verbose", is_flag=True, help="Say also what goes well; on a terminal this is the default.")
+@click.option(
+    "--verbose", is_flag=True, help="Report success and progress as well (the default on a terminal)."
+)
 @common_options
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True, metavar="-- COMMAND [ARGS]...")
 @click.pass_context
@@ -124,13 +143,13 @@ def run(
 ) -> None:
     """Run a command while its partition is locked.
 
-    Registers the partition if need be and locks it; publishes it if the command ends with 0, else marks it as failed
-    with the exit code and the last lines of standard error as the reason. What the command left running is waited for
-    first if it succeeded, else ended. The command finds in its environment PARTITION_REGISTRY_SOURCE, _PROVIDER,
-    _START, _END, _GENERATION and _HOLDER.
+    The partition is registered if necessary, locked, and published if the command exits with 0. Otherwise it is marked
+    as failed; the reason quotes the exit code and the last lines of standard error. Background processes that the
+    command leaves behind are waited for if it succeeded, and terminated if not. The environment of the command contains
+    PARTITION_REGISTRY_SOURCE, _PROVIDER, _START, _END, _GENERATION and _HOLDER.
 
-    Signals are passed on. A command that is told to end, here or because the lock was lost, is not taken for finished
-    even if it ends with 0.
+    Signals are passed on. A command that was told to stop, by a signal or because its lock was lost, does not count as
+    successful even if it exits with 0.
     """
     settings = context.ensure_object(Settings)
     settings.require_url()

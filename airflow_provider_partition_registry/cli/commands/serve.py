@@ -47,14 +47,14 @@ NOT_INSTALLED = (
     metavar="URL",
     envvar=["PARTITION_REGISTRY_DATABASE_URL", URL_VARIABLE],
     show_envvar=True,
-    help="The registry to serve: postgresql://... or sqlite:///...",
+    help="Database of the registry to serve: postgresql://... or sqlite:///...",
 )
 @click.option(
     "--database-url-file",
     type=click.File(),
     envvar="PARTITION_REGISTRY_DATABASE_URL_FILE",
     show_envvar=True,
-    help="The file that holds it, such as a container's secret; it counts more.",
+    help="File that contains the database URL, such as a container secret; overrides --database-url.",
 )
 @click.option(
     "--workers",
@@ -72,28 +72,29 @@ NOT_INSTALLED = (
     envvar="PARTITION_REGISTRY_CONNECTIONS",
     show_default=True,
     show_envvar=True,
-    help="Connections to the database that each of them keeps at most for reading, and as many again for writing.",
+    help="Most database connections per worker process for reading, and as many again for writing.",
 )
 @click.option(
     "--administrator-token",
     metavar="TOKEN",
     envvar="PARTITION_REGISTRY_ADMINISTRATOR_TOKEN",
     show_envvar=True,
-    help="Whoever has it may do everything, and nobody else may register sources. Better given by the variable.",
+    help="Whoever presents this token may do everything, and only they may register sources. Prefer the environment "
+    "variable or a file.",
 )
 @click.option(
     "--administrator-token-file",
     type=click.File(),
     envvar="PARTITION_REGISTRY_ADMINISTRATOR_TOKEN_FILE",
     show_envvar=True,
-    help="The file that holds it, such as a container's secret; it counts more.",
+    help="File that contains the token, such as a container secret; overrides --administrator-token.",
 )
 @click.option(
     "--private-reads",
     is_flag=True,
     envvar="PARTITION_REGISTRY_PRIVATE_READS",
     show_envvar=True,
-    help="Reading takes an access token as well.",
+    help="Require an access token for reading, too.",
 )
 @click.option(
     "--open",
@@ -101,12 +102,12 @@ NOT_INSTALLED = (
     is_flag=True,
     envvar="PARTITION_REGISTRY_OPEN",
     show_envvar=True,
-    help="Writing takes no credentials: for trials on this host.",
+    help="Accept writes without an access token, to try things out on this host.",
 )
 @click.option(
     "--open-to-the-network",
     is_flag=True,
-    help="With --open: yes, whoever reaches this address may write.",
+    help="Confirm that with --open everybody who can reach this address may write.",
 )
 @click.option(
     "--wrong-tokens-per-minute",
@@ -115,8 +116,8 @@ NOT_INSTALLED = (
     envvar="PARTITION_REGISTRY_WRONG_TOKENS_PER_MINUTE",
     show_default=True,
     show_envvar=True,
-    help="How many wrong access tokens each worker process lets an address try; above it the administrator's is "
-    "not looked at.",
+    help="Rate limit per worker process and client address; beyond it the administrator's token is not accepted from "
+    "that address.",
 )
 @click.option(
     "--trusted-proxies",
@@ -125,7 +126,7 @@ NOT_INSTALLED = (
     envvar="PARTITION_REGISTRY_TRUSTED_PROXIES",
     show_default=True,
     show_envvar=True,
-    help="Whose X-Forwarded-For and -Proto headers are believed.",
+    help="Proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted.",
 )
 def serve(
     host: str,
@@ -145,7 +146,7 @@ def serve(
     """Serve the registry over HTTP."""
     served_url = _given(database_url, database_url_file)
     if not served_url:
-        raise click.UsageError("Which registry? Give --database-url or --database-url-file")
+        raise click.UsageError("No database given. Pass --database-url or --database-url-file")
     try:
         from airflow_provider_partition_registry.server.processes.running import run
         from airflow_provider_partition_registry.server.processes.sockets import raise_descriptor_limit
@@ -163,8 +164,8 @@ def serve(
     )
     if settings.is_for_this_host_alone and not is_this_host(host):
         raise click.UsageError(
-            f"--open lets everybody write who reaches {host}. Leave it out, listen on 127.0.0.1, or say "
-            f"--open-to-the-network as well."
+            f"--open lets everybody write who can reach {host}. Omit it, listen on 127.0.0.1, or add "
+            f"--open-to-the-network."
         )
     sockets = _listen(host, port)
     raise_descriptor_limit()

@@ -13,19 +13,19 @@ from airflow_provider_partition_registry.store.paging import all_items
 
 @click.group(no_args_is_help=False)
 def source() -> None:
-    """Register and list sources: the places where data lives."""
+    """Register and list sources, the places where data is stored."""
 
 
 @source.command()
 @click.argument("name")
-@click.option("--owner", metavar="OWNER", required=True, help="Who answers for the source.")
+@click.option("--owner", metavar="OWNER", required=True, help="Who is responsible for the source.")
 @common_options
 @click.pass_obj
 def register(settings: Settings, name: str, owner: str, as_json: bool) -> None:
-    """Register a source, and print its access token, this once.
+    """Register a source and print its access token.
 
-    The token is the last line. Whoever registers a provider for the source needs it; the registry keeps
-    only its hash.
+    The token is printed only this once, as the last line; the registry keeps only a hash of it. It is needed to
+    register providers for the source.
     """
     with settings.open_store() as store:
         registration = store.register_source(name, owner)

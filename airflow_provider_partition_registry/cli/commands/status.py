@@ -39,15 +39,15 @@ class Status:
     default=DEFAULT_LIMIT,
     show_default=True,
     metavar="N",
-    help="Show at most so many partitions.",
+    help="Show at most N partitions.",
 )
 @common_options
 @click.pass_obj
 def status(settings: Settings, source_name: str, interval: Interval, limit: int, as_json: bool) -> None:
     """Show an interval's partitions: state, holder, lease, reason.
 
-    Times are UTC, GEN is the generation. On a terminal long details are shortened; elsewhere, and with --json, they
-    are whole.
+    Times are UTC; GEN is the generation. Long details are shortened on a terminal, and complete in a pipe and with
+    --json.
     """
     with settings.open_existing_store() as store:
         # One more than is shown tells whether more follow.

@@ -39,8 +39,12 @@ def principal_options(function: Function) -> Function:
         return function(*args, principal=principals[0], **values)
 
     command = update_wrapper(with_principal, function)
-    command = click.option("--provider", "of_provider", metavar="PROVIDER", help="Of this provider.")(command)
-    return click.option("--source", "of_source", metavar="SOURCE", help="Of this source.")(command)  # type: ignore[return-value]
+    command = click.option(
+        "--provider", "of_provider", metavar="PROVIDER", help="The provider whose tokens are meant."
+    )(command)
+    return click.option("--source", "of_source", metavar="SOURCE", help="The source whose tokens are meant.")(
+        command
+    )  # type: ignore[return-value]
 
 
 @click.group(no_args_is_help=False)
@@ -53,10 +57,7 @@ def token() -> None:
 @common_options
 @click.pass_obj
 def list_(settings: Settings, principal: Principal, as_json: bool) -> None:
-    """List the tokens of a source or a provider.
-
-    It shows their ids, never their secrets.
-    """
+    """List the access tokens of a source or a provider: their ids, never their secrets."""
     with settings.open_existing_store() as store:
         tokens = list(all_items(partial(store.list_tokens, principal)))
     show(tokens, lambda: _list_text(tokens), as_json=as_json)
@@ -68,13 +69,13 @@ def list_(settings: Settings, principal: Principal, as_json: bool) -> None:
     "--overlap",
     type=DurationType(),
     metavar="DURATION",
-    help="How long its other tokens stay valid, such as 1d; without it they are revoked.",
+    help="How long the other tokens stay valid, for example 1d. By default they are revoked at once.",
 )
 @click.option(
     "--expires-in",
     type=DurationType(),
     metavar="DURATION",
-    help="How long the new token is valid, such as 90d; without it for ever.",
+    help="How long the new token is valid, for example 90d. By default without limit.",
 )
 @common_options
 @click.pass_obj
@@ -86,9 +87,10 @@ def rotate(
     expires_in: timedelta | None,
     as_json: bool,
 ) -> None:
-    """Issue a new token and end the others.
+    """Issue a new access token and revoke the others.
 
-    It is printed this once, as the last line; the registry keeps only its hash. If it got lost, rotate again.
+    The token is printed only this once, as the last line; the registry keeps only a hash of it. If it is lost, rotate
+    again.
     """
     with settings.open_store() as store:
         issued = store.rotate_token(principal, overlap=overlap or timedelta(0), expires_in=expires_in)
@@ -101,7 +103,7 @@ def rotate(
 @common_options
 @click.pass_obj
 def revoke(settings: Settings, token_id: str, *, reason: str, by: str, as_json: bool) -> None:
-    """End one token at once. Its id is the one that "token list" shows."""
+    """Revoke one access token at once, by the id that "token list" shows."""
     with settings.open_store() as store:
         revoked = store.revoke_token(token_id, reason=reason, by=by)
     show(revoked, lambda: _revoked_text(revoked), as_json=as_json)

@@ -27,7 +27,7 @@ def unlock(
     generation: int | None,
     as_json: bool,
 ) -> None:
-    """Publish a partition: the data is good, readers may go on."""
+    """Publish a partition: its data is good and may be read."""
     with settings.open_store() as store:
         published = store.unlock(key, holder=holder, generation=generation)
     show(published, lambda: f"Published {published.key}.", as_json=as_json)

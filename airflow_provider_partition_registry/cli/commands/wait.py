@@ -36,8 +36,8 @@ STORE_THREADS = 2  # one asks, one listens
 
 EPILOG = """\b
 Examples:
-  partition-registry wait --source sales --start yesterday --grain day --timeout 2h && ./report.sh
-  partition-registry wait --source sales --source stock --start -1d --end today --on-failed fail
+  partition-registry wait sales --start yesterday --grain day --timeout 2h && ./report.sh
+  partition-registry wait sales stock --start -1d --end today --on-failed fail
 
 \b
 Exit codes:
@@ -45,7 +45,7 @@ Exit codes:
   1  a write failed, and --on-failed is fail
   3  timed out; standard error says what is missing
   4  no such source, and --on-missing-source is fail
-The others as in partition-registry --help. A registry that does not answer is waited for.
+Others as in partition-registry --help. While the registry is unavailable, the wait goes on.
 """
 
 
@@ -58,14 +58,7 @@ class Waited:
 
 
 @click.command(epilog=EPILOG)
-@click.option(
-    "--source",
-    "source_names",
-    multiple=True,
-    required=True,
-    metavar="SOURCE",
-    help="What is to be read. May be given several times; all are waited for.",
-)
+@click.argument("source_names", nargs=-1, required=True, metavar="SOURCE...")
 @interval_options
 @click.option(
     "--timeout",
@@ -73,27 +66,27 @@ class Waited:
     default="1h",
     show_default=True,
     metavar="DURATION",
-    help="After so long give up, with exit code 3.",
+    help="Give up after this long, with exit code 3.",
 )
 @click.option(
     "--published-after",
     type=InstantType(),
     metavar="INSTANT",
-    help="Wait also until everything in it was published at this instant or later.",
+    help="Wait also until all of the interval was published at or after this instant.",
 )
 @click.option(
     "--on-failed",
     type=click.Choice(("wait", "fail")),
     default="wait",
     show_default=True,
-    help="When a write failed: wait for its repair, or end with exit code 1.",
+    help="If a write failed: wait until it is repaired, or end with exit code 1.",
 )
 @click.option(
     "--on-missing-source",
     type=click.Choice(("wait", "fail")),
     default="fail",
     show_default=True,
-    help="When a source is not registered: wait for it, or end with exit code 4.",
+    help="If a source is not registered: wait for it, or end with exit code 4.",
 )
 @click.option(
     "--poll-interval",
@@ -101,9 +94,11 @@ class Waited:
     default="5s",
     show_default=True,
     metavar="DURATION",
-    help="Ask at least this often. PostgreSQL tells of changes at once, a SQLite registry does not.",
+    help="Ask at least this often. A registry in PostgreSQL also announces changes at once; SQLite does not.",
 )
-@click.option("--verbose", is_flag=True, help="Say what is missing while waiting; on a terminal the default.")
+@click.option(
+    "--verbose", is_flag=True, help="Report what is missing while waiting (the default on a terminal)."
+)
 @common_options
 @click.pass_context
 def wait(
@@ -119,9 +114,10 @@ def wait(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Wait until an interval may be read.
+    """Wait until an interval is ready.
 
-    Says nothing when it succeeds, unless on a terminal; what is missing in the end goes to standard error.
+    If several sources are given, all must be ready. Prints nothing on success, except on a terminal. If it gives
+    up, standard error says what is missing.
     """
     settings = context.ensure_object(Settings)
     settings.require_url()
@@ -130,7 +126,8 @@ def wait(
         WaitPolicy(on_failed, on_missing_source),
         is_verbose=verbose or (sys.stderr is not None and sys.stderr.isatty()),
     )
-    code = waiting.run(settings, timeout.total_seconds(), poll_interval.total_seconds())
+    with settings.open_store():
+        code = waiting.run(settings, timeout.total_seconds(), poll_interval.total_seconds())
     is_ready = code is ExitCode.DONE
     if as_json:
         show(Waited(is_ready, waiting.known), str, as_json=True)
@@ -181,7 +178,7 @@ class _Waiting:
         from airflow_provider_partition_registry.store.watch import Watcher
 
         async def wait() -> ExitCode:
-            watcher = Watcher(partial(settings.open_store, STORE_THREADS))
+            watcher = Watcher(partial(settings.new_store, STORE_THREADS))
             try:
                 async with asyncio.timeout(timeout):
                     return await self._follow(watcher, poll_interval)

@@ -35,7 +35,7 @@ LONGEST_PAUSE = 3600.0
     "--after",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Begin after this position, for instance the last one seen; by default with what happens from now on.",
+    help="Start after this position, for example the last one seen. By default only new events are shown.",
 )
 @click.option(
     "--poll-interval",
@@ -43,17 +43,17 @@ LONGEST_PAUSE = 3600.0
     default="2s",
     show_default=True,
     metavar="DURATION",
-    help="Ask at least this often. PostgreSQL tells at once of what ends a wait.",
+    help="Ask at least this often. A registry in PostgreSQL also announces at once what can end a wait.",
 )
 @common_options
 @click.pass_obj
 def watch(
     settings: Settings, source_name: str | None, *, after: int | None, poll_interval: timedelta, as_json: bool
 ) -> None:
-    """Follow events live, of a source or of all; a line each.
+    """Follow events as they happen, one line each.
 
-    Ends when it is interrupted. Nothing is missed and nothing told twice, also while the registry is down: whoever
-    begins again with --after and the last position seen goes on where it ended.
+    Without SOURCE the events of all sources are shown. Runs until it is interrupted. No event is missed or repeated,
+    even if the registry is unavailable for a while. To resume where it ended, pass the last position seen to --after.
     """
     with settings.open_existing_store(2) as store:
         begin = store.last_position() if after is None else after

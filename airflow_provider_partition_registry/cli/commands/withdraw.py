@@ -27,7 +27,7 @@ def withdraw(
     by: str,
     as_json: bool,
 ) -> None:
-    """Take a partition out: it covers and blocks nothing any more."""
+    """Withdraw a partition: it no longer covers or blocks anything."""
     with settings.open_store() as store:
         withdrawn = store.withdraw(key, reason=reason, by=by)
     show(withdrawn, lambda: f"Withdrew {withdrawn.key}; it is only registered now.", as_json=as_json)

@@ -21,7 +21,7 @@ from testbed.processes import wait_until
 
 SCRIPT = Path(sys.executable).parent / "partition-registry"
 DAY = Interval("2026-11-01", "2026-11-02")
-OPTIONS = ("--source", "sales", "--provider", "nightly", "--start", "2026-11-01", "--end", "2026-11-02")
+OPTIONS = ("sales", "nightly", "--start", "2026-11-01", "--end", "2026-11-02")
 PLACE = PartitionKey("sales", "nightly", DAY)
 _WAITING_LONG = (
     "import sys; from airflow_provider_partition_registry.cli import main; "
@@ -70,10 +70,16 @@ class Registry:
     store: RegistryStore
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *arguments: str, wrapper: tuple[str, ...] = (), **options: object) -> Running:
+    def start(
+        self,
+        *arguments: str,
+        wrapper: tuple[str, ...] = (),
+        of: tuple[str, ...] = OPTIONS,
+        **options: object,
+    ) -> Running:
         """Start a run; options, ``--``, command. The command's standard output is a pipe."""
         process = subprocess.Popen(
-            [*wrapper, SCRIPT, "run", *OPTIONS, *arguments],
+            [*wrapper, SCRIPT, "run", *of, *arguments],
             **{
                 "env": {**os.environ, URL_VARIABLE: self.url},
                 "stdin": subprocess.DEVNULL,

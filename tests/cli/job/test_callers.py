@@ -124,7 +124,7 @@ def test_names_and_output_in_any_bytes(registry: Registry, tmp_path: Path, envir
 
 
 def test_a_source_in_other_bytes_is_refused(registry: Registry):
-    done = registry.run("--source", "gr\udcfcn", "--", "true")
+    done = registry.run("--", "true", of=("gr\udcfcn", *OPTIONS[1:]))
     assert done[0] == 2
     assert "text in UTF-8" in done[1]
 

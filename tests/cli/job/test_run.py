@@ -181,8 +181,8 @@ def test_its_own_words_as_json(registry: Registry):
         ((*OPTIONS, "--lease", "soon", "--", "true"), 2),
         (OPTIONS, 2),
         ((*OPTIONS, "--holder", "two words", "--", "true"), 2),
-        (("--source", "nope", *OPTIONS[2:], "--", "true"), 4),
-        ((*OPTIONS[:2], "--provider", "nope", *OPTIONS[4:], "--", "true"), 4),
+        (("nope", *OPTIONS[1:], "--", "true"), 4),
+        (("sales", "nope", *OPTIONS[2:], "--", "true"), 4),
         ((*OPTIONS, "--url", "postgresql://127.0.0.1:1/none", "--", "true"), 7),
     ],
 )
@@ -193,4 +193,4 @@ def test_calls_that_run_nothing(nightly: Command, options: tuple[str, ...], code
 
 
 def test_options_behind_the_command_are_the_commands(registry: Registry):
-    assert registry.run("sh", "-c", "exit 4", "--lease")[0] == 4
+    assert registry.run("--", "sh", "-c", "exit 4", "--lease")[0] == 4

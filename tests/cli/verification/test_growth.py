@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_partition_registry.domain.models import EventType
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
-from airflow_provider_partition_registry.store.sql.schema.revisions import tables
+from airflow_provider_partition_registry.store.sql.schema import tables
 from tests.cli.verification.damage import START, hours
 
 TIMES = 4
