@@ -302,7 +302,7 @@ def _in_words(error: BaseException) -> str:
         return storable(str(redact(escape_unstorable(text))))
     except Exception:
         # The registry is told in any case, and before anything that might stumble over the text as well, like a log.
-        return f"{type(error).__name__}, whose text cannot be read."
+        return f"{type(error).__name__}, whose message cannot be read."
 
 
 def _check_function(function: Any) -> None:
@@ -311,7 +311,9 @@ def _check_function(function: Any) -> None:
             "@writes_partition belongs under @task, directly above the function, not over it."
         )
     if inspect.isasyncgenfunction(function):
-        raise InvalidInputError("@writes_partition takes no asynchronous generators; return a value instead.")
+        raise InvalidInputError(
+            "@writes_partition does not support asynchronous generators; return a value instead."
+        )
     if inspect.iscoroutinefunction(function) and not CAN_AWAIT:
         raise InvalidInputError(
             "This Airflow does not run coroutine functions as tasks, 3.2 and later do. Use a plain function."
@@ -322,7 +324,8 @@ def _done(result: Any) -> Any:
     """The result of a function whose work is done."""
     if isinstance(result, Awaitable) or inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise InvalidInputError(
-            f"The function returned {type(result).__name__!r}, whose work is still to be done. Do it before returning."
+            f"The function returned {type(result).__name__!r}, which has not done its work yet. Finish the work before "
+            f"returning."
         )
     return result
 

@@ -133,7 +133,7 @@ class UnknownPartitionError(UnknownError):
     def __init__(self, key: PartitionKey) -> None:
         super().__init__(
             f"Partition {key.interval} of source {key.source_name!r} is not registered by provider "
-            f"{key.provider_name!r}. Check its start and end, or register it first; a lock can do that as well."
+            f"{key.provider_name!r}. Check its start and end, or register it first (a lock can register it, too)."
         )
         self.source_name = key.source_name
         self.provider_name = key.provider_name
@@ -166,8 +166,8 @@ class SourceAlreadyRegisteredError(AlreadyRegisteredError):
 
     def __init__(self, source_name: str) -> None:
         super().__init__(
-            f"Source {source_name!r} is already registered. Its access token was shown at that time only; ask the "
-            f"source's owner for it. If it is lost, an administrator can issue another (partition-registry token "
+            f"Source {source_name!r} is already registered. Its access token was shown only then; ask the source's "
+            f"owner for it. If it is lost, an administrator can issue a new one (partition-registry token "
             f"rotate --source {shlex.quote(source_name)})."
         )
         self.source_name = source_name
@@ -180,7 +180,7 @@ class ProviderAlreadyRegisteredError(AlreadyRegisteredError):
 
     def __init__(self, provider_name: str, source_name: str) -> None:
         super().__init__(
-            f"Provider {provider_name!r} is already registered for source {source_name!r}; nothing needs doing."
+            f"Provider {provider_name!r} is already registered for source {source_name!r}; nothing needs to be done."
         )
         self.provider_name = provider_name
         self.source_name = source_name
@@ -194,7 +194,7 @@ class PartitionAlreadyRegisteredError(AlreadyRegisteredError):
     def __init__(self, key: PartitionKey) -> None:
         super().__init__(
             f"Partition {key.interval} of source {key.source_name!r} is already registered by provider "
-            f"{key.provider_name!r}; nothing needs doing."
+            f"{key.provider_name!r}; nothing needs to be done."
         )
         self.source_name = key.source_name
         self.provider_name = key.provider_name
@@ -257,8 +257,8 @@ class AdministratorTokenError(AccessDeniedError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The access token is that of the service's administrator: it may do everything, and is no source's and no "
-            "provider's. For this, send the token of a source or a provider."
+            "The access token is that of the service's administrator: it may do everything, but belongs to no source "
+            "and no provider. Send the token of a source or a provider for this call."
         )
 
 
@@ -317,8 +317,8 @@ class RegistryFileMissingError(SchemaMissingError):
     def __init__(self, file: str) -> None:
         RegistryError.__init__(
             self,
-            f"There is no file {file} on this host. Check the path; if it is right, the first thing that is written to "
-            f"the registry creates the file.",
+            f"There is no file {file} on this host. Check the path; if it is right, the first write to the registry "
+            f"creates the file.",
         )
 
 
@@ -353,7 +353,7 @@ class SchemaDamagedError(SchemaError):
 
     def __init__(self, database: str, missing: Sequence[str], *, is_repairable: bool) -> None:
         remedy = (
-            "They follow from the others. Make them anew with: partition-registry db verify --repair"
+            "They can be recomputed from the others: partition-registry db verify --repair"
             if is_repairable
             else "An upgrade cannot bring back what they held; restore them from a backup."
         )
@@ -381,7 +381,7 @@ class HostNotFoundError(StoreRefusedError):
     def __init__(self, registry: str, host: str) -> None:
         super().__init__(
             f"There is no host {host!r}, where the registry at {registry} should be. Check the name, and whether it is "
-            f"known to the host that asks. Waiting does not cure this."
+            f"known to the host that asks. Waiting does not help."
         )
         self.host = host
 
@@ -407,7 +407,7 @@ class TooManyAttemptsError(StoreUnavailableError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
-            f"Too many wrong access tokens came from this address. Try again in {retry_after} s, and find out who "
-            f"there uses one that is unknown, has expired or was revoked."
+            f"Too many wrong access tokens came from this address. Try again in {retry_after} s, and find out which "
+            f"client there uses an unknown, expired or revoked token."
         )
         self.retry_after = retry_after

@@ -70,5 +70,5 @@ def _blocker(partition: Partition) -> str:
             return f"{what} was left locked by {describe_lock(lock)}{log}"
         case _:
             # Which of the tasks behind the lock failed says the reason; the log is that of the one that took the lock.
-            log = f" (the log of whoever had locked it: {url})" if url else ""
+            log = f" (log of the last lock holder: {url})" if url else ""
             return f"{what} failed at {since}: {partition.reason or 'no reason given'}{log}"

@@ -31,7 +31,7 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
         raise
     except (OverflowError, ValueError):
         raise InvalidIntervalError(
-            f"The {grain} around {format_instant(moment)} reaches beyond the years 1 to 9999."
+            f"The {grain} around {format_instant(moment)} reaches outside the years 1 to 9999."
         ) from None
 
 

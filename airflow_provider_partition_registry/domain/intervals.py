@@ -132,7 +132,7 @@ def check_interval(value: Interval) -> Interval:
     :raises InvalidIntervalError: it is anything else.
     """
     if not isinstance(value, Interval):
-        raise InvalidIntervalError(f"An Interval is wanted here, not {type(value).__name__}.")
+        raise InvalidIntervalError(f"Expected an Interval, not {type(value).__name__}.")
     return value
 
 

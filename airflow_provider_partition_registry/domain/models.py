@@ -95,7 +95,7 @@ def check_key(value: PartitionKey) -> PartitionKey:
     :raises InvalidInputError: it is anything else.
     """
     if not isinstance(value, PartitionKey):
-        raise InvalidInputError(f"A PartitionKey is wanted here, not {type(value).__name__}.")
+        raise InvalidInputError(f"Expected a PartitionKey, not {type(value).__name__}.")
     return value
 
 

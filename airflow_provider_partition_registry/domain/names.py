@@ -38,17 +38,17 @@ def check_new_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> s
     check_name(what, name, max_length)
     if found := _INVISIBLE.search(name):
         raise InvalidNameError(
-            f"A {what} must not hold characters that cannot be seen; the one at place {found.end()} is "
+            f"A {what} must not contain invisible characters; the one at position {found.end()} is "
             f"U+{ord(found[0]):04X}: {name!r}."
         )
     if _REPLACEMENT in name:
         raise InvalidNameError(
-            f"A {what} must not hold U+FFFD, which stands for what some program could not read: {name!r}. Send the "
+            f"A {what} must not contain U+FFFD, which stands for what some program could not read: {name!r}. Send the "
             f"name in UTF-8."
         )
     if not _FOLDERS.isdisjoint(name.split("/")):
         raise InvalidNameError(
-            f"A {what} must not hold '.' or '..' between slashes, where clients of the web service would look for "
+            f"A {what} must not contain '.' or '..' between slashes, where clients of the web service would look for "
             f"another one: {name!r}."
         )
     return name
@@ -72,7 +72,7 @@ def check_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
     if not _is_encodable(name):
         raise InvalidNameError(f"A {what} must be text in UTF-8, which this is not: {name!r}.")
     if not name.isprintable() or _WHITE_SPACE.search(name):
-        raise InvalidNameError(f"A {what} must not hold white space or control characters: {name!r}.")
+        raise InvalidNameError(f"A {what} must not contain white space or control characters: {name!r}.")
     if not unicodedata.is_normalized("NFC", name):
         raise InvalidNameError(
             f"A {what} must be in Unicode's composed form (NFC), so that what looks the same is the same: {name!r}."

@@ -66,7 +66,7 @@ def check_principal(value: Principal) -> Principal:
     :raises InvalidInputError: it is anything else.
     """
     if not isinstance(value, Principal):
-        raise InvalidInputError(f"A Principal is wanted here, not {type(value).__name__}.")
+        raise InvalidInputError(f"Expected a Principal, not {type(value).__name__}.")
     return value
 
 

@@ -117,7 +117,7 @@ def _read_connection(conn_id: str) -> RegistrySettings | None:
             settings = PartitionRegistryHook(conn_id).settings
             own_name(settings.instance, conn_id)
         except (RegistryConnectionNotFoundError, AmbiguousInstanceError):
-            _log.debug("With the connection %s, or without it, nothing here could lock.", conn_id)
+            _log.debug("Connection %s cannot be used, so nothing here could have locked with it.", conn_id)
         except RegistryError as error:
             _log.warning("Locks of ended runs are not looked for. %s", error)
         else:

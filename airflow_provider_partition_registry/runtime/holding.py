@@ -169,7 +169,7 @@ class PartitionWrite:
                     ) from error
                 if not is_told:
                     log.warning(
-                        "The work is done, but the registry does not know it yet; it is told again. %s", error
+                        "The work is done, but the registry could not be told yet; trying again. %s", error
                     )
                 is_told = True
             else:
@@ -185,7 +185,7 @@ class PartitionWrite:
                 if self._is_over.is_set() or self._loss is not None:
                     return
                 if str(error) != told:
-                    log.warning("The lease cannot be renewed; it is tried again. %s", error)
+                    log.warning("The lease cannot be renewed; trying again. %s", error)
                 pause, told = self._seconds * TRIED_AGAIN_AFTER, str(error)
             else:
                 pause, told = self._seconds * RENEWED_AFTER, ""

@@ -51,7 +51,7 @@ def _explicit(start: Instant | None, end: Instant | None, grain: Grain | None, t
         return interval_at(start, grain, timezone)
     missing = "start" if start is None else "end"
     raise InvalidIntervalError(
-        f"Of the interval only one side is given: set {missing} as well"
+        f"Only one end of the interval is given: set {missing} as well"
         + ("." if start is None else ", or a grain.")
     )
 
@@ -67,7 +67,7 @@ def _data_interval(context: Mapping[str, Any]) -> Interval:
     if start == end:
         raise InvalidIntervalError(
             f"The data interval of this run is empty: it starts and ends at {start}. That is how Airflow 3 runs plain "
-            f'cron schedules. Say what it is about, for example start="{{{{ macros.ds_add(ds, -1) }}}}", grain="day" '
+            f'cron schedules. Set the interval, for example start="{{{{ macros.ds_add(ds, -1) }}}}", grain="day" '
             f"for the day before, or schedule the DAG with a timetable that has data intervals, such as "
             f"CronDataIntervalTimetable."
         )

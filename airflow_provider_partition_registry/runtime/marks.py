@@ -40,7 +40,7 @@ def words_of_people(context: Mapping[str, Any], task_ids: Collection[str]) -> Wo
         said = _in_xcoms(context["ti"], task_ids) if IS_AIRFLOW_3 else _in_audit_log(context, task_ids)
     except Exception:
         # A backend for XComs that cannot read them, say: without a word, nothing is published.
-        _log.warning("What people marked as success by hand cannot be looked up.", exc_info=True)
+        _log.warning("Cannot look up which tasks were marked as success by hand.", exc_info=True)
         return {}
     return said
 

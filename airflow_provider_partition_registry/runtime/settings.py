@@ -64,7 +64,7 @@ class RegistrySettings:
         """
         if connection.conn_type and connection.conn_type != CONN_TYPE:
             raise InvalidInputError(
-                f"It is of the type {connection.conn_type!r}, and that of a registry is {CONN_TYPE!r}. Name another "
+                f"Its type is {connection.conn_type!r}, and that of a registry is {CONN_TYPE!r}. Name another "
                 f"connection, or correct the type."
             )
         extra = _extra(connection)
@@ -127,12 +127,12 @@ def _extra(connection: Connection) -> dict[str, Any]:
         given = None
     if not isinstance(given, dict):
         raise InvalidInputError(
-            'The connection\'s extra is no JSON object; it looks like {"instance": "my-airflow"}.'
+            'The connection\'s extra is not a JSON object; it should look like {"instance": "my-airflow"}.'
         )
     extra = {key: value for key, value in given.items() if value not in (None, "")}
     if unknown := extra.keys() - CONN_FIELDS.keys():
         raise InvalidInputError(
-            f"The connection's extra has {', '.join(sorted(unknown))}, which nobody reads; it may hold "
+            f"The connection's extra has {', '.join(sorted(unknown))}, which is not supported; supported are "
             f"{', '.join(CONN_FIELDS)}."
         )
     return extra
@@ -177,7 +177,7 @@ def _service_url(url: str, port: int | None) -> str:
     given = _split(url)
     if given.username or given.password:
         raise InvalidInputError(
-            "The access token of a registry's web service belongs into the connection's password, not into its URL."
+            "The access token of a registry's web service belongs in the connection's password, not in its URL."
         )
     return urlunsplit(
         (given.scheme, _with_port(given.netloc, port), given.path.rstrip("/"), given.query, given.fragment)
@@ -203,7 +203,7 @@ def _authority(connection: Connection, given: SplitResult) -> str:
     """``user:password@host:port``, with what the URL leaves out taken from the connection's fields."""
     if given.password is not None or "password" in parse_qs(given.query):
         raise InvalidInputError(
-            "The password stands in the connection's host, which Airflow shows to everybody. Move it to the "
+            "The password is in the connection's host, which Airflow shows to everybody. Move it to the "
             "connection's password."
         )
     credentials, _, address = given.netloc.rpartition("@")

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 WORDS: dict[type[RegistryError], str] = {
     StoreUnavailableError: "The service's database does not answer, or not in time. The call may or may not have taken "
     "effect.",
-    StoreRefusedError: "The service's database refuses what the registry needs. Waiting does not cure this.",
+    StoreRefusedError: "The service's database refuses what the registry needs. Waiting does not help.",
     SchemaMissingError: "The service's database holds no partition registry yet. Its operator creates the tables with: "
     "partition-registry db upgrade.",
     SchemaOutdatedError: "The partition registry in the service's database is of an older version. Its operator brings "

@@ -82,7 +82,7 @@ def _answer_nobody(request: Request, error: Exception) -> Response:
 
 
 def _answer_bug(request: Request, error: Exception) -> JSONResponse:
-    told = RegistryError("The service failed; its log says how. Please report it.")
+    told = RegistryError("Internal error of the service; its log has the details. Please report it.")
     return _answer(request, 500, told)
 
 

@@ -1,4 +1,4 @@
-"""The question that is asked far more often than any other, answered without the framework's toll.
+"""A fast path for the most frequent question, around the overhead of the framework.
 
 FastAPI's way from a query to a function's parameters takes longer than the answer. So a plain question, where anybody
 may read, goes through a route of its own in front of the documented one: it is the same path, and the same answer.

@@ -1,4 +1,4 @@
-"""Hearing in a thread that sources have news, if the store tells of them; pausing while the store is in trouble."""
+"""Subscribing to change notifications in a thread, with exponential back-off and jitter while the store is down."""
 
 from __future__ import annotations
 

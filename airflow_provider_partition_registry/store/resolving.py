@@ -1,4 +1,4 @@
-"""Whether a host's name is a wrong one, for which nobody should wait, or leads nowhere only now."""
+"""DNS failures: whether a host's name is wrong, so that waiting is in vain, or only fails to resolve now."""
 
 from __future__ import annotations
 

@@ -97,7 +97,9 @@ def test_a_saved_form_writes_empty_fields(empty: str | None) -> None:
 
 
 def test_what_nobody_reads_is_told() -> None:
-    with pytest.raises(InvalidInputError, match=r"has ssl_mode, which nobody reads; it may hold .*sslmode"):
+    with pytest.raises(
+        InvalidInputError, match=r"has ssl_mode, which is not supported; supported are .*sslmode"
+    ):
         settings(host="db", extra={"ssl_mode": "verify-full", "instance": "eu"})
 
 
@@ -109,7 +111,7 @@ def test_an_extra_that_cannot_be_read_is_not_an_empty_one(
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", as_json({"host": "db", "extra": extra}))
     is_well, message = PartitionRegistryHook().test_connection()
     assert not is_well
-    assert "extra is no JSON object" in message
+    assert "extra is not a JSON object" in message
 
 
 @pytest.mark.parametrize("field", ["provider", "instance"])

@@ -99,7 +99,7 @@ def test_of_a_run_without_one(registry: RegistryStore, new_dag: NewDag, run_dag:
     run = run_dag(dag, logical_date=NOON)
     assert run.state == "failed"
     assert isinstance(run.error("lock"), InvalidIntervalError)
-    assert "Say what it is about" in str(run.error("lock"))
+    assert "Set the interval" in str(run.error("lock"))
     assert not registry.list_partitions("sales").items
 
 

@@ -70,4 +70,4 @@ def test_a_text_that_python_cannot_make(registry: RegistryStore) -> None:
     error = SyntaxError("not even wrong")
     error.lineno, error.offset, error.text = 1, "no number", "code"  # type: ignore[assignment]
 
-    assert reason_of(error, registry) == "SyntaxError, whose text cannot be read."
+    assert reason_of(error, registry) == "SyntaxError, whose message cannot be read."

@@ -92,7 +92,7 @@ def test_a_database_gets_no_token() -> None:
 @pytest.mark.parametrize(
     ("host", "told"),
     [
-        ("https://me:geheim@registry", "belongs into the connection's password"),
+        ("https://me:geheim@registry", "belongs in the connection's password"),
         ("https://registry:port", "is http://host:5498 or https://host"),
         ("https://", "is http://host:5498 or https://host"),
         ("https://registry?token=geheim", "is http://host:5498 or https://host"),

@@ -149,7 +149,7 @@ def test_a_connection_of_another_type_ends_a_wait_at_once(
         a_sensor(timeout=ENDLESS, **mode)
     error = run_dag(dag).error("wait")
     assert isinstance(error, (InvalidInputError, WaitFailedError))
-    assert f"The Airflow connection '{CONN_ID}' cannot be used. It is of the type 'http'" in str(error)
+    assert f"The Airflow connection '{CONN_ID}' cannot be used. Its type is 'http'" in str(error)
 
 
 @pytest.mark.parametrize("home", ["postgresql://127.0.0.1:1/registry", "http://127.0.0.1:1"])

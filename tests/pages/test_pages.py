@@ -34,13 +34,13 @@ def stranger(private: ServiceThread) -> Iterator[httpx.Client]:
         ("/", 200, "shop.sales"),
         ("/?prefix=nothing", 200, "No source here"),
         ("/?prefix=team00", 200, 'Ready up to</span>\n<span class="faint">never'),
-        ("/?prefix=a%20b", 200, "must not hold white space"),
+        ("/?prefix=a%20b", 200, "must not contain white space"),
         ("/source?name=shop.sales&start=yesterday&end=2026-01-01", 200, "not an instant"),
         ("/source?name=shop.sales&start=0001-01-01&end=9999-12-31", 200, "Not ready."),
         ("/source?name=nowhere", 404, "nowhere"),
         ("/source?name=a%20b", 422, "white space"),
-        ("/source", 422, "not complete"),
-        ("/source?name=shop.sales&before=x", 422, "not complete"),
+        ("/source", 422, "incomplete"),
+        ("/source?name=shop.sales&before=x", 422, "incomplete"),
     ],
 )
 def test_pages_and_their_refusals(client: httpx.Client, address: str, status: int, said: str) -> None:

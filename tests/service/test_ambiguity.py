@@ -59,7 +59,7 @@ def test_what_is_no_utf8_is_no_name(registry: Registry, request_line: str, name:
     refused = http.request(method, address)
     told = refused.json()
     assert refused.status_code == 422
-    assert "no UTF-8" in (told["error"]["message"] if address.startswith("/api/") else told["detail"])
+    assert "not valid UTF-8" in (told["error"]["message"] if address.startswith("/api/") else told["detail"])
     assert store.events(limit=1000) == before
 
 

@@ -120,7 +120,7 @@ class TestAWorker:
         os.kill(started.pid, signal.SIGSTOP)
         monkeypatch.setattr(supervising, "ANSWER_PATIENCE", 0.5)
         wait_until(started.find_trouble, what="trouble", timeout=60, interval=0.02)
-        assert started.find_trouble() == "has not given a sign of life for 0.5 s"
+        assert started.find_trouble() == "has not responded for 0.5 s"
 
     def test_that_takes_long_to_start_is_not(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -55,7 +55,7 @@ def test_new_names(name: str) -> None:
     ("name", "said"),
     [
         *[
-            (name, "cannot be seen")
+            (name, "invisible characters")
             for name in (
                 *("\u2800", "a\u2800", "\u3164", "a\u3164b", "\uffa0", "\u115f", "a\u034fb"),
                 *("a\ufe0f", "\ufe00", "\u2764\ufe0f", "a\u180b", "\u17b4", "a\U000e0100"),

@@ -98,10 +98,10 @@ class Run:
         if isinstance(given_up.cause, NotAnsweredError):
             remark = " If the registry grants the lock after all, that ends with its lease."
         if given_up.signum is not None:
-            told = f"Interrupted while waiting for {self.key}. Nothing was run.{remark}"
+            told = f"Interrupted while waiting for {self.key}. The command was not run.{remark}"
             self.teller.warn("interrupted", told)
             return 128 + given_up.signum
-        told = f"Waited too long for {self.key}. Nothing was run. {given_up.cause.message}{remark}"
+        told = f"Timed out waiting for {self.key}. The command was not run. {given_up.cause.message}{remark}"
         self.teller.warn("timed_out", told)
         return ExitCode.TIMED_OUT
 
@@ -160,7 +160,7 @@ class Run:
         )
 
     def _tell_of_loss(self, why: str) -> None:
-        self.teller.warn("lock_lost", f"Lost the lock on {self.key}; the command is told to end. {why}")
+        self.teller.warn("lock_lost", f"Lost the lock on {self.key}; telling the command to stop. {why}")
 
     def _tell_of_rest(self, what: str) -> None:
         self.teller.warn(

@@ -1,6 +1,6 @@
-"""Addresses that could mean one thing or another: refused, or somebody would be told about somebody else's data.
+"""Ambiguous URLs are refused, because they could name another source than the caller meant (parameter pollution).
 
-Whoever decodes a path or a query puts U+FFFD where it is no UTF-8, so that ``gr%FCn`` and ``gr%E4n`` become one name.
+Whoever decodes a path or a query puts U+FFFD where it is not UTF-8, so that ``gr%FCn`` and ``gr%E4n`` become one name.
 Of a parameter that is given twice some programs take the first value and some the last.
 """
 
@@ -42,7 +42,7 @@ def _check_path(path: bytes) -> None:
         unquote_to_bytes(path).decode()
     except UnicodeDecodeError:
         raise InvalidInputError(
-            f"The path {path.decode('ascii', 'replace')!a} is no UTF-8. Write names in UTF-8, percent-encoded."
+            f"The path {path.decode('ascii', 'replace')!a} is not valid UTF-8. Write names in UTF-8, percent-encoded."
         ) from None
 
 
@@ -53,7 +53,9 @@ def _check_query(query: bytes) -> None:
         ]
     except UnicodeDecodeError:
         # It is not repeated: an access token may be in it.
-        raise InvalidInputError("The query is no UTF-8. Write names in UTF-8, percent-encoded.") from None
+        raise InvalidInputError(
+            "The query is not valid UTF-8. Write names in UTF-8, percent-encoded."
+        ) from None
     if len(names) != len(set(names)):
         twice = ", ".join(repr(name) for name, times in Counter(names).items() if times > 1)
-        raise InvalidInputError(f"The query gives these parameters more than once: {twice}. Give each once.")
+        raise InvalidInputError(f"These query parameters are given more than once: {twice}. Give each once.")

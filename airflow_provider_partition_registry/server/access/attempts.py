@@ -1,4 +1,4 @@
-"""Holds off whoever sends one wrong access token after the other."""
+"""Rate limit against guessing: an address that keeps sending wrong access tokens is answered 429 for a while."""
 
 from __future__ import annotations
 

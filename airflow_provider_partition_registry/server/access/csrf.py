@@ -1,4 +1,4 @@
-"""Browsers that other sites make send something here: refused, as whoever sits before one knows nothing of it.
+"""Cross-site request forgery (CSRF) and DNS rebinding: requests that another site makes a browser send are refused.
 
 Most calls prove by a token who wants them, which no other site has. Some take none: with ``--open`` everything,
 otherwise registering a source where there is no administrator. Those a form of any site could send.

@@ -1,4 +1,4 @@
-"""Access tokens where none belongs: nothing here writes one, but callers may put theirs into a path or a request id."""
+"""Masks access tokens in logs: callers may put theirs into a path or a request id, where none belongs."""
 
 from __future__ import annotations
 

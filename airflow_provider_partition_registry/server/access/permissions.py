@@ -238,5 +238,5 @@ class Access:
 
 
 def _hash(text: str) -> bytes:
-    # Whatever JSON or the environment may hold; some of it is no UTF-8.
+    # Whatever JSON or the environment may hold; some of it is not valid UTF-8.
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

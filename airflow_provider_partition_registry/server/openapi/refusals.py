@@ -56,11 +56,11 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
     ),
     429: ("Too many wrong access tokens came from this address", TooManyAttemptsError(42)),
     500: (
-        "The service's own trouble, such as missing rights in the database, or a bug",
+        "A failure of the service itself, such as missing rights in the database, or a bug",
         StoreRefusedError(f"{WORDS[StoreRefusedError]} {MORE}"),
     ),
     503: (
-        "The registry's database does not answer: the call may or may not have taken effect. Or its schema misfits",
+        "The database does not answer: the call may or may not have taken effect. Or its schema does not fit it",
         StoreUnavailableError(f"{WORDS[StoreUnavailableError]} {MORE}"),
     ),
 }

@@ -91,6 +91,6 @@ class PageRoute(APIRoute):
             except RegistryError as error:
                 return render_error(request, error)
             except RequestValidationError:
-                return render_error(request, InvalidInputError("The address of this page is not complete."))
+                return render_error(request, InvalidInputError("The address of this page is incomplete."))
 
         return answer_or_tell

@@ -43,12 +43,12 @@ async def sign_out(request: Request) -> Response:
 def _read(form: bytes) -> tuple[str, str]:
     """The token, and where to go on afterwards.
 
-    :raises InvalidInputError: it is no UTF-8.
+    :raises InvalidInputError: it is not valid UTF-8.
     """
     try:
         fields = parse_qs(form.decode(), errors="strict")
     except UnicodeDecodeError:
-        raise InvalidInputError("The form is no UTF-8.") from None
+        raise InvalidInputError("The form is not valid UTF-8.") from None
     token, back = (fields.get(name, [""])[0] for name in ("access_token", "back"))
     return token.strip(), back
 

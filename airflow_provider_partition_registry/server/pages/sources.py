@@ -116,7 +116,8 @@ def _ask(store: RegistryStore, source_name: str, start: str, end: str) -> Asked:
     seen = store.timeline(source_name, interval, MOST_PROBLEMS)
     if not seen.lists_blockers or not all(each.is_whole for each in seen.ready):
         return Asked(
-            *shown, problem="It is not ready, for so many reasons that no page holds them. Ask for less."
+            *shown,
+            problem="It is not ready, for more reasons than fit on a page. Ask for a shorter interval.",
         )
     readiness = store.check_readiness(source_name, interval)
     return Asked(*shown, readiness, tuple(reasons(readiness, REASONS)))

@@ -1,4 +1,4 @@
-"""What a connection may send and how long it may take, and how many there may be, before anybody looks at a token."""
+"""Limits against slow or greedy clients (slowloris): size and time of a request's head, number of connections."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ TOO_SLOW = Refusal(
 )
 TOO_MANY = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
-    RegistryError("The service has as many connections as it can bear. Try again."),
+    RegistryError("The service has reached its limit of connections. Try again later."),
 )
 
 

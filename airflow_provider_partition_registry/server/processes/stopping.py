@@ -1,4 +1,4 @@
-"""Being told to stop by a signal."""
+"""Graceful shutdown: what is called when a signal tells the process to stop."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Worker:
         elif not self._has_started:
             self._tell_of_slow_start(now)
         elif now - self._heard_at > ANSWER_PATIENCE:
-            return f"has not given a sign of life for {ANSWER_PATIENCE:g} s"
+            return f"has not responded for {ANSWER_PATIENCE:g} s"
         return None
 
     def terminate(self) -> None:
@@ -126,7 +126,7 @@ def supervise(count: int, work: str, *arguments: Any) -> int:
                 log.error(
                     "Worker process %s %s; %s takes its place.", worker.pid, trouble, workers[number].pid
                 )
-        log.info("Told to stop, as are the worker processes.")
+        log.info("Stopping, and stopping the worker processes.")
         _end(workers)
         return 0
 

@@ -1,4 +1,4 @@
-"""The history as it grows, for everybody who follows it: read once per process, however many follow."""
+"""Fan-out of the history to its subscribers: it is read once per process, however many follow it."""
 
 from __future__ import annotations
 

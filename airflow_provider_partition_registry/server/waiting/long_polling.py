@@ -1,4 +1,4 @@
-"""Requests that wait: for readiness, or for what happens next."""
+"""Long polling: requests that wait for readiness, or for the next event."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_waiting_ends(registry: Registry):
     began = time.monotonic()
     code, errors = registry.run("--on-conflict", "wait", "--timeout", "1s", "--", "false")
     assert code == 3
-    assert "Nothing was run." in errors
+    assert "The command was not run." in errors
     assert "somebody" in errors
     assert time.monotonic() - began < 10
 
@@ -185,7 +185,7 @@ def test_who_waits_can_be_told_to_end(registry: Registry, signum: int, code: int
     waiting.send(signum)
     ended, errors = waiting.end()
     assert ended == code
-    assert "Nothing was run." in errors
+    assert "The command was not run." in errors
 
 
 def test_an_expired_lock_is_taken_over(registry: Registry):

@@ -53,7 +53,7 @@ def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
     silent.accept()
     code, errors = running.end()
     assert code == 3
-    assert "Nothing was run." in errors
+    assert "The command was not run." in errors
     assert "has not answered" in errors
 
 

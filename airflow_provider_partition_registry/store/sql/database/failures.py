@@ -58,7 +58,7 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
     if code is None and isinstance(error, exc.OperationalError) and _WRONG_SETTINGS.search(reason):
         return StoreRefusedError(
             f"The registry in {database} cannot be reached as configured: {reason}. Check the host, database, user, "
-            f"password and TLS settings. Waiting does not cure this."
+            f"password and TLS settings. Waiting does not help."
         )
     if (
         isinstance(error, _PASSING)
@@ -68,7 +68,7 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
         return StoreUnavailableError(f"The registry in {database} does not answer: {reason.rstrip('.')}.")
     return StoreRefusedError(
         f"The registry in {database} refuses: {reason}. It has to be a writable primary database that is sound, and "
-        f"the account needs SELECT, INSERT, UPDATE and DELETE on its tables. Waiting does not cure this."
+        f"the account needs SELECT, INSERT, UPDATE and DELETE on its tables. Waiting does not help."
     )
 
 
