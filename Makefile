@@ -52,6 +52,7 @@ lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and th
 	$(AIRFLOW_3)/bin/ruff check
 	$(AIRFLOW_3)/bin/ruff format --check
 	$(AIRFLOW_3)/bin/mypy
+	$(AIRFLOW_3)/bin/basedpyright --level error --pythonpath $(AIRFLOW_3)/bin/python tests/typing
 	$(AIRFLOW_3)/bin/lint-imports --no-cache
 	$(AIRFLOW_3)/bin/python -m tools.architecture --check
 	$(AIRFLOW_3)/bin/hadolint docker/Dockerfile docker/airflow.Dockerfile

@@ -38,7 +38,11 @@ def import_without(blocked: list[str], modules: list[str]) -> None:
 
 
 def test_domain_and_factory_import_no_database() -> None:
-    modules = [*modules_of("domain"), f"{package.__name__}.store.base", f"{package.__name__}.store.factory"]
+    modules = [
+        *modules_of("domain"),
+        f"{package.__name__}.store.contract",
+        f"{package.__name__}.store.factory",
+    ]
     import_without(["airflow", "sqlalchemy", "alembic", "psycopg2", "httpx", "fastapi"], modules)
 
 
