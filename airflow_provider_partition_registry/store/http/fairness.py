@@ -11,7 +11,8 @@ class FairSemaphore:
     """Admits so many at a time, in the order in which they came (FIFO).
 
     The standard library's semaphores and queues wake whoever waits longest, but a newcomer may overtake before it runs.
-    Threads that come again at once so cause starvation: of 16 threads on 8 connections, 8 waited for all the others to end.
+    Threads that come again at once so cause starvation: of 16 threads on 8 connections, 8 waited until the others were
+    done.
 
     :param limit: how many are admitted at a time.
     """
