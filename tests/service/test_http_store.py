@@ -304,6 +304,19 @@ def test_what_is_no_registry_of_this_version_is_told_apart_and_not_asked_again(
         assert told.asked == 1
 
 
+def test_what_speaks_no_http_is_quoted() -> None:
+    def greet(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        request.close_connection = True
+
+    with (
+        impostor(greet) as (_, url),
+        open_store(url, timeout=1) as store,
+        pytest.raises(StoreUnavailableError, match=r"speaks no HTTP but says 'SSH-2\.0-OpenSSH_9\.2"),
+    ):
+        store.last_position()
+
+
 def test_fewer_answers_than_questions_are_nobodys() -> None:
     with (
         impostor(says(200, '{"answers": []}')) as (_, url),

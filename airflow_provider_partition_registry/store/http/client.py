@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.client import BadStatusLine
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -252,6 +253,8 @@ def _seconds(answer: BaseHTTPResponse) -> float:
 
 def _words(error: HTTPError) -> str:
     cause = _cause(error)
+    if type(cause) is BadStatusLine:
+        return f"it speaks no HTTP but says {cause.line!r}"
     return str(cause) or type(cause).__name__
 
 
