@@ -254,7 +254,7 @@ def _seconds(answer: BaseHTTPResponse) -> float:
 def _words(error: HTTPError) -> str:
     cause = _cause(error)
     if type(cause) is BadStatusLine:
-        return f"it speaks no HTTP but says {cause.line!r}"
+        return f"it speaks no HTTP but says {cause.args[0]!r}"
     return str(cause) or type(cause).__name__
 
 
