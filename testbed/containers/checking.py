@@ -1,13 +1,17 @@
-"""Brings every Compose file up and checks it; needs no network but its own."""
+"""Brings every Compose file up and checks it; needs no network but its own.
+
+Its arguments are the chapters to go through, by the names of their modules; without any it goes through all.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from testbed.containers import engine, machine
 from testbed.containers.checks import accidents, airflows, context, replicas, secrets, service, upgrade
 from testbed.containers.report import Report
-from testbed.containers.stack import copy_project
+from testbed.containers.stack import CONTAINERS_LOGS, copy_project
 
 CHAPTERS = {
     "What a build is sent": context.check,
@@ -27,9 +31,11 @@ def main() -> int:
     wanted = sys.argv[1:]
     with engine.docker_api():
         for title, check in CHAPTERS.items():
-            if not wanted or any(word in check.__module__ for word in wanted):
+            name = check.__module__.rpartition(".")[2]
+            if not wanted or name in wanted:
                 copy_project()
                 report.run(title, check)
+                shutil.copytree(CONTAINERS_LOGS, engine.LOGS / name, dirs_exist_ok=True)
     return report.conclude()
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 
+BURY_ORPHANS = '"$@"; exit $?'
+"""A shell that waits for a command. As the first process it also waits for those that Podman leaves to the system."""
+
 
 def run_module(name: str, *arguments: str, has_network: bool) -> int:
     """Run a Python module in a machine of its own; its exit code.
@@ -22,9 +25,10 @@ def run_module(name: str, *arguments: str, has_network: bool) -> int:
     namespaces = ["--pid", "--mount-proc", "--mount", *([] if has_network else ["--net"])]
     command = [
         *["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, "--fork", "--kill-child"],
-        *[sys.executable, "-m", name, *arguments],
+        *["sh", "-c", BURY_ORPHANS, "sh", sys.executable, "-m", name, *arguments],
     ]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    # In a session of its own: a Ctrl-C is for this process, which then ends it.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         return process.wait()
     finally:

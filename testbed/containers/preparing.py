@@ -18,7 +18,6 @@ def main() -> int:
     machine.boot(has_network=True)
     engine.configure()
     try:
-        engine.remove_containers()
         make_standins(UV)
         build_images()
     except TestbedError as error:

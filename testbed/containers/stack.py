@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from testbed.containers.engine import LOGS, SCRATCH, environment, podman, remove_containers, try_podman
+from testbed.containers.engine import SCRATCH, environment, podman, remove_containers, try_podman
 from testbed.containers.standins import COMPOSE
 from testbed.processes import TestbedError, wait_until
 
 PROJECT = SCRATCH / "project"
 DOCKER = PROJECT / "docker"
+CONTAINERS_LOGS = PROJECT / "logs"
 SERVICE = "http://127.0.0.1:5498"
 ADMINER = "http://127.0.0.1:8080"
 PATIENCE = 600.0  # seconds
@@ -34,6 +35,7 @@ def copy_project() -> None:
     nobodys = shutil.ignore_patterns("secrets", ".env", "__pycache__")
     for folder in ("docker", "example_dags"):
         shutil.copytree(Path.cwd() / folder, PROJECT / folder, ignore=nobodys)
+    CONTAINERS_LOGS.mkdir()
 
 
 class Stack:
@@ -88,7 +90,7 @@ def stack(*overlays: str, **variables: str) -> Iterator[Stack]:
         yield made
     finally:
         for name in podman("ps", "--all", "--format", "{{.Names}}").split():
-            (LOGS / f"{name}.log").write_text(read_log(name))
+            (CONTAINERS_LOGS / f"{name}.log").write_text(read_log(name))
         remove_containers()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Collection
 
 from airflow_provider_partition_registry.domain.models import Event
 from airflow_provider_partition_registry.store.factory import open_store
@@ -22,9 +23,13 @@ from testbed.containers.stack import (
 from testbed.processes import wait_until
 
 WEB_PAGES = {"airflow-2": "http://localhost:8082", "airflow-3": "http://localhost:8083"}
-HEALTH = {"airflow-2": "/health", "airflow-3": "/api/v2/monitor/health"}
+HEALTH = {"airflow-2": "/health", "airflow-3": "/execution/health"}
+"""Of Airflow 3 what its tasks call: the first call loads it, which on a busy machine takes longer than a task waits."""
+
 HAND_OVERS = (("airflow-3", "airflow-2", "2026-11-01"), ("airflow-2", "airflow-3", "2026-11-02"))
 """Who writes, who waits, and which day."""
+
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed"})
 
 PATIENCE = 600.0  # seconds
 
@@ -53,11 +58,13 @@ def hand_over(report: Report, writer: str, reader: str, day: str) -> None:
     """The reader waits before the writer begins, and goes on when it has ended."""
     read, written = f"read-{day}", f"write-{day}"
     trigger(reader, "example_consumer", read, day)
-    wait_for_state(reader, "example_consumer", read, "wait_for_sales", {"deferred"})
-    report.check(f"{reader} waits for {day}", True)
+    state = wait_for_state(reader, "example_consumer", read, "wait_for_sales", {"deferred", *FINISHED})
+    report.check(f"{reader} waits for {day}", state == "deferred", state)
     trigger(writer, "example_producer", written, day)
-    wait_for_state(reader, "example_consumer", read, "report", {"success"})
-    report.check(f"{reader} reports {day} after {writer} wrote it", True)
+    state = wait_for_state(writer, "example_producer", written, "partition_lock.unlock", FINISHED)
+    report.check(f"{writer} writes {day}", state == "success", state)
+    state = wait_for_state(reader, "example_consumer", read, "report", FINISHED)
+    report.check(f"{reader} reports it", state == "success", state)
     with open_store(SERVICE) as store:
         events = [each for each in store.events().items if is_about(each, writer, day)]
     told = [each.type.value for each in events]
@@ -109,18 +116,19 @@ def trigger(name: str, dag_id: str, run_id: str, day: str) -> None:
     airflow(name, "dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps({"day": day}))
 
 
-def wait_for_state(name: str, dag_id: str, run_id: str, task_id: str, states: set[str]) -> None:
-    """Wait until a task is in one of these states."""
+def wait_for_state(name: str, dag_id: str, run_id: str, task_id: str, states: Collection[str]) -> str:
+    """Wait until a task is in one of these states; in which."""
+    state = ""
 
-    def found() -> str:
+    def is_there() -> bool:
+        nonlocal state
         listed = airflow(name, "tasks", "states-for-dag-run", dag_id, run_id, "--output", "json")
         tasks = json.loads(listed[listed.index("[") :])
-        return next((str(each["state"]) for each in tasks if each["task_id"] == task_id), "")
+        state = next((str(each["state"]) for each in tasks if each["task_id"] == task_id), "")
+        return state in states
 
+    what = f"{task_id} of {run_id} in {name}"
     wait_until(
-        lambda: found() in states,
-        what=f"{task_id} of {run_id} in {name}",
-        timeout=PATIENCE,
-        interval=2,
-        detail=found,
+        is_there, what=what, timeout=PATIENCE, interval=2, detail=lambda: f"It is {state or 'unknown'}."
     )
+    return state
