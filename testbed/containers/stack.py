@@ -116,6 +116,11 @@ def execute(name: str, *command: str) -> subprocess.CompletedProcess[str]:
     return try_podman("exec", name, *command)
 
 
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command printed last, or where it failed, why."""
+    return (done.stdout if done.returncode == 0 else done.stderr).strip()[-500:]
+
+
 def health_of(name: str) -> str:
     """What the health check of a container said last."""
     state = inspect(name)["State"]

@@ -17,6 +17,7 @@ from testbed.containers.stack import (
     inspect,
     kill,
     read_log,
+    said,
     stack,
     wait_for_answer,
     wait_for_health,
@@ -97,9 +98,7 @@ def check(report: Report) -> None:
             "nothing acknowledged is lost", not lost, f"{len(writer.acknowledged)} publications, lost: {lost}"
         )
         done = running.run("registry", "db", "verify")
-        report.check(
-            "the database is consistent", done.returncode == 0, (done.stdout + done.stderr).strip()[-300:]
-        )
+        report.check("the database is consistent", done.returncode == 0, said(done))
 
 
 def check_killed_service(report: Report) -> None:

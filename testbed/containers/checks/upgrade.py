@@ -7,7 +7,7 @@ from pathlib import Path
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.schema import HEAD
 from testbed.containers.report import Report
-from testbed.containers.stack import SERVICE, container, execute, stack, wait_for_health
+from testbed.containers.stack import SERVICE, container, execute, said, stack, wait_for_health
 
 REGISTRY, POSTGRES = container("registry"), container("postgres")
 OLDER_SCHEMA = Path(__file__).with_name("older_schema.py")
@@ -25,7 +25,7 @@ def check(report: Report) -> None:
         report.check(
             "there is a registry of an older version",
             older.returncode == 0,
-            older.stdout + older.stderr[-500:],
+            said(older),
         )
         running.up("registry")
         wait_for_health(REGISTRY)
