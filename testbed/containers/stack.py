@@ -24,6 +24,7 @@ DOCKER = PROJECT / "docker"
 CONTAINERS_LOGS = PROJECT / "logs"
 SERVICE = "http://127.0.0.1:5498"
 ADMINER = "http://127.0.0.1:8080"
+ONE_OFF = "one-off"
 PATIENCE = 600.0  # seconds
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -78,8 +79,14 @@ class Stack:
         self.require("up", "--detach", *services)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a service's container for one command; how it ended."""
-        return self.compose("run", "--rm", *arguments)
+        """Run a container of a service for one command; how it ended.
+
+        Not with ``--rm``: Podman tells Compose that a container which is gone has ended well.
+        """
+        done = self.compose("run", "--name", ONE_OFF, *arguments)
+        done.returncode = int(inspect(ONE_OFF)["State"]["ExitCode"])
+        podman("rm", ONE_OFF)
+        return done
 
 
 @contextmanager
