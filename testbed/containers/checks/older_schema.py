@@ -8,7 +8,7 @@ from contextlib import closing
 from alembic import command
 
 from airflow_provider_partition_registry.store.sql.database.engine import Database
-from airflow_provider_partition_registry.store.sql.schema import revisions as schema
+from airflow_provider_partition_registry.store.sql.schema import revisions
 
 SOURCE = (
     "INSERT INTO partition_registry_source (name, owner, registered_at) "
@@ -18,7 +18,7 @@ SOURCE = (
 if __name__ == "__main__":
     with closing(Database(os.environ["PARTITION_REGISTRY_URL"], pool_size=1, timeout=30)) as database:
         database.write(
-            lambda connection: command.upgrade(schema.alembic_config(connection), schema.REVISIONS[0])
+            lambda connection: command.upgrade(revisions.alembic_config(connection), revisions.REVISIONS[0])
         )
         database.write(lambda connection: connection.exec_driver_sql(SOURCE))
-        print(schema.current(database))
+        print(revisions.current(database))
