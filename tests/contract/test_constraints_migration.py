@@ -91,8 +91,8 @@ class TestRowsInTheWay:
             with pytest.raises(errors.SchemaBlockedError) as caught:
                 schema.upgrade(before.database)
             assert caught.value.rows == (
-                f"{TABLE} id 1 breaks generation, whole_lock, ready_since_published",
-                f"{TABLE} id 3 breaks known_state",
+                f"{TABLE} id 1 breaks state, generation, whole_lock",
+                f"{TABLE} id 3 breaks state",
                 "partition_registry_history id 2 breaks one_row",
             )
             assert caught.value.count == 3
@@ -102,7 +102,7 @@ class TestRowsInTheWay:
 
     def test_once_they_are_set_right_the_upgrade_goes_on(self, before: SqlRegistryStore) -> None:
         execute(before.database, f"UPDATE {TABLE} SET reason = NULL WHERE state = 'failed'")
-        with pytest.raises(errors.SchemaBlockedError, match=f"{TABLE} id 3 breaks failed_for_a_reason"):
+        with pytest.raises(errors.SchemaBlockedError, match=f"{TABLE} id 3 breaks state"):
             schema.upgrade(before.database)
         execute(before.database, f"UPDATE {TABLE} SET reason = 'disk full' WHERE state = 'failed'")
         assert schema.upgrade(before.database) == schema.HEAD

@@ -47,7 +47,7 @@ ROUTES = {
         RegistryFileMissingError(SECRET),
         SchemaOutdatedError(SECRET, "1", "2"),
         SchemaNewerError(SECRET, "2", "1"),
-        SchemaBlockedError(SECRET, "2", 1, ["partition_registry_partition id 5 breaks known_state"]),
+        SchemaBlockedError(SECRET, "2", 1, ["partition_registry_partition id 5 breaks state"]),
         SchemaDamagedError(SECRET, ["partition_registry_lock"], is_repairable=True),
         SchemaError(SECRET),
     ],

@@ -58,11 +58,11 @@ REFUSED = {
         "UPDATE {partition} SET length_class = 0 WHERE state = 'failed'",
     ),
     "a state that nobody knows": (
-        "partition_known_state",
+        "partition_state",
         "UPDATE {partition} SET state = 'banana' WHERE state = 'failed'",
     ),
     "a state that is not stored": (
-        "partition_known_state",
+        "partition_state",
         "UPDATE {partition} SET state = 'expired' WHERE state = 'failed'",
     ),
     "a generation below zero": (
@@ -94,30 +94,30 @@ REFUSED = {
         "UPDATE {partition} SET exclusive = TRUE WHERE state = 'registered'",
     ),
     "locked by nobody": (
-        "partition_locked_by_somebody",
+        "partition_state",
         "UPDATE {partition} SET holder = NULL, holder_details = NULL, locked_at = NULL WHERE state = 'locked'",
     ),
     "locked for a reason": (
-        "partition_locked_by_somebody",
+        "partition_state",
         "UPDATE {partition} SET reason = 'x' WHERE state = 'locked'",
     ),
     "registered with a lock": (
-        "partition_registered_without_lock",
+        "partition_state",
         (
             "UPDATE {partition} SET holder = 'x', holder_details = '[]', locked_at = 0, generation = 1 "
             "WHERE state = 'registered'"
         ),
     ),
     "failed without a reason": (
-        "partition_failed_for_a_reason",
+        "partition_state",
         "UPDATE {partition} SET reason = NULL WHERE state = 'failed'",
     ),
     "ready since no time": (
-        "partition_ready_since_published",
+        "partition_state",
         "UPDATE {partition} SET published_at = NULL WHERE state = 'ready'",
     ),
     "published though locked": (
-        "partition_ready_since_published",
+        "partition_state",
         "UPDATE {partition} SET published_at = 0 WHERE state = 'locked'",
     ),
     "a release that would give back nothing": (
@@ -170,27 +170,27 @@ REFUSED = {
     ),
     "an event below the first": ("event_position", "UPDATE {event} SET position = -4 WHERE position = 4"),
     "an event of a type that nobody knows": (
-        "event_known_type event_about_something",
+        "event_type",
         "UPDATE {event} SET type = 'fail' WHERE type = 'FAIL'",
     ),
     "half an interval of an event": (
-        "event_about_something",
+        "event_type",
         "UPDATE {event} SET interval_end = NULL WHERE position = 4",
     ),
     "an event about no partition": (
-        "event_about_something",
+        "event_type",
         "UPDATE {event} SET interval_start = NULL, interval_end = NULL WHERE type = 'FAIL'",
     ),
     "an event about a partition of no source": (
-        "event_about_something",
+        "event_type",
         "UPDATE {event} SET source_id = NULL WHERE type = 'FAIL'",
     ),
     "an event about a partition of no provider": (
-        "event_about_something",
+        "event_type",
         "UPDATE {event} SET provider_id = NULL WHERE type = 'FAIL'",
     ),
     "an event about nobody": (
-        "event_about_something",
+        "event_type",
         "UPDATE {event} SET source_id = NULL, type = 'TOKEN_ROTATED' WHERE type = 'SOURCE_REGISTERED'",
     ),
     "an event's interval backwards": (

@@ -46,10 +46,15 @@ CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
     f"{PREFIX}partition": {
         "start_before_end": START_BEFORE_END,
         "class_of_length": (
-            "length_class BETWEEN 1 AND 20 AND (interval_end - interval_start) >> (3 * length_class) = 0 "
+            "(interval_end - interval_start) >> (3 * length_class) = 0 "
             "AND (interval_end - interval_start) >> (3 * (length_class - 1)) > 0"
         ),
-        "known_state": "state IN ('registered', 'locked', 'failed', 'ready')",
+        "state": (
+            "CASE state WHEN 'registered' THEN holder IS NULL AND published_at IS NULL "
+            "WHEN 'locked' THEN holder IS NOT NULL AND published_at IS NULL AND reason IS NULL "
+            "WHEN 'failed' THEN published_at IS NULL AND reason IS NOT NULL "
+            "WHEN 'ready' THEN published_at IS NOT NULL ELSE FALSE END"
+        ),
         "generation": "generation BETWEEN 0 AND 9223372036854775807",
         "whole_lock": (
             "CASE WHEN holder IS NULL "
@@ -57,10 +62,6 @@ CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
             "ELSE holder <> '' AND holder_details IS NOT NULL AND locked_at IS NOT NULL "
             "AND exclusive IN (FALSE, TRUE) AND generation > 0 END"
         ),
-        "locked_by_somebody": "state <> 'locked' OR (holder IS NOT NULL AND reason IS NULL)",
-        "registered_without_lock": "state <> 'registered' OR holder IS NULL",
-        "failed_for_a_reason": "state <> 'failed' OR reason IS NOT NULL",
-        "ready_since_published": "(state = 'ready') = (published_at IS NOT NULL)",
         "whole_former_state": (
             "CASE WHEN former_state IS NULL "
             "THEN former_changed_at IS NULL AND former_published_at IS NULL AND former_reason IS NULL "
@@ -87,18 +88,15 @@ CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
     },
     f"{PREFIX}event": {
         "position": "position BETWEEN 1 AND 9223372036854775807",
-        "known_type": (
-            "type IN ('SOURCE_REGISTERED', 'PROVIDER_REGISTERED', 'GRANTED', 'GRANT_REVOKED', 'TOKEN_ROTATED', "
-            "'TOKEN_REVOKED', 'PARTITION_REGISTERED', 'LOCK', 'RENEW', 'UNLOCK', 'FAIL', 'RELEASE', "
-            "'FORCE_RELEASE', 'INVALIDATE', 'WITHDRAW')"
-        ),
-        "about_something": (
+        "type": (
             "CASE WHEN type IN ('PARTITION_REGISTERED', 'LOCK', 'RENEW', 'UNLOCK', 'FAIL', 'RELEASE', "
             "'FORCE_RELEASE', 'INVALIDATE', 'WITHDRAW') "
             "THEN source_id IS NOT NULL AND provider_id IS NOT NULL "
             "AND interval_start IS NOT NULL AND interval_end IS NOT NULL "
-            "ELSE interval_start IS NULL AND interval_end IS NULL AND (source_id IS NOT NULL "
-            "OR (type IN ('TOKEN_ROTATED', 'TOKEN_REVOKED') AND provider_id IS NOT NULL)) END"
+            "WHEN type IN ('TOKEN_ROTATED', 'TOKEN_REVOKED') "
+            "THEN (source_id IS NULL) <> (provider_id IS NULL) AND interval_start IS NULL AND interval_end IS NULL "
+            "WHEN type IN ('SOURCE_REGISTERED', 'PROVIDER_REGISTERED', 'GRANTED', 'GRANT_REVOKED') "
+            "THEN source_id IS NOT NULL AND interval_start IS NULL AND interval_end IS NULL ELSE FALSE END"
         ),
         "start_before_end": START_BEFORE_END,
         "generation": "generation BETWEEN 1 AND 9223372036854775807",
