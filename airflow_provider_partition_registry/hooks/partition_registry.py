@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
-
 from airflow_provider_partition_registry.domain.errors import (
     AdministratorTokenError,
     InvalidInputError,
@@ -30,6 +28,7 @@ from airflow_provider_partition_registry.hooks.settings import (
     RegistrySettings,
     how_to_configure,
 )
+from airflow_provider_partition_registry.runs.compat import AirflowNotFoundException, BaseHook, mask_secret
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection

@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
-
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionAlreadyRegisteredError,
@@ -26,6 +24,7 @@ from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID, of_connection
 from airflow_provider_partition_registry.proof.graph import WRITTEN, Role, is_mapped, lock_of
 from airflow_provider_partition_registry.runs.acting import access_explained, acting_provider
+from airflow_provider_partition_registry.runs.compat import AirflowFailException, BaseOperator, conf
 from airflow_provider_partition_registry.runs.conflicts import (
     OnConflict,
     check_on_conflict,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
-
 from airflow_provider_partition_registry.hooks.settings import DEFAULT_CONN_ID
+from airflow_provider_partition_registry.runs.compat import AirflowFailException, BaseOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -29,7 +28,11 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.domain.waiting import explain_missing
 from airflow_provider_partition_registry.hooks.settings import of_connection
-from airflow_provider_partition_registry.runs.compat import RESUME_NOT_BEFORE, push_result
+from airflow_provider_partition_registry.runs.compat import (
+    RESUME_NOT_BEFORE,
+    AirflowNotFoundException,
+    push_result,
+)
 from airflow_provider_partition_registry.runs.endings import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runs.waiting import Wait, WaitParameters
 from airflow_provider_partition_registry.store.watch import News, Watcher
