@@ -24,7 +24,8 @@ PATIENT = {
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task
 }
 ADMINISTRATOR_TOKEN = "of-the-administrator"
-COMMON_COMPAT_SDK = "from airflow.providers.common.compat.sdk import"
+# Before, DAG authors import `DAG` and `task` from Airflow: of the versions here that is only on Airflow 3.0.
+FIRST_WITH_SDK = (1, 8)
 
 # Imports files as a DAG processor does, one after the other in one process.
 IMPORT_ALL = "import runpy, sys; [runpy.run_path(path) for path in sys.argv[1:]]"
@@ -93,23 +94,18 @@ def _register(programs: Path, registry_url: str) -> None:
 def _examples(programs: Path, folder: Path) -> Path:
     """The example DAGs, as they are copied into this Airflow."""
     folder.mkdir()
-    imports = _imports_of_dag_authors(programs)
+    has_no_sdk = _common_compat(programs) < FIRST_WITH_SDK
     for example in sorted((PROJECT / "example_dags").glob("*.py")):
         text = example.read_text()
-        if imports:
-            text = re.sub(rf"{re.escape(COMMON_COMPAT_SDK)} .*", imports, text)
+        if has_no_sdk:
+            text = text.replace("from airflow.providers.common.compat.sdk import", "from airflow.sdk import")
         (folder / example.name).write_text(text)
     return folder
 
 
-def _imports_of_dag_authors(programs: Path) -> str | None:
-    """Where ``DAG`` and ``task`` come from, if common-compat is too old to have them."""
-    major_minor = (installed(programs, "apache-airflow-providers-common-compat") or "").split(".")[:2]
-    if tuple(map(int, major_minor)) >= (1, 8):
-        return None
-    if installed(programs, "apache-airflow-task-sdk"):
-        return "from airflow.sdk import DAG, task, task_group"
-    return "from airflow.decorators import task, task_group\nfrom airflow.models.dag import DAG"
+def _common_compat(programs: Path) -> tuple[int, ...]:
+    version = installed(programs, "apache-airflow-providers-common-compat") or "0"
+    return tuple(map(int, version.split(".")))
 
 
 def _check_without_components(instance: AirflowInstance, examples: Path) -> None:
@@ -156,8 +152,12 @@ def _service(registry_url: str) -> Iterator[dict[str, str]]:
     """A web service in front of the registry, as a connection names it."""
     python = PROJECT / ".venvs" / "core" / "bin" / "python"
     variables = {"PARTITION_REGISTRY_ADMINISTRATOR_TOKEN": ADMINISTRATOR_TOKEN}
-    with ServiceProcess(python, registry_url, variables=variables) as service:
+    service = ServiceProcess(python, registry_url, variables=variables)
+    try:
+        service.start(PATIENCE)
         yield {"host": service.url, "password": ADMINISTRATOR_TOKEN}
+    finally:
+        service.stop()
 
 
 def _check_hand_over(instance: AirflowInstance) -> None:

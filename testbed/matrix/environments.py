@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import uv
@@ -53,11 +54,20 @@ def _install(python: Path, row: Row, wheel: Path) -> None:
     new = () if row.as_of or row.lowest else ("--upgrade",)
     install = ("pip", "install", "--quiet", "--python", python, "--reinstall-package", OURS, *of_its_time)
     if row.airflow is not None:
-        _uv(*install, *lowest, *new, wheel, f"apache-airflow=={row.airflow}")
+        # uv takes the lowest version of what it is given by name.
+        own = _own_dependencies() if row.lowest else ()
+        _uv(*install, *lowest, *new, *own, wheel, f"apache-airflow=={row.airflow}")
         return
     _uv(*install, *lowest, *new, "--group", "core", "--group", "service")
     _uv(*install, "--group", "test")
     _uv(*install, "--no-deps", wheel)
+
+
+def _own_dependencies() -> list[str]:
+    dependencies: list[str] = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"][
+        "dependencies"
+    ]
+    return dependencies
 
 
 def _uv(*arguments: str | Path) -> None:
