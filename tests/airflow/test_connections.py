@@ -285,7 +285,7 @@ class TestForm:
         is_well, message = press_test_button(host=f"sqlite:///{tmp_path}/new.db")
         assert not is_well
         assert message.startswith(f"There is no file {tmp_path}/new.db on this host.")
-        assert "the first thing that is written to the registry creates the file" in message
+        assert "the first write to the registry creates the file" in message
         assert list(tmp_path.iterdir()) == []
 
     def test_of_another_file(self, tmp_path: Path) -> None:
