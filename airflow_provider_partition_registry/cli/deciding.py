@@ -11,7 +11,6 @@ from airflow_provider_partition_registry.cli.options import (
     partition_arguments,
 )
 from airflow_provider_partition_registry.cli.output import show
-from airflow_provider_partition_registry.cli.writing import describe
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 
 RELEASES = (PartitionState.FAILED.value, PartitionState.READY.value)
@@ -42,9 +41,7 @@ def force_release(
     state = PartitionState(to_state)
     with settings.open_store() as store:
         released = store.force_release(key, reason=reason, by=by, to=state)
-    show(
-        released, lambda: f"Released {describe(released)}; it is {released.state.value} now.", as_json=as_json
-    )
+    show(released, lambda: f"Released {released.key}; it is {released.state.value} now.", as_json=as_json)
 
 
 @click.command()
@@ -63,7 +60,7 @@ def invalidate(
     """Declare published data bad: the partition becomes failed."""
     with settings.open_store() as store:
         failed = store.invalidate(key, reason=reason, by=by)
-    show(failed, lambda: f"Invalidated {describe(failed)}; it is failed now.", as_json=as_json)
+    show(failed, lambda: f"Invalidated {failed.key}; it is failed now.", as_json=as_json)
 
 
 @click.command()
@@ -82,4 +79,4 @@ def withdraw(
     """Take a partition out: it covers and blocks nothing any more."""
     with settings.open_store() as store:
         withdrawn = store.withdraw(key, reason=reason, by=by)
-    show(withdrawn, lambda: f"Withdrew {describe(withdrawn)}; it is only registered now.", as_json=as_json)
+    show(withdrawn, lambda: f"Withdrew {withdrawn.key}; it is only registered now.", as_json=as_json)

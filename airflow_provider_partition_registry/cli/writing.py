@@ -109,7 +109,7 @@ def unlock(
     """Publish a partition: the data is good, readers may go on."""
     with settings.open_store() as store:
         published = store.unlock(key, holder=holder, generation=generation)
-    show(published, lambda: f"Published {describe(published)}.", as_json=as_json)
+    show(published, lambda: f"Published {published.key}.", as_json=as_json)
 
 
 @click.command()
@@ -130,7 +130,7 @@ def fail(
     """End a write that went wrong; readers go on waiting."""
     with settings.open_store() as store:
         failed = store.fail(key, reason=reason, holder=holder, generation=generation)
-    show(failed, lambda: f"Failed {describe(failed)}: {printable(failed.reason or '')}", as_json=as_json)
+    show(failed, lambda: f"Failed {failed.key}: {printable(failed.reason or '')}", as_json=as_json)
 
 
 @click.command()
@@ -151,20 +151,15 @@ def release(
         released = store.release(key, holder=holder, generation=generation)
     show(
         released,
-        lambda: f"Released {describe(released)}; it is {released.state.value} again.",
+        lambda: f"Released {released.key}; it is {released.state.value} again.",
         as_json=as_json,
     )
 
 
-def describe(partition: Partition) -> str:
-    """Which partition, in words."""
-    return str(partition.key)
-
-
 def _locked_text(partition: Partition) -> str:
     if partition.lock is None:  # pragma: no cover - a lock that was granted is there
-        return f"Locked {describe(partition)}."
+        return f"Locked {partition.key}."
     expires_at = partition.lock.expires_at
     lease = f"lease until {format_to_the_second(expires_at)}" if expires_at else "without a lease"
     lock = f"holder {partition.lock.holder}, generation {partition.generation}, {lease}"
-    return f"Locked {describe(partition)}: {lock}."
+    return f"Locked {partition.key}: {lock}."

@@ -382,10 +382,11 @@ def describe_lock(lock: Lock) -> str:
 
 
 def _refusal(wanted: Partition, held: Partition) -> str:
+    what = str(held.key)
     why = "" if held.interval == wanted.interval else f", which overlaps {wanted.interval},"
     return (
-        f"P{str(held.key)[1:]}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released; if its "
-        f"holder is gone, take it away by force (partition-registry force-release)."
+        f"{what[0].upper()}{what[1:]}{why} is locked by {describe_lock(_lock_of(held))}. Wait until it is released; "
+        f"if its holder is gone, take it away by force (partition-registry force-release)."
     )
 
 

@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.cli.job.patience import GivenUpError, P
 from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
+from airflow_provider_partition_registry.domain.models import Partition
 from airflow_provider_partition_registry.domain.names import MAX_TEXT_LENGTH
 from airflow_provider_partition_registry.store.base import RegistryStore
 
@@ -26,7 +26,6 @@ class Closing:
     """
 
     store: RegistryStore
-    key: PartitionKey
     locked: Partition
     limit: timedelta
     events: Events
@@ -35,14 +34,16 @@ class Closing:
     def publish(self) -> int:
         """Publish, and return the exit code."""
         try:
-            published = self._persist(lambda: self.store.unlock(self.key, generation=self.locked.generation))
+            published = self._persist(
+                lambda: self.store.unlock(self.locked.key, generation=self.locked.generation)
+            )
         except GivenUpError as given_up:
             self._tell_of_remains("The command succeeded.", "published", "unlock", given_up)
             return ExitCode.UNAVAILABLE
         except RegistryError as error:
             self.teller.warn(error.code, f"The command succeeded, but nothing is published. {error.message}")
             return exit_code_of(error)
-        self.teller.inform("published", f"Published {self.key}.", published)
+        self.teller.inform("published", f"Published {self.locked.key}.", published)
         return ExitCode.DONE
 
     def fail(self, why: str, last_lines: Sequence[str] = ()) -> None:
@@ -54,26 +55,27 @@ class Closing:
         reason = _reason(why, last_lines)
         try:
             failed = self._persist(
-                lambda: self.store.fail(self.key, generation=self.locked.generation, reason=reason)
+                lambda: self.store.fail(self.locked.key, generation=self.locked.generation, reason=reason)
             )
         except GivenUpError as given_up:
             self._tell_of_remains(why, "marked as failed", f"fail --reason {shlex.quote(why)}", given_up)
         except RegistryError as error:
             self.teller.warn(error.code, f"{why} It cannot be marked as failed. {error.message}")
         else:
-            self.teller.warn("failed", f"{why} Marked as failed: {self.key}.", failed)
+            self.teller.warn("failed", f"{why} Marked as failed: {self.locked.key}.", failed)
 
     def _persist(self, call: Callable[[], Partition]) -> Partition:
         patience = Patience(self.limit, (StoreUnavailableError,), "trouble", "The registry is asked again.")
         return patience.persist(call, self.events, self.teller)
 
     def _tell_of_remains(self, why: str, done: str, command: str, given_up: GivenUpError) -> None:
-        source, provider, interval = self.key.source_name, self.key.provider_name, self.key.interval
+        key = self.locked.key
+        source, provider, interval = key.source_name, key.provider_name, key.interval
         ends = ["--start", format_instant(interval.start), "--end", format_instant(interval.end)]
         place = shlex.join([source, provider, *ends, "--generation", str(self.locked.generation)])
         self.teller.warn(
             "left_locked",
-            f"{why} It cannot be {done}. {given_up.cause.message} As far as is known here {self.key} is still "
+            f"{why} It cannot be {done}. {given_up.cause.message} As far as is known here {key} is still "
             f"locked, {lock_in_words(self.locked)}: readers go on waiting, and when the lease is over others may take "
             f"the lock over. Once the registry answers: partition-registry {command} {place}",
             self.locked,

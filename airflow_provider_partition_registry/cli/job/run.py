@@ -106,7 +106,7 @@ class Run:
         return ExitCode.TIMED_OUT
 
     def _run(self, locked: Partition, taken_at: float) -> int:
-        closing = Closing(self.store, self.key, locked, self.terms.retry_for, self._events, self.teller)
+        closing = Closing(self.store, locked, self.terms.retry_for, self._events, self.teller)
         try:
             ending, last_lines = self._run_command(locked, taken_at)
         except OSError as error:
