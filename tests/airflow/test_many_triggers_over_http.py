@@ -69,7 +69,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def requests(service: ServiceProcess) -> Counter[str]:
     """What the service has been asked so far, by its own log."""
-    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in service.log_text.splitlines() if line.startswith("{")]
     return Counter(line["path"].removeprefix("/api/v1") for line in lines if "path" in line)
 
 

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess, ServiceThread
+from testbed.service import ServiceThread
+from testbed.service_process import ServiceProcess
 
 MIDNIGHT = "2026-01-01T00:00:00Z"
 ONE = "2026-01-01T01:00:00Z"

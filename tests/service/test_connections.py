@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_partition_registry.server import connections, middleware
 from airflow_provider_partition_registry.server.connections import LARGEST_HEAD, MOST_HEADERS
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.service.calling import caller, served, sqlite_at
 from tests.service.conftest import MIDNIGHT, ONE, wait_for_waiting
 

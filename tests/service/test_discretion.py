@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import free_port
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.service.calling import DAY, bearer, caller, served
 
 SECRET = "secret-host"
@@ -62,7 +62,7 @@ def test_while_the_database_is_away(tmp_path: Path) -> None:
     port = free_port()
     url = f"postgresql://registry-user:registry-password@127.0.0.1:{port}/registry-name"
     hidden = ["registry-user", "registry-password", "registry-name", str(port), "127.0.0.1", "refused"]
-    with ServiceProcess(url) as service, caller(service.url) as http:
+    with ServiceProcess(url, is_up_when="/healthz") as service, caller(service.url) as http:
         for route, status in ROUTES.items():
             answer = http.get(route, headers={"X-Request-ID": "id-of-mine"})
             assert answer.status_code == status, route

@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.verification import verify
 from testbed.postgres import PostgresServer
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.conftest import upgrade
 from tests.races.conftest import register
 from tests.races.replay import assert_consistent, assert_nothing_is_lost
@@ -48,7 +48,7 @@ def kill_the_database(_: ServiceProcess, server: PostgresServer) -> None:
 
 def kill_the_service(service: ServiceProcess, _: PostgresServer) -> None:
     """All of it, as a power cut would."""
-    service.process.kill()
+    service.kill()
     service.start()
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from airflow_provider_partition_registry.server import logs
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.service.conftest import HOUR, PLACE, QUESTION, client, metric
 
 PLAIN, QUOTED = "administrator-of-this-test", 'the "administrator"\\of this test'

@@ -17,7 +17,8 @@ import pytest
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
-from testbed.service import ServiceProcess, ServiceThread
+from testbed.service import ServiceThread
+from testbed.service_process import ServiceProcess
 from tests.contract.homes import hours
 from tests.races.conftest import register as register_in
 from tests.races.traffic import Writer, started
@@ -164,7 +165,7 @@ def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_noth
                     if some == 0:
                         break
             if turn == 6:
-                service.process.kill()
+                service.kill()
                 service.start()
         stop.set()
         for thread in threads:

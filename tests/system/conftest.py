@@ -152,7 +152,7 @@ def service(registry_url: str, registry: RegistryStore) -> Iterator[ServiceProce
         "PARTITION_REGISTRY_PRIVATE_READS": "true",
     }
     with ServiceProcess(
-        ENVIRONMENTS / "core" / "bin" / "python", registry_url, variables=variables
+        registry_url, python=ENVIRONMENTS / "core" / "bin" / "python", variables=variables
     ) as running:
         yield running
 
