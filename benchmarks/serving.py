@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import count
@@ -21,6 +20,7 @@ from benchmarks.report import Figure
 from benchmarks.service import EMPTY, Service, running
 from benchmarks.waiting import delay
 from benchmarks.writing import HISTORY, PLAIN
+from testbed.processes import wait_until
 
 CLIENTS = 32
 CROWD = 1_000
@@ -143,11 +143,13 @@ def _wait_together(service: Service, request: bytes, clients: int) -> int:
 
 
 def _wait_for_waiting(connection: Connection, clients: int) -> None:
-    for _ in range(600):
-        if _waiting(connection) == clients:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{_waiting(connection)} wait instead of {clients}")
+    wait_until(
+        lambda: _waiting(connection) == clients,
+        what=f"{clients} to wait",
+        timeout=60,
+        interval=0.05,
+        detail=lambda: f"{_waiting(connection)} do",
+    )
 
 
 def _waiting(connection: Connection) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -11,6 +10,7 @@ import uvicorn
 
 from airflow_provider_partition_registry.server.app import create_app
 from airflow_provider_partition_registry.server.running import OPTIONS
+from testbed.processes import TestbedError, wait_until
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -55,11 +55,14 @@ class ServiceThread:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        deadline = time.monotonic() + 30
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise RuntimeError("the service does not start")
-            time.sleep(0.01)
+        wait_until(
+            lambda: self._server.started or not self._thread.is_alive(),
+            what="the service to start",
+            timeout=30,
+            interval=0.01,
+        )
+        if not self._server.started:
+            raise TestbedError("the service has ended while it started")
         return self
 
     def __exit__(

@@ -228,7 +228,7 @@ def test_many_threads_upgrade_at_once(database: Database) -> None:
 
 def open_and_write(url: str, start_at: float, number: int) -> None:
     with open_store(url, timeout=30) as store:
-        time.sleep(max(0.0, start_at - time.time()))
+        time.sleep(max(0.0, start_at - time.time()))  # an appointment: processes share no other signal
         store.register_source(f"s{number}", "ann")
 
 
@@ -237,7 +237,7 @@ def test_many_processes_open_a_new_registry_at_once(
 ) -> None:
     if not database.is_sqlite:
         schema.upgrade(database)
-    wait([processes.submit(time.sleep, 0.1) for _ in range(PROCESSES)])
+    wait([processes.submit(time.sleep, 0.1) for _ in range(PROCESSES)])  # a task for each, so that all are up
     start_at = time.time() + 0.3
     started = [processes.submit(open_and_write, empty_url, start_at, n) for n in range(PROCESSES)]
     for each in started:

@@ -15,6 +15,7 @@ from sqlalchemy import event
 
 from airflow_provider_partition_registry.domain.models import Event, PartitionKey, Question, Readiness
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.processes import wait_until
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register
 from tests.races.replay import Told, assert_answers_fit, assert_consistent
@@ -45,8 +46,7 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
     writers = [Writer(open_store(database_url, timeout=30), f"w{n}", lease=lease) for n in range(6)]
     stop, answers = threading.Event(), []
     readers, leaked = started([lambda: read_until(stop, open_store(database_url, timeout=30), answers)] * 2)
-    while not any(told.answer for told in answers):  # the calm before the storm
-        time.sleep(0.01)
+    wait_until(lambda: any(told.answer for told in answers), what="the calm before the storm", timeout=60)
     if lease is not None:
         take_over_what_readers_see_expired(store, lease, answers)
     writing, also_leaked = started(list(writers))
@@ -68,8 +68,7 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
 def take_over_what_readers_see_expired(store: Any, lease: timedelta, answers: list[Told]) -> None:
     """A storm brings this about only by chance."""
     store.lock(PartitionKey("s", "p0", PLACES[0]), holder="gone", lease=lease)
-    while not saw_an_expired_lock(answers):
-        time.sleep(0.01)
+    wait_until(lambda: saw_an_expired_lock(answers), what="an expired lock", timeout=60, interval=0.01)
     store.lock(PartitionKey("s", "p0", PLACES[0]), holder="heir")
     store.unlock(PartitionKey("s", "p0", PLACES[0]), holder="heir")
 

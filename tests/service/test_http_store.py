@@ -29,6 +29,7 @@ from airflow_provider_partition_registry.store.base import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
 from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADER
+from testbed.processes import wait_until
 from testbed.proxy import LosingProxy
 from testbed.service import ServiceThread
 from tests.contract.homes import all_events, hours
@@ -119,12 +120,13 @@ def test_as_many_connections_as_allowed_serve_many_threads(
         proxy.hold()
         for thread in threads:
             thread.start()
-        time.sleep(1.0)  # for all twelve to ask
+        wait_until(lambda: proxy.connections == 3, what="three connections", timeout=30, interval=0.02)
+        time.sleep(0.3)  # in which no further one may be opened
         assert proxy.connections == 3
         proxy.release()
         for thread in threads:
             thread.join()
-    assert len(answers) == len(threads)
+    assert (len(answers), proxy.connections) == (len(threads), 3)
 
 
 def test_a_connection_has_one_caller_at_a_time() -> None:
