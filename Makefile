@@ -36,17 +36,17 @@ check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
 
 fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
-	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600 -o faulthandler_timeout=0
+	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600
 
 stories: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## 2,000 whole runs of random DAGs with random accidents, in both Airflows, an hour or more
-	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_2)/$(PYTEST) tests/airflow/stories --timeout 14400 -o faulthandler_timeout=0
-	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_3)/$(PYTEST) tests/airflow/stories --timeout 14400 -o faulthandler_timeout=0
+	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_2)/$(PYTEST) tests/airflow/stories --timeout 14400
+	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_3)/$(PYTEST) tests/airflow/stories --timeout 14400
 
 accidents: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## All accidents, on real Airflow instances while a reader asks, some minutes
 	ACCIDENTS=all $(AIRFLOW_3)/$(PYTEST) tests/system/accidents
 
 kills: $(CORE)/.ready ## kill -9 of a worker, the service and PostgreSQL under load, a hundred in all, some minutes
-	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200 -o faulthandler_timeout=0
+	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200
 
 lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and the containers' files
 	$(AIRFLOW_3)/bin/ruff check

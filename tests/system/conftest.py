@@ -6,7 +6,6 @@ Whoever changes something in the registry uses a source or a day of their own.
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
 import re
@@ -94,12 +93,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _looks_at_the_demo(item: pytest.Item) -> bool:
     return "playing_demo" in getattr(item, "fixturenames", ())
-
-
-@pytest.fixture(autouse=True)
-def no_stack_traces_of_patient_tests() -> None:
-    """Waiting for minutes is what these tests do; their own time-outs say more than a dump of all threads."""
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")
