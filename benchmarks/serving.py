@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from statistics import median
 
@@ -51,9 +52,7 @@ def figures_of_reading(url: str, size: int, repeats: int) -> Iterator[Figure]:
     batch = post("/api/v1/readiness", {"questions": questions, "explain": False})
     with running(url) as service, Connection(service.port) as connection:
         _check_ready(connection, requests, batch)
-        times = in_turns(
-            {name: lambda each=each: connection.ask(each) for name, each in requests.items()}, repeats
-        )
+        times = in_turns({name: partial(connection.ask, each) for name, each in requests.items()}, repeats)
         for name in list(requests)[1:]:
             what = f"{name}, 1 client, {size:,} partitions"
             yield _figure(what, times[name], times[FLOOR], repeats, LATENCY)

@@ -205,7 +205,7 @@ class PostgresServer:
     @functools.cached_property
     def _version(self) -> int:
         with contextlib.closing(self._connect()) as connection:
-            return connection.server_version
+            return int(connection.server_version)
 
 
 def _memory() -> Path | None:
@@ -221,7 +221,8 @@ def _quoted(name: str) -> str:
 def _operational_error() -> type[Exception]:
     import psycopg2
 
-    return psycopg2.OperationalError
+    error: type[Exception] = psycopg2.OperationalError
+    return error
 
 
 def _environment() -> dict[str, str]:

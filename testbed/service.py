@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from airflow_provider_partition_registry.server.settings import ServiceSettings
-    from airflow_provider_partition_registry.store.base import RegistryStore
+    from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 
 
 class ServiceThread:
@@ -29,7 +29,7 @@ class ServiceThread:
     def __init__(
         self,
         settings: ServiceSettings,
-        store: RegistryStore | None = None,
+        store: SqlRegistryStore | None = None,
         *,
         tls: tuple[Path, Path] | None = None,
     ) -> None:

@@ -49,9 +49,11 @@ class ServiceProcess:
             f"the service at {self.url}",
             [*command, *options],
             log or new_temporary_folder("service") / "service.log",
-            environment=_inherited(python)
-            | {"PARTITION_REGISTRY_DATABASE_URL": database_url}
-            | (variables or {}),
+            environment={
+                **_inherited(python),
+                "PARTITION_REGISTRY_DATABASE_URL": database_url,
+                **(variables or {}),
+            },
         )
 
     @property

@@ -333,7 +333,7 @@ class TestOutage:
         def happen() -> None:
             with outage():
                 begun.set()
-                until(lambda: warned("the registry does not know it yet"))
+                until(lambda: warned("the registry does not know it yet"), "a warning")
 
         meanwhile = threading.Thread(target=happen)
         with write_partition(**DAY, lease=60):
@@ -380,7 +380,7 @@ class TestOutage:
                 until(lambda: warned("The lease cannot be renewed"), "a warning")
                 proxy.release()
                 before = renewals(postgres_registry)
-                until(lambda: renewals(postgres_registry) > before)
+                until(lambda: renewals(postgres_registry) > before, "a renewal")
         assert the_partition(postgres_registry).state is PartitionState.READY
 
 
@@ -461,7 +461,7 @@ class TestProcesses:
 
     def test_a_fork_of_the_task_can_ask_for_the_lock(self, registry: RegistryStore) -> None:
         def ask(write: PartitionWrite) -> None:
-            until(lambda: not write._is_lease_known_to_last)
+            until(lambda: not write._is_lease_known_to_last, "doubts about the lease")
             try:
                 write.require_lock()
             except LockLostError:

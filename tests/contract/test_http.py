@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.domain.models import Question
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.base import MOST_QUESTIONS, RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from testbed.service import ServiceThread
 from tests.contract.contract import RegistryStoreContract
 from tests.contract.homes import Home, hours
@@ -40,12 +41,13 @@ def served(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory)
         f"sqlite:///{shutil.copy(migrated_sqlite_file, tmp_path_factory.mktemp('contract') / 'registry.db')}"
     )
     settings = ServiceSettings(url, administrator_token=ADMINISTRATOR_TOKEN, wrong_tokens_per_minute=MANY)
-    with (
-        sql_home(url) as behind,
-        ServiceThread(settings, behind.store) as service,
-        open_store(service.url, access_token=ADMINISTRATOR_TOKEN) as store,
-    ):
-        yield Served(behind, store)
+    with sql_home(url) as behind:
+        assert isinstance(behind.store, SqlRegistryStore)
+        with (
+            ServiceThread(settings, behind.store) as service,
+            open_store(service.url, access_token=ADMINISTRATOR_TOKEN) as store,
+        ):
+            yield Served(behind, store)
 
 
 class TestHttpStore(RegistryStoreContract):

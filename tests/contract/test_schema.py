@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.store.base import RegistryStore
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.factory import open_database, open_store
 from airflow_provider_partition_registry.store.sql import schema
 from airflow_provider_partition_registry.store.sql.engine import Database
 from airflow_provider_partition_registry.store.sql.tables import VERSION_TABLE, metadata
@@ -276,7 +276,7 @@ def test_urls_that_name_no_home(url: str) -> None:
 
 
 def test_a_password_is_never_shown() -> None:
-    with open_store("postgresql://ann:s3cret@127.0.0.1:1/db", timeout=1) as store:
+    with open_database("postgresql://ann:s3cret@127.0.0.1:1/db", timeout=1) as store:
         with pytest.raises(errors.StoreUnavailableError) as caught:
             store.list_sources()
         assert "s3cret" not in f"{caught.value} {store!r} {store.database!r} {store.database.name}"

@@ -6,6 +6,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -38,7 +39,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return made
 
 
-def client(service: ServiceProcess | ServiceThread, **options: object) -> httpx.Client:
+def client(service: ServiceProcess | ServiceThread, **options: Any) -> httpx.Client:
     """Of a service on this machine: no proxy comes in between."""
     return httpx.Client(base_url=service.url, timeout=60, trust_env=False, **options)
 

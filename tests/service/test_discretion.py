@@ -107,9 +107,11 @@ def test_nothing_that_a_client_sends_gets_raw_into_the_log_or_into_headers(migra
                 http.get("/api/v1/source", params={"source_name": nasty}),
                 http.get("/", params={"prefix": nasty}),
                 http.post("/sign-in", data={"access_token": nasty, "back": nasty}),
-                http.get("/nowhere", headers={"X-Request-ID": "a\x1b[31m\x9b".encode("latin-1")}),
-                http.get("/nowhere", headers={"X-Forwarded-For": "192.0.2.1\x1b[31m\x9b".encode("latin-1")}),
-                http.get("/nowhere", headers={"Last-Event-ID": "\x9b".encode("latin-1")}),
+                http.get("/nowhere", headers=[(b"X-Request-ID", "a\x1b[31m\x9b".encode("latin-1"))]),
+                http.get(
+                    "/nowhere", headers=[(b"X-Forwarded-For", "192.0.2.1\x1b[31m\x9b".encode("latin-1"))]
+                ),
+                http.get("/nowhere", headers=[(b"Last-Event-ID", "\x9b".encode("latin-1"))]),
                 http.request("BREW", "/nowhere"),
             ]
         for each in answers:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -340,7 +341,7 @@ def test_a_service_that_is_down() -> None:
 
 
 def test_tls(migrated_sqlite_url: str, certificate: tuple[Path, Path], tmp_path: Path) -> None:
-    def ask(url: str, **options: object) -> None:
+    def ask(url: str, **options: Any) -> None:
         with open_store(url, **options) as store:
             assert store.last_position() == 0
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.factory import open_database, open_store
 from airflow_provider_partition_registry.store.sql.verification import verify
 from testbed.postgres import PostgresServer
 from testbed.processes import wait_until
@@ -68,7 +68,7 @@ def test_nothing_acknowledged_is_lost(request: pytest.FixtureRequest) -> None:
     with PostgresServer(options={"fsync": "off"}) as server:
         url = upgrade(server.create_database("kills"))
         with (
-            open_store(url, timeout=30) as behind,
+            open_database(url, timeout=30) as behind,
             ServiceProcess(url, "--open", "--workers", "2") as service,
         ):
             register(behind, "s", 4)
