@@ -22,10 +22,12 @@ from airflow_provider_partition_registry.domain.locking import Change
 from airflow_provider_partition_registry.domain.models import (
     Holder,
     Partition,
+    PartitionKey,
     PartitionState,
     Principal,
     PrincipalKind,
     Question,
+    check_key,
     check_principal,
     check_questions,
 )
@@ -81,7 +83,8 @@ class TestDecisions:
     )
     def test_what_they_cannot_decide(self, verb: str, state: str, words: str) -> None:
         before = partition(state)
-        with pytest.raises(PartitionStateError, match=f"^{words}partition .* is {state}") as caught:
+        how = ", held by me since" if state == "locked" else " since 2026-03-01T11:00:00Z"
+        with pytest.raises(PartitionStateError, match=f"^{words}partition .* is {state}{how}") as caught:
             DECIDE[verb](before)
         assert caught.value.partition is before
 
@@ -187,6 +190,16 @@ class TestRequests:
         if event not in ("RELEASE", "RENEW"):
             assert change.partition.changed_at == NOW
 
+    @pytest.mark.parametrize("ending", Ending)
+    @pytest.mark.parametrize(("holder", "generation"), [(ME, None), (None, 3), (OTHER, 3)])
+    def test_a_write_is_ended_by_its_holder_or_by_its_generation(
+        self, ending: Ending, holder: Holder | None, generation: int | None
+    ) -> None:
+        asked = FinishRequest(KEY, ending, holder, generation, "why" if ending is Ending.FAIL else None)
+        (change,) = locking.decide(asked, partition("locked"), neighbours=[], now=NOW)
+        assert change.event.value == ending.value.upper()
+        assert change.holder == ME
+
     def test_a_lock_as_it_was_asked_for(self) -> None:
         asked = LockRequest(KEY, ME, HOUR, True, True)
         neighbour = partition("expired", hours(0, 1), id=2, holder=OTHER)
@@ -211,6 +224,12 @@ class TestRequests:
         [
             (lambda: LockRequest(KEY, to_holder("a b")), "holder identity"),
             (lambda: LockRequest(KEY, to_holder("x" * (MAX_IDENTITY_LENGTH + 1))), "holder identity"),
+            (lambda: LockRequest(KEY, to_holder("\u2800")), "holder identity"),
+            (lambda: PartitionKey("", "p", hours(0, 1)), "source name"),
+            (lambda: PartitionKey("s", "", hours(0, 1)), "provider name"),
+            (lambda: Question("", hours(0, 1)), "source name"),
+            (lambda: Principal(PrincipalKind.PROVIDER, ""), "provider name"),
+            (lambda: check_key(7), "A PartitionKey is wanted here, not int."),  # type: ignore[arg-type]
             (lambda: LockRequest(KEY, lease=timedelta(0)), "The lease must be a length of time greater than"),
             (lambda: LockRequest(KEY, exclusive="no"), "exclusive is either true or false, not 'no'"),  # type: ignore[arg-type]
             (lambda: LockRequest(KEY, register=1), "register is either true or false, not 1"),  # type: ignore[arg-type]

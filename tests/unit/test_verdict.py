@@ -78,6 +78,11 @@ class TestOneTask:
         assert verdict.outcome is Outcome.FAIL
         assert verdict.reason.startswith(f"Work is not proved: w2 {why}")
 
+    def test_all_that_is_not_proved_is_told(self) -> None:
+        states = (("w1", "failed"), ("w2", None))
+        verdict = judge(*[Instance(name, -1, state) for name, state in states])
+        assert verdict.reason == "Work is not proved: w1 failed; w2 has not run"
+
     def test_that_was_never_scheduled(self) -> None:
         verdict = judge(done("w1"), tasks=chain_of("w1", "w2"))
         assert verdict == Verdict(Outcome.FAIL, "Work is not proved: w2 has not run")
@@ -194,6 +199,32 @@ class TestSkipped:
         tasks["join"] = replace(tasks["join"], writes=False)
         verdict = judge(self.chose_left, done("left"), self.skipped, done("join"), tasks=tasks)
         assert "choose decided against the rest" in verdict.reason
+
+    def test_beside_what_was_written(self) -> None:
+        """What was written is never given back as if nothing had been."""
+        tasks = {
+            "choose": Task("choose", downstream=frozenset({"right"}), writes=False),
+            "right": Task("right", frozenset({"choose"})),
+            "other": Task("other"),
+        }
+        decided = done("choose", decision=Decision(followed=frozenset()))
+        others = [done("other", map_index=index) for index in range(2)]
+        assert judge(decided, self.skipped, *others, tasks=tasks, on_skipped="unchanged") == Verdict(
+            Outcome.FAIL,
+            "choose decided against the rest, but data was written under this lock: other[0], other[1] ran",
+        )
+        del tasks["other"]
+        assert judge(decided, self.skipped, tasks=tasks, on_skipped="unchanged") == Verdict(
+            Outcome.RELEASE, "Nothing was written: choose decided against the rest"
+        )
+
+    def test_for_want_of_anything_to_map(self) -> None:
+        unmapped = Instance("w1", -1, "skipped", had_nothing_to_map=True)
+        assert judge(unmapped) == Verdict(
+            Outcome.FAIL,
+            "No work was done in place of what was skipped (w1): w1 had nothing to map over",
+        )
+        assert judge(unmapped, on_skipped="unchanged").outcome is Outcome.RELEASE
 
     def test_what_follows_something_skipped(self) -> None:
         tasks = chain_of("stop", "w1", "w2")
