@@ -7,9 +7,12 @@ UV := $(VENVS)/tools/bin/uv
 CORE := $(VENVS)/core
 AIRFLOW_2 := $(VENVS)/airflow-2
 AIRFLOW_3 := $(VENVS)/airflow-3
+MUTANTS := $(VENVS)/mutants
 # Airflow 2.11 runs on Python up to 3.12; where the machine's is newer, uv finds or fetches one that fits.
 PYTHON_2 := $(shell $(PYTHON) -c "import sys; print(sys.executable if sys.version_info < (3, 13) else '>=3.11,<3.13')")
-PYTEST := bin/python -m pytest -q
+# What runs a test suite: Python, or coverage.py.
+RUN := bin/python
+PYTEST = $(RUN) -m pytest -q
 # Most tests wait most of the time; three processes keep two cores busy.
 AT_ONCE := -n 3
 
@@ -17,7 +20,7 @@ AT_ONCE := -n 3
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
+.PHONY: demo test suites check coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,32 +28,46 @@ help: ## Say what there is
 demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coordinate through a registry (REGISTRY_URL=..., KEEP=1)
 	@$(AIRFLOW_3)/bin/python -m demo
 
-test: environments lint ## All tests, in every environment; they need a Chromium, which root gets on Debian
+test: environments lint suites ## All tests, in every environment; they need a Chromium, which root gets on Debian
+	$(AIRFLOW_3)/$(PYTEST) tests/system
+
+suites: environments
 	$(CORE)/bin/python -m testbed.browser
 	$(CORE)/bin/python -m testbed.matrix --quick 3.0
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
 	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow
-	$(AIRFLOW_3)/$(PYTEST) tests/system
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
 
+coverage: environments ## Which lines and branches of the package the tests run; fails below the floor in pyproject.toml
+	rm -f .coverage .coverage.*
+	$(MAKE) suites RUN="bin/coverage run"
+	$(CORE)/bin/coverage combine --quiet
+	$(CORE)/bin/coverage report
+
+mutants: $(MUTANTS)/.ready ## Spoil the rules in every small way, and see which of it the unit tests do not notice
+	rm -rf mutants
+	$(MUTANTS)/bin/mutmut run
+	$(MUTANTS)/bin/mutmut results
+
 fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
-	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600 -o faulthandler_timeout=0
+	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600
 
 stories: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## 2,000 whole runs of random DAGs with random accidents, in both Airflows, an hour or more
-	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_2)/$(PYTEST) tests/airflow/stories --timeout 14400 -o faulthandler_timeout=0
-	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_3)/$(PYTEST) tests/airflow/stories --timeout 14400 -o faulthandler_timeout=0
+	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_2)/$(PYTEST) tests/airflow/stories --timeout 14400
+	HYPOTHESIS_PROFILE=nightly $(AIRFLOW_3)/$(PYTEST) tests/airflow/stories --timeout 14400
 
 accidents: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## All accidents, on real Airflow instances while a reader asks, some minutes
 	ACCIDENTS=all $(AIRFLOW_3)/$(PYTEST) tests/system/accidents
 
 kills: $(CORE)/.ready ## kill -9 of a worker, the service and PostgreSQL under load, a hundred in all, some minutes
-	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200 -o faulthandler_timeout=0
+	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200
 
 containers: $(CORE)/.ready ## The images and all Compose files for real, without Docker; as root, with stand-ins for the official images
 	$(CORE)/bin/python -m testbed.containers
+
 matrix: $(CORE)/.ready ## Every supported Airflow and Python, with packages of its time and today's (ROWS="3.0 3.1-today"), an hour
 	$(CORE)/bin/python -m testbed.matrix $(ROWS)
 
@@ -73,7 +90,7 @@ bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few
 	$(AIRFLOW_3)/bin/python -m benchmarks
 
 clean: ## Remove everything that was installed or written
-	rm -rf $(VENVS) .containers .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENVS) .containers .coverage .coverage.* .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(UV) ## Resolve the dependencies anew
@@ -98,4 +115,8 @@ $(AIRFLOW_2)/.ready: uv.lock pyproject.toml | $(UV)
 
 $(AIRFLOW_3)/.ready: uv.lock pyproject.toml | $(UV)
 	UV_PROJECT_ENVIRONMENT=$(AIRFLOW_3) $(UV) sync --quiet --frozen --python $(PYTHON) --group airflow-3
+	@touch $@
+
+$(MUTANTS)/.ready: uv.lock pyproject.toml | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(MUTANTS) $(UV) sync --quiet --frozen --python $(PYTHON) --only-group core --only-group test --only-group mutants
 	@touch $@

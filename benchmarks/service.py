@@ -9,7 +9,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from airflow_provider_partition_registry.cli import main
 from airflow_provider_partition_registry.cli.commands import serve as serving
 from airflow_provider_partition_registry.server import app as server
 from benchmarks.http_client import Connection, get
-from testbed.processes import free_port
+from testbed.processes import free_port, wait_until
 
 EMPTY = "/empty"
 
@@ -67,12 +66,14 @@ def running(database_url: str) -> Iterator[Service]:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(600):
-        with contextlib.suppress(OSError), Connection(port) as connection:
-            connection.ask(get("/readyz"))
-            return
-        time.sleep(0.1)
-    raise RuntimeError("the service does not start")
+    wait_until(lambda: _answers(port), what="the service to start", timeout=60)
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), Connection(port) as connection:
+        connection.ask(get("/readyz"))
+        return True
+    return False
 
 
 if __name__ == "__main__":

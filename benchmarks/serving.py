@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from statistics import median
 
@@ -22,6 +23,7 @@ from benchmarks.report import Figure
 from benchmarks.service import EMPTY, Service, running
 from benchmarks.waiting import delay
 from benchmarks.writing import HISTORY, PLAIN
+from testbed.processes import wait_until
 
 CLIENTS = 32
 CROWD = 1_000
@@ -55,9 +57,7 @@ def figures_of_reading(url: str, size: int, repeats: int) -> Iterator[Figure]:
     with running(url) as service, Connection(service.port) as connection:
         _check_ready(connection, requests, batch)
         yield from _of_our_client(service, connection, archive, archive.interval(size // 4, WINDOW), repeats)
-        times = in_turns(
-            {name: lambda each=each: connection.ask(each) for name, each in requests.items()}, repeats
-        )
+        times = in_turns({name: partial(connection.ask, each) for name, each in requests.items()}, repeats)
         for name in list(requests)[1:]:
             what = f"{name}, 1 client, {size:,} partitions"
             yield _figure(what, times[name], times[FLOOR], repeats, LATENCY)
@@ -173,11 +173,13 @@ def _wait_together(service: Service, request: bytes, clients: int) -> int:
 
 
 def _wait_for_waiting(connection: Connection, clients: int) -> None:
-    for _ in range(600):
-        if _waiting(connection) == clients:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{_waiting(connection)} wait instead of {clients}")
+    wait_until(
+        lambda: _waiting(connection) == clients,
+        what=f"{clients} to wait",
+        timeout=60,
+        interval=0.05,
+        detail=lambda: f"{_waiting(connection)} do",
+    )
 
 
 def _waiting(connection: Connection) -> int:

@@ -25,6 +25,7 @@ from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from benchmarks.data import PROVIDER, Series
 from benchmarks.report import Figure
+from testbed.processes import until
 
 WAITED_FOR = Series("waited-for", 0)
 CROWD = 1_000
@@ -51,7 +52,7 @@ def delay(store: RegistryStore, url: str, number: int) -> float:
     lock = store.lock(PartitionKey(WAITED_FOR.source_name, PROVIDER, interval), register=True)
     with _waiter(url, number + 2) as lines:
         assert next(lines) == "waiting\n"
-        time.sleep(random.uniform(0.3, 0.5))
+        time.sleep(random.uniform(0.3, 0.5))  # so that no beat of its own is met
         store.unlock(PartitionKey(WAITED_FOR.source_name, PROVIDER, interval), generation=lock.generation)
         unlocked_at = time.time()
         return (float(next(lines)) - unlocked_at) * 1000
@@ -156,8 +157,7 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
     _connect(url)
     RegistrySettings.open = open_counting  # type: ignore[method-assign, assignment]
     waiting = [asyncio.create_task(_wait(_trigger(each, POLL_INTERVAL))) for each in intervals]
-    while not any(size == CROWD for _, size in asked):  # noqa: ASYNC110 - another thread asks
-        await asyncio.sleep(0.01)
+    await until(lambda: any(size == CROWD for _, size in asked), what="all to be asked for")
     before = len(asked)
     while_waiting = await _heart_during(asyncio.sleep(seconds))
     calls = len(asked) - before

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ def _through_a_service(database_url: str, port: int | None, log: Path, is_shared
         "PARTITION_REGISTRY_PRIVATE_READS": "true",
     }
     with (
-        ServiceProcess(sys.executable, database_url, variables=variables, port=port, log=log) as service,
+        ServiceProcess(database_url, variables=variables, port=port, log=log) as service,
         open_store(service.url, access_token=administrator_token) as store,
     ):
         address = {"conn_type": "partition_registry", "host": service.url}

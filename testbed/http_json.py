@@ -72,7 +72,7 @@ def _send_patiently(request: urllib.request.Request, attempts: int) -> bytes:
     for attempt in range(1, attempts + 1):
         try:
             with _opener.open(request, timeout=REQUEST_TIMEOUT) as response:
-                return response.read()
+                return bytes(response.read())
         except urllib.error.HTTPError as error:
             answer = error.read().decode(errors="replace")
             if error.code not in TRANSIENT_STATUS or attempt == attempts:

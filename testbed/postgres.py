@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from testbed.processes import Child, TestbedError, free_port, new_temporary_folder, run_as, wait_until
@@ -127,12 +127,20 @@ class PostgresServer:
         copy = f" TEMPLATE {_quoted(template)}" if template else ""
         # Cheaper than through the log, which is what PostgreSQL 15 and later would do.
         strategy = " STRATEGY file_copy" if self._parent and self._version >= 15_00_00 else ""
-        self._execute(f"CREATE DATABASE {_quoted(name)}{copy}{strategy}")
+        self.execute(f"CREATE DATABASE {_quoted(name)}{copy}{strategy}")
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
         """Drop it, also from under those who are connected to it."""
-        self._execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
+        self.execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        """Send a statement as the superuser; the rows that it answers."""
+        with contextlib.closing(self._connect()) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
 
     @staticmethod
     def _default_options() -> dict[str, str | int]:
@@ -197,16 +205,7 @@ class PostgresServer:
     @functools.cached_property
     def _version(self) -> int:
         with contextlib.closing(self._connect()) as connection:
-            return connection.server_version
-
-    def _execute(self, statement: str) -> None:
-        connection = self._connect()
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-        finally:
-            connection.close()
+            return int(connection.server_version)
 
 
 def _memory() -> Path | None:
@@ -222,7 +221,8 @@ def _quoted(name: str) -> str:
 def _operational_error() -> type[Exception]:
     import psycopg2
 
-    return psycopg2.OperationalError
+    error: type[Exception] = psycopg2.OperationalError
+    return error
 
 
 def _environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import pwd
@@ -22,7 +23,15 @@ from testbed import guardian
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["Child", "TestbedError", "free_port", "new_temporary_folder", "stop_together", "wait_until"]
+__all__ = [
+    "Child",
+    "TestbedError",
+    "free_port",
+    "new_temporary_folder",
+    "stop_together",
+    "until",
+    "wait_until",
+]
 
 
 class TestbedError(Exception):
@@ -161,6 +170,16 @@ def wait_until(
             parts += [child.log_tail() for child in ended or children]
             raise TestbedError("\n".join(parts))
         time.sleep(interval)
+
+
+async def until(
+    condition: Callable[[], object],
+    *,
+    what: str,
+    timeout: float = 60.0,  # noqa: ASYNC109 - it fails with an explanation, which a cancelled thread could not give
+) -> None:
+    """Wait in a coroutine, whose loop goes on meanwhile, until the condition holds; it is looked at in a thread."""
+    await asyncio.to_thread(wait_until, condition, what=what, timeout=timeout, interval=0.02)
 
 
 def stop_together(children: Iterable[Child], grace: float = 30.0) -> bool:

@@ -6,7 +6,7 @@ import select
 import socket
 import socketserver
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,7 +31,7 @@ class LosingProxy:
         self._swallowed: bytes | None = None
         self._is_open = threading.Event()
         self._is_open.set()
-        self._proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), self._pass_on)
+        self._proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), cast("Any", self._pass_on))
         self._proxy.daemon_threads = True
         self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
         self.port = self._proxy.server_address[1]

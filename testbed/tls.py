@@ -10,7 +10,7 @@ import socketserver
 import ssl
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -59,7 +59,7 @@ class TlsProxy:
         self._server_port = server_port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
-        self._proxy = socketserver.ThreadingTCPServer((ADDRESS, 0), self._pass_on)
+        self._proxy = socketserver.ThreadingTCPServer((ADDRESS, 0), cast("Any", self._pass_on))
         self._proxy.daemon_threads = True
         self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
         self.url = f"https://{ADDRESS}:{self._proxy.server_address[1]}"

@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,7 +18,11 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from testbed.postgres import PostgresServer
 
-_slow = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
+_slow: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow],
+    "print_blob": True,
+}
 settings.register_profile("everyday", max_examples=40, stateful_step_count=25, **_slow)
 settings.register_profile("nightly", max_examples=5_000, stateful_step_count=60, **_slow)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))

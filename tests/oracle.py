@@ -6,6 +6,7 @@ stable code of the documented error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -154,7 +155,7 @@ class Oracle:
         lease: timedelta | None = None,
         exclusive: bool = False,
         register: bool = False,
-        about_holder: dict[str, str] | None = None,
+        about_holder: Mapping[str, str] | None = None,
     ) -> None:
         source, provider, span = key
         self._require_grant(source, provider)
@@ -167,6 +168,7 @@ class Oracle:
             raise Refused("partition_locked", held)
         record = self.partitions.get(key) or self._add(source, provider, span, now)
         loser = record.holder if record in rivals else None
+        before: tuple[str, datetime | None, str | None] | None
         if loser:
             cause = f"The lease of {loser} ran out before it had finished, so its data may be half-written"
             before = "failed", None, f"{cause}; {taker} took over."
@@ -370,7 +372,7 @@ class Oracle:
 
 
 def _text_of(instant: datetime | None) -> str | None:
-    return instant and instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if instant is None else instant.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _overlap(one: Span, other: Span) -> bool:

@@ -38,7 +38,7 @@ class AirflowItselfFailsError(Exception):
 def check_core(programs: Path) -> None:
     """The everyday tests of what runs without Airflow, and the contract over HTTP."""
     tests = ("tests/unit", "tests/cli", "tests/contract", "--ignore", "tests/cli/job")
-    command = [programs / "python", "-m", "pytest", "-q", "-n", "2", "-m", "not postgres", *tests]
+    command = [str(programs / "python"), "-m", "pytest", "-q", "-n", "2", "-m", "not postgres", *tests]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise TestbedError(done.stdout + done.stderr)
@@ -152,12 +152,8 @@ def _service(registry_url: str) -> Iterator[dict[str, str]]:
     """A web service in front of the registry, as a connection names it."""
     python = PROJECT / ".venvs" / "core" / "bin" / "python"
     variables = {"PARTITION_REGISTRY_ADMINISTRATOR_TOKEN": ADMINISTRATOR_TOKEN}
-    service = ServiceProcess(python, registry_url, variables=variables)
-    try:
-        service.start(PATIENCE)
+    with ServiceProcess(registry_url, python=python, variables=variables) as service:
         yield {"host": service.url, "password": ADMINISTRATOR_TOKEN}
-    finally:
-        service.stop()
 
 
 def _check_hand_over(instance: AirflowInstance) -> None:

@@ -99,6 +99,6 @@ def load_dags() -> Callable[[Path], Any]:
             return DagBag(dag_folder=folder)
         from airflow.models.dagbag import DagBag
 
-        return DagBag(dag_folder=folder, include_examples=False)
+        return DagBag(dag_folder=folder, include_examples=False)  # type: ignore[call-arg]
 
     return load

@@ -104,7 +104,7 @@ def _run_task(dag: DAG, ti: Any, session: Any) -> None:
 
     ti.task = task
     try:
-        _run_task(ti=ti, session=session)
+        _run_task(ti=ti, session=session)  # type: ignore[call-arg]
     except Exception:  # what it was is in the run's errors
         logging.getLogger(__name__).debug("task failed", exc_info=True)
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from airflow_provider_partition_registry.store import watch
+from testbed.processes import until
+
 
 @dataclass
 class Run:
@@ -49,13 +52,20 @@ def a_context(**run: Any) -> dict[str, Any]:
     return {"ti": ti, "dag_run": SimpleNamespace(**run)}
 
 
+def was_told(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether somebody waits in an event loop who has asked and got an answer."""
+    watchers = watch._watchers.get(loop, {})
+    return any(waiter.told is not None for each in watchers.values() for waiter in tuple(each._waiters))
+
+
 def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:
     """The one event of the trigger; ``meanwhile`` is called while it waits."""
 
     async def run() -> Any:
         events = asyncio.create_task(collect())
         if meanwhile is not None:
-            await asyncio.sleep(0.5)
+            loop = asyncio.get_running_loop()
+            await until(lambda: events.done() or was_told(loop), what="the trigger to have its first answer")
             assert not events.done()
             await asyncio.to_thread(meanwhile)
         return await asyncio.wait_for(events, 60)

@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 def service_on(database_url: str) -> ServiceProcess:
     """A service that asks everybody for a token."""
     assert PYTHON.exists(), f"no environment in {PYTHON.parent}: run make environments"
-    return ServiceProcess(PYTHON, database_url, variables=STRICT)
+    return ServiceProcess(database_url, python=PYTHON, variables=STRICT)
 
 
 def administrator_of(service: ServiceProcess) -> RegistryStore:

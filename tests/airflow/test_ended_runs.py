@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -130,8 +129,7 @@ def test_what_was_cut_off_is_looked_at_again(
     left.registry.unlock(PartitionKey("sales", "loader", THE_DAY), generation=lock.generation)
 
     def lock_late() -> None:
-        while not looks:
-            threading.Event().wait(0.01)
+        wait_until(lambda: looks, what="the first look", timeout=PATIENCE, interval=0.01)
         left.registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=lock.holder)
 
     later(0, lock_late)

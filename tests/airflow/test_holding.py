@@ -10,7 +10,6 @@ import os
 import signal
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -31,6 +30,7 @@ from airflow_provider_partition_registry.domain.models import EventType, Partiti
 from airflow_provider_partition_registry.runtime.errors import LockLostError, WriteInterruptedError
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.processes import wait_until
 from testbed.proxy import LosingProxy
 from tests.airflow.registries import DAY, IN_CONNECTION, THE_DAY, Connect, publish, the_partition
 from tests.airflow.writers import in_task
@@ -41,11 +41,8 @@ PATIENCE = 120.0  # seconds until a test gives up on what it awaits
 FORKS = multiprocessing.get_context("fork")
 
 
-def until(condition: Callable[[], Any]) -> None:
-    give_up_at = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
+def until(condition: Callable[[], object], what: str) -> None:
+    wait_until(condition, what=what, timeout=PATIENCE, interval=0.02)
 
 
 def renewals(registry: RegistryStore) -> int:
@@ -65,7 +62,7 @@ def take_away(registry: RegistryStore) -> None:
 
 def take_over(registry: RegistryStore) -> None:
     """Somebody else writes when the lease is over."""
-    until(lambda: is_expired(registry))
+    until(lambda: is_expired(registry), "the lease to be over")
     registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
 
@@ -174,7 +171,7 @@ class TestConflict:
 
     def test_waited_for(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
         def unlock() -> None:
-            until(lambda: warned("Waiting goes on."))
+            until(lambda: warned("Waiting goes on."), "a warning")
             registry.unlock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
         other = threading.Thread(target=unlock)
@@ -224,14 +221,17 @@ class TestNesting:
 class TestRenewal:
     def test_work_outlasts_its_lease(self, registry: RegistryStore) -> None:
         with write_partition(**DAY, lease=1) as write:
-            until(lambda: renewals(registry) >= 4)
+            until(lambda: renewals(registry) >= 4, "four renewals")
             write.require_lock()
         assert the_partition(registry).state is PartitionState.READY
 
     def test_ends_with_the_work(self, registry: RegistryStore) -> None:
         with write_partition(**DAY, lease=1):
             pass
-        until(lambda: not any(thread.name == "partition-lease" for thread in threading.enumerate()))
+        until(
+            lambda: "partition-lease" not in [thread.name for thread in threading.enumerate()],
+            "its thread to end",
+        )
 
     def test_no_lease_can_be_shorter_than_a_renewal(self) -> None:
         with pytest.raises(InvalidInputError, match="at least a second"):
@@ -244,14 +244,14 @@ class TestLoss:
     def test_by_force(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
         with pytest.raises(LockLostError, match="held by somebody since"), write_partition(**DAY, lease=1):
             take_away(registry)
-            until(lambda: warned("was lost while it was written"))
+            until(lambda: warned("was lost while it was written"), "a warning")
         check_untouched(registry)
 
     def test_is_told_to_the_code(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
         with pytest.raises(LockLostError, match="held by somebody since"):
             with write_partition(**DAY, lease=1) as write:
                 take_away(registry)
-                until(lambda: warned("was lost while it was written"))
+                until(lambda: warned("was lost while it was written"), "a warning")
                 write.require_lock()
         check_untouched(registry)
 
@@ -285,9 +285,9 @@ class TestOutage:
     ) -> None:
         with write_partition(**DAY, lease=1):
             with outage():
-                until(lambda: warned("The lease cannot be renewed"))
+                until(lambda: warned("The lease cannot be renewed"), "a warning")
             before = renewals(registry)
-            until(lambda: renewals(registry) > before)
+            until(lambda: renewals(registry) > before, "a renewal")
         assert the_partition(registry).state is PartitionState.READY
 
     def test_longer_than_the_lease_but_nobody_took_over(
@@ -295,7 +295,7 @@ class TestOutage:
     ) -> None:
         with write_partition(**DAY, lease=1) as write:
             with outage():
-                until(lambda: is_expired(registry))
+                until(lambda: is_expired(registry), "the lease to be over")
             write.require_lock()
         assert the_partition(registry).state is PartitionState.READY
 
@@ -304,7 +304,7 @@ class TestOutage:
     ) -> None:
         with pytest.raises(LockLostError, match="cannot be proved"), write_partition(**DAY, lease=1) as write:
             with outage():
-                until(lambda: is_expired(registry))
+                until(lambda: is_expired(registry), "the lease to be over")
                 with pytest.raises(LockLostError, match="cannot be proved"):
                     write.require_lock()
             with pytest.raises(LockLostError, match="cannot be proved"):
@@ -333,7 +333,7 @@ class TestOutage:
         def happen() -> None:
             with outage():
                 begun.set()
-                until(lambda: warned("the registry does not know it yet"))
+                until(lambda: warned("the registry does not know it yet"), "a warning")
 
         meanwhile = threading.Thread(target=happen)
         with write_partition(**DAY, lease=60):
@@ -377,10 +377,10 @@ class TestOutage:
             connect(behind, extra=IN_CONNECTION | {"timeout": "0.3"})
             with write_partition(**DAY, lease=2):
                 proxy.hold()
-                until(lambda: warned("The lease cannot be renewed"))
+                until(lambda: warned("The lease cannot be renewed"), "a warning")
                 proxy.release()
                 before = renewals(postgres_registry)
-                until(lambda: renewals(postgres_registry) > before)
+                until(lambda: renewals(postgres_registry) > before, "a renewal")
         assert the_partition(postgres_registry).state is PartitionState.READY
 
 
@@ -423,7 +423,7 @@ class TestProcesses:
     def test_killed(self, writer: Any, registry: RegistryStore) -> None:
         writer.kill()
         writer.join()
-        until(lambda: is_expired(registry))
+        until(lambda: is_expired(registry), "the lease to be over")
         with write_partition(**DAY) as retried:
             assert retried.generation == 2
         assert the_partition(registry).state is PartitionState.READY
@@ -438,7 +438,7 @@ class TestProcesses:
 
     def test_stopped_and_not_replaced(self, writer: Any, registry: RegistryStore) -> None:
         os.kill(writer.pid, signal.SIGSTOP)
-        until(lambda: is_expired(registry))
+        until(lambda: is_expired(registry), "the lease to be over")
         self.conversation.send("end")
         os.kill(writer.pid, signal.SIGCONT)
         assert self.conversation.recv() == "published"
@@ -461,7 +461,7 @@ class TestProcesses:
 
     def test_a_fork_of_the_task_can_ask_for_the_lock(self, registry: RegistryStore) -> None:
         def ask(write: PartitionWrite) -> None:
-            until(lambda: not write._is_lease_known_to_last)
+            until(lambda: not write._is_lease_known_to_last, "doubts about the lease")
             try:
                 write.require_lock()
             except LockLostError:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.store.sql.database import time_limits a
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from testbed.postgres import PostgresServer
+from testbed.processes import until, wait_until
 from tests.airflow.registries import Connect, publish, with_providers
 from tests.conftest import upgrade
 
@@ -29,6 +30,7 @@ DAYS_ASKED = 30
 # Seconds; the triggerer complains from 0.2 on. A busy machine may add to it what is none of our doing.
 LONGEST_COMPUTING = 0.2
 LONGEST_LAG = 1.5
+SOON = listening.LISTENING_SLICE + 10
 WHOLE_MONTH = Interval("2026-11-01", "2026-12-01")
 
 
@@ -77,18 +79,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in other threads
-            await asyncio.sleep(0.05)
-
-
 async def until_quiet(asked: list[int]) -> None:
     """Until the last one has joined and got its explanation."""
-    await until(lambda: DAYS_ASKED in asked)
+    await until(lambda: DAYS_ASKED in asked, what="all to be asked for")
     while asked:
         asked.clear()
-        await asyncio.sleep(watch.EXPLANATION_PAUSE + 0.5)
+        await asyncio.sleep(watch.EXPLANATION_PAUSE + 0.5)  # in which nobody may ask
 
 
 @pytest.fixture
@@ -111,7 +107,7 @@ def test_a_crowd_shares_one_question(
         await until_quiet(asked)
         ticker = Ticker()
         ticking = asyncio.create_task(ticker.run())
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.0)  # in which nobody may ask
         assert asked == [], "nobody asks while there is no news"
         assert not any(task.done() for task in waiting)
         published_at = time.monotonic()
@@ -136,12 +132,11 @@ def test_cancelled_triggers_leave_nothing_behind(
 ) -> None:
     async def run() -> None:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(20)]
-        await until(lambda: bool(asked) and len(our_threads()) == 2)
-        await asyncio.sleep(0.2)
+        await until(lambda: 20 in asked and len(our_threads()) == 2, what="all to be asked for")
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        await until(lambda: not our_threads(), listening.LISTENING_SLICE + 10)
+        await until(lambda: not our_threads(), what="our threads to end", timeout=SOON)
 
     asyncio.run(run())
     postgres_registry.close()
@@ -156,16 +151,17 @@ def test_a_loop_that_ends_leaves_nothing_behind(
 
     async def run() -> None:
         waiting = asyncio.create_task(event_of(a_crowd(1)[0]))
-        await until(lambda: bool(asked))
+        await until(lambda: asked, what="a question")
         await asyncio.to_thread(publish, postgres_registry, "sales", WHOLE_MONTH)
         await waiting
 
     asyncio.run(run())
     postgres_registry.close()
-    deadline = time.monotonic() + listening.LISTENING_SLICE + 10
-    while our_threads() or connections(postgres, "partition-registry"):
-        assert time.monotonic() < deadline, (our_threads(), connections(postgres, "partition-registry"))
-        time.sleep(0.1)
+    wait_until(
+        lambda: not our_threads() and not connections(postgres, "partition-registry"),
+        what="our threads and connections to end",
+        timeout=SOON,
+    )
 
 
 @pytest.fixture
@@ -189,10 +185,10 @@ def test_a_server_that_dies_and_comes_back(
 
     async def run() -> Any:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(100)]
-        await until(lambda: DAYS_ASKED in asked)
+        await until(lambda: DAYS_ASKED in asked, what="all to be asked for")
         await asyncio.to_thread(mortal.kill)
         asked.clear()
-        await until(lambda: len(troubles()) >= 100 and len(asked) >= 3)
+        await until(lambda: len(troubles()) >= 100 and len(asked) >= 3, what="all to tell of the trouble")
         await asyncio.to_thread(mortal.start)
         assert not any(task.done() for task in waiting)
         await asyncio.to_thread(publish, store, "sales", WHOLE_MONTH)
@@ -208,14 +204,5 @@ def test_a_server_that_dies_and_comes_back(
 
 
 def connections(server: PostgresServer, application: str) -> int:
-    import psycopg2
-
-    connection = psycopg2.connect(server.url())
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", (application,)
-            )
-            return cursor.fetchone()[0]
-    finally:
-        connection.close()
+    named = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'"
+    return int(server.execute(named)[0][0])

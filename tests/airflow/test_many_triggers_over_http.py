@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store import listening
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
+from testbed.processes import until
 from testbed.service_process import ServiceProcess
 from tests.airflow.services import Place, service_on
 
@@ -61,15 +62,9 @@ async def event_of(trigger: PartitionReadinessTrigger) -> Any:
     return event
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
-            await asyncio.sleep(0.05)
-
-
 def requests(service: ServiceProcess) -> Counter[str]:
     """What the service has been asked so far, by its own log."""
-    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in service.log_text.splitlines() if line.startswith("{")]
     return Counter(line["path"].removeprefix("/api/v1") for line in lines if "path" in line)
 
 
@@ -117,7 +112,7 @@ def test_a_crowd_costs_one_open_request(
 
     async def run() -> tuple[Counter[str], list[Any], float]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
-        await until(lambda: told("Not ready") == CROWD)
+        await until(lambda: told("Not ready") == CROWD, what="all to wait", timeout=120)
         while_quiet = await requests_while_nobody_asks(own_service)
         assert not any(task.done() for task in waiting)
         published_at = await publish(place)
@@ -144,10 +139,10 @@ def test_a_service_that_dies_and_comes_back(
 
     async def run() -> list[Any]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
-        await until(lambda: told("Not ready") == CROWD)
+        await until(lambda: told("Not ready") == CROWD, what="all to wait", timeout=120)
         await asyncio.to_thread(own_service.kill)
         # Nobody would notice before the next question; what listens does.
-        await until(lambda: told("does not answer") == CROWD)
+        await until(lambda: told("does not answer") == CROWD, what="all to notice", timeout=120)
         await asyncio.to_thread(own_service.start)
         assert not any(task.done() for task in waiting)
         await publish(place)
@@ -165,8 +160,8 @@ def test_a_service_that_is_restarted_in_good_order(
 
     async def run() -> list[Any]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
-        await until(lambda: told("Not ready") == CROWD)
-        assert await asyncio.to_thread(own_service.stop), "it ends the requests that wait"
+        await until(lambda: told("Not ready") == CROWD, what="all to wait", timeout=120)
+        assert await asyncio.to_thread(own_service.process.stop), "it ends the requests that wait"
         await asyncio.to_thread(own_service.start)
         await publish(place)
         return await asyncio.wait_for(asyncio.gather(*waiting), 60)

@@ -68,6 +68,6 @@ def test_no_secret(name: str, registry: RegistryStore) -> None:
 
 def test_a_text_that_python_cannot_make(registry: RegistryStore) -> None:
     error = SyntaxError("not even wrong")
-    error.lineno, error.offset, error.text = 1, "no number", "code"  # type: ignore[assignment]
+    error.lineno, error.offset, error.text = 1, "no number", "code"
 
     assert reason_of(error, registry) == "SyntaxError, whose message cannot be read."

@@ -52,7 +52,12 @@ def looks_twice(scheduler: RunningRuns, monkeypatch: pytest.MonkeyPatch) -> None
     """Wait until the scheduler has looked twice from now on."""
     looks: list[int] = []
     look = scheduler._look
-    monkeypatch.setattr(scheduler, "_look", lambda: (looks.append(1), look()))
+
+    def count() -> None:
+        looks.append(1)
+        look()
+
+    monkeypatch.setattr(scheduler, "_look", count)
     wait_until(lambda: len(looks) > 2, what="two looks", timeout=PATIENCE)
 
 

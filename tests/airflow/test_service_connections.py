@@ -187,7 +187,7 @@ def another_site() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def open_reads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """A service that everybody may read from."""
-    with ServiceProcess(PYTHON, f"sqlite:///{tmp_path_factory.mktemp('open')}/registry.db") as running:
+    with ServiceProcess(f"sqlite:///{tmp_path_factory.mktemp('open')}/registry.db", python=PYTHON) as running:
         yield running
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from airflow_provider_partition_registry.cli.commands.provider import TOKEN_VARIABLE
-from airflow_provider_partition_registry.cli.options import URL_VARIABLE
+from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE, URL_VARIABLE
 from airflow_provider_partition_registry.cli.root import root
 
 NOVEMBER = ("--start", "2026-11-01", "--end", "2026-12-01")

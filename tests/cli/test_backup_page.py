@@ -33,7 +33,8 @@ def test_sqlite(tmp_path: Path) -> None:
 
 @pytest.mark.postgres
 def test_postgres(postgres: PostgresServer, postgres_url: str, tmp_path: Path) -> None:
-    restores(postgres_url, *POSTGRES, tmp_path)
+    backup, restore = POSTGRES
+    restores(postgres_url, backup, restore, tmp_path)
 
 
 def restores(url: str, backup: str, restore: str, folder: Path) -> None:

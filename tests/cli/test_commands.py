@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+from typing import Any
 
+import click
 import pytest
 
 from airflow_provider_partition_registry.cli import options, output
@@ -101,10 +103,8 @@ class TestProvider:
                 return True
 
         monkeypatch.setattr(provider, "sys", type("", (), {"stdin": Terminal}))
-        asked = {}
-        monkeypatch.setattr(
-            provider.click, "prompt", lambda text, **how: asked.update(how, text=text) or token
-        )
+        asked: dict[str, Any] = {}
+        monkeypatch.setattr(click, "prompt", lambda text, **how: asked.update(how, text=text) or token)
         assert run("provider", "register", "nightly").code == 0
         assert asked == {"text": "Access token", "hide_input": True, "err": True}
 
@@ -347,7 +347,7 @@ class TestAsking:
         shown: list[str] = []
         monkeypatch.setattr(output, "terminal_width", lambda: 100)
         # Where its output goes is not a terminal: click would take the colours out again.
-        monkeypatch.setattr(output.click, "echo", shown.append)
+        monkeypatch.setattr(click, "echo", shown.append)
         nightly("status", "sales", *NOVEMBER)
         assert "  \x1b[32mready\x1b[0m  " in shown[0]
         assert "  \x1b[33mlocked\x1b[0m  " in shown[0]

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_partition_registry.cli import events
 from airflow_provider_partition_registry.cli.commands import watch
 from airflow_provider_partition_registry.cli.commands.history import position_before
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page, PartitionKey
 from airflow_provider_partition_registry.store import paging
@@ -133,7 +134,7 @@ def test_a_moment_in_the_history_is_found_in_a_few_probes(count: int):
 def test_watch(database_url: str):
     with open_store(database_url) as store:
         token = store.register_source("sales", "ann").access_token
-        call = [SCRIPT, "watch", "--json", "--poll-interval", "1s"]
+        call = [str(SCRIPT), "watch", "--json", "--poll-interval", "1s"]
         environment = {**os.environ, URL_VARIABLE: database_url}
         watching = subprocess.Popen(
             [*call, "--after", "0"], env=environment, stdout=subprocess.PIPE, text=True
@@ -173,9 +174,9 @@ def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch:
             fail(nightly, 2)
 
     def broken(*_: object) -> Any:
-        raise watch.StoreUnavailableError("The registry is down.")
+        raise StoreUnavailableError("The registry is down.")
 
-    real = watch.events_after
+    real = events.events_after
     monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep))
     # Where nothing tells of changes, so that it sleeps between two looks.
     monkeypatch.setattr(SqlRegistryStore, "open_listener", lambda _self: None)

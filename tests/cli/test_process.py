@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ HEAVY = ("airflow", "sqlalchemy", "alembic", "psycopg2", "pendulum")
 
 
 def call(
-    *arguments: str, url: str | None = None, way: str = "script", **more: object
-) -> subprocess.CompletedProcess:
+    *arguments: str, url: str | None = None, way: str = "script", **more: Any
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != URL_VARIABLE}
     if url is not None:
         environment[URL_VARIABLE] = url

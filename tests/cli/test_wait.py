@@ -17,6 +17,8 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.postgres import PostgresServer
+from testbed.processes import wait_until
 from tests.cli.conftest import Command, day
 
 SCRIPT = Path(sys.executable).parent / "partition-registry"
@@ -107,8 +109,16 @@ def with_a_lock(store: RegistryStore) -> None:
     store.lock(PLACE, register=True)
 
 
+def wait_until_it_listens(postgres: PostgresServer, url: str) -> None:
+    """What it has asked before, it has been answered by then."""
+    listening = (
+        f"SELECT 1 FROM pg_stat_activity WHERE datname = '{url.rpartition('/')[2]}' AND query LIKE 'LISTEN%'"
+    )
+    wait_until(lambda: postgres.execute(listening), what="it to listen", timeout=60, interval=0.02)
+
+
 @pytest.mark.postgres
-def test_postgres_wakes_it_and_nothing_holds_up_its_end(postgres_url: str):
+def test_postgres_wakes_it_and_nothing_holds_up_its_end(postgres_url: str, postgres: PostgresServer):
     with open_store(postgres_url) as store:
         with_a_lock(store)
         waiting = subprocess.Popen(
@@ -119,7 +129,7 @@ def test_postgres_wakes_it_and_nothing_holds_up_its_end(postgres_url: str):
         )
         assert waiting.stderr is not None
         assert "Not ready" in waiting.stderr.readline()
-        time.sleep(0.5)  # it asks, and then begins to listen
+        wait_until_it_listens(postgres, postgres_url)
         unlocked_at = time.monotonic()
         store.unlock(PLACE)
         assert any(line.startswith("Ready:") for line in waiting.stderr)
@@ -148,13 +158,13 @@ def test_who_interrupts_it_more_than_once_reads_no_traceback(nightly: Command, s
 
 
 @pytest.mark.postgres
-def test_an_outage_is_ridden_out(run: Command, postgres_url: str, postgres):
+def test_an_outage_is_ridden_out(run: Command, postgres_url: str, postgres: PostgresServer):
     with open_store(postgres_url) as store:
         with_a_lock(store)
 
         def cut_off_then_publish() -> None:
-            time.sleep(1)
-            postgres._execute(
+            wait_until_it_listens(postgres, postgres_url)
+            postgres.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 f"WHERE datname = '{postgres_url.rpartition('/')[2]}'"
             )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from airflow_provider_partition_registry.domain import errors
-from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.principals import (
     AccessToken,
     Principal,
@@ -22,7 +23,7 @@ from tests.contract.homes import NOON, Home, ManualClock, all_events, hours
 
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
-WHY = {"reason": "it leaked", "by": "ann"}
+WHY: dict[str, Any] = {"reason": "it leaked", "by": "ann"}
 SOURCE = Principal(PrincipalKind.SOURCE, "s")
 PROVIDER = Principal(PrincipalKind.PROVIDER, "p")
 NOT_TOKENS = [
@@ -142,8 +143,15 @@ class AccessContract(ContractBase):
         revoked = store.revoke_token(rotated[0].token.id, **WHY)
         with pytest.raises(errors.InvalidTokenError) as invalid:
             store.identify_token(rotated[0].access_token)
-        answers = [of_source, of_provider, *rotated]
-        shown = [*answers, revoked, all_events(store), store, store.get_source("s"), store.get_provider("p")]
+        answers: list[Any] = [of_source, of_provider, *rotated]
+        shown: list[Any] = [
+            *answers,
+            revoked,
+            all_events(store),
+            store,
+            store.get_source("s"),
+            store.get_provider("p"),
+        ]
         shown += [store.list_sources(), store.list_providers(), store.list_tokens(SOURCE), caught.value]
         shown += [store.list_tokens(PROVIDER), caplog.text, *map(str, (caught.getrepr(), invalid.getrepr()))]
         for answer in answers:
@@ -317,9 +325,9 @@ class AccessContract(ContractBase):
     def test_what_was_issued_first_is_in_the_history(self, store: RegistryStore) -> None:
         events = {(each.type, each.source_name, each.provider_name): each for each in all_events(store)}
         (of_source,), (of_provider,) = tokens_of(store, SOURCE), tokens_of(store, PROVIDER)
-        registered = events["SOURCE_REGISTERED", "s", None]
+        registered = events[EventType.SOURCE_REGISTERED, "s", None]
         assert registered.details == {"owner": "team-s", "token_id": of_source.id}
-        assert events["PROVIDER_REGISTERED", "s", "p"].details == {"token_id": of_provider.id}
+        assert events[EventType.PROVIDER_REGISTERED, "s", "p"].details == {"token_id": of_provider.id}
 
     def test_a_provider_without_its_grant_may_not_write(self, store: RegistryStore) -> None:
         locked = store.lock(PartitionKey("s", "p", hours(0, 1)), register=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -42,10 +42,11 @@ class ContractBase:
         return store
 
 
+E = TypeVar("E", bound=RegistryError)
+
+
 @contextmanager
-def refused(
-    store: RegistryStore, error: type[RegistryError]
-) -> Iterator[pytest.ExceptionInfo[RegistryError]]:
+def refused(store: RegistryStore, error: type[E]) -> Iterator[pytest.ExceptionInfo[E]]:
     """Expect exactly this error, and that nothing changed."""
     before = all_events(store)
     with pytest.raises(error) as caught:

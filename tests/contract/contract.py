@@ -33,4 +33,4 @@ class RegistryStoreContract(
 
     def test_every_history_agrees_with_the_oracle(self, home: Home) -> None:
         few = settings(max_examples=max(1, settings().max_examples // 4))
-        run_state_machine_as_test(lambda: RegistryMachine(home), settings=few)
+        run_state_machine_as_test(lambda: RegistryMachine(home), settings=few)  # type: ignore[arg-type]

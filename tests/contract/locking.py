@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.contract.homes import NOON, ManualClock, all_events, hours
 
 HOUR = timedelta(hours=1)
 WHOLE, PART, NEXT = hours(0, 4), hours(1, 2), hours(4, 8)
-WHY = {"reason": "wrong numbers", "by": "ann"}
+WHY: dict[str, Any] = {"reason": "wrong numbers", "by": "ann"}
 
 
 def lock(store: RegistryStore, provider: str = "p", interval=WHOLE, **options):
@@ -342,7 +343,7 @@ class LockingContract(ContractBase):
         assert newest(store).details == {"host": "h"}
 
     def test_details_do_not_change_after_they_were_checked(self, store) -> None:
-        details = {"host": "h"}
+        details: dict[str, Any] = {"host": "h"}
         holder = Holder("me", details)
         details["host"] = 7
         store.lock(PartitionKey("s", "p", WHOLE), holder=holder, register=True)

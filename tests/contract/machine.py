@@ -48,7 +48,7 @@ holders = st.sampled_from((None, None, "dag/run/task", "other"))
 TALKATIVE = Holder("dag/run/task", {"host": "h1", "try_number": "2"})
 BOASTFUL = Holder("other", {"exclusive": "no", "expires_at": "never", "took_over_from": "you"})
 takers = st.sampled_from((None, None, TALKATIVE, BOASTFUL, "other"))
-DECISION = {"reason": "wrong numbers", "by": "ann"}
+DECISION: dict[str, Any] = {"reason": "wrong numbers", "by": "ann"}
 leases = st.sampled_from((None, None, timedelta(hours=1), timedelta(hours=2)))
 generations = st.sampled_from(("none", "present", "present", "older", "newer"))
 flags = st.sampled_from((False, False, True))
@@ -158,7 +158,7 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(data=st.data(), holder=holders, generation=generations)
     def fail(self, data: st.DataObject, holder: str | None, generation: str) -> None:
         key, interval = self.some_partition(data)
-        options = {
+        options: dict[str, Any] = {
             "reason": "disk full",
             "holder": holder,
             "generation": self.generation(key, generation),
@@ -327,7 +327,8 @@ class RegistryMachine(RuleBasedStateMachine):
     def some_partition(self, data: st.DataObject) -> tuple[Key, Interval]:
         """Nearly always one that exists."""
         known = sorted(self.oracle.partitions)
-        if known and data.draw(st.integers(0, 19)):
+        key: Key
+        if known and data.draw(st.integers(0, 19)) > 0:
             key = data.draw(st.sampled_from(known))
         else:
             key = self.key(data.draw(sources), data.draw(providers), data.draw(intervals))

@@ -162,5 +162,5 @@ class RegisteringContract(ContractBase):
             store.register_partition(PartitionKey("s", "p", hours(hour, hour + 1)))
         first = store.list_partitions("s", limit=2)
         store.register_partition(PartitionKey("s", "p", hours(0, 9)))
-        rest = store.list_partitions("s", after=first.next, limit=10)
+        rest = store.list_partitions("s", after=int(first.next), limit=10)
         assert [each.interval for each in rest.items] == [hours(2, 3), hours(3, 4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.contract.homes import ManualClock, all_events, hours
 HOUR = timedelta(hours=1)
 PLACE = PartitionKey("s", "p", hours(0, 4))
 AROUND = PartitionKey("s", "p", hours(-1, 5))
-WHY = {"reason": "wrong numbers", "by": "ann"}
+WHY: dict[str, Any] = {"reason": "wrong numbers", "by": "ann"}
 
 
 def was(partition: Partition) -> tuple[object, ...]:

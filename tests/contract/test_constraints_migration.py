@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey, Part
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.tables import VERSION_TABLE
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.contract.homes import hours
 
@@ -128,7 +129,7 @@ def test_no_row_is_changed(before: SqlRegistryStore) -> None:
     was = everything(before.database)
     revisions.upgrade(before.database)
     now = everything(before.database)
-    assert (was.pop(revisions.VERSION_TABLE), now.pop(revisions.VERSION_TABLE)) == (
+    assert (was.pop(VERSION_TABLE), now.pop(VERSION_TABLE)) == (
         [("0004",)],
         [(revisions.HEAD,)],
     )

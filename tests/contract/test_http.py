@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS
+from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS, RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from testbed.service import ServiceThread
 from tests.contract.contract import RegistryStoreContract
 from tests.contract.homes import Home, hours
-from tests.contract.sql import sql_home
+from tests.contract.sql import emptied, sql_home
 
 ADMINISTRATOR_TOKEN = "of-the-administrator"
 MANY = 1_000_000
 
 
-class TestHttpStore(RegistryStoreContract):
-    @pytest.fixture
-    def home(self, migrated_sqlite_url: str) -> Iterator[Home]:
-        settings = ServiceSettings(
-            migrated_sqlite_url, administrator_token=ADMINISTRATOR_TOKEN, wrong_tokens_per_minute=MANY
-        )
+class Served(NamedTuple):
+    """A service's registry, and the store that speaks with the service."""
+
+    behind: Home
+    store: RegistryStore
+
+
+@pytest.fixture(scope="session")
+def served(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One service for all tests. They ask for nothing that it remembers outside the registry: no wrong token is
+    counted against anybody, and nobody follows the events.
+    """
+    url = (
+        f"sqlite:///{shutil.copy(migrated_sqlite_file, tmp_path_factory.mktemp('contract') / 'registry.db')}"
+    )
+    settings = ServiceSettings(url, administrator_token=ADMINISTRATOR_TOKEN, wrong_tokens_per_minute=MANY)
+    with sql_home(url) as behind:
+        assert isinstance(behind.store, SqlRegistryStore)
         with (
-            sql_home(migrated_sqlite_url) as behind,
             ServiceThread(settings, behind.store) as service,
             open_store(service.url, access_token=ADMINISTRATOR_TOKEN) as store,
         ):
-            yield replace(behind, store=store)
+            yield Served(behind, store)
+
+
+class TestHttpStore(RegistryStoreContract):
+    @pytest.fixture
+    def home(self, served: Served) -> Home:
+        return replace(emptied(served.behind), store=served.store)
 
 
 def test_more_questions_than_a_request_holds_are_refused_and_not_sent_in_parts() -> None:

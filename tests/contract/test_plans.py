@@ -130,7 +130,7 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     "not ready": lambda r: r.store.check_readiness("s", r.hour(0, 24)),
     "not yet": lambda r: r.store.check_readiness("s", hours(r.count - 1, r.count + 1)),
     "never": lambda r: r.store.check_readiness("s", hours(-50, -49)),
-    "fresh": lambda r: r.store.check_readiness("s", r.hour(1, 9), "2026-01-01"),
+    "fresh": lambda r: r.store.check_readiness("s", r.hour(1, 9), "2026-01-01"),  # type: ignore[arg-type]
     "many": lambda r: r.store.check_readiness_many([Question("s", r.hour(n)) for n in range(10)]),
     "changed since": lambda r: r.store.changed_since("s", r.hour(1), r.last_position - 5),
     "look up": lambda r: r.store.get_partition(r.key(1)),
@@ -209,7 +209,7 @@ def explain(registry: Registry, prefix: str, statement: str, parameters: Any) ->
     with registry.store.database.engine.connect() as connection:
         cursor = connection.connection.cursor()
         cursor.execute(prefix + statement, parameters)
-        rows = cursor.fetchall()
+        rows = list(cursor.fetchall())
         cursor.close()
         return rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.contract.homes import hours
 pytestmark = pytest.mark.postgres
 
 HOUR = PartitionKey("s", "p", hours(0, 1))
-WHY = {"reason": "wrong numbers", "by": "ann"}
+WHY: dict[str, Any] = {"reason": "wrong numbers", "by": "ann"}
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_who_asks_goes_by_the_database_s_clock(store: RegistryStore, postgres_ur
 def test_the_clock_of_this_host_has_no_say(store: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     class NoClock(datetime):
         @classmethod
-        def now(cls, tz: object = None) -> datetime:
+        def now(cls, tz: object = None) -> Any:
             raise AssertionError("the host's clock was read")
 
     monkeypatch.setattr(reader, "datetime", NoClock)

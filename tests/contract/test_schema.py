@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import VERSION_TABLE, metadata
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
 
 PROCESSES = 8
 DERIVED = {f"partition_registry_{each}" for each in ("ready_interval", "length_class", "history")}
@@ -252,7 +253,7 @@ def test_many_threads_upgrade_at_once(database: Database) -> None:
 
 def open_and_write(url: str, start_at: float, number: int) -> None:
     with open_store(url, timeout=30) as store:
-        time.sleep(max(0.0, start_at - time.time()))
+        time.sleep(max(0.0, start_at - time.time()))  # an appointment: processes share no other signal
         store.register_source(f"s{number}", "ann")
 
 
@@ -300,7 +301,7 @@ def test_urls_that_name_no_home(url: str) -> None:
 
 
 def test_a_password_is_never_shown() -> None:
-    with open_store("postgresql://ann:s3cret@127.0.0.1:1/db", timeout=1) as store:
+    with open_sql_store("postgresql://ann:s3cret@127.0.0.1:1/db", pool_size=1, timeout=1) as store:
         with pytest.raises(errors.StoreUnavailableError) as caught:
             store.list_sources()
         assert "s3cret" not in f"{caught.value} {store!r} {store.database!r} {store.database.name}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from tests.contract.contract import RegistryStoreContract
 from tests.contract.homes import Home
 from tests.contract.sql import emptied, sql_home
@@ -37,7 +37,7 @@ def test_threads_take_turns_to_write_but_do_not_wait_for_ever(migrated_sqlite_ur
         is_writing.set()
         may_end.wait(10)
 
-    with open_store(migrated_sqlite_url, pool_size=2, timeout=0.2) as store:
+    with open_sql_store(migrated_sqlite_url, pool_size=2, timeout=0.2) as store:
         writer = threading.Thread(target=store.database.write, args=(write,), daemon=True)
         writer.start()
         assert is_writing.wait(10)

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_a_damaged_row_ends_the_wait_of_those_alone_who_ask_about_it(migrated_sq
                         return True
             return False
 
-        async def both() -> list[bool | BaseException]:
+        async def both() -> tuple[Any, Any]:
             watcher = Watcher(lambda: open_store(migrated_sqlite_url, pool_size=2))
             good = asyncio.create_task(wait(watcher, "good"))
             bad = asyncio.create_task(wait(watcher, "bad"))

@@ -84,7 +84,7 @@ def start(programs: Path, tmp_path: Path) -> Iterator[Callable[..., Child]]:
     def run(**variables: str) -> Child:
         path = f"{programs}{os.pathsep}{os.defpath}"
         environment = IMAGE.environment | {"PATH": path, "PARTITION_REGISTRY_HOST": "127.0.0.1"} | variables
-        command = [DOCKER / "entrypoint.sh", *IMAGE.command("CMD")]
+        command: list[str | Path] = [DOCKER / "entrypoint.sh", *IMAGE.command("CMD")]
         name = f"replica {len(started)}"
         started.append(Child(name, command, tmp_path / name / "log", environment=environment))
         started[-1].start()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Dialog, Page
 
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
@@ -70,9 +70,14 @@ def page(browser: Browser, service: ServiceThread) -> Iterator[Page]:
 def watch(page: Page) -> list[str]:
     """What the browser complains of: errors, blocked scripts and styles, dialogs."""
     complaints: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(dialog.message)
+        dialog.dismiss()
+
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-    page.on("console", lambda told: told.type == "error" and complaints.append(told.text))
+    page.on("dialog", dismiss)
+    page.on("console", lambda told: complaints.extend([told.text] if told.type == "error" else []))
     return complaints
 
 

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
 
 if TYPE_CHECKING:
+    from airflow_provider_partition_registry.store.contract import RegistryStore
     from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[SqlRegistryStore]:
     """A registry in each SQL database; its source ``s`` has the providers ``p0`` to ``p3``."""
-    with open_store(database_url, pool_size=4, timeout=30) as store:
+    with open_sql_store(database_url, pool_size=4, timeout=30) as store:
         register(store, "s", 4)
         yield store
 
 
-def register(store: SqlRegistryStore, source_name: str, providers: int) -> None:
+def register(store: RegistryStore, source_name: str, providers: int) -> None:
     """Register a source and so many providers for it."""
     token = store.register_source(source_name, "ann").access_token
     for number in range(providers):

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import event
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from tests.contract.homes import hours
 
 FINISHED = 7
@@ -47,7 +47,7 @@ def script(store: Any, source_name: str, provider_name: str) -> Iterator[str]:
 
 def play(url: str, fatal: int, out: int) -> None:
     """Die before the ``fatal``-th statement is sent. Commits are statements as well."""
-    store = open_store(url, timeout=30)
+    store = open_sql_store(url, pool_size=1, timeout=30)
     with contextlib.suppress(LookupError):  # connects and checks the schema, which is not what dies here
         store.get_source("nobody")
     sent = iter(range(1, sys.maxsize))

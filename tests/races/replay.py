@@ -120,13 +120,14 @@ def assert_answers_fit(events: list[Event], answers: Iterable[Told]) -> None:
 
 
 def all_partitions(store: SqlRegistryStore, source_name: str) -> list[Partition]:
-    found, after = [], None
+    found: list[Partition] = []
+    after: int | None = None
     while True:
         page = store.list_partitions(source_name, after=after, limit=1000)
         found += page.items
         if page.next is None:
             return found
-        after = page.next
+        after = int(page.next)
 
 
 def _key(partition: Partition) -> Key:

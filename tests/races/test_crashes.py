@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.store.contract import RegistryReader
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from tests.races.crashing import FINISHED
 from tests.races.replay import assert_consistent
 
@@ -42,7 +42,7 @@ def crash_at(database_url: str) -> Iterator[Callable[[int], dict[str, Any]]]:
 
 
 def test_a_writer_killed_before_any_statement(crash_at, database_url: str) -> None:
-    with open_store(database_url, timeout=30) as store:
+    with open_sql_store(database_url, pool_size=1, timeout=30) as store:
         for number in range(1, 500):
             ended = crash_at(number)
             written = history_of(store, f"source{number}")

@@ -76,9 +76,7 @@ def seen_from_outside(url: str, source: str) -> bool:
 @pytest.fixture(scope="module")
 def service_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     database_url = f"sqlite:///{tmp_path_factory.mktemp('service')}/registry.db"
-    with ServiceProcess(
-        sys.executable, database_url, variables={"PARTITION_REGISTRY_OPEN": "true"}
-    ) as service:
+    with ServiceProcess(database_url, "--open") as service:
         yield service.url
 
 

@@ -18,6 +18,7 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.processes import wait_until
 from tests.conftest import upgrade
 from tests.contract.homes import hours
 from tests.races.conftest import register
@@ -64,7 +65,7 @@ def traffic(
             try:
                 reader.check_readiness("s", hours(0, 6))
             except StoreUnavailableError:
-                time.sleep(0.01)
+                time.sleep(0.01)  # as a patient client does
 
     threads, leaked = started([*writers, read])
     return writers, threads, leaked
@@ -72,10 +73,20 @@ def traffic(
 
 def wait_for_progress(writers: list[Writer], seconds: float = 20) -> None:
     enough = sum(len(writer.acknowledged) for writer in writers) + 40
-    deadline = time.monotonic() + seconds
-    while sum(len(writer.acknowledged) for writer in writers) < enough:
-        assert time.monotonic() < deadline, "the writers do not get on"
-        time.sleep(0.05)
+    wait_until(
+        lambda: sum(len(writer.acknowledged) for writer in writers) >= enough,
+        what="the writers to get on",
+        timeout=seconds,
+        interval=0.05,
+    )
+
+
+def wait_for_trouble(writers: list[Writer], noticed: int) -> None:
+    wait_until(lambda: unavailable(writers) > noticed, what="a writer to notice", timeout=20, interval=0.05)
+
+
+def unavailable(writers: list[Writer]) -> int:
+    return sum(writer.unavailable for writer in writers)
 
 
 @pytest.mark.parametrize("way", ["kill", "stop"])
@@ -84,8 +95,9 @@ def test_the_server_goes_and_comes_back_in_mid_traffic(server: Any, store: Any, 
     writers, threads, leaked = traffic(url, stop)
     for _ in range(3):
         wait_for_progress(writers)
+        noticed = unavailable(writers)
         getattr(server, way)()
-        time.sleep(0.3)
+        wait_for_trouble(writers, noticed)
         server.start()
     wait_for_progress(writers)
     stop.set()
@@ -180,13 +192,19 @@ def test_a_writer_that_hangs_in_its_transaction_keeps_others_out_for_the_timeout
     assert store.lock(PartitionKey("s", "p0", hours(0, 1)), register=True).generation == 1
 
 
-def test_all_connections_busy(store: Any, url: str) -> None:
+def test_all_connections_busy(server: Any, store: Any, url: str) -> None:
     import psycopg2
 
     hung = psycopg2.connect(url)
     hung.cursor().execute("LOCK partition_registry_source IN ACCESS EXCLUSIVE MODE")
     threads, _ = started([lambda: store.get_source("s")] * 2)
-    time.sleep(0.5)
+    blocked = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    wait_until(
+        lambda: len(server.execute(blocked)) == 2,
+        what="both connections to wait",
+        timeout=TIMEOUT,
+        interval=0.02,
+    )
     assert_unavailable_in_time(store, EVERY_KIND_OF_CALL["probe"], TIMEOUT * 2)
     hung.close()
     for thread in threads:

@@ -16,6 +16,8 @@ from sqlalchemy import event
 from airflow_provider_partition_registry.domain.models import Event, PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
+from testbed.processes import wait_until
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register
 from tests.races.replay import Told, assert_answers_fit, assert_consistent
@@ -44,10 +46,10 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
     store.register_partition(PartitionKey("s", "p0", PLACES[0]))
     store.unlock(PartitionKey("s", "p0", PLACES[0]))
     writers = [Writer(open_store(database_url, timeout=30), f"w{n}", lease=lease) for n in range(6)]
-    stop, answers = threading.Event(), []
+    stop = threading.Event()
+    answers: list[Told] = []
     readers, leaked = started([lambda: read_until(stop, open_store(database_url, timeout=30), answers)] * 2)
-    while not any(told.answer for told in answers):  # the calm before the storm
-        time.sleep(0.01)
+    wait_until(lambda: any(told.answer for told in answers), what="the calm before the storm", timeout=60)
     if lease is not None:
         take_over_what_readers_see_expired(store, lease, answers)
     writing, also_leaked = started(list(writers))
@@ -69,8 +71,7 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
 def take_over_what_readers_see_expired(store: Any, lease: timedelta, answers: list[Told]) -> None:
     """A storm brings this about only by chance."""
     store.lock(PartitionKey("s", "p0", PLACES[0]), holder="gone", lease=lease)
-    while not saw_an_expired_lock(answers):
-        time.sleep(0.01)
+    wait_until(lambda: saw_an_expired_lock(answers), what="an expired lock", timeout=60, interval=0.01)
     store.lock(PartitionKey("s", "p0", PLACES[0]), holder="heir")
     store.unlock(PartitionKey("s", "p0", PLACES[0]), holder="heir")
 
@@ -114,7 +115,7 @@ def follow(store: Any, source_name: str | None, seen: list[Event], is_over: Call
 
 @pytest.mark.postgres
 def test_a_follower_misses_nothing_and_sees_nothing_twice(postgres_url: str) -> None:
-    with open_store(postgres_url) as store:
+    with open_sql_store(postgres_url, pool_size=1, timeout=10) as store:
         for source_name in SOURCES:
             register(store, source_name, 4)
         writers = [Writer(open_store(postgres_url, timeout=60), f"w{n}", SOURCES, steps=25) for n in range(8)]
@@ -143,7 +144,10 @@ def test_a_follower_misses_nothing_and_sees_nothing_twice(postgres_url: str) -> 
 @pytest.mark.postgres
 def test_a_transaction_left_open_holds_back_later_positions(postgres_url: str) -> None:
     """The writer of one source sleeps inside its transaction; one of another source must not overtake it."""
-    with open_store(postgres_url) as store, open_store(postgres_url) as slow:
+    with (
+        open_sql_store(postgres_url, pool_size=1, timeout=10) as store,
+        open_sql_store(postgres_url, pool_size=1, timeout=10) as slow,
+    ):
         register(store, "s0", 1)
         register(store, "s1", 1)
         written, go_on = threading.Event(), threading.Event()

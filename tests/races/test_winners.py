@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.contract.base import newest
@@ -81,7 +81,7 @@ def test_a_revoked_token_grants_nothing_more(store) -> None:
     assert set(codes(outcomes)) <= {"won", "invalid_token"}
     types = [event.type for event in all_events(store, source_name="new")]
     assert types[-1] == "TOKEN_REVOKED"
-    assert types.count("PROVIDER_REGISTERED") == codes(outcomes)["won"] - 1
+    assert types.count(EventType.PROVIDER_REGISTERED) == codes(outcomes)["won"] - 1
     assert_consistent(store)
 
 

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.homes import hours
 
 PLACES = [hours(start, end) for start in range(6) for end in (start + 1, start + 3)] + [hours(0, 6)]
-WHY = {"reason": "storm", "by": "ann"}
+WHY: dict[str, Any] = {"reason": "storm", "by": "ann"}
 
 
 @dataclass

@@ -11,7 +11,7 @@ import httpx
 
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.contract import RegistryStore
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.factory import open_database
 from testbed.service import ServiceThread
 
 ADMINISTRATOR_TOKEN = "of-the-administrator"
@@ -23,7 +23,7 @@ DAY = {"start": START, "end": END}
 def served(url: str, **settings: Any) -> Iterator[tuple[httpx.Client, RegistryStore]]:
     """A service in a thread: what calls it, and the registry behind it."""
     with (
-        open_store(url, pool_size=8) as store,
+        open_database(url, pool_size=8) as store,
         ServiceThread(ServiceSettings(url, **settings), store) as service,
         caller(service.url) as client,
     ):

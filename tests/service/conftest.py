@@ -6,12 +6,14 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess, ServiceThread
+from testbed.service import ServiceThread
+from testbed.service_process import ServiceProcess
 
 MIDNIGHT = "2026-01-01T00:00:00Z"
 ONE = "2026-01-01T01:00:00Z"
@@ -37,7 +39,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return made
 
 
-def client(service: ServiceProcess | ServiceThread, **options: object) -> httpx.Client:
+def client(service: ServiceProcess | ServiceThread, **options: Any) -> httpx.Client:
     """Of a service on this machine: no proxy comes in between."""
     return httpx.Client(base_url=service.url, timeout=60, trust_env=False, **options)
 

@@ -133,11 +133,11 @@ class Case:
             store.unlock(place)
 
     def parameters(self, route: str) -> dict[str, Any]:
+        lease: dict[str, Any] = {"generation": 1, "lease_seconds": 60}
         source, provider = {"source_name": self.source}, {"provider_name": self.provider}
         place = {**source, **provider, **DAY}
         new_source = {"source_name": f"{self.source}-new", "owner": "ann"}
         new_provider = {"provider_name": f"{self.provider}-new"}
-        lease = {"generation": 1, "lease_seconds": 60}
         return {
             "POST /api/v1/sources": new_source,
             "POST /sources/register": new_source,

@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.server.middleware import LARGEST_BODY
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import Child, free_port, wait_until
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.contract.homes import hours
 from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, sqlite_at
 from tests.service.conftest import QUESTION, client, events_of, wait_for_waiting
@@ -155,7 +155,7 @@ def test_callers_are_told_apart_whatever_they_say(proxied: Proxied) -> None:
 
 def logged(service: ServiceProcess) -> list[str]:
     """Whom the service believes to have asked whose tokens these are; a line comes after its answer."""
-    lines = [json.loads(line) for line in service.process.log.read_text().splitlines()]
+    lines = [json.loads(line) for line in service.log_text.splitlines()]
     return [line["client"] for line in lines if line.get("path") == SELF]
 
 

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting import bulkheads
 from airflow_provider_partition_registry.store.contract import RegistryStore
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.factory import open_database
 from testbed.processes import wait_until
 from testbed.service import ServiceThread
 from tests.conftest import upgrade
@@ -44,7 +44,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, tokens: dict[str, str]) -> Callable[.
     @contextmanager
     def serving(url: str, connections: int = CONNECTIONS) -> Iterator[httpx.Client]:
         with (
-            open_store(url, pool_size=connections, writing_pool_size=connections, timeout=LONG) as store,
+            open_database(url, pool_size=connections, writing_pool_size=connections, timeout=LONG) as store,
             ServiceThread(ServiceSettings(url, is_open=True, connections=connections), store) as service,
             caller(service.url) as http,
         ):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +19,7 @@ from airflow_provider_partition_registry.server import middleware
 from airflow_provider_partition_registry.server.processes import connections
 from airflow_provider_partition_registry.server.processes.connections import LARGEST_HEAD, MOST_HEADERS
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.service.calling import caller, served, sqlite_at
 from tests.service.conftest import MIDNIGHT, ONE, wait_for_waiting
 
@@ -169,7 +171,7 @@ class TestTime:
             assert is_closed(connection)
 
     def test_who_has_asked_may_wait(self, http: httpx.Client) -> None:
-        question = {"source_name": "s", **WHEN, "wait_seconds": 4 * SOON}
+        question: dict[str, Any] = {"source_name": "s", **WHEN, "wait_seconds": 4 * SOON}
         answer = http.get("/api/v1/readiness", params=question)
         assert answer.json()["is_ready"] is False
 
@@ -243,5 +245,5 @@ class TestNumber:
 
 def test_descriptors_decide_how_many_connections_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     for soft, most in ((256, 128), (100, 50), (1_000_000, connections.MOST_CONNECTIONS), (-1, 10_000)):
-        monkeypatch.setattr(connections.resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
         assert connections.most_connections() == most

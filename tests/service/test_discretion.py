@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import free_port
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.service.calling import DAY, bearer, caller, served
 
 SECRET = "secret-host"
@@ -64,7 +64,7 @@ def test_while_the_database_is_away(tmp_path: Path) -> None:
     port = free_port()
     url = f"postgresql://registry-user:registry-password@127.0.0.1:{port}/registry-name"
     hidden = ["registry-user", "registry-password", "registry-name", str(port), "127.0.0.1", "refused"]
-    with ServiceProcess(url) as service, caller(service.url) as http:
+    with ServiceProcess(url, is_up_when="/healthz") as service, caller(service.url) as http:
         for route, status in ROUTES.items():
             answer = http.get(route, headers={"X-Request-ID": "id-of-mine"})
             assert answer.status_code == status, route
@@ -109,9 +109,11 @@ def test_nothing_that_a_client_sends_gets_raw_into_the_log_or_into_headers(migra
                 http.get("/api/v1/source", params={"source_name": nasty}),
                 http.get("/", params={"prefix": nasty}),
                 http.post("/sign-in", data={"access_token": nasty, "back": nasty}),
-                http.get("/nowhere", headers={"X-Request-ID": "a\x1b[31m\x9b".encode("latin-1")}),
-                http.get("/nowhere", headers={"X-Forwarded-For": "192.0.2.1\x1b[31m\x9b".encode("latin-1")}),
-                http.get("/nowhere", headers={"Last-Event-ID": "\x9b".encode("latin-1")}),
+                http.get("/nowhere", headers=[(b"X-Request-ID", "a\x1b[31m\x9b".encode("latin-1"))]),
+                http.get(
+                    "/nowhere", headers=[(b"X-Forwarded-For", "192.0.2.1\x1b[31m\x9b".encode("latin-1"))]
+                ),
+                http.get("/nowhere", headers=[(b"Last-Event-ID", "\x9b".encode("latin-1"))]),
                 http.request("BREW", "/nowhere"),
             ]
         for each in answers:

@@ -82,7 +82,7 @@ def test_it_comes_back_as_itself(
     if kind is errors.InvalidTokenError:
         headers = bearer("prs_0123456789abcdef_wrong")
     method, path = route.split()
-    given = {"json": parameters} if method == "POST" else {"params": parameters}
+    given: dict[str, Any] = {"json": parameters} if method == "POST" else {"params": parameters}
     answer = client.request(method, f"/api/v1{path}", headers=headers, **given)
     assert (answer.status_code, type(came_back(answer))) == (status, kind), answer.text
     if isinstance(error := came_back(answer), errors.PartitionLockedError):

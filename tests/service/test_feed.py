@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_mock
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import PartitionKey
@@ -18,6 +19,7 @@ from airflow_provider_partition_registry.server.waiting import feed as feed_modu
 from airflow_provider_partition_registry.server.waiting.feed import Feed
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.processes import until
 from tests.contract.homes import hours
 
 PATIENCE = 60  # seconds, for what should take a moment
@@ -59,7 +61,7 @@ async def followed(
         async for events in found:
             seen += [event.position for event in events]
             if slow:
-                await asyncio.sleep(random.uniform(0, 0.03))
+                await asyncio.sleep(random.uniform(0, 0.03))  # what a slow follower does
             if seen[-1] >= until:
                 break
     return seen
@@ -95,11 +97,15 @@ def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: in
     assert late == [list(range(after + 1, last + 2)) for after in range(first, last, 97)]
 
 
-def test_who_follows_before_the_feed_knows_anything(store: RegistryStore) -> None:
+def test_who_follows_before_the_feed_knows_anything(
+    store: RegistryStore, mocker: pytest_mock.MockerFixture
+) -> None:
+    asked = mocker.spy(store, "events").mock_calls
+
     async def follow() -> list[int]:
         feed = Feed(store)
         following = asyncio.create_task(followed(feed, 0, 5))
-        await asyncio.sleep(0.2)
+        await until(lambda: len(asked) == 2, what="the follower to find that there is no more")
         store.register_partition(PartitionKey("s", "p", hours(0, 1)))
         reading = asyncio.create_task(feed.run())
         try:
@@ -149,7 +155,9 @@ def test_who_follows_a_history_that_is_cut_off_is_told(
     asyncio.run(follow())
 
 
-def test_a_store_in_trouble_is_waited_for(store: RegistryStore, migrated_sqlite_url: str) -> None:
+def test_a_store_in_trouble_is_waited_for(
+    store: RegistryStore, migrated_sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     file = Path(migrated_sqlite_url.removeprefix("sqlite:///"))
 
     async def follow() -> list[int]:
@@ -157,7 +165,7 @@ def test_a_store_in_trouble_is_waited_for(store: RegistryStore, migrated_sqlite_
             await followed(feed, 0, 4)
             with sqlite3.connect(file) as present:
                 present.execute("ALTER TABLE partition_registry_event RENAME TO gone")
-            await asyncio.sleep(1.5)
+            await until(lambda: "cannot be read" in caplog.text, what="the feed to notice")
             with sqlite3.connect(file) as present:
                 present.execute("ALTER TABLE gone RENAME TO partition_registry_event")
             following = asyncio.create_task(followed(feed, 4, 5))

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.factory import open_database
 from testbed.service import ServiceThread
 from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, sqlite_at
 
@@ -73,7 +73,7 @@ def log() -> Iterator[Lines]:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     registry = sqlite_at(tmp_path_factory.mktemp("fuzz"))
-    with open_store(registry, pool_size=8) as store:
+    with open_database(registry, pool_size=8) as store:
         token = store.register_source("sales", "ann").access_token
         store.register_provider("nightly-load", token)
         store.lock(PartitionKey("sales", "nightly-load", Interval("2026-11-01", "2026-11-02")), register=True)

@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 
 PAGE = Path(__file__).parents[2] / "docs" / "http-api.md"
 

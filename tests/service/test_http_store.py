@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -124,12 +125,13 @@ def test_as_many_connections_as_allowed_serve_many_threads(
         proxy.hold()
         for thread in threads:
             thread.start()
-        time.sleep(1.0)  # for all twelve to ask
+        wait_until(lambda: proxy.connections == 3, what="three connections", timeout=30, interval=0.02)
+        time.sleep(0.3)  # in which no further one may be opened
         assert proxy.connections == 3
         proxy.release()
         for thread in threads:
             thread.join()
-    assert len(answers) == len(threads)
+    assert (len(answers), proxy.connections) == (len(threads), 3)
 
 
 def test_who_finds_all_connections_busy_waits_no_longer_than_it_may() -> None:
@@ -383,7 +385,7 @@ def test_a_service_that_is_down() -> None:
 
 
 def test_tls(migrated_sqlite_url: str, certificate: tuple[Path, Path], tmp_path: Path) -> None:
-    def ask(url: str, **options: object) -> None:
+    def ask(url: str, **options: Any) -> None:
         with open_store(url, **options) as store:
             assert store.last_position() == 0
 

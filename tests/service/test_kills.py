@@ -12,9 +12,10 @@ import pytest
 
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
+from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from testbed.postgres import PostgresServer
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.conftest import upgrade
 from tests.races.conftest import register
 from tests.races.replay import assert_consistent, assert_nothing_is_lost
@@ -48,7 +49,7 @@ def kill_the_database(_: ServiceProcess, server: PostgresServer) -> None:
 
 def kill_the_service(service: ServiceProcess, _: PostgresServer) -> None:
     """All of it, as a power cut would."""
-    service.process.kill()
+    service.kill()
     service.start()
 
 
@@ -68,7 +69,7 @@ def test_nothing_acknowledged_is_lost(request: pytest.FixtureRequest) -> None:
     with PostgresServer(options={"fsync": "off"}) as server:
         url = upgrade(server.create_database("kills"))
         with (
-            open_store(url, timeout=30) as behind,
+            open_sql_store(url, pool_size=1, timeout=30) as behind,
             ServiceProcess(url, "--open", "--workers", "2") as service,
         ):
             register(behind, "s", 4)

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.domain.tokens import create_token
 from airflow_provider_partition_registry.server import middleware
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.cli.test_process import call
 from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, caller, served, sqlite_at
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 
 import pytest
 
 from airflow_provider_partition_registry.server.observing import logs
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.service.conftest import HOUR, PLACE, QUESTION, client, metric
 
 PLAIN, QUOTED = "administrator-of-this-test", 'the "administrator"\\of this test'
@@ -73,7 +74,7 @@ def test_what_outsiders_bring_about_is_told_now_and_then_only(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = [0.0]
-    monkeypatch.setattr(logs.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(time, "monotonic", lambda: seconds[0])
     seldom = logs.Seldom(logging.getLogger("of_this_test"), pause=10)
     for second in (0, 1, 9, 10, 30):
         seconds[0] = second

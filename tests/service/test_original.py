@@ -19,7 +19,7 @@ from dateutil import tz
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.postgres import PostgresServer
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.conftest import upgrade
 from tests.service.calling import DAY, bearer, caller, served, sqlite_at
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.conftest import upgrade
 from tests.service.conftest import PLACE, QUESTION, client, metric, refuses, register, wait_for_waiting
 
@@ -75,8 +75,7 @@ def test_it_waits_for_its_database_and_for_its_schema() -> None:
     with PostgresServer(durable=False) as server:
         url = server.create_database("later")
         server.stop()
-        with serving(url) as (_, http):
-            assert http.get("/healthz").status_code == 200
+        with ServiceProcess(url, "--open", is_up_when="/healthz") as service, client(service) as http:
             not_there = http.get("/readyz")
             assert (not_there.status_code, not_there.json()["code"]) == (503, "store_unavailable")
             server.start()

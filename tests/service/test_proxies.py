@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def encrypted(migrated_sqlite_url: str, certificate: tuple[Path, Path]) -> Itera
         yield service
 
 
-def use(url: str, **options: object) -> None:
+def use(url: str, **options: Any) -> None:
     """Read, and write."""
     with open_store(url, **options) as store:
         before = store.last_position()

@@ -171,7 +171,7 @@ def test_what_is_none_opens_nothing_and_shuts_nobody_out(registry: Registry, tok
     named = {"TOKEN": token, "ADMINISTRATOR": ADMINISTRATOR_TOKEN}
     cookie = named.get(forged, forged.replace("SIGNATURE", signature))
     for _ in range(10):
-        asked = http.get(SOURCES, headers={"Cookie": f"{COOKIE}={cookie}".encode("latin-1")})
+        asked = http.get(SOURCES, headers=[(b"Cookie", f"{COOKIE}={cookie}".encode("latin-1"))])
         assert asked.status_code == 401
     assert http.get(SOURCES, headers=bearer(ADMINISTRATOR_TOKEN)).status_code == 200
 

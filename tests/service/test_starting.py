@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.server.processes import supervising
 from airflow_provider_partition_registry.server.processes.sockets import listen
 from airflow_provider_partition_registry.server.processes.supervising import Worker
 from testbed.processes import wait_until
-from testbed.service import ServiceProcess
+from testbed.service_process import ServiceProcess
 from tests.service.conftest import client
 
 SLOW = 7  # seconds; more than the five that uvicorn's supervisor grants

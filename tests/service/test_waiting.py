@@ -17,7 +17,8 @@ import pytest
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
-from testbed.service import ServiceProcess, ServiceThread
+from testbed.service import ServiceThread
+from testbed.service_process import ServiceProcess
 from tests.contract.homes import hours
 from tests.races.conftest import register as register_in
 from tests.races.traffic import Writer, started
@@ -104,7 +105,7 @@ def test_who_leaves_is_noticed(service: ServiceThread, http: httpx.Client) -> No
 
     async def leave() -> None:
         long = {"wait_seconds": 300}
-        kinds = {
+        kinds: dict[str, Any] = {
             "readiness": {**QUESTION, **long},
             "events": {"after": 2, **long},
             "events/stream": {"after": 2},
@@ -164,7 +165,7 @@ def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_noth
                     if some == 0:
                         break
             if turn == 6:
-                service.process.kill()
+                service.kill()
                 service.start()
         stop.set()
         for thread in threads:
@@ -211,8 +212,15 @@ def test_who_waits_learns_of_what_was_changed_without_the_service(
 
 
 def test_a_plain_question_is_answered_as_the_documented_route_answers_it(http: httpx.Client) -> None:
-    plain, at_length = {"source_name": "s", **HOUR}, {"source_name": "s", **HOUR, "wait_seconds": 0}
-    for wrong in ({}, {"source_name": "nowhere"}, {"end": "2025-01-01"}, {"start": "yesterday-ish"}):
+    plain: dict[str, Any] = {"source_name": "s", **HOUR}
+    at_length = {**plain, "wait_seconds": 0}
+    wrongs: tuple[dict[str, Any], ...] = (
+        {},
+        {"source_name": "nowhere"},
+        {"end": "2025-01-01"},
+        {"start": "yesterday-ish"},
+    )
+    for wrong in wrongs:
         answers = [http.get("/api/v1/readiness", params={**each, **wrong}) for each in (plain, at_length)]
         assert answers[0].status_code == answers[1].status_code
         assert answers[0].json() == answers[1].json()

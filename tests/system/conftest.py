@@ -6,7 +6,6 @@ Whoever changes something in the registry uses a source or a day of their own.
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
 import re
@@ -96,12 +95,6 @@ def _looks_at_the_demo(item: pytest.Item) -> bool:
     return "playing_demo" in getattr(item, "fixturenames", ())
 
 
-@pytest.fixture(autouse=True)
-def no_stack_traces_of_patient_tests() -> None:
-    """Waiting for minutes is what these tests do; their own time-outs say more than a dump of all threads."""
-    faulthandler.cancel_dump_traceback_later()
-
-
 @pytest.fixture(scope="session")
 def demo_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the demo says."""
@@ -152,7 +145,7 @@ def service(registry_url: str, registry: RegistryStore) -> Iterator[ServiceProce
         "PARTITION_REGISTRY_PRIVATE_READS": "true",
     }
     with ServiceProcess(
-        ENVIRONMENTS / "core" / "bin" / "python", registry_url, variables=variables
+        registry_url, python=ENVIRONMENTS / "core" / "bin" / "python", variables=variables
     ) as running:
         yield running
 

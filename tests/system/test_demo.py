@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from datetime import datetime
@@ -21,6 +20,7 @@ import pytest
 
 from demo.options import PROJECT
 from testbed.postgres import PostgresServer
+from testbed.processes import wait_until
 from tests.system.conftest import DEMO, DEMO_ENVIRONMENT
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
@@ -170,10 +170,12 @@ def test_the_registry_is_where_it_was_asked_for_and_an_interrupt_ends_everything
     assert "Interrupted." in output
     assert "a web service at http://127.0.0.1:" in "".join(said)
     assert "in front of postgresql://" in "".join(said)
-    deadline = time.monotonic() + 20
-    while processes_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert processes_of(tmp_path) == []
+    wait_until(
+        lambda: not processes_of(tmp_path),
+        what="all that it started to end",
+        timeout=20,
+        detail=lambda: processes_of(tmp_path),
+    )
 
 
 def instants(facts: dict[str, Any], event_type: str) -> list[datetime]:

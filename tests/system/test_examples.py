@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def example_runs(instances: Mapping[int, AirflowInstance], registry: RegistrySto
         for version, instance in instances.items():
             instance.api.wait_until_parsed(dag_id)
             instance.api.unpause(dag_id)
-            conf = {"day": day_of(version)}
+            conf: dict[str, Any] = {"day": day_of(version)}
             if "hourly" in dag_id:
                 conf["hours"] = HOURS_WRITTEN_BY_THE_EXAMPLE
             runs[version, dag_id] = instance.api.trigger_run(dag_id, conf)

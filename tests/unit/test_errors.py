@@ -110,6 +110,15 @@ def test_errors_cross_process_boundaries(error: RegistryError) -> None:
     assert back.__dict__ == error.__dict__
 
 
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: error.code)
+def test_errors_go_on_with_what_the_caller_knows(error: RegistryError) -> None:
+    longer = error.continued("It is the night job's.")
+    assert type(longer) is type(error)
+    assert str(longer) == longer.message == f"{error.message} It is the night job's."
+    assert longer.__dict__ == {**error.__dict__, "message": longer.message}
+    assert str(error) == error.message
+
+
 def test_only_one_error_is_worth_retrying() -> None:
     assert not issubclass(errors.StoreUnavailableError, tuple({errors.InvalidInputError, errors.SchemaError}))
     assert issubclass(errors.InvalidInputError, ValueError)

@@ -144,7 +144,7 @@ def test_intervals_sort_by_start_then_end() -> None:
 
 def test_intervals_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        minutes(0, 1).start = MIDNIGHT  # type: ignore[misc]
+        minutes(0, 1).start = MIDNIGHT
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -215,7 +216,7 @@ def test_a_release_gives_back_what_was(state: str, former: str, holder, generati
     )
 
 
-RELEASED = {"holder": None, "generation": 3, "released_by": "me"}
+RELEASED: dict[str, Any] = {"holder": None, "generation": 3, "released_by": "me"}
 
 
 @pytest.mark.parametrize("state", FORMER)

@@ -73,7 +73,7 @@ def test_details_are_a_small_mapping_of_texts(details) -> None:
 
 
 def test_a_question_reads_its_instant() -> None:
-    question = Question("s", hours(0, 1), "2026-03-01T12:00:00Z")
+    question = Question("s", hours(0, 1), "2026-03-01T12:00:00Z")  # type: ignore[arg-type]
     assert question.published_after == NOW
     assert str(question) == "[2026-03-01T12:00:00Z, 2026-03-01T13:00:00Z) of source 's'"
 
@@ -94,7 +94,7 @@ def test_malformed_questions(arguments, error) -> None:
 
 def test_values_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        partition().state = PartitionState.READY  # type: ignore[misc]
+        partition().state = PartitionState.READY
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_carries_a_secret_does_not_show_it(answer) -> None:
 
 
 def test_a_principal_reads_its_kind() -> None:
-    principal = Principal("provider", "p")
+    principal = Principal("provider", "p")  # type: ignore[arg-type]
     assert principal == Principal(PrincipalKind.PROVIDER, "p")
     assert principal.kind is PrincipalKind.PROVIDER
     assert str(principal) == "provider 'p'"

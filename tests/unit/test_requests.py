@@ -35,7 +35,7 @@ from tests.unit.values import hours
 KEY = PartitionKey("sales", "loader", hours(0, 1))
 ME = Holder("me", {"host": "worker-1"})
 LEASE = timedelta(minutes=5)
-WHY = {"reason": "wrong numbers", "by": "ann"}
+WHY: dict[str, Any] = {"reason": "wrong numbers", "by": "ann"}
 
 SENT: list[tuple[str, ChangeRequest, Callable[[Any], ChangeRequest]]] = [
     ("lock", LockRequest(KEY), lambda data: LockBody(**data).request()),
@@ -86,7 +86,7 @@ def test_a_request_arrives_as_it_was_sent(
         lambda: LockRequest(KEY, lease=60),  # type: ignore[arg-type]
         lambda: LockRequest(KEY, exclusive="false"),  # type: ignore[arg-type]
         lambda: RenewRequest(KEY, 1.5, LEASE),  # type: ignore[arg-type]
-        lambda: RenewRequest(KEY, 1, None),  # type: ignore[arg-type]
+        lambda: RenewRequest(KEY, 1, None),
         lambda: FinishRequest(KEY, Ending.FAIL),
         lambda: FinishRequest(KEY, Ending.UNLOCK, generation="1"),  # type: ignore[arg-type]
         lambda: DecisionRequest(KEY, Decision.INVALIDATE, reason="", by="ann"),

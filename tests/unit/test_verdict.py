@@ -77,6 +77,11 @@ class TestOneTask:
         assert verdict.outcome is Outcome.FAIL
         assert verdict.reason.startswith(f"Work is not proved: w2 {why}")
 
+    def test_all_that_is_not_proved_is_told(self) -> None:
+        states = (("w1", "failed"), ("w2", None))
+        verdict = judge(*[Instance(name, -1, state) for name, state in states])
+        assert verdict.reason == "Work is not proved: w1 failed; w2 has not run"
+
     def test_that_was_never_scheduled(self) -> None:
         verdict = judge(done("w1"), tasks=chain_of("w1", "w2"))
         assert verdict == Verdict(Outcome.FAIL, "Work is not proved: w2 has not run")
@@ -137,6 +142,88 @@ class TestSkipped:
         stopped = Instance("join", -1, "skipped")
         verdict = judge(self.chose_left, done("left"), self.skipped, stopped, tasks=self.fork())
         assert verdict.reason.startswith("Work is not proved: join was stopped before it began")
+
+    @pytest.mark.parametrize(
+        ("rule", "skipped_after", "never_after"),
+        [
+            ("all_success", ["success skipped"], ["success", "failed", ""]),
+            ("none_skipped", ["success skipped"], ["success", "failed", ""]),
+            ("all_done_min_one_success", ["skipped skipped"], ["success", "failed"]),
+            ("none_failed_min_one_success", ["skipped skipped"], ["success skipped", "failed skipped", ""]),
+            ("one_success", ["skipped skipped"], ["success skipped", ""]),
+            ("one_done", ["skipped skipped"], ["failed skipped", ""]),
+            ("one_failed", ["success skipped", "success"], ["failed success", "upstream_failed", "running"]),
+            ("all_failed", ["success failed", "skipped failed"], ["failed upstream_failed"]),
+            ("all_skipped", ["success skipped", "failed", "upstream_failed"], ["skipped skipped", ""]),
+            ("all_done", [], ["success", "skipped", "failed"]),
+        ],
+    )
+    def test_by_its_trigger_rule(self, rule: str, skipped_after: list[str], never_after: list[str]) -> None:
+        """What is before it was skipped, if it was, by a decision."""
+
+        def reason_after(states: str) -> str:
+            names = {f"b{number}": state for number, state in enumerate(states.split())}
+            before = {
+                name: Task(name, frozenset({"choose"}), frozenset({"w"}), writes=False) for name in names
+            }
+            tasks = {
+                "choose": Task("choose", downstream=frozenset(names), writes=False),
+                **before,
+                "w": Task("w", frozenset(names), trigger_rule=rule),
+            }
+            chosen = frozenset(name for name, state in names.items() if state != "skipped")
+            decided = done("choose", decision=Decision(followed=chosen))
+            given = [Instance(name, -1, state) for name, state in names.items()]
+            return judge(decided, *given, Instance("w", -1, "skipped"), tasks=tasks).reason
+
+        stopped = "w was stopped before it began"
+        assert [stopped in reason_after(each) for each in skipped_after] == [False] * len(skipped_after)
+        assert [stopped in reason_after(each) for each in never_after] == [True] * len(never_after)
+
+    def test_after_something_of_which_nothing_is_known(self) -> None:
+        """It is no part of the work, so it was not skipped: all that is known to be skipped is not all."""
+        tasks = {
+            "choose": Task("choose", downstream=frozenset({"b"}), writes=False),
+            "b": Task("b", frozenset({"choose"}), frozenset({"w"}), writes=False),
+            "w": Task("w", frozenset({"b", "elsewhere"}), trigger_rule="one_success"),
+        }
+        decided = done("choose", decision=Decision(followed=frozenset()))
+        skipped = [Instance(name, -1, "skipped") for name in ("b", "w")]
+        assert "w was stopped" in judge(decided, *skipped, tasks=tasks).reason
+
+    @pytest.mark.parametrize("differently", [{"is_awaited": False}, {"writes": False}])
+    def test_in_favour_of_what_nobody_waits_for_or_writes_nothing(self, differently: dict[str, Any]) -> None:
+        tasks = self.fork()
+        tasks["left"] = replace(tasks["left"], **differently)
+        tasks["join"] = replace(tasks["join"], writes=False)
+        verdict = judge(self.chose_left, done("left"), self.skipped, done("join"), tasks=tasks)
+        assert "choose decided against the rest" in verdict.reason
+
+    def test_beside_what_was_written(self) -> None:
+        """What was written is never given back as if nothing had been."""
+        tasks = {
+            "choose": Task("choose", downstream=frozenset({"right"}), writes=False),
+            "right": Task("right", frozenset({"choose"})),
+            "other": Task("other"),
+        }
+        decided = done("choose", decision=Decision(followed=frozenset()))
+        others = [done("other", map_index=index) for index in range(2)]
+        assert judge(decided, self.skipped, *others, tasks=tasks, on_skipped="unchanged") == Verdict(
+            Outcome.FAIL,
+            "choose decided against the rest, but data was written under this lock: other[0], other[1] ran",
+        )
+        del tasks["other"]
+        assert judge(decided, self.skipped, tasks=tasks, on_skipped="unchanged") == Verdict(
+            Outcome.RELEASE, "Nothing was written: choose decided against the rest"
+        )
+
+    def test_for_want_of_anything_to_map(self) -> None:
+        unmapped = Instance("w1", -1, "skipped", had_nothing_to_map=True)
+        assert judge(unmapped) == Verdict(
+            Outcome.FAIL,
+            "No work was done in place of what was skipped (w1): w1 had nothing to map over",
+        )
+        assert judge(unmapped, on_skipped="unchanged").outcome is Outcome.RELEASE
 
     def test_what_follows_something_skipped(self) -> None:
         tasks = chain_of("stop", "w1", "w2")

@@ -202,4 +202,4 @@ class _Waiting:
                             raise missing_sources(news.answers)[0]
                 if self.is_verbose:
                     tell(self.explanation)
-        raise AssertionError("A watcher goes on for ever.")  # pragma: no cover
+        raise AssertionError("A watcher goes on for ever.")  # pragma: no cover - only by an exception

@@ -90,7 +90,7 @@ async def wait_until_ready(watcher: Watcher, questions: Sequence[Question]) -> l
         async for news in updates:
             if news.answers is not None and is_final(news.answers):
                 return list(news.answers)
-    raise AssertionError("a watch never ends by itself")  # pragma: no cover
+    raise AssertionError("a watch never ends by itself")  # pragma: no cover - only by an exception
 
 
 def is_final(answers: Sequence[Answer]) -> bool:

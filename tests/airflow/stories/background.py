@@ -19,7 +19,7 @@ class _EndedRuns(EndedRuns):
 
 class _RunningRuns(RunningRuns):
     def add(self, dag_run: object) -> None:
-        self._thread = self._thread or _NO_THREAD  # type: ignore[assignment]
+        self._thread = self._thread or _NO_THREAD
         super().add(dag_run)
 
     def look(self) -> None:

@@ -41,7 +41,7 @@ def make_dag(dag_id: str, plan: Plan, partition: dict[str, Any], actor: Actor) -
     arguments = {"retries": plan.retries, "retry_delay": timedelta(0)}
     with DAG(dag_id=dag_id, schedule=None, start_date=START, catchup=False, default_args=arguments) as dag:
         if plan.form == "group":
-            with partition_lock("day", **partition, lease=plan.lease, on_skipped=plan.on_skipped) as group:  # type: ignore[arg-type]
+            with partition_lock("day", **partition, lease=plan.lease, on_skipped=plan.on_skipped) as group:
                 _make_steps(plan, actor)
             pair = group.lock, group.unlock
         else:

@@ -73,7 +73,7 @@ def _clear_task_3(run: AirflowRun, key: Key, *, downstream: bool) -> None:
         only_failed=False,
     )
     with create_session() as session:
-        post_clear_task_instances(run.dag.dag_id, DBDagBag(), body, session, None)  # type: ignore[arg-type]
+        post_clear_task_instances(run.dag.dag_id, DBDagBag(), body, session, None)
 
 
 def _mark_task_2(run: AirflowRun, key: Key, state: str) -> None:

@@ -81,6 +81,6 @@ def run_task(of_instance: dict[str, Any], task: Any, is_dead: Callable[[], bool]
     """Run a queued task instance to the end of its try."""
     from airflow.sdk.api.datamodels._generated import TaskInstance
 
-    _Supervisor.is_dead = staticmethod(is_dead)  # type: ignore[assignment]
+    _Supervisor.is_dead = staticmethod(is_dead)
     ids = {name: UUID(str(of_instance[name])) for name in ("id", "dag_version_id")}
     _Supervisor.start(what=TaskInstance(**of_instance | ids), task=task)

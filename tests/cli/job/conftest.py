@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,16 +71,10 @@ class Registry:
     store: RegistryStore
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(
-        self,
-        *arguments: str,
-        wrapper: tuple[str, ...] = (),
-        of: tuple[str, ...] = OPTIONS,
-        **options: object,
-    ) -> Running:
+    def start(self, *arguments: str, wrapper: tuple[str, ...] = (), **options: Any) -> Running:
         """Start a run; options, ``--``, command. The command's standard output is a pipe."""
         process = subprocess.Popen(
-            [*wrapper, SCRIPT, "run", *of, *arguments],
+            [*wrapper, str(SCRIPT), "run", *OPTIONS, *arguments],
             **{
                 "env": {**os.environ, URL_VARIABLE: self.url},
                 "stdin": subprocess.DEVNULL,
@@ -93,7 +88,7 @@ class Registry:
         self._started.append(process)
         return Running(process)
 
-    def run(self, *arguments: str, **options: object) -> tuple[int, str]:
+    def run(self, *arguments: str, **options: Any) -> tuple[int, str]:
         """Run to the end: exit code and standard error."""
         return self.start(*arguments, **options).end()
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def _hung_up_terminal() -> int:
 
 @pytest.mark.parametrize("opened", [_closed_pipe, _full_disk, _hung_up_terminal])
 @pytest.mark.parametrize("options", [("--verbose",), ("--json",)])
-def test_telling_may_fail(registry: Registry, opened: object, options: tuple[str, ...]):
+def test_telling_may_fail(registry: Registry, opened: Callable[[], int], options: tuple[str, ...]):
     stderr = opened()
     assert registry.run(*options, "--", "true", stderr=stderr)[0] == 0
     assert registry.partition.state.value == "ready"

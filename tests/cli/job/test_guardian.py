@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ DEAF = f"trap '' TERM; sh -c '{LOOP}' & {LOOP}"
 TWO = "sh -c 'echo $$; exec sleep 60' & echo $$; read word; kill $!; wait; exit 0"
 
 
-def start(registry: Registry, script: str, *options: str, **more: object) -> tuple[Running, list[int]]:
+def start(registry: Registry, script: str, *options: str, **more: Any) -> tuple[Running, list[int]]:
     """A run, and the process numbers of its command and of the command's child."""
     running = registry.start(*options, "--", "sh", "-c", script, stdin=subprocess.PIPE, **more)
     return running, [int(running.line()), int(running.line())]

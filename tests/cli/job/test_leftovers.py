@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def leaving(way: str, end: str) -> tuple[str, ...]:
     return ("sh", "-c", f"{way}\nread word\n{end}")
 
 
-def let_end(process: object) -> None:
+def let_end(process: subprocess.Popen[str]) -> None:
     process.stdin.write("\n")
     process.stdin.flush()
 

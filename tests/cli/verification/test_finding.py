@@ -7,13 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, inspect, select, update
 
 from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.domain.intervals import Interval, difference, union
-from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.maintenance.verification import (
@@ -128,7 +129,8 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
     clock = ManualClock()
     store = SqlRegistryStore(database, clock)
     store.register_provider("nightly", store.register_source("sales", "data-team").access_token)
-    place, decision = PartitionKey("sales", "nightly", hours(0, 1)), {"reason": "wrong", "by": "ann"}
+    place = PartitionKey("sales", "nightly", hours(0, 1))
+    decision: dict[str, Any] = {"reason": "wrong", "by": "ann"}
     around, new = replace(place, interval=hours(0, 2)), replace(place, interval=hours(2, 3))
     of_provider = Principal(PrincipalKind.PROVIDER, "nightly")
     steps = {
@@ -144,7 +146,7 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
         "lock again": lambda: store.lock(place),
         "force": lambda: store.force_release(place, **decision),
         "lock a third time": lambda: store.lock(place),
-        "force to ready": lambda: store.force_release(place, **decision, to="ready"),
+        "force to ready": lambda: store.force_release(place, **decision, to=PartitionState.READY),
         "lock for an hour": lambda: store.lock(place, holder="first", lease=timedelta(hours=1)),
         "lease over again": lambda: clock.advance(timedelta(hours=2)),
         "take over around it": lambda: store.lock(around, holder="second", register=True),
@@ -166,7 +168,9 @@ def test_every_kind_of_event_leads_where_it_left_its_partition(database: Databas
 
 
 def test_a_release_by_force_leads_where_it_says(store: SqlRegistryStore):
-    store.force_release(PartitionKey("sales", "nightly", hours(30, 31)), reason="gone", by="ann", to="ready")
+    store.force_release(
+        PartitionKey("sales", "nightly", hours(30, 31)), reason="gone", by="ann", to=PartitionState.READY
+    )
     assert verify(store.database) == []
     tamper(store.database, "UPDATE {event} SET details = '[]' WHERE type = 'FORCE_RELEASE'")
     assert kinds(store.database) == {DiscrepancyKind.EVENT_MALFORMED, DiscrepancyKind.PARTITION_HISTORY}
@@ -262,7 +266,7 @@ def test_it_agrees_with_the_algebra_of_intervals(store: SqlRegistryStore):
 
 
 def fill(connection, chance: random.Random) -> dict[str, list[tuple[datetime, datetime]]]:
-    expected = {}
+    expected: dict[Any, Any] = {}
     (provider_id,) = connection.execute(select(provider.c.id)).scalars()
     for number in range(60):
         row = {"name": f"random-{number}", "owner": "x", "registered_at": START}

@@ -29,7 +29,7 @@ def verdicts(
     registry: RegistryStore,
 ) -> Iterator[Mapping[Play, Future[Verdict]]]:
     """What came of each accident that the tests of this run ask for."""
-    plays = [
+    plays: list[Any] = [
         item.callspec.params["play"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and "verdicts" in item.fixturenames

@@ -154,7 +154,7 @@ class Performance:
 
     def partition_state(self, number: int = 0) -> PartitionState | None:
         partition = self.partition(number)
-        return partition and partition.state
+        return None if partition is None else partition.state
 
     def events(self, number: int = 0) -> list[Event]:
         """The history of one of the days."""

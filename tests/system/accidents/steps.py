@@ -155,7 +155,8 @@ def clear_and_delete_dag(name: str) -> Step:
         for _ in range(ATTEMPTS):
             clear(name, downstream=False)(performance)
             try:
-                return delete_dag()(performance)
+                delete_dag()(performance)
+                return
             except ApiError as error:
                 if error.status != HTTPStatus.CONFLICT:
                     raise
