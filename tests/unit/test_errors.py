@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -16,37 +17,42 @@ from tests.unit.values import hours, partition
 
 ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, RegistryError)]
 
-EXAMPLES = [
-    errors.InvalidInputError("bad"),
-    errors.InvalidIntervalError("bad"),
-    errors.InvalidNameError("bad"),
-    errors.UnknownSourceError("s"),
-    errors.UnknownProviderError("p"),
-    errors.UnknownPartitionError(PartitionKey("s", "p", hours(0, 1))),
-    errors.UnknownTokenError("0123456789abcdef"),
-    errors.SourceAlreadyRegisteredError("s"),
-    errors.ProviderAlreadyRegisteredError("p", "s"),
-    errors.PartitionAlreadyRegisteredError(PartitionKey("s", "p", hours(0, 1))),
-    errors.PartitionStateError("no", partition("ready")),
-    errors.PartitionLockedError("no", partition("locked")),
-    errors.NotLockHolderError("no", partition("locked")),
-    errors.TokenRequiredError("who are you?"),
-    errors.InvalidTokenError(),
-    errors.AdministratorTokenError(),
-    errors.ConsentRequiredError("p", "s"),
-    errors.NoGrantError("p", "s"),
-    errors.TokenRequiredError("who are you?"),
-    errors.SchemaMissingError("sqlite:///x"),
-    errors.RegistryFileMissingError("/x"),
-    errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
-    errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
-    errors.SchemaBlockedError("sqlite:///x", "0005", 21, ["partition_registry_partition id 5 breaks state"]),
-    errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"], is_repairable=False),
-    errors.StoreRefusedError("read-only"),
-    errors.HostNotFoundError("https://registry.example.com", "registry.example.com"),
-    errors.StoreUnavailableError("down"),
-    errors.TooManyAttemptsError(60),
-]
+
+def examples() -> list[RegistryError]:
+    """One of each, made anew: a run with mutants sees only what is made while a test runs."""
+    return [
+        errors.InvalidInputError("bad"),
+        errors.InvalidIntervalError("bad"),
+        errors.InvalidNameError("bad"),
+        errors.UnknownSourceError("s"),
+        errors.UnknownProviderError("p"),
+        errors.UnknownPartitionError(PartitionKey("s", "p", hours(0, 1))),
+        errors.UnknownTokenError("0123456789abcdef"),
+        errors.SourceAlreadyRegisteredError("s"),
+        errors.ProviderAlreadyRegisteredError("p", "s"),
+        errors.PartitionAlreadyRegisteredError(PartitionKey("s", "p", hours(0, 1))),
+        errors.PartitionStateError("no", partition("ready")),
+        errors.PartitionLockedError("no", partition("locked")),
+        errors.NotLockHolderError("no", partition("locked")),
+        errors.TokenRequiredError("who are you?"),
+        errors.InvalidTokenError(),
+        errors.AdministratorTokenError(),
+        errors.ConsentRequiredError("p", "s"),
+        errors.NoGrantError("p", "s"),
+        errors.TokenRequiredError("who are you?"),
+        errors.SchemaMissingError("sqlite:///x"),
+        errors.RegistryFileMissingError("/x"),
+        errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
+        errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
+        errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"], is_repairable=False),
+        errors.StoreRefusedError("read-only"),
+        errors.HostNotFoundError("https://registry.example.com", "registry.example.com"),
+        errors.StoreUnavailableError("down"),
+        errors.TooManyAttemptsError(60),
+    ]
+
+
+EXAMPLES = examples()
 
 
 def drawn_tree() -> dict[str, str | None]:
@@ -100,6 +106,13 @@ def test_every_concrete_error_has_an_example_here() -> None:
 def test_errors_speak_for_themselves(error: RegistryError) -> None:
     assert str(error) == error.message
     assert error.message
+
+
+def test_errors_carry_and_name_what_they_are_about() -> None:
+    for error in examples():
+        about = {name: value for name, value in vars(error).items() if name != "message"}
+        assert None not in about.values()
+        assert all(shlex.quote(each) in error.message for each in about.values() if isinstance(each, str))
 
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: error.code)

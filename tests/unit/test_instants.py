@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
+from airflow_provider_partition_registry.domain.grains import interval_at
 from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
 
 MOMENT = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
@@ -144,3 +147,21 @@ def test_the_hour_that_happens_twice(fold: int, hour: int) -> None:
     twice = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=fold)
     assert to_instant(twice) == datetime(2026, 10, 25, hour, 30, tzinfo=UTC)
     assert to_instant(twice).fold == 0
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine stands in Tokyo."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_where_a_machine_stands_changes_nothing() -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert format_instant(noon) == "2026-03-01T12:00:00Z"
+    assert interval_at(noon, "day").start.utcoffset() == timedelta(0)
+    assert str(interval_at(noon, "day")) == "[2026-03-01T00:00:00Z, 2026-03-02T00:00:00Z)"

@@ -6,6 +6,7 @@ import unicodedata
 
 import pytest
 
+from airflow_provider_partition_registry.domain.display import visible
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidNameError
 from airflow_provider_partition_registry.domain.names import (
     check_name,
@@ -128,3 +129,7 @@ def test_numbers(number: int) -> None:
 def test_no_numbers(number) -> None:
     with pytest.raises(InvalidInputError, match="position"):
         check_number("position", number)
+
+
+def test_what_cannot_be_printed_is_shown_as_its_escape() -> None:
+    assert visible("a b\n\x1b[31m\u202e\xe4") == "a b\\n\\x1b[31m\\u202e\xe4"

@@ -108,3 +108,25 @@ def test_what_a_blocker_covers_is_not_called_a_gap_as_well() -> None:
 def test_a_lock_with_a_lease_says_until_when() -> None:
     told = answer(blockers=[partition("expired")])
     assert f"lease until {NOW.isoformat().replace('+00:00', 'Z')}" in explain(told)
+
+
+def test_a_failure_leads_to_the_log_of_its_writer_if_there_is_one() -> None:
+    logged = partition("failed", hours(0, 24), holder=Holder("dag", {"log_url": LOG}))
+    assert explain(answer(blockers=[logged])).endswith(
+        f"failed at 2026-03-01T11:00:00Z: disk full (the log of whoever had locked it: {LOG})"
+    )
+    for holder in (None, Holder("dag")):
+        unlogged = partition("failed", hours(0, 24), holder=holder, reason=None)
+        assert explain(answer(blockers=[unlogged])).endswith(
+            "failed at 2026-03-01T11:00:00Z: no reason given"
+        )
+
+
+@pytest.mark.parametrize(("count", "more"), [(2, ""), (3, " and 1 more"), (4, " and 2 more")])
+def test_reasons_are_counted_from_the_first_that_is_not_shown(count: int, more: str) -> None:
+    published = [hours(number + 0.5, number + 1) for number in range(count - 1)]
+    gaps = explain(answer(published=[*published, hours(count - 0.5, 24)]), shown_at_most=2).splitlines()[1]
+    assert gaps.rpartition(")")[2] == more
+    failed = [partition("failed", hours(number, number + 1), id=number + 1) for number in range(count)]
+    text = explain(answer(blockers=failed), shown_at_most=2)
+    assert (f"and {count - 2} more partitions that block it" in text) is bool(more)

@@ -199,6 +199,10 @@ class TestSkipped:
         verdict = judge(self.chose_left, done("left"), self.skipped, done("join"), tasks=tasks)
         assert "choose decided against the rest" in verdict.reason
 
+    def test_after_what_nothing_explains(self) -> None:
+        reason = judge(Instance("w1", -1, "skipped"), Instance("w2", -1, "skipped")).reason
+        assert all(f"{name} was stopped before it began" in reason for name in ("w1", "w2"))
+
     def test_beside_what_was_written(self) -> None:
         """What was written is never given back as if nothing had been."""
         tasks = {
