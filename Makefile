@@ -17,7 +17,7 @@ AT_ONCE := -n 3
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check docs fuzz stories accidents kills lint picture bench clean environments lock help
+.PHONY: demo test check docs fuzz stories accidents kills containers lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,14 +51,18 @@ accidents: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## All acciden
 kills: $(CORE)/.ready ## kill -9 of a worker, the service and PostgreSQL under load, a hundred in all, some minutes
 	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200 -o faulthandler_timeout=0
 
+containers: $(CORE)/.ready ## The images and all Compose files for real, without Docker; as root, with stand-ins for the official images
+	$(CORE)/bin/python -m testbed.containers
+
 lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and the containers' files
 	$(AIRFLOW_3)/bin/ruff check
 	$(AIRFLOW_3)/bin/ruff format --check
 	$(AIRFLOW_3)/bin/mypy
+	$(AIRFLOW_3)/bin/basedpyright --level error --pythonpath $(AIRFLOW_3)/bin/python tests/typing
 	$(AIRFLOW_3)/bin/lint-imports --no-cache
 	$(AIRFLOW_3)/bin/python -m tools.architecture --check
 	$(AIRFLOW_3)/bin/hadolint docker/Dockerfile docker/airflow.Dockerfile
-	$(AIRFLOW_3)/bin/shellcheck docker/entrypoint.sh
+	$(AIRFLOW_3)/bin/shellcheck docker/entrypoint.sh testbed/containers/standins/*.sh
 	$(AIRFLOW_3)/bin/yamllint --strict --config-file docker/yamllint.yaml docker
 	$(AIRFLOW_3)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker/compose*.yaml
 
@@ -69,7 +73,7 @@ bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few
 	$(AIRFLOW_3)/bin/python -m benchmarks
 
 clean: ## Remove everything that was installed or written
-	rm -rf $(VENVS) .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist docs/_build
+	rm -rf $(VENVS) .containers .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(UV) ## Resolve the dependencies anew

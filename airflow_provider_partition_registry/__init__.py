@@ -1,5 +1,129 @@
-"""Partition Registry for Apache Airflow: a registry of data readiness."""
+"""Partition Registry for Apache Airflow: a registry of data readiness.
+
+What can be imported from here is public, and changes only as the support policy says; everything else may change at any
+time. A name is looked up when it is first used, so that a DAG file pays for what it imports and for nothing else.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+_NAMES_IN = {
+    "decorators.partition_registry": ("PartitionWrite", "write_partition", "writes_partition"),
+    "hooks.partition_registry": ("PartitionRegistryHook",),
+    "operators.partition_registry": (
+        "PartitionLockOperator",
+        "PartitionRegisterOperator",
+        "PartitionUnlockOperator",
+    ),
+    "operators.reconciliation": ("PartitionReconcileOperator",),
+    "sensors.partition_registry": ("PartitionReadinessSensor",),
+    "task_groups.partition_registry": ("PartitionLockGroup", "partition_lock"),
+    "triggers.partition_registry": ("PartitionReadinessTrigger",),
+    "proof.parsing": ("LeaseTooShortWarning",),
+    "runtime.connections": ("RegistryConnectionNotFoundError",),
+    "runtime.errors": (
+        "LockLostError",
+        "LockNotTakenError",
+        "UpstreamFailedError",
+        "WaitFailedError",
+        "WriteInterruptedError",
+    ),
+    "store.contract": ("Listener", "RegistryReader", "RegistryStore"),
+    "store.factory": ("open_store",),
+    "domain.errors": (
+        "AccessDeniedError",
+        "AdministratorTokenError",
+        "AlreadyRegisteredError",
+        "ConsentRequiredError",
+        "HostNotFoundError",
+        "InvalidInputError",
+        "InvalidIntervalError",
+        "InvalidNameError",
+        "InvalidTokenError",
+        "NoGrantError",
+        "NotLockHolderError",
+        "PartitionAlreadyRegisteredError",
+        "PartitionLockedError",
+        "PartitionStateError",
+        "ProviderAlreadyRegisteredError",
+        "RegistryError",
+        "RegistryFileMissingError",
+        "SchemaDamagedError",
+        "SchemaError",
+        "SchemaMissingError",
+        "SchemaNewerError",
+        "SchemaOutdatedError",
+        "SourceAlreadyRegisteredError",
+        "StoreRefusedError",
+        "StoreUnavailableError",
+        "TokenRequiredError",
+        "TooManyAttemptsError",
+        "UnknownError",
+        "UnknownPartitionError",
+        "UnknownProviderError",
+        "UnknownSourceError",
+        "UnknownTokenError",
+    ),
+    "domain.explanation": ("explain",),
+    "domain.grains": ("Grain", "interval_at"),
+    "domain.intervals": ("Instant", "Interval"),
+    "domain.models": (
+        "Event",
+        "EventType",
+        "Holder",
+        "Lock",
+        "LockCounts",
+        "Page",
+        "Partition",
+        "PartitionKey",
+        "PartitionState",
+    ),
+    "domain.principals": (
+        "AccessToken",
+        "IssuedToken",
+        "Principal",
+        "PrincipalKind",
+        "Provider",
+        "ProviderRegistration",
+        "Source",
+        "SourceRegistration",
+    ),
+    "domain.questions": ("Answer", "Question", "Readiness"),
+    "domain.requests": (
+        "ChangeRequest",
+        "Decision",
+        "DecisionRequest",
+        "Ending",
+        "FinishRequest",
+        "LockRequest",
+        "RenewRequest",
+    ),
+    "domain.viewing": (
+        "Blockage",
+        "Lane",
+        "Mark",
+        "SourceOverview",
+        "Stretch",
+        "Timeline",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
+
+__all__ = ["__version__", *_MODULE_OF]  # noqa: PLE0604 - they are texts
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module = _MODULE_OF[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

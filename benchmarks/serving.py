@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
 from statistics import median
@@ -13,7 +14,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval, forma
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from benchmarks.data import PROVIDER
+from benchmarks.data import PROVIDER, Series
 from benchmarks.http_client import Connection, get, post, rate
 from benchmarks.measuring import WARM_UP, in_turns
 from benchmarks.reading import series_of
@@ -29,6 +30,8 @@ WINDOW = 1_000
 LATENCY = 1.8
 SHARE_OF_RATE = 0.55
 FLOOR = "empty route"
+THREADS, CONNECTIONS, CALLS = 16, 8, 60
+FAIR = 10  # times the median; where callers overtake each other it was 70 times
 
 
 def figures_of_reading(url: str, size: int, repeats: int) -> Iterator[Figure]:
@@ -51,6 +54,7 @@ def figures_of_reading(url: str, size: int, repeats: int) -> Iterator[Figure]:
     batch = post("/api/v1/readiness", {"questions": questions, "explain": False})
     with running(url) as service, Connection(service.port) as connection:
         _check_ready(connection, requests, batch)
+        yield from _of_our_client(service, connection, archive, archive.interval(size // 4, WINDOW), repeats)
         times = in_turns(
             {name: lambda each=each: connection.ask(each) for name, each in requests.items()}, repeats
         )
@@ -99,6 +103,32 @@ def figures_of_writing(store: SqlRegistryStore, url: str, repeats: int) -> Itera
         what = "unlock to the event of a remote waiter, both through the service"
         yield Figure(what, median(delays), waits, at_most=50)
     yield from _memory(url)
+
+
+def _of_our_client(
+    service: Service, connection: Connection, archive: Series, window: Interval, repeats: int
+) -> Iterator[Figure]:
+    """What our own client pays, and whether its callers take turns where there are more of them than connections."""
+    with open_store(service.url, pool_size=CONNECTIONS) as store:
+        calls = {
+            FLOOR: lambda: connection.ask(get(EMPTY)),
+            "one": lambda: store.check_readiness(archive.source_name, window),
+        }
+        times = in_turns(calls, repeats)
+        yield _figure("check_readiness of our own client", times["one"], times[FLOOR], repeats)
+        waits: list[float] = []
+
+        def ask_again_and_again() -> None:
+            for _ in range(CALLS):
+                began = time.perf_counter()
+                store.check_readiness(archive.source_name, window)
+                waits.append(time.perf_counter() - began)
+
+        with ThreadPoolExecutor(THREADS) as threads:
+            for asking in [threads.submit(ask_again_and_again) for _ in range(THREADS)]:
+                asking.result()
+    what = f"longest call of {THREADS} threads on {CONNECTIONS} connections"
+    yield Figure(what, max(waits) * 1000, len(waits), median(waits) * 1000, "median", FAIR)
 
 
 def _rates(service: Service, requests: Mapping[str, bytes], rounds: int) -> dict[str, float]:

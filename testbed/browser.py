@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
+
+from testbed.debian import apt_get
 
 # The first, what Playwright drives by default where it installs browsers itself, leaves out all that needs a window.
 NAMES = (
@@ -25,7 +24,6 @@ NAMES = (
     "chrome",
 )
 VARIABLE = "CHROMIUM"
-LOCKED_OUT = ("Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock")
 
 
 def find() -> str:
@@ -56,31 +54,6 @@ def ensure() -> str:
     apt_get("update")
     apt_get("install", "--yes", "--no-install-recommends", NAMES[0], "fonts-dejavu-core")
     return find()
-
-
-def apt_get(*arguments: str, patience: float = 600.0) -> None:
-    """Run it, again and again while another package manager is at work, as on a machine that has just been made.
-
-    Apt's own ``DPkg::Lock::Timeout`` waits for dpkg's lock alone, not for that of ``update``.
-
-    :param patience: how long to try (seconds)
-    :raises subprocess.CalledProcessError: it failed, or was still locked out
-    """
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-    command = ["apt-get", "--quiet", *arguments]
-    deadline = time.monotonic() + patience
-    is_told = False
-    while True:
-        done = subprocess.run(command, check=False, env=environment, stderr=subprocess.PIPE, text=True)
-        is_locked_out = done.returncode != 0 and any(each in done.stderr for each in LOCKED_OUT)
-        if not is_locked_out or time.monotonic() > deadline:
-            print(done.stderr, end="", file=sys.stderr)
-            done.check_returncode()
-            return
-        if not is_told:
-            print("Another package manager is at work here. Waiting for it.", file=sys.stderr)
-            is_told = True
-        time.sleep(1)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ AT_MOST = 65_536
 class LosingProxy:
     """Passes on whatever clients and a server on 127.0.0.1 tell each other, for the length of a ``with`` block.
 
-    ``port`` is where clients connect, ``connections`` how many they have opened so far.
+    ``port`` is where clients connect, ``connections`` how many they have opened so far, ``clients`` those still there.
 
     :param server_port: of the server behind it
     """
@@ -25,6 +25,7 @@ class LosingProxy:
     def __init__(self, server_port: int) -> None:
         self._server_port = server_port
         self.connections = 0
+        self.clients: set[socket.socket] = set()
         self._mark: bytes | None = None
         self._delivers = False
         self._swallowed: bytes | None = None
@@ -71,6 +72,13 @@ class LosingProxy:
 
     def _pass_on(self, client: socket.socket, *_: object) -> None:
         self.connections += 1
+        self.clients.add(client)
+        try:
+            self._pass_messages_on(client)
+        finally:
+            self.clients.discard(client)
+
+    def _pass_messages_on(self, client: socket.socket) -> None:
         is_losing = False
         with client, socket.create_connection(("127.0.0.1", self._server_port)) as server:
             others = {client: server, server: client}

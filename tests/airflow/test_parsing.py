@@ -87,7 +87,7 @@ def newly_imported() -> list[str]:
 def test_importing_operators_imports_no_database(newly_imported: list[str]) -> None:
     packages = {name.partition(".")[0] for name in newly_imported}
     assert "airflow_provider_partition_registry" in packages
-    assert not packages & {"sqlalchemy", "psycopg2", "httpx", "alembic", "wtforms", "flask_appbuilder"}
+    assert not packages & {"sqlalchemy", "psycopg2", "urllib3", "alembic", "wtforms", "flask_appbuilder"}
 
 
 def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.browser import apt_get
+from testbed.debian import apt_get
 from testbed.processes import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("apt-get") is None, reason="this system has no apt")
@@ -70,7 +70,7 @@ def test_it_waits_until_somebody_else_has_finished(
         return "Waiting for it." in "".join(told)
 
     with held(system / lock) as holder:
-        code = f"from testbed.browser import apt_get\napt_get(*{arguments!r})"
+        code = f"from testbed.debian import apt_get\napt_get(*{arguments!r})"
         with subprocess.Popen([sys.executable, "-c", code]) as installing:
             wait_until(is_told, what="apt-get to be locked out", timeout=60)
             assert installing.poll() is None

@@ -120,6 +120,21 @@ def test_the_image_is_run_by_nobody_special() -> None:
     assert int(group) > 0
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "airflow.Dockerfile"])
+def test_a_build_is_sent_what_it_copies_and_nothing_else(name: str) -> None:
+    """So that no secret that lies beside it gets anywhere."""
+    copied = {
+        source
+        for stage in stages_of(DOCKER / name)
+        for text in stage.all("COPY")
+        if "--from" not in text
+        for source in [word for word in shlex.split(text) if not word.startswith("--")][:-1]
+    }
+    nothing, *others = (DOCKER / f"{name}.dockerignore").read_text().split()
+    assert nothing == "*"
+    assert {each.removeprefix("!") for each in others if each.startswith("!")} == copied
+
+
 @pytest.mark.postgres
 def test_replicas_that_start_together(
     programs: Path,
@@ -175,8 +190,9 @@ def test_a_secret_that_is_missing_ends_the_start(start: Callable[..., Child], tm
     assert "missing: No such file" in replica.log.read_text()
 
 
-def test_two_airflows_are_introduced(start: Callable[..., Child], programs: Path, tmp_path: Path) -> None:
-    """As ``compose.airflow.yaml`` does it: each gets a token of its own, and a second start changes nothing."""
+@pytest.fixture
+def introduced_to(start: Callable[..., Child], programs: Path, tmp_path: Path) -> str:
+    """The URL of a service to which Airflows can be introduced."""
     port = str(free_port())
     service = start(
         PARTITION_REGISTRY_PORT=port,
@@ -184,24 +200,58 @@ def test_two_airflows_are_introduced(start: Callable[..., Child], programs: Path
         PARTITION_REGISTRY_ADMINISTRATOR_TOKEN=ADMINISTRATOR_TOKEN,
     )
     wait_until(lambda: check_health(programs, port), what="health", timeout=60, children=[service])
-    url, folder = f"http://127.0.0.1:{port}", tmp_path / "connections"
-    folder.mkdir()
-    for _ in range(2):
-        subprocess.run(
-            [programs / "python", DOCKER / "introduce.py", url, folder],
-            env=clean_environment(PARTITION_REGISTRY_ADMINISTRATOR_TOKEN=ADMINISTRATOR_TOKEN),
-            check=True,
-        )
+    return f"http://127.0.0.1:{port}"
+
+
+def introduce(programs: Path, url: str, folder: Path) -> Mapping[str, Mapping[str, object]]:
+    """As ``compose.airflow.yaml`` does it; the connection that each Airflow then has."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(
+        [programs / "python", DOCKER / "introduce.py", url, folder],
+        env=clean_environment(PARTITION_REGISTRY_ADMINISTRATOR_TOKEN=ADMINISTRATOR_TOKEN),
+        check=True,
+    )
+    assert {file.stat().st_mode & 0o007 for file in folder.iterdir()} == {0}
     found = {file.stem: connection_in(file) for file in folder.iterdir()}
     assert set(found) == {"airflow-2", "airflow-3"}
+    return found
+
+
+def test_two_airflows_are_introduced(introduced_to: str, programs: Path, tmp_path: Path) -> None:
+    """Each gets a token of its own, and a second run changes nothing."""
+    found = introduce(programs, introduced_to, tmp_path / "connections")
+    assert introduce(programs, introduced_to, tmp_path / "connections") == found
     for instance, connection in found.items():
         assert json.loads(str(connection["extra"])) == {
             "instance": instance,
             "provider": f"loader-on-{instance}",
         }
-        with open_store(url, access_token=str(connection["password"])) as store:
-            assert store.identify_token(str(connection["password"])).principal.name == f"loader-on-{instance}"
-    assert {file.stat().st_mode & 0o007 for file in folder.iterdir()} == {0}
+        assert who_opens(introduced_to, connection) == f"loader-on-{instance}"
+
+
+def test_an_introduction_goes_on_after_half_of_one(
+    introduced_to: str, programs: Path, tmp_path: Path
+) -> None:
+    """Wherever it was interrupted; and tokens that people got themselves stay valid."""
+    folder = tmp_path / "connections"
+    with open_store(introduced_to, access_token=ADMINISTRATOR_TOKEN) as store:
+        owners_token = store.register_source("shop.sales", "a-team").access_token
+        store.register_provider("loader-on-airflow-2", owners_token)
+        first = introduce(programs, introduced_to, folder)
+        (folder / "airflow-3.json").unlink()
+        second = introduce(programs, introduced_to, folder)
+        assert second["airflow-2"] == first["airflow-2"]
+        for instance, connection in second.items():
+            assert who_opens(introduced_to, connection) == f"loader-on-{instance}"
+            provider = store.get_provider(f"loader-on-{instance}")
+            assert provider.source_names == ("shop.sales",)
+        assert store.identify_token(owners_token).principal.name == "shop.sales"
+
+
+def who_opens(url: str, connection: Mapping[str, object]) -> str:
+    token = str(connection["password"])
+    with open_store(url, access_token=token) as store:
+        return store.identify_token(token).principal.name
 
 
 WITHOUT_AN_ENGINE = r"""

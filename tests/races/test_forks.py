@@ -184,6 +184,33 @@ def test_a_fork_waits_until_the_authorities_to_trust_are_read(tmp_path: Path) ->
         a_fork_waits_for(lambda: os.close(half_written))
 
 
+A_CHILD_THAT_ENDS = """
+import os, sys, threading
+from airflow_provider_partition_registry.store.http.connections import Connections
+
+connections = Connections("http://127.0.0.1:1", limit=1, verify=True)
+with connections.lend(1) as pool:
+    lock = pool.pool.mutex  # which a thread takes for a moment at the beginning and at the end of every call
+is_taken = threading.Event()
+threading.Thread(target=lambda: (lock.acquire(), is_taken.set(), threading.Event().wait()), daemon=True).start()
+is_taken.wait()
+child = os.fork()
+if child:
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+del pool, lock
+with connections.lend(1):
+    pass
+print("has ended", flush=True)
+"""
+
+
+def test_a_child_can_end_whose_parent_was_using_a_pool() -> None:
+    """The pool closes its connections when it goes, and at the end of the process; in a child it cannot."""
+    command = [sys.executable, "-W", "ignore", "-c", A_CHILD_THAT_ENDS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "has ended\n"
+
+
 def a_fork_waits_for(event: Callable[[], None]) -> None:
     """Fork, and let the event come half a second later: the fork must not have been earlier."""
     has_come = threading.Event()

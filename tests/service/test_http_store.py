@@ -7,12 +7,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import (
@@ -22,13 +24,16 @@ from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
     StoreRefusedError,
     StoreUnavailableError,
+    UnknownSourceError,
 )
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.http.connections import AllBusyError, Connections
 from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADER
+from testbed.processes import wait_until
 from testbed.proxy import LosingProxy
 from testbed.service import ServiceThread
 from tests.contract.homes import all_events, hours
@@ -127,17 +132,30 @@ def test_as_many_connections_as_allowed_serve_many_threads(
     assert len(answers) == len(threads)
 
 
-def test_a_connection_has_one_caller_at_a_time() -> None:
+def test_who_finds_all_connections_busy_waits_no_longer_than_it_may() -> None:
     connections = Connections("http://127.0.0.1:1", limit=2, verify=True)
-    with connections.lend(1) as one, connections.lend(1) as another:
-        assert one is not another
-        with pytest.raises(AllBusyError, match="all 2 connections"), connections.lend(0.1):
-            pass
-    with connections.lend(1) as again:
-        assert again in (one, another)
-    connections.close()
-    assert one.is_closed
-    assert another.is_closed
+    with (
+        connections.lend(1),
+        connections.lend(1),
+        pytest.raises(AllBusyError, match="all 2 connections"),
+        connections.lend(0.1),
+    ):
+        pass
+    with connections.lend(0.1), connections.lend(0.1):  # nobody who gave up is still in the queue
+        pass
+
+
+def test_closing_hangs_up_and_lets_a_call_under_way_end(proxy: LosingProxy) -> None:
+    with open_store(f"http://127.0.0.1:{proxy.port}", pool_size=2) as store:
+        store.last_position()
+        proxy.hold()
+        with ThreadPoolExecutor() as threads:
+            under_way = threads.submit(store.last_position)
+            time.sleep(0.2)
+            store.close()
+            proxy.release()
+            assert under_way.result() == 0
+        wait_until(lambda: not proxy.clients, what="the end of the connection", timeout=60)
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # from Python 3.12 on
@@ -287,13 +305,40 @@ def test_what_is_no_registry_of_this_version_is_told_apart_and_not_asked_again(
         assert told.asked == 1
 
 
+def test_what_speaks_no_http_is_quoted() -> None:
+    def greet(request: http.server.BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        request.close_connection = True
+
+    with (
+        impostor(greet) as (_, url),
+        open_store(url, timeout=1) as store,
+        pytest.raises(StoreUnavailableError, match=r"speaks no HTTP but says 'SSH-2\.0-OpenSSH_9\.2"),
+    ):
+        store.last_position()
+
+
 def test_fewer_answers_than_questions_are_nobodys() -> None:
     with (
         impostor(says(200, '{"answers": []}')) as (_, url),
         open_store(url) as store,
-        pytest.raises(StoreRefusedError, match="0 of 1 questions"),
+        pytest.raises(StoreRefusedError, match="0 of 2 questions"),
     ):
-        store.check_readiness("sales", hours(0, 1))
+        store.check_readiness_many([Question("sales", hours(0, 1)), Question("sales", hours(1, 2))])
+
+
+def test_one_question_takes_the_fast_route(service: ServiceThread, mocker: MockerFixture) -> None:
+    fast = mocker.spy(service.app.state.service, "answer")
+    with open_store(service.url) as store:
+        register(store, "s", 1)
+        store.check_readiness("s", hours(0, 1))
+        assert fast.call_count == 1
+        (unknown,) = store.check_readiness_many([Question("nobody", hours(0, 1))])
+        assert isinstance(unknown, UnknownSourceError)
+        assert fast.call_count == 2
+        store.check_readiness("s", hours(0, 1), published_after=hours(0, 1).start)
+        store.check_readiness_many([Question("s", hours(0, 1)), Question("s", hours(1, 2))])
+        assert fast.call_count == 2
 
 
 def test_words_that_another_version_does_not_understand() -> None:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
 from airflow_provider_partition_registry.domain.grains import GRAINS, interval_at

@@ -38,13 +38,17 @@ def import_without(blocked: list[str], modules: list[str]) -> None:
 
 
 def test_domain_and_factory_import_no_database() -> None:
-    modules = [*modules_of("domain"), f"{package.__name__}.store.base", f"{package.__name__}.store.factory"]
-    import_without(["airflow", "sqlalchemy", "alembic", "psycopg2", "httpx", "fastapi"], modules)
+    modules = [
+        *modules_of("domain"),
+        f"{package.__name__}.store.contract",
+        f"{package.__name__}.store.factory",
+    ]
+    import_without(["airflow", "sqlalchemy", "alembic", "psycopg2", "urllib3", "fastapi"], modules)
 
 
-def test_stores_import_without_airflow() -> None:
+def test_stores_import_without_airflow_and_what_only_tests_need() -> None:
     pytest.importorskip("sqlalchemy")
-    import_without(["airflow"], modules_of("domain", "store", without="migrations"))
+    import_without(["airflow", "httpx"], modules_of("domain", "store", without="migrations"))
 
 
 def test_these_tests_need_neither_airflow_nor_a_database() -> None:

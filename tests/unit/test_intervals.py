@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
 from airflow_provider_partition_registry.domain.intervals import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging.config
+import signal
 import sys
 from collections.abc import Sequence
 from socket import socket
@@ -59,7 +60,9 @@ def work_alone(app: str, sockets: Sequence[socket], trusted_proxies: str) -> Non
         **OPTIONS,
     )
     server = uvicorn.Server(config)
-    with contextlib.suppress(KeyboardInterrupt):  # the server has heeded it, and passes it on
+    # uvicorn heeds a signal, and when it has ended in good order raises it again. That is a good end too: exit code 0.
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(list(sockets))
     if not server.started:
         sys.exit(STARTUP_FAILURE)

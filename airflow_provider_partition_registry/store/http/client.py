@@ -5,11 +5,20 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.client import BadStatusLine
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode, urlsplit
 
-import httpx
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    NewConnectionError,
+    ProxyError,
+)
 
 from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import (
@@ -69,7 +78,8 @@ class Client:
     ) -> None:
         self.url = url
         self.access_token = access_token
-        self._host = httpx.URL(url).host
+        self._service = urlsplit(url)
+        self._host = self._service.hostname or ""
         self._timeout = timeout
         self._connections = Connections(url, limit=pool_size, verify=verify)
 
@@ -98,42 +108,60 @@ class Client:
         self._connections.close()
 
     def _send(self, call: Call[T], deadline: float) -> T:
-        token = self.access_token if call.access_token is None else call.access_token
         try:
-            with self._connections.lend(_left(deadline)) as http:
+            with self._connections.lend(_left(deadline)) as pool:
                 left = _left(deadline)
-                answer = http.request(
+                answer = pool.request(
                     call.method,
-                    API + call.path,
-                    params={name: value for name, value in call.params.items() if value is not None},
+                    self._target(call, pool),
                     json=call.body,
-                    headers={"Authorization": f"Bearer {token}"} if token else None,
-                    timeout=httpx.Timeout(left, connect=min(left, self._timeout)),
+                    headers=self._headers(call),
+                    timeout=Timeout(total=left, connect=min(left, self._timeout)),
+                    retries=False,
+                    redirect=False,
+                    assert_same_host=False,  # A proxy is none.
                 )
         except AllBusyError as error:
             raise _NotAnsweredError(str(error), was_never_sent=True) from error
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            self._refuse_bad_certificate(error)
-            self._refuse_wrong_host(error)
-            raise _NotAnsweredError(_words(error), was_never_sent=True) from error
-        except httpx.TransportError as error:
-            raise _NotAnsweredError(_words(error)) from error
-        except UnicodeError as error:  # of the host, which is more than a name may be
+        except LocationParseError as error:  # of the host, which is more than a name may be
             if is_wrong_host(self._host):
                 raise HostNotFoundError(self.url, self._host) from error
-            raise
+            raise InvalidInputError(
+                f"The host's name in {self.url} cannot be sent. Write one with other letters than ASCII's in "
+                f"Punycode: xn--..."
+            ) from error
+        except ProxyError as error:
+            raise _NotAnsweredError(
+                f"no way through the proxy: {_words(error)}", was_never_sent=True
+            ) from error
+        except HTTPError as error:
+            self._refuse_what_waiting_does_not_cure(error)
+            was_never_sent = isinstance(error, (NewConnectionError, ConnectTimeoutError))
+            raise _NotAnsweredError(_words(error), was_never_sent=was_never_sent) from error
         remember_host(self._host)
         return self._read(call, answer)
 
-    def _read(self, call: Call[T], answer: httpx.Response) -> T:
+    def _target(self, call: Call, pool: HTTPConnectionPool) -> str:
+        """Path and query, and in front of it what a proxy has to know that forwards it."""
+        is_forwarded = pool.proxy is not None and self._service.scheme == "http"
+        base = self.url if is_forwarded else self._service.path
+        query = urlencode({name: value for name, value in call.params.items() if value is not None})
+        return f"{base}{API}{call.path}" + (f"?{query}" if query else "")
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        headers = {"User-Agent": f"partition-registry/{__version__}"}
+        token = self.access_token if call.access_token is None else call.access_token
+        return {**headers, "Authorization": f"Bearer {token}"} if token else headers
+
+    def _read(self, call: Call[T], answer: BaseHTTPResponse) -> T:
         try:
-            if answer.is_success:
-                found: T = decode(call.kind, answer.content)
+            if 200 <= answer.status < 300:
+                found: T = decode(call.kind, answer.data)
                 return found
             error = error_from_data(answer.json())
         except ValueError:  # of the text, its JSON, or what it means
-            if answer.status_code in UNAVAILABLE:
-                raise _NotAnsweredError(f"HTTP {answer.status_code}", retry_after=_seconds(answer)) from None
+            if answer.status in UNAVAILABLE:
+                raise _NotAnsweredError(f"HTTP {answer.status}", retry_after=_seconds(answer)) from None
             raise StoreRefusedError(self._no_registry(call, answer)) from None
         if isinstance(error, TooManyAttemptsError):
             raise _NotAnsweredError(
@@ -150,24 +178,20 @@ class Client:
             raise InvalidInputError(f"{error.message} {self._versions(version)} That may be why.")
         raise error
 
-    def _refuse_bad_certificate(self, error: httpx.TransportError) -> None:
-        """Waiting does not cure a service that proves to be somebody else, or nobody in particular."""
-        for cause in _causes(error):
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                raise StoreRefusedError(
-                    f"The certificate of the registry at {self.url} cannot be trusted: {cause.verify_message}. If "
-                    f"its authority is your own, say in which file ('verify') that authority's certificate is."
-                ) from error
-            if isinstance(cause, ssl.SSLError) and cause.reason == NO_TLS:
-                raise StoreRefusedError(
-                    f"What answers at {self.url} speaks no TLS. Is it http:// instead of https://?"
-                ) from error
-
-    def _refuse_wrong_host(self, error: httpx.TransportError) -> None:
-        """Nor does it cure a name that nobody knows."""
-        for cause in _causes(error):
-            if isinstance(cause, socket.gaierror) and is_wrong_host(self._host, cause):
-                raise HostNotFoundError(self.url, self._host) from error
+    def _refuse_what_waiting_does_not_cure(self, error: HTTPError) -> None:
+        """A service that proves to be somebody else, or nobody in particular; a name that nobody knows."""
+        cause = _cause(error)
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise StoreRefusedError(
+                f"The certificate of the registry at {self.url} cannot be trusted: {cause.verify_message}. If "
+                f"its authority is your own, say in which file ('verify') that authority's certificate is."
+            ) from error
+        if isinstance(cause, ssl.SSLError) and cause.reason == NO_TLS:
+            raise StoreRefusedError(
+                f"What answers at {self.url} speaks no TLS. Is it http:// instead of https://?"
+            ) from error
+        if isinstance(cause, socket.gaierror) and is_wrong_host(self._host, cause):
+            raise HostNotFoundError(self.url, self._host) from error
 
     def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
         text = f"The registry at {self.url} does not answer: {str(error).rstrip('.')}."
@@ -175,13 +199,13 @@ class Client:
             return text
         return f"{text} The call may or may not have taken effect: look whether it has before you repeat it."
 
-    def _no_registry(self, call: Call, answer: httpx.Response) -> str:
-        if answer.is_redirect:
+    def _no_registry(self, call: Call, answer: BaseHTTPResponse) -> str:
+        if location := answer.get_redirect_location():
             return (
-                f"{self.url} sends callers on to {answer.headers.get('Location')}. Tokens do not follow: if that is "
+                f"{self.url} sends callers on to {location}. Tokens do not follow: if that is "
                 f"the registry, give its own URL."
             )
-        told = f"HTTP {answer.status_code} to {call.method} {API}{call.path}"
+        told = f"HTTP {answer.status} to {call.method} {API}{call.path}"
         if version := _other_version(answer):
             return f"{self._versions(version)} They do not understand each other ({told})."
         if VERSION_HEADER in answer.headers:
@@ -222,26 +246,25 @@ def _left(deadline: float) -> float:
     return max(0.1, deadline - time.monotonic())
 
 
-def _seconds(answer: httpx.Response) -> float:
+def _seconds(answer: BaseHTTPResponse) -> float:
     text = answer.headers.get("Retry-After", "")
     return float(text) if text.isdigit() else 0.0
 
 
-def _words(error: httpx.TransportError) -> str:
-    if isinstance(error, httpx.LocalProtocolError):  # It may quote headers, and with them a token.
-        return "the request cannot be sent"
-    return str(error) or type(error).__name__
+def _words(error: HTTPError) -> str:
+    cause = _cause(error)
+    if type(cause) is BadStatusLine:
+        return f"it speaks no HTTP but says {cause.args[0]!r}"
+    return str(cause) or type(cause).__name__
 
 
-def _other_version(answer: httpx.Response) -> str | None:
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong below urllib3, which wraps it once or twice."""
+    wrapped = next((each for each in error.args if isinstance(each, BaseException)), error.__cause__)
+    return error if wrapped is None else _cause(wrapped)
+
+
+def _other_version(answer: BaseHTTPResponse) -> str | None:
     """The version of the service, if it is not ours."""
     version: str | None = answer.headers.get(VERSION_HEADER)
     return None if version == __version__ else version
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__

@@ -1,28 +1,24 @@
-"""Connections to a web service, each lent to one call at a time.
-
-The pool of httpx closes a connection now and then in the middle of another thread's call (encode/httpcore#1110). So
-nothing is shared: every client here has one connection, and one caller.
-"""
+"""Connections to a web service, each lent to one call at a time, first come, first served."""
 
 from __future__ import annotations
 
-import logging
 import os
+import re
 import ssl
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import Empty, LifoQueue
 from threading import Lock
-from weakref import WeakSet, finalize
+from urllib.parse import urlsplit
+from weakref import WeakSet, finalize, getweakrefs
 
-import httpx
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import InsecureRequestWarning
 
-from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.store.fork_gate import ForkGate
-
-# It writes a line per request, also for those that listeners send all the time.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+from airflow_provider_partition_registry.store.http.fairness import FairSemaphore
+from airflow_provider_partition_registry.store.http.proxies import open_pool
 
 _all_connections: WeakSet[Connections] = WeakSet()
 _fork_gate = ForkGate()
@@ -41,80 +37,73 @@ class Connections:
 
     def __init__(self, url: str, *, limit: int, verify: bool | str) -> None:
         self._url = url
+        self._service = urlsplit(url)
         self._limit = limit
         self._verify = verify
-        self._guard = Lock()
-        self._trust: ssl.SSLContext | None = None
+        self._pool: HTTPConnectionPool | None = None
         self._start()
         _all_connections.add(self)
 
     @contextmanager
-    def lend(self, timeout: float) -> Iterator[httpx.Client]:
-        """A client for one caller, who must wait for it while as many as allowed are in use.
+    def lend(self, timeout: float) -> Iterator[HTTPConnectionPool]:
+        """A pool that has a connection for one call. Callers wait for it while as many as allowed are under way.
 
         :param timeout: seconds to wait at most.
         :raises AllBusyError: none has become free.
-        :raises InvalidInputError: the file of authorities cannot be read.
+        :raises InvalidInputError: the file of authorities cannot be read, or the proxy is of no known kind.
         """
-        free = self._free
+        turns = self._turns
+        if not turns.acquire(timeout):
+            raise AllBusyError(f"all {self._limit} connections to it are busy")
         try:
-            client = free.get(timeout=timeout)
-        except Empty:
-            raise AllBusyError(f"all {self._limit} connections to it are busy") from None
-        try:
-            client = client or self._open()
-            yield client
+            yield self._pool or self._open()
         finally:
-            free.put(client)
+            turns.release()
 
     def close(self) -> None:
-        """Close all connections; they are opened again when needed."""
-        with self._guard:
-            self._hang_up()
-            self._start()
+        """Close all connections; they are opened again when needed. What is under way ends as usual."""
+        self._pool = None  # It closes them when its last user has gone.
 
     def forget(self) -> None:
         """In a forked child: leave all connections to the parent, and start anew."""
-        self._hang_up.detach()
-        self._guard = Lock()
-        self._trust = None
+        if self._pool is not None:
+            _leave_open(self._pool)
+        self._pool = None
         self._start()
 
     def _start(self) -> None:
-        self._free: LifoQueue[httpx.Client | None] = LifoQueue()
-        for _ in range(self._limit):
-            self._free.put(None)
-        self._opened: list[httpx.Client] = []
-        # Tasks have no good moment to close what their hook has opened.
-        self._hang_up = finalize(self, _close, self._opened)
+        self._guard = Lock()
+        self._turns = FairSemaphore(self._limit)
 
-    def _open(self) -> httpx.Client:
+    def _open(self) -> HTTPConnectionPool:
         with self._guard, _fork_gate.passing():
-            self._trust = self._trust or self._read_trust()
-            client = httpx.Client(
-                base_url=self._url,
-                headers={"User-Agent": f"partition-registry/{__version__}"},
-                verify=self._trust,
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-                follow_redirects=False,
-            )
-            self._opened.append(client)
-            return client
+            pool = self._pool
+            if pool is None:
+                trust = self._read_trust() if self._service.scheme == "https" else None
+                pool = self._pool = open_pool(self._url, limit=self._limit, trust=trust)
+            return pool
 
     def _read_trust(self) -> ssl.SSLContext:
-        if isinstance(self._verify, bool):
-            return httpx.create_ssl_context(verify=self._verify)
         try:
-            return ssl.create_default_context(cafile=self._verify)
+            trust = ssl.create_default_context(cafile=self._verify if isinstance(self._verify, str) else None)
         except OSError as error:
             raise InvalidInputError(
                 f"The authorities to trust cannot be read from {self._verify!r}: {error}"
             ) from error
+        if self._verify is False:
+            trust.check_hostname = False
+            trust.verify_mode = ssl.CERT_NONE
+            # It was asked for: one warning per call would say nothing new.
+            host = re.escape(f"'{self._service.hostname}'")
+            warnings.filterwarnings("ignore", f".* {host}", InsecureRequestWarning)
+        return trust
 
 
-def _close(clients: list[httpx.Client]) -> None:
-    for client in clients:
-        client.close()
+def _leave_open(pool: HTTPConnectionPool) -> None:
+    """Keep it from closing its connections: for that it takes a lock which a thread of the parent may hold for ever."""
+    for reference in getweakrefs(pool):
+        if isinstance(reference.__callback__, finalize):
+            reference.__callback__.detach()
 
 
 def _start_anew() -> None:

@@ -39,7 +39,7 @@ from airflow_provider_partition_registry.domain.principals import (
     Source,
     SourceRegistration,
 )
-from airflow_provider_partition_registry.domain.questions import Answer, Question, check_questions
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness, check_questions
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS, Listener, RegistryStore
@@ -79,6 +79,8 @@ class HttpRegistryStore(RegistryStore):
                 f"are not answered for one moment. Ask at most {MOST_QUESTIONS:,} at once: in one call what has to be "
                 f"ready together, in further calls what need not."
             )
+        if len(questions) == 1 and explain:
+            return [self._answer_one(questions[0])]
         body = {"questions": [question_to_data(each) for each in questions], "explain": explain}
         answers = self._client.call(Call("POST", "/readiness", Answers, body=body)).answers
         if len(answers) != len(questions):  # Whose answer is which is told by their order alone.
@@ -87,6 +89,13 @@ class HttpRegistryStore(RegistryStore):
                 f"Check the URL."
             )
         return [_answer(each) for each in answers]
+
+    def _answer_one(self, question: Question) -> Answer:
+        """By GET, for which the service has a faster route than for a batch."""
+        try:
+            return self._client.call(Call("GET", "/readiness", Readiness, question_to_data(question)))
+        except UnknownSourceError as error:
+            return error
 
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         params = {

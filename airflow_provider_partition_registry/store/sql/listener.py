@@ -29,24 +29,25 @@ class PostgresListener(Listener):
     def __init__(self, database: Database) -> None:
         self._database = database
         try:
-            # Not a pooled connection: LISTEN belongs to a session for as long as it lasts.
-            self._connection: Any = database.engine.raw_connection()
-            self._connection.detach()
-            driver: Any = self._connection.dbapi_connection
-            with database.watch(driver), driver.cursor() as cursor:
+            # Not a pooled connection: LISTEN belongs to a session for as long as it lasts. And the driver's, as the
+            # pool would roll one back that is being closed, which fails with a traceback where the server is gone.
+            pooled: Any = database.engine.raw_connection()
+            pooled.detach()
+            self._connection = pooled.dbapi_connection
+            with database.watch(self._connection), self._connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
             self._selector = selectors.DefaultSelector()
-            self._selector.register(driver, selectors.EVENT_READ)
+            self._selector.register(self._connection, selectors.EVENT_READ)
         except (sqlalchemy_errors.DBAPIError, sqlalchemy_errors.TimeoutError, psycopg2.Error) as error:
             raise self._lost(error) from error
 
     def wait(self, timeout: float) -> frozenset[str]:
-        driver = self._connection.dbapi_connection
+        notifications = self._connection.notifies
         try:
-            if not driver.notifies and self._selector.select(timeout):
-                driver.poll()
-            heard = frozenset(notification.payload for notification in driver.notifies)
-            driver.notifies.clear()
+            if not notifications and self._selector.select(timeout):
+                self._connection.poll()
+            heard = frozenset(notification.payload for notification in notifications)
+            notifications.clear()
         except (psycopg2.Error, OSError, ValueError) as error:
             raise self._lost(error) from error
         return heard

@@ -16,8 +16,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import create_engine, event
-from sqlalchemy import exc as sqlalchemy_errors
+from sqlalchemy import create_engine, event, exc as sqlalchemy_errors
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.pool import QueuePool
 

@@ -1,0 +1,1 @@
+"""The chapters of ``make containers``, each a function ``check`` that gets the report."""

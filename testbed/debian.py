@@ -1,0 +1,35 @@
+"""Debian's packages, which root may install."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+LOCKED_OUT = ("Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock")
+
+
+def apt_get(*arguments: str, patience: float = 600.0) -> None:
+    """Run it, again and again while another package manager is at work, as on a machine that has just been made.
+
+    Apt's own ``DPkg::Lock::Timeout`` waits for dpkg's lock alone, not for that of ``update``.
+
+    :param patience: how long to try (seconds)
+    :raises subprocess.CalledProcessError: it failed, or was still locked out
+    """
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    command = ["apt-get", "--quiet", *arguments]
+    deadline = time.monotonic() + patience
+    is_told = False
+    while True:
+        done = subprocess.run(command, check=False, env=environment, stderr=subprocess.PIPE, text=True)
+        is_locked_out = done.returncode != 0 and any(each in done.stderr for each in LOCKED_OUT)
+        if not is_locked_out or time.monotonic() > deadline:
+            print(done.stderr, end="", file=sys.stderr)
+            done.check_returncode()
+            return
+        if not is_told:
+            print("Another package manager is at work here. Waiting for it.", file=sys.stderr)
+            is_told = True
+        time.sleep(1)
