@@ -52,6 +52,7 @@ _NAMES_IN = {
         "ProviderAlreadyRegisteredError",
         "RegistryError",
         "RegistryFileMissingError",
+        "SchemaBlockedError",
         "SchemaDamagedError",
         "SchemaError",
         "SchemaMissingError",

@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
     ProviderAlreadyRegisteredError as ProviderAlreadyRegisteredError,
     RegistryError as RegistryError,
     RegistryFileMissingError as RegistryFileMissingError,
+    SchemaBlockedError as SchemaBlockedError,
     SchemaDamagedError as SchemaDamagedError,
     SchemaError as SchemaError,
     SchemaMissingError as SchemaMissingError,

@@ -29,6 +29,7 @@
     │   │   └── RegistryFileMissingError
     │   ├── SchemaOutdatedError
     │   ├── SchemaNewerError
+    │   ├── SchemaBlockedError
     │   └── SchemaDamagedError
     ├── StoreRefusedError                       waiting does not cure what is wrong with the store
     │   └── HostNotFoundError                   its host's name is wrong
@@ -75,6 +76,7 @@ __all__ = [
     "ProviderAlreadyRegisteredError",
     "RegistryError",
     "RegistryFileMissingError",
+    "SchemaBlockedError",
     "SchemaDamagedError",
     "SchemaError",
     "SchemaMissingError",
@@ -344,6 +346,28 @@ class SchemaNewerError(SchemaError):
             f"The partition registry in {database} has schema {found}, which is newer than the {expected} this "
             f"version knows. Upgrade airflow-provider-partition-registry here."
         )
+
+
+class SchemaBlockedError(SchemaError):
+    """Rows that break constraints of the new schema keep it from being brought up to date; nothing was changed.
+
+    :param count: how many rows.
+    :param rows: the first of them, each by its table and key with the constraints that it breaks.
+    """
+
+    code = "schema_blocked"
+
+    def __init__(self, database: str, wanted: str, count: int, rows: Sequence[str]) -> None:
+        rest = count - len(rows)
+        more = f"; and {rest} more" if rest else ""
+        super().__init__(
+            f"The partition registry in {database} cannot be brought to schema {wanted} and stays as it is. Rows that "
+            f"no call could have written ({count}): {'; '.join(rows)}{more}. The version that it was made for says "
+            f"more with: partition-registry db verify. With --repair it computes anew what follows from other rows; "
+            f"what is left needs a person, or a backup. Then upgrade again."
+        )
+        self.count = count
+        self.rows = tuple(rows)
 
 
 class SchemaDamagedError(SchemaError):

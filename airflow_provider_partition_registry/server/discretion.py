@@ -6,6 +6,7 @@ import logging
 
 from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
+    SchemaBlockedError,
     SchemaDamagedError,
     SchemaError,
     SchemaMissingError,
@@ -30,6 +31,8 @@ WORDS: dict[type[RegistryError], str] = {
     "it up to date with: partition-registry db upgrade.",
     SchemaNewerError: "The partition registry in the service's database is of a newer version. Its operator upgrades "
     "airflow-provider-partition-registry where the service runs.",
+    SchemaBlockedError: "Rows that no call could have written keep the partition registry in the service's database "
+    "from being brought up to date. Its operator sees which with: partition-registry db upgrade.",
     SchemaDamagedError: "Some tables of the partition registry in the service's database are missing.",
     SchemaError: "The partition registry in the service's database does not fit the service.",
     RegistryError: "The service failed.",

@@ -7,4 +7,5 @@
 - :mod:`~testbed.containers.preparing`: makes those, and builds the project's own images;
 - :mod:`~testbed.containers.stack`: what Compose brings up, and what is asked of it;
 - :mod:`~testbed.containers.checking`: runs the checks, which are in :mod:`~testbed.containers.checks`.
+- :mod:`~testbed.containers.cleaning`: removes what they leave.
 """

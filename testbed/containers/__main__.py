@@ -22,7 +22,6 @@ def main() -> int:
     """Do it; the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    beginning = time.monotonic()
     try:
         tools.ensure()
         with alone(), clean_before_and_after():
@@ -33,8 +32,6 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return INTERRUPTED
-    finally:
-        print(f"Nothing runs any more after {time.monotonic() - beginning:.0f} s. Logs: .containers/logs")
 
 
 @contextmanager
@@ -55,11 +52,13 @@ def alone() -> Iterator[None]:
 @contextmanager
 def clean_before_and_after() -> Iterator[None]:
     """Remove what an earlier run left that was killed, and then what this one leaves, even if it is interrupted."""
+    beginning = time.monotonic()
     machine.run_module("testbed.containers.cleaning", has_network=False)
     try:
         yield
     finally:
         machine.run_module("testbed.containers.cleaning", has_network=False)
+        print(f"Nothing runs any more after {time.monotonic() - beginning:.0f} s. Logs: .containers/logs")
 
 
 def prepare_and_check() -> int:

@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic.command import upgrade
 
-from airflow_provider_partition_registry.store.sql.schema.revisions import HEAD
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.schema.revisions import HEAD, alembic_config
 from tests.cli.conftest import Command, day
 
 
@@ -39,6 +41,25 @@ def test_a_postgres_without_a_registry(run: Command, new_postgres_url: Callable[
         assert "partition-registry db upgrade" in refused.stderr
     assert in_postgres("db", "upgrade").code == 0
     assert in_postgres("db", "current").stdout == f"{HEAD}\n"
+
+
+def test_rows_that_keep_the_schema_from_being_upgraded(empty: Command, tmp_path: Path):
+    file = tmp_path / "empty" / "registry.db"
+    with closing(Database(f"sqlite:///{file}", pool_size=1, timeout=10)) as database:
+        database.write(lambda connection: upgrade(alembic_config(connection, database), "0004"))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("INSERT INTO partition_registry_history VALUES (2, 1)")
+    refused = empty("db", "upgrade")
+    assert (refused.code, refused.stdout) == (7, "")
+    assert (
+        "Rows that no call could have written (1): partition_registry_history id 2 breaks one_row."
+        in refused.stderr
+    )
+    assert empty("db", "upgrade", "--json").error["code"] == "schema_blocked"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM partition_registry_history WHERE id = 2")
+    assert empty("db", "upgrade").code == 0
+    assert empty("db", "verify").code == 0
 
 
 @pytest.mark.parametrize("command", ["current", "verify"])

@@ -51,7 +51,7 @@ IN_0001 = [
     ],
     f"UPDATE {PREFIX}_history SET last_position = {len(EVENTS)}",
 ]
-FILL = {"0001": IN_0001, "0002": IN_0001, "0003": IN_0001}
+FILL = {"0001": IN_0001, "0002": IN_0001, "0003": IN_0001, "0004": IN_0001}
 """What each older version may have left."""
 
 
@@ -60,7 +60,7 @@ def older(empty_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A registry that an older version made and filled."""
     with closing(Database(empty_url, pool_size=2, timeout=30)) as database:
         database.write(
-            lambda connection: command.upgrade(revisions.alembic_config(connection), request.param)
+            lambda connection: command.upgrade(revisions.alembic_config(connection, database), request.param)
         )
         execute(database, *FILL[request.param])
         yield database
@@ -127,8 +127,11 @@ def test_a_provider_from_before_gets_a_token(older: Database) -> None:
 def test_a_token_speaks_for_one_that_is_there(older: Database, of: str) -> None:
     revisions.upgrade(older)
     columns = "id, secret_hash, created_at, source_id, provider_id"
-    with pytest.raises(errors.RegistryError) as caught:
-        execute(older, f"INSERT INTO {PREFIX}_access_token ({columns}) VALUES ('x', 'y', 0, {of})")
+    with pytest.raises(errors.RegistryError, match=r"one_principal|(?i:foreign key)") as caught:
+        execute(
+            older,
+            f"INSERT INTO {PREFIX}_access_token ({columns}) VALUES ('x', '{TOKEN.secret_hash}', 0, {of})",
+        )
     assert isinstance(caught.value.__cause__, IntegrityError)
 
 

@@ -14,7 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain import errors
@@ -46,6 +46,26 @@ def test_migrations_make_exactly_the_tables(database: Database) -> None:
         options = {"compare_type": True, "compare_server_default": True, "version_table": VERSION_TABLE}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
+
+
+def test_migrations_make_exactly_the_constraints(database: Database) -> None:
+    """Which Alembic does not compare; the database says them in its own words, so it is asked both times."""
+    revisions.upgrade(database)
+    migrated = check_constraints(database)
+    drop(database, *[each.name for each in reversed(metadata.sorted_tables)])
+    database.write(metadata.create_all)
+    assert migrated == check_constraints(database)
+    assert set(migrated) == {table.name for table in metadata.sorted_tables}
+
+
+def check_constraints(database: Database) -> dict[str, dict[str, str]]:
+    """The conditions by the names of table and constraint."""
+    with database.engine.connect() as connection:
+        found = inspect(connection)
+        return {
+            table.name: {each["name"]: each["sqltext"] for each in found.get_check_constraints(table.name)}
+            for table in metadata.sorted_tables
+        }
 
 
 def test_the_revisions_are_those_of_the_migrations_folder() -> None:
@@ -203,7 +223,7 @@ def test_a_registry_that_is_dropped_is_missing(database: Database, empty_url: st
 LOADED_AT_BEGIN = """
 import sys
 from sqlalchemy import event
-from airflow_provider_partition_registry.store.sql import schema
+from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 
 def look(_connection, _cursor, statement, *_):

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.errors import (
     RegistryFileMissingError,
+    SchemaBlockedError,
     SchemaDamagedError,
     SchemaError,
     SchemaMissingError,
@@ -46,6 +47,7 @@ ROUTES = {
         RegistryFileMissingError(SECRET),
         SchemaOutdatedError(SECRET, "1", "2"),
         SchemaNewerError(SECRET, "2", "1"),
+        SchemaBlockedError(SECRET, "2", 1, ["partition_registry_partition id 5 breaks state"]),
         SchemaDamagedError(SECRET, ["partition_registry_lock"], is_repairable=True),
         SchemaError(SECRET),
     ],

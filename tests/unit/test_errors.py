@@ -40,6 +40,7 @@ EXAMPLES = [
     errors.RegistryFileMissingError("/x"),
     errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
     errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
+    errors.SchemaBlockedError("sqlite:///x", "0005", 21, ["partition_registry_partition id 5 breaks state"]),
     errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"], is_repairable=False),
     errors.StoreRefusedError("read-only"),
     errors.HostNotFoundError("https://registry.example.com", "registry.example.com"),

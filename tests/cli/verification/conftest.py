@@ -33,6 +33,13 @@ def sqlite_store(migrated_sqlite_url: str) -> Iterator[SqlRegistryStore]:
         yield fill(database)
 
 
+@pytest.fixture
+def postgres_store(postgres_url: str) -> Iterator[SqlRegistryStore]:
+    """The same in PostgreSQL only."""
+    with closing(Database(postgres_url, pool_size=4, timeout=30)) as database:
+        yield fill(database)
+
+
 def fill(database: Database) -> SqlRegistryStore:
     """Hours [0, 10), [20, 30) and [40, 50) of a source are ready, [30, 31) is locked, [50, 51) failed."""
     store = SqlRegistryStore(database)

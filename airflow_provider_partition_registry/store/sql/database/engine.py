@@ -119,6 +119,10 @@ class Database:
         """
         return self._attempt(lambda: self._run_writing(work, is_patient))
 
+    def rebuild(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which may replace whole tables, in one transaction that takes the time it needs."""
+        return self._attempt(lambda: self._run_writing(work, is_patient=True, replaces_tables=True))
+
     def snapshot(self, work: Callable[[Connection], T], *, is_patient: bool = False) -> T:
         """Run ``work``, which only reads, as of one moment; no writer waits for it.
 
@@ -181,11 +185,14 @@ class Database:
         finally:
             connection.exec_driver_sql("PRAGMA automatic_index = OFF")
 
-    def _run_writing(self, work: Callable[[Connection], T], is_patient: bool) -> T:
+    def _run_writing(
+        self, work: Callable[[Connection], T], is_patient: bool, *, replaces_tables: bool = False
+    ) -> T:
         with (
             self._turn_to_write() if self.is_sqlite else nullcontext(),
             self._engine_for_writing.connect() as connection,
             nullcontext() if is_patient else self.watch(connection.connection.dbapi_connection),
+            _tables_apart(connection) if self.is_sqlite and replaces_tables else nullcontext(),
         ):
             connection.exec_driver_sql(self._begin)
             try:
@@ -319,6 +326,21 @@ def _connect_while_nobody_forks(
 ) -> Any:
     with _fork_gate.passing():
         return dialect.connect(*arguments, **options)
+
+
+@contextmanager
+def _tables_apart(connection: Connection) -> Iterator[None]:
+    """Let SQLite replace a table without touching what refers to it: other tables' rows, and people's views.
+
+    It would take the table that is dropped for one whose rows are deleted. Inside a transaction that cannot be set.
+    """
+    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
 def _roll_back(connection: Connection) -> None:

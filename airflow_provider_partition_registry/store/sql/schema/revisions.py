@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.store.sql.database.engine import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade needs to load."""
 
 HEAD = REVISIONS[-1]
@@ -56,6 +56,7 @@ def check(database: Database) -> None:
     :raises SchemaMissingError: the database holds no registry.
     :raises SchemaOutdatedError: an older version's schema.
     :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaBlockedError: rows in an older version's SQLite registry break constraints.
     :raises SchemaDamagedError: some of its tables are missing.
     """
     if database.is_sqlite and current(database) in (None, *REVISIONS[:-1]):
@@ -82,17 +83,20 @@ def require(database: Database) -> str:
 
 
 def upgrade(database: Database) -> str:
-    """Bring the schema up to date, in one transaction. Does nothing if it is.
+    """Bring the schema up to date, in one transaction, and then have its constraints validated. Does nothing if it is.
 
     :return: the revision it is at now.
     :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaBlockedError: rows break constraints of the new schema; nothing was changed.
     :raises SchemaDamagedError: some of its tables are missing.
     """
     # Loaded before the transaction: on a busy machine it takes seconds, for which all others would wait.
     import alembic.command  # noqa: F401
 
     with _one_at_a_time:
-        database.write(lambda connection: _upgrade(connection, database), is_patient=True)
+        database.rebuild(lambda connection: _upgrade(connection, database))
+        if not database.is_sqlite:
+            database.write(_validate_constraints, is_patient=True)
     return HEAD
 
 
@@ -108,13 +112,19 @@ def missing_tables(connection: Connection) -> frozenset[str]:
     return TABLES.difference(connection.execute(found).scalars())
 
 
-def alembic_config(connection: Connection) -> Config:
+def check_constraints(connection: Connection, table_name: str) -> dict[str, bool]:
+    """The names of a table's CHECK constraints, and whether each is known to hold for all rows that are there."""
+    found = inspect(connection).get_check_constraints(table_name)
+    return {str(each["name"]): not each.get("dialect_options", {}).get("not_valid") for each in found}
+
+
+def alembic_config(connection: Connection, database: Database) -> Config:
     """What Alembic needs to run our migrations over an open connection."""
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
+    config.attributes.update(connection=connection, database=database.name)
     return config
 
 
@@ -122,13 +132,30 @@ def _upgrade(connection: Connection, database: Database) -> None:
     from alembic import command
 
     if not database.is_sqlite:
-        connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
+        _allow_time(connection)
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
     found = _current(connection, database)
     if found is not None and found not in REVISIONS:
         raise SchemaNewerError(database.name, found, HEAD)
     if found != HEAD:
-        command.upgrade(alembic_config(connection), "head")
+        command.upgrade(alembic_config(connection, database), "head")
+
+
+def _validate_constraints(connection: Connection) -> None:
+    """Have PostgreSQL look through the rows that were there before a constraint was, which holds up nobody.
+
+    In the transaction that adds it, readers and writers would wait for that.
+    """
+    _allow_time(connection)
+    for table_name in metadata.tables:
+        are_valid = check_constraints(connection, table_name)
+        validate = ", ".join(f"VALIDATE CONSTRAINT {name}" for name in are_valid if not are_valid[name])
+        if validate:
+            connection.exec_driver_sql(f"ALTER TABLE {table_name} {validate}")
+
+
+def _allow_time(connection: Connection) -> None:
+    connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
 
 
 def _let_children_upgrade() -> None:

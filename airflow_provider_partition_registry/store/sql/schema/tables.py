@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.store.sql.database.types import RowId, UtcInstant, to_microseconds
+from airflow_provider_partition_registry.store.sql.schema import rules
 
 PREFIX = "partition_registry_"
 VERSION_TABLE = f"{PREFIX}version"
@@ -49,6 +50,8 @@ source = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("owner", Text, nullable=False),
     Column("registered_at", UtcInstant, nullable=False),
+    CheckConstraint("name <> '' AND owner <> ''", name="named"),
+    CheckConstraint(rules.instants("registered_at"), name="instants"),
 )
 
 provider = Table(
@@ -57,6 +60,8 @@ provider = Table(
     Column("id", RowId, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("registered_at", UtcInstant, nullable=False),
+    CheckConstraint("name <> ''", name="named"),
+    CheckConstraint(rules.instants("registered_at"), name="instants"),
 )
 
 grant = Table(
@@ -65,6 +70,7 @@ grant = Table(
     Column("source_id", ForeignKey(source.c.id), primary_key=True),
     Column("provider_id", ForeignKey(provider.c.id), primary_key=True, index=True),
     Column("granted_at", UtcInstant, nullable=False),
+    CheckConstraint(rules.instants("granted_at"), name="instants"),
 )
 
 access_token = Table(
@@ -77,7 +83,9 @@ access_token = Table(
     Column("created_at", UtcInstant, nullable=False),
     Column("expires_at", UtcInstant),
     Column("revoked_at", UtcInstant),
-    CheckConstraint("(source_id IS NULL) <> (provider_id IS NULL)", name="one_principal"),
+    CheckConstraint(rules.ONE_PRINCIPAL, name="one_principal"),
+    CheckConstraint(rules.HASHED_SECRET, name="hashed_secret"),
+    CheckConstraint(rules.instants("created_at", "expires_at", "revoked_at"), name="instants"),
 )
 
 partition = Table(
@@ -106,6 +114,20 @@ partition = Table(
     Column("former_published_at", UtcInstant),
     Column("former_reason", Text),
     Column("released_by", Text),
+    CheckConstraint(rules.START_BEFORE_END, name="start_before_end"),
+    CheckConstraint(rules.CLASS_OF_LENGTH, name="class_of_length"),
+    CheckConstraint(rules.STATE, name="state"),
+    CheckConstraint(rules.counted_from(0, "generation"), name="generation"),
+    CheckConstraint(rules.WHOLE_LOCK, name="whole_lock"),
+    CheckConstraint(rules.WHOLE_FORMER_STATE, name="whole_former_state"),
+    CheckConstraint(rules.RELEASED_WITHOUT_LOCK, name="released_without_lock"),
+    CheckConstraint(
+        rules.instants(
+            *("interval_start", "interval_end", "registered_at", "changed_at", "published_at"),
+            *("locked_at", "expires_at", "former_changed_at", "former_published_at"),
+        ),
+        name="instants",
+    ),
     UniqueConstraint(
         "source_id", "interval_start", "interval_end", "provider_id", name=f"uq_{PREFIX}partition_interval"
     ),
@@ -120,6 +142,7 @@ length_class = Table(
     Column("source_id", ForeignKey(source.c.id), primary_key=True),
     Column("length_class", SmallInteger, primary_key=True),
     Column("longest", BigInteger, nullable=False),
+    CheckConstraint(rules.LONGEST_OF_CLASS, name="longest_of_class"),
 )
 
 ready_interval = Table(
@@ -128,6 +151,8 @@ ready_interval = Table(
     Column("source_id", ForeignKey(source.c.id), primary_key=True),
     Column("interval_start", UtcInstant, primary_key=True),
     Column("interval_end", UtcInstant, nullable=False),
+    CheckConstraint(rules.START_BEFORE_END, name="start_before_end"),
+    CheckConstraint(rules.instants("interval_start", "interval_end"), name="instants"),
 )
 
 event = Table(
@@ -143,6 +168,11 @@ event = Table(
     Column("holder", Text),
     Column("generation", BigInteger),
     Column("details", JSON, nullable=False),
+    CheckConstraint(rules.counted_from(1, "position"), name="position"),
+    CheckConstraint(rules.TYPE, name="type"),
+    CheckConstraint(rules.START_BEFORE_END, name="start_before_end"),
+    CheckConstraint(rules.counted_from(1, "generation"), name="generation"),
+    CheckConstraint(rules.instants("at", "interval_start", "interval_end"), name="instants"),
     Index(None, "source_id", "position"),
 )
 
@@ -152,10 +182,24 @@ history = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("last_position", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+    CheckConstraint(rules.counted_from(0, "last_position"), name="last_position"),
 )
 
 DERIVED_TABLES = (length_class, ready_interval, history)
 """What can be computed anew from the other tables."""
+
+
+def conditions_of(table: Table) -> dict[str, str]:
+    """The conditions of a table's CHECK constraints by their names, see :func:`check_name`."""
+    checks = {str(each.name): each for each in table.constraints if isinstance(each, CheckConstraint)}
+    prefix = check_name(table.name, "")
+    return {name.removeprefix(prefix): str(checks[name].sqltext) for name in sorted(checks)}
+
+
+def check_name(table_name: str, name: str) -> str:
+    """What a CHECK constraint is called in the database."""
+    return f"ck_{table_name}_{name}"
 
 
 def length_class_of(interval: Interval) -> int:

@@ -1,8 +1,9 @@
-"""Verification: that what is derived follows from the partitions, these from the history, and that rows keep the rules.
+"""Verification: that what is derived follows from the partitions, and these from the history.
 
-What is derived is computed from the partitions alone: in another way than the one that maintains the derived
-tables, and inside the database, so that a million partitions travel nowhere. Verifying sees one moment and
-holds up nobody; repairing takes the lock of one source at a time.
+What a row may hold its constraints say, which the database keeps; it is asked whether it does. What is derived is
+computed from the partitions alone: in another way than the one that maintains the derived tables, and inside the
+database, so that a million partitions travel nowhere. Verifying sees one moment and holds up nobody; repairing takes
+the lock of one source at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.store.sql.database.engine import Database
-from airflow_provider_partition_registry.store.sql.maintenance.verification import checks, past
+from airflow_provider_partition_registry.store.sql.maintenance.verification import checks, past, reliance
 from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
     Discrepancy,
     DiscrepancyKind,
@@ -77,11 +78,12 @@ def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
 
 
 def _verify(connection: Connection) -> list[Discrepancy]:
-    if damaged := checks.find_damaged_pages(connection):
-        return damaged  # whatever else is read from such a file may be wrong
+    unvouched = reliance.find_what_the_database_does_not_vouch_for(connection)
+    if any(each.kind in reliance.SPOILS_THE_REST for each in unvouched):
+        return unvouched
     found = [
+        *unvouched,
         *checks.find_dangling_references(connection),
-        *checks.find_impossible_instants(connection),
         *past.check_history(connection),
         *(each for check in (*checks.CHECKS, *past.CHECKS) for each in check.run(connection)),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,21 +18,17 @@ class DiscrepancyKind(StrEnum):
     READY_INTERVAL_MISSING = "ready_interval_missing"
     READY_INTERVAL_WRONG = "ready_interval_wrong"
     READY_INTERVAL_SPLIT = "ready_interval_split"
-    READY_INTERVAL_MALFORMED = "ready_interval_malformed"
     LENGTH_CLASS_MISSING = "length_class_missing"
     LENGTH_CLASS_WRONG = "length_class_wrong"
-    PARTITION_LENGTH_CLASS = "partition_length_class"
-    PARTITION_INTERVAL = "partition_interval"
-    PARTITION_STATE = "partition_state"
-    PARTITION_COLUMNS = "partition_columns"
     PARTITION_DETAILS = "partition_details"
     PARTITION_HISTORY = "partition_history"
-    INSTANT = "instant"
     EVENT_MALFORMED = "event_malformed"
     EVENT_WITHOUT_PARTITION = "event_without_partition"
     HISTORY_COUNTER = "history_counter"
     HISTORY_GAP = "history_gap"
     DANGLING_REFERENCE = "dangling_reference"
+    CONSTRAINT_BROKEN = "constraint_broken"
+    CONSTRAINT_NOT_IN_FORCE = "constraint_not_in_force"
     TABLE_MISSING = "table_missing"
     FILE_DAMAGED = "file_damaged"
 
@@ -41,10 +38,8 @@ REPAIRABLE = frozenset(
         DiscrepancyKind.READY_INTERVAL_MISSING,
         DiscrepancyKind.READY_INTERVAL_WRONG,
         DiscrepancyKind.READY_INTERVAL_SPLIT,
-        DiscrepancyKind.READY_INTERVAL_MALFORMED,
         DiscrepancyKind.LENGTH_CLASS_MISSING,
         DiscrepancyKind.LENGTH_CLASS_WRONG,
-        DiscrepancyKind.PARTITION_LENGTH_CLASS,
         DiscrepancyKind.HISTORY_COUNTER,
         DiscrepancyKind.TABLE_MISSING,
     }
@@ -76,11 +71,11 @@ class Discrepancy:
 
 
 def discrepancy(
-    kind: DiscrepancyKind, source_name: str | None, what: str, count: int, examples: list[str] | None = None
+    kind: DiscrepancyKind, source_name: str | None, what: str, count: int, examples: Iterable[str] = ()
 ) -> Discrepancy:
     """Word a finding; ``examples`` are the first of ``count``."""
     subject = "Registry" if source_name is None else f"Source {source_name!r}"
-    shown = list(examples or ())
+    shown = list(examples)
     rest = count - len(shown)
     detail = ", ".join(shown) + (f" and {rest} more" if rest else "") if shown else str(count)
     return Discrepancy(
@@ -95,7 +90,4 @@ def discrepancy(
 
 def show_instant(microseconds: int) -> str:
     """An instant as it is stored, for people."""
-    try:
-        return format_instant(from_microseconds(microseconds))
-    except (OverflowError, TypeError):  # SQLite keeps texts in columns for numbers
-        return f"{microseconds} µs after 1970"
+    return format_instant(from_microseconds(microseconds))

@@ -23,7 +23,6 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification.disc
     DiscrepancyKind,
     discrepancy,
 )
-from airflow_provider_partition_registry.store.sql.maintenance.verification.recomputation import is_sound
 from airflow_provider_partition_registry.store.sql.schema.tables import event, history, partition
 
 STATE_AFTER = {
@@ -38,9 +37,6 @@ STATE_AFTER = {
 """The stored state that an event leaves its partition in. A release, by force or not, says it in its details."""
 
 RELEASES = (EventType.RELEASE, EventType.FORCE_RELEASE)
-
-WITHOUT_SOURCE = (EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED)
-"""The events that may be about a provider alone."""
 
 Column = ColumnElement
 
@@ -75,7 +71,7 @@ def _partitions_against_their_last_event() -> Select:
         .subquery()
     )
     is_last = and_(_is_of_partition(each), each.c.next_position.is_(None))
-    # Without an event, or after one that nobody knows, there is no state to compare with.
+    # Without an event, or after a release that does not say it, there is no state to compare with.
     differs = or_(
         each.c.state.is_(None),
         each.c.state != partition.c.state,
@@ -100,25 +96,6 @@ def _events_without_partition() -> Select:
     return per_source(orphans, orphans.c.position, true())
 
 
-def _is_about_nobody() -> Column:
-    may_lack_it = and_(
-        event.c.provider_id.is_not(None), event.c.type.in_([each.value for each in WITHOUT_SOURCE])
-    )
-    return and_(event.c.source_id.is_(None), ~may_lack_it)
-
-
-def _is_unreadable() -> Column:
-    start, end = event.c.interval_start, event.c.interval_end
-    return or_(
-        event.c.position < 1,
-        _is_about_nobody(),
-        event.c.type.not_in([each.value for each in EventType]),
-        and_(start.is_(None), end.is_not(None)),
-        and_(start.is_not(None), or_(end.is_(None), ~is_sound(event))),
-        ~MapsTexts(event.c.details),
-    )
-
-
 def _event(position: int) -> str:
     return f"event number {position}"
 
@@ -126,8 +103,8 @@ def _event(position: int) -> str:
 CHECKS = (
     Check(
         DiscrepancyKind.EVENT_MALFORMED,
-        "events with a number below 1, no source, an unknown type, an interval that is none, or details not of texts",
-        per_source(event, event.c.position, _is_unreadable(), also_of_none=True),
+        "events whose details are no texts",
+        per_source(event, event.c.position, ~MapsTexts(event.c.details), also_of_none=True),
         _event,
     ),
     Check(
@@ -147,21 +124,18 @@ CHECKS = (
 
 def check_history(connection: Connection) -> list[Discrepancy]:
     """Whether the history is complete and its counter goes on from its end."""
-    is_numbered = event.c.position >= 1
     state: Any = connection.execute(
         select(
-            select(func.count()).select_from(history).scalar_subquery().label("counters"),
             select(func.max(history.c.last_position)).scalar_subquery().label("counter"),
             select(func.max(event.c.position)).scalar_subquery().label("last"),
-            select(func.count()).select_from(event).where(is_numbered).scalar_subquery().label("events"),
+            select(func.count()).select_from(event).scalar_subquery().label("events"),
         )
     ).one()
     counter, last = state.counter or 0, state.last or 0
     found = []
-    if state.counters != 1 or counter < last:
-        what = (
-            f"the history's counter, {counter} in {state.counters} rows, against a last event number {last}"
-        )
+    if state.counter is None or counter < last:
+        shown = "lost" if state.counter is None else counter
+        what = f"the history's counter, {shown}, against a last event number {last}"
         found.append(discrepancy(DiscrepancyKind.HISTORY_COUNTER, None, what, 1))
     end = max(counter, last)
     lost = end - state.events
@@ -175,7 +149,7 @@ def check_history(connection: Connection) -> list[Discrepancy]:
 def _first_lost(connection: Connection, end: int) -> Iterator[int]:
     """The first few positions up to ``end`` that no event has."""
     before = func.lag(event.c.position, 1, 0).over(order_by=event.c.position).label("before")
-    each = select(before, event.c.position).where(event.c.position >= 1).subquery()
+    each = select(before, event.c.position).subquery()
     statement = select(each).where(each.c.position > each.c.before + 1).order_by(each.c.position)
     inside = [
         range(row.before + 1, row.position) for row in connection.execute(statement.limit(SHOWN_AT_MOST))

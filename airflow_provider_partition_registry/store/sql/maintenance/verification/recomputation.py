@@ -6,7 +6,6 @@ It shares nothing with what maintains the ready intervals, and runs inside the d
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -25,8 +24,6 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from airflow_provider_partition_registry.domain.models import PartitionState
-from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
     SHOWN_AT_MOST,
     Discrepancy,
@@ -35,33 +32,21 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification.disc
     show_instant,
 )
 from airflow_provider_partition_registry.store.sql.schema.tables import partition, ready_interval
-from airflow_provider_partition_registry.store.sql.statements.overlaps import READY_STATES
-
-HARMLESS_STATES = (*READY_STATES, PartitionState.REGISTERED.value)
-EARLIEST = to_microseconds(datetime.min.replace(tzinfo=UTC))
-LATEST = to_microseconds(datetime.max.replace(tzinfo=UTC))
+from airflow_provider_partition_registry.store.sql.statements.overlaps import (
+    READY_STATES,
+    STORED_BLOCKING_STATES,
+)
 
 Column = ColumnElement
 
 
 def raw(column: Column) -> Column:
-    """The microseconds of an instant, which may be none that Python knows."""
+    """The microseconds of an instant, to compute with."""
     return type_coerce(column, BigInteger())
 
 
-def is_instant(column: Column) -> Column:
-    """Condition: the column holds an instant that Python knows."""
-    return raw(column).between(EARLIEST, LATEST)
-
-
-def is_sound(rows: FromClause) -> Column:
-    """Condition: the row's interval is one."""
-    start, end = raw(rows.c.interval_start), raw(rows.c.interval_end)
-    return and_(start < end, is_instant(start), is_instant(end))
-
-
-def _sound_rows_of_the_source(rows: FromClause, *conditions: Column) -> Column:
-    return and_(rows.c.source_id == bindparam("of_source"), is_sound(rows), *conditions)
+def _rows_of_the_source(rows: FromClause, *conditions: Column) -> Column:
+    return and_(rows.c.source_id == bindparam("of_source"), *conditions)
 
 
 def _union(name: str, condition: Column) -> FromClause:
@@ -69,7 +54,7 @@ def _union(name: str, condition: Column) -> FromClause:
 
     A stretch begins where no earlier partition reaches; the one before ended where they had reached.
     """
-    chosen = _sound_rows_of_the_source(partition, condition)
+    chosen = _rows_of_the_source(partition, condition)
     start, end = raw(partition.c.interval_start), raw(partition.c.interval_end)
     reached = func.max(end).over(order_by=(start, end), rows=(None, -1))
     each = select(start.label("interval_start"), reached.label("reached")).where(chosen).subquery()
@@ -126,8 +111,7 @@ def _is_ready(level: Any) -> Column:
 
 def _partition_edges() -> list[Select]:
     covering = _union("covering", partition.c.state.in_(READY_STATES))
-    # A state that nobody knows blocks as well: whatever it means, it is not known to be harmless.
-    blocking = _union("blocking", partition.c.state.not_in(HARMLESS_STATES))
+    blocking = _union("blocking", partition.c.state.in_(STORED_BLOCKING_STATES))
     return [
         *_edges(covering, true(), covering=1, blocking=0, claiming=0),
         *_edges(blocking, true(), covering=0, blocking=1, claiming=0),
@@ -140,7 +124,7 @@ EXPECTED = _stretches(_partition_edges(), _is_ready)
 
 def _mismatches() -> Select:
     """Where the kept rows and R1 differ: value 1 where a row is missing, -1 where one is wrong."""
-    kept = _sound_rows_of_the_source(ready_interval)
+    kept = _rows_of_the_source(ready_interval)
     edges = [*_partition_edges(), *_edges(ready_interval, kept, covering=0, blocking=0, claiming=1)]
     wrong = _stretches(edges, lambda level: _is_ready(level) - _one_if(level.claiming > 0)).subquery()
     total = func.count().over(partition_by=wrong.c.value)

@@ -6,10 +6,8 @@ from sqlalchemy import delete, func, insert, literal, select, text, update
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.store.sql.changes.claim import lock_source
-from airflow_provider_partition_registry.store.sql.maintenance.verification.checks import CLASS_OF_LENGTH
 from airflow_provider_partition_registry.store.sql.maintenance.verification.recomputation import (
     EXPECTED,
-    is_sound,
 )
 from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import (
@@ -44,18 +42,12 @@ def repair_source(connection: Connection, source_name: str) -> None:
     """Compute anew what is derived from the partitions of a source."""
     _allow_time(connection)
     source_id = lock_source(connection, source_name)
-    mine = partition.c.source_id == source_id
-    connection.execute(
-        update(partition)
-        .where(mine, is_sound(partition), partition.c.length_class != CLASS_OF_LENGTH)
-        .values(length_class=CLASS_OF_LENGTH)
-    )
     _rebuild_length_classes(connection, source_id)
     _rebuild_ready_intervals(connection, source_id)
 
 
 def _rebuild_length_classes(connection: Connection, source_id: int) -> None:
-    numbers = select(partition.c.length_class).where(partition.c.source_id == source_id, is_sound(partition))
+    numbers = select(partition.c.length_class).where(partition.c.source_id == source_id)
     used = connection.execute(numbers.distinct()).scalars().all()
     connection.execute(delete(length_class).where(length_class.c.source_id == source_id))
     if used:
@@ -83,7 +75,6 @@ def repair_history(connection: Connection) -> None:
         connection.execute(text(f"LOCK TABLE {history.name} IN EXCLUSIVE MODE"))
     counter = connection.execute(select(func.max(history.c.last_position))).scalar() or 0
     last = connection.execute(select(func.max(event.c.position))).scalar() or 0
-    connection.execute(delete(history).where(history.c.id != 1))
     values = {"last_position": max(counter, last)}
     if connection.execute(update(history).values(values)).rowcount == 0:
         connection.execute(insert(history).values(id=1, **values))

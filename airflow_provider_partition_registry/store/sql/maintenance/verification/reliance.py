@@ -1,0 +1,71 @@
+"""Whether the database vouches for its rows: for the pages of a file, and for the constraints on each row."""
+
+from __future__ import annotations
+
+from sqlalchemy.engine import Connection
+
+from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
+    SHOWN_AT_MOST,
+    Discrepancy,
+    DiscrepancyKind,
+    discrepancy,
+)
+from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.tables import check_name, conditions_of, metadata
+from airflow_provider_partition_registry.store.sql.schema.violations import find_violations
+
+SPOILS_THE_REST = frozenset({DiscrepancyKind.FILE_DAMAGED, DiscrepancyKind.CONSTRAINT_BROKEN})
+"""After which whatever else is read may be wrong."""
+
+_BROKEN_IN_SQLITE = "CHECK constraint failed in "
+
+
+def find_what_the_database_does_not_vouch_for(connection: Connection) -> list[Discrepancy]:
+    """Damaged pages of a SQLite file; constraints that do not bind every row, and the rows that break one.
+
+    Rows that break a constraint are looked for only where the database says that there may be some: a constraint is
+    gone or was added without a look at the rows that were there, or somebody told SQLite to ignore constraints.
+    """
+    told = _integrity(connection)
+    damage = [each for each in told if not each.startswith(_BROKEN_IN_SQLITE)]
+    if damage:
+        what = "the file is damaged, as a copy is that was made while somebody wrote; SQLite says"
+        return [discrepancy(DiscrepancyKind.FILE_DAMAGED, None, what, len(damage), damage)]
+    not_in_force = _constraints_not_in_force(connection)
+    if not (told or not_in_force):
+        return []
+    return _lacking(not_in_force) + _broken_rows(connection)
+
+
+def _lacking(constraints: list[str]) -> list[Discrepancy]:
+    if not constraints:
+        return []
+    what = "constraints that are gone, or not valid until partition-registry db upgrade has validated them"
+    kind = DiscrepancyKind.CONSTRAINT_NOT_IN_FORCE
+    return [discrepancy(kind, None, what, len(constraints), constraints[:SHOWN_AT_MOST])]
+
+
+def _integrity(connection: Connection) -> list[str]:
+    if connection.dialect.name != "sqlite":
+        return []
+    told = connection.exec_driver_sql(f"PRAGMA integrity_check({SHOWN_AT_MOST})").scalars().all()
+    return [each for each in told if each != "ok"]
+
+
+def _constraints_not_in_force(connection: Connection) -> list[str]:
+    found = []
+    for table in metadata.sorted_tables:
+        are_valid = revisions.check_constraints(connection, table.name)
+        wanted = [check_name(table.name, name) for name in conditions_of(table)]
+        found += [name for name in wanted if not are_valid.get(name)]
+    return found
+
+
+def _broken_rows(connection: Connection) -> list[Discrepancy]:
+    tables = metadata.sorted_tables
+    found = find_violations(connection, {table.name: conditions_of(table) for table in tables})
+    if not found.count:
+        return []
+    what = "rows that break constraints"
+    shown = found.shown[:SHOWN_AT_MOST]
+    return [discrepancy(DiscrepancyKind.CONSTRAINT_BROKEN, None, what, found.count, shown)]
