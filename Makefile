@@ -17,7 +17,7 @@ AT_ONCE := -n 3
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check docs fuzz stories accidents kills containers lint picture bench clean environments lock help
+.PHONY: demo test check docs fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,7 @@ demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coor
 
 test: environments lint ## All tests, in every environment; they need a Chromium, which root gets on Debian
 	$(CORE)/bin/python -m testbed.browser
+	$(CORE)/bin/python -m testbed.matrix --quick 3.0
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
 	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow tests/site
@@ -53,6 +54,8 @@ kills: $(CORE)/.ready ## kill -9 of a worker, the service and PostgreSQL under l
 
 containers: $(CORE)/.ready ## The images and all Compose files for real, without Docker; as root, with stand-ins for the official images
 	$(CORE)/bin/python -m testbed.containers
+matrix: $(CORE)/.ready ## Every supported Airflow and Python, with packages of its time and today's (ROWS="3.0 3.1-today"), an hour
+	$(CORE)/bin/python -m testbed.matrix $(ROWS)
 
 lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and the containers' files
 	$(AIRFLOW_3)/bin/ruff check

@@ -123,7 +123,7 @@ class AirflowInstance:
         self.add_dags(Path(__file__).parent / "dags")
         if self.version.major == 2:
             (self.home / "webserver_config.py").write_text(WEBSERVER_CONFIG_2)
-        self._migrate()
+        self._migrate(timeout)
         beginning = datetime.datetime.now(datetime.UTC)
         try:
             for child in self.components.values():
@@ -205,9 +205,9 @@ class AirflowInstance:
     def log_tails(self) -> str:
         return "\n".join(child.log_tail() for child in self.components.values())
 
-    def _migrate(self) -> None:
+    def _migrate(self, timeout: float) -> None:
         if not self._is_migrated:
-            self.run_airflow("db", "migrate")
+            self.run_airflow("db", "migrate", timeout=timeout)
             self._is_migrated = True
 
     def _wait_until_healthy(self, since: datetime.datetime, timeout: float, only: str | None = None) -> None:

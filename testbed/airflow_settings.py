@@ -107,6 +107,7 @@ def _settings_of_3(ui_url: str) -> Settings:
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(urlsplit(ui_url).port),
         "AIRFLOW__API__BASE_URL": ui_url,
+        "AIRFLOW__API__WORKERS": "1",  # 3.0 starts four
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",

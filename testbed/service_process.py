@@ -62,13 +62,13 @@ class ServiceProcess:
     ) -> None:
         self.stop()
 
-    def start(self) -> None:
+    def start(self, timeout: float = START_TIMEOUT) -> None:
         """Start it; back when it can serve."""
         self.child.start()
         wait_until(
             self._is_ready,
             what=f"{self.child.name} to be ready",
-            timeout=START_TIMEOUT,
+            timeout=timeout,
             children=[self.child],
             interval=0.05,
         )

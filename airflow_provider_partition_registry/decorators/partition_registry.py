@@ -17,15 +17,13 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from airflow.providers.common.compat.sdk import XComArg
-
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import Instant
 from airflow_provider_partition_registry.domain.names import escape_unstorable, storable
 from airflow_provider_partition_registry.proof.parsing import WRITES_PARTITION, require_own_process
 from airflow_provider_partition_registry.runtime.acting import access_explained, acting_provider
-from airflow_provider_partition_registry.runtime.compat import AIRFLOW_VERSION
+from airflow_provider_partition_registry.runtime.compat import AIRFLOW_VERSION, XComArg
 from airflow_provider_partition_registry.runtime.conflicts import (
     OnConflict,
     check_on_conflict,
@@ -121,7 +119,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
             )
 
     def __enter__(self) -> PartitionWrite:
-        from airflow.providers.common.compat.sdk import get_current_context
+        from airflow_provider_partition_registry.runtime.compat import get_current_context
 
         with ExitStack() as on_exit:
             self._write = self._begin(get_current_context(), on_exit)
@@ -237,7 +235,7 @@ class writes_partition(write_partition):  # noqa: N801 - used as a decorator
 
     def _rendered(self) -> write_partition:
         """What is to be written, for the running task."""
-        from airflow.providers.common.compat.sdk import get_current_context
+        from airflow_provider_partition_registry.runtime.compat import get_current_context
 
         context = get_current_context()
         task = context["ti"].task
@@ -270,7 +268,7 @@ def _is_held_by(holder: Holder, store: RegistryStore, key: PartitionKey) -> bool
 
 def _end(write: PartitionWrite, error: BaseException | None) -> None:
     """What becomes of the partition when its code has ended."""
-    from airflow.providers.common.compat.sdk import AirflowSkipException
+    from airflow_provider_partition_registry.runtime.compat import AirflowSkipException
 
     if error is None:
         write.publish()
@@ -294,7 +292,7 @@ def _end(write: PartitionWrite, error: BaseException | None) -> None:
 
 def _in_words(error: BaseException) -> str:
     """An exception as the reason of a failure, which all readers see: without secrets that Airflow knows."""
-    from airflow.providers.common.compat.sdk import redact
+    from airflow_provider_partition_registry.runtime.compat import redact
 
     try:
         text = "".join(traceback.format_exception_only(error)).strip()

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, mask_secret
-
 from airflow_provider_partition_registry.domain.errors import (
     AdministratorTokenError,
     RegistryError,
@@ -22,6 +20,7 @@ from airflow_provider_partition_registry.domain.principals import (
 )
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_provider_partition_registry.runtime.compat import AirflowNotFoundException, BaseHook, mask_secret
 from airflow_provider_partition_registry.runtime.connections import (
     missing_connection,
     read_connection,

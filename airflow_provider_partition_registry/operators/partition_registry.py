@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
-
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionAlreadyRegisteredError,
@@ -25,6 +23,7 @@ from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.proof.graph import WRITTEN, Role, is_mapped, lock_of
 from airflow_provider_partition_registry.runtime.acting import access_explained, acting_provider
+from airflow_provider_partition_registry.runtime.compat import AirflowFailException, BaseOperator, conf
 from airflow_provider_partition_registry.runtime.conflicts import (
     OnConflict,
     check_on_conflict,

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowPlugin, hookimpl
+from airflow_provider_partition_registry.runtime.compat import AirflowPlugin, hookimpl
 
 _log = logging.getLogger(__name__)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
-
 from airflow_provider_partition_registry.domain.errors import PartitionStateError
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Holder, Partition, PartitionState
 from airflow_provider_partition_registry.domain.names import storable
@@ -14,7 +12,11 @@ from airflow_provider_partition_registry.proof.evidence import gather_work
 from airflow_provider_partition_registry.proof.guard import is_held, look_up
 from airflow_provider_partition_registry.proof.notes import LockNote
 from airflow_provider_partition_registry.proof.verdict import OnSkipped, Outcome, Verdict, Work
-from airflow_provider_partition_registry.runtime.compat import states_of_tasks
+from airflow_provider_partition_registry.runtime.compat import (
+    AirflowFailException,
+    AirflowSkipException,
+    states_of_tasks,
+)
 from airflow_provider_partition_registry.runtime.identity import details_of_task
 from airflow_provider_partition_registry.store.contract import RegistryStore
 

@@ -3,12 +3,74 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
+
+    from airflow.providers.common.compat.sdk import (  # noqa: F401 - passed on
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowPlugin,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        BaseHook,
+        BaseOperator,
+        BaseSensorOperator,
+        Connection,
+        PokeReturnValue,
+        TaskGroup,
+        XComArg,
+        conf,
+        get_current_context,
+        hookimpl,
+        mask_secret,
+        redact,
+    )
+
+T = TypeVar("T")
+
+_SECRETS = (
+    "airflow.sdk.log",
+    "airflow.sdk.execution_time.secrets_masker",
+    "airflow.utils.log.secrets_masker",
+)
+# Where Airflow itself has what `airflow.providers.common.compat.sdk` may not: that came with common-compat 1.8, which
+# is younger than Airflow 2.11 and 3.0, and had all of these names in 1.22. The newest place comes first.
+_PLACES = {
+    "AirflowFailException": ("airflow.sdk.exceptions", "airflow.exceptions"),
+    "AirflowNotFoundException": ("airflow.sdk.exceptions", "airflow.exceptions"),
+    "AirflowPlugin": ("airflow.sdk.plugins_manager", "airflow.plugins_manager"),
+    "AirflowSensorTimeout": ("airflow.sdk.exceptions", "airflow.exceptions"),
+    "AirflowSkipException": ("airflow.sdk.exceptions", "airflow.exceptions"),
+    "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
+    "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
+    "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
+    "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
+    "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),
+    "conf": ("airflow.sdk.configuration", "airflow.configuration"),
+    "get_current_context": ("airflow.sdk", "airflow.operators.python"),
+    "hookimpl": ("airflow.sdk._shared.listeners", "airflow.listeners"),
+    "mask_secret": _SECRETS,
+    "redact": _SECRETS,
+}
+
+
+def __getattr__(name: str) -> Any:
+    """One of Airflow's names, when it is first needed: most processes need few of them."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for place in ("airflow.providers.common.compat.sdk", *_PLACES[name]):
+        try:
+            return getattr(import_module(place), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"Airflow {__version__} has no {name} where this package looks for it")
+
 
 AIRFLOW_VERSION = tuple(int(part) for part in __version__.split(".")[:2])
 IS_AIRFLOW_3 = AIRFLOW_VERSION >= (3, 0)
@@ -22,6 +84,17 @@ CAN_END_IN_TRIGGERER = AIRFLOW_VERSION >= (3, 3)
 # Airflow 3 may fail a task that is resumed while its worker is still being put to rest after the deferral, which
 # takes it up to `[workers] min_heartbeat_interval` (5 s).
 RESUME_NOT_BEFORE = 6.0 if IS_AIRFLOW_3 else 0.0  # seconds after a trigger starts
+
+
+async def ask_in_thread(question: Callable[..., T], *arguments: Any) -> T:
+    """Call a function that asks Airflow something, from an event loop that must not wait for the answer.
+
+    The triggerers of Airflow 3.0 and 3.1 end when any other thread than one of asgiref's asks: only those know the
+    loop that reads the answers.
+    """
+    from asgiref.sync import sync_to_async  # noqa: TID251 - with as many threads as the loop has
+
+    return await sync_to_async(question, thread_sensitive=False)(*arguments)
 
 
 async def push_result(task_instance: Any, value: Any) -> None:
@@ -96,9 +169,11 @@ def calls_hooks_of(operator_class: Any) -> bool:
 
     In Airflow 2 the methods of these names call them, which an operator may have replaced.
     """
-    from airflow.providers.common.compat.sdk import BaseOperator
+    if IS_AIRFLOW_3:
+        return True
+    from airflow.models import BaseOperator
 
-    return IS_AIRFLOW_3 or (
+    return (
         operator_class.pre_execute is BaseOperator.pre_execute
         and operator_class.post_execute is BaseOperator.post_execute
     )

@@ -7,10 +7,13 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from airflow.providers.common.compat.connection import get_async_connection
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, mask_secret
-
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.runtime.compat import (
+    AirflowNotFoundException,
+    BaseHook,
+    ask_in_thread,
+    mask_secret,
+)
 from airflow_provider_partition_registry.runtime.settings import RegistrySettings, how_to_configure
 from airflow_provider_partition_registry.store.watch import Watcher, shared_watcher
 
@@ -98,8 +101,14 @@ async def shared_settings(conn_id: str) -> RegistrySettings:
 
 async def _look_up(conn_id: str) -> RegistrySettings:
     try:
-        connection = await get_async_connection(conn_id)
+        connection = await _find_connection(conn_id)
     except AirflowNotFoundException as error:
         raise missing_connection(conn_id) from error
     # In a thread: what is secret in it is reported to Airflow's supervisor, whose answer must not be waited for here.
-    return await asyncio.to_thread(settings_of, connection)
+    return await ask_in_thread(settings_of, connection)
+
+
+async def _find_connection(conn_id: str) -> Connection:
+    if hasattr(BaseHook, "aget_connection"):  # Airflow 3.1 and later
+        return await BaseHook.aget_connection(conn_id)
+    return await ask_in_thread(BaseHook.get_connection, conn_id)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.explanation import LOG_URL
 from airflow_provider_partition_registry.domain.models import Holder
+from airflow_provider_partition_registry.runtime.compat import conf
 
 # What the web address of an Airflow that nobody told its own says.
 SHARED_HOSTS = ("airflow", "localhost", "127.0.0.1", "0.0.0.0", "::1")  # noqa: S104 - names, nothing is bound

@@ -11,13 +11,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseSensorOperator,
-    PokeReturnValue,
-    conf,
-)
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -32,6 +25,11 @@ from airflow_provider_partition_registry.domain.intervals import format_instant,
 from airflow_provider_partition_registry.runtime.compat import (
     CAN_END_IN_TRIGGERER,
     CAN_START_FROM_TRIGGER,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
     keep_note,
     read_note,
 )

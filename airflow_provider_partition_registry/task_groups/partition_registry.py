@@ -6,8 +6,6 @@ from collections.abc import Generator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow.providers.common.compat.sdk import TaskGroup
-
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
@@ -15,6 +13,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
 )
 from airflow_provider_partition_registry.proof.graph import role_of
 from airflow_provider_partition_registry.proof.hooks import guard_in_dag
+from airflow_provider_partition_registry.runtime.compat import TaskGroup
 from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -23,7 +22,11 @@ from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import explain_missing
-from airflow_provider_partition_registry.runtime.compat import RESUME_NOT_BEFORE, push_result
+from airflow_provider_partition_registry.runtime.compat import (
+    RESUME_NOT_BEFORE,
+    AirflowNotFoundException,
+    push_result,
+)
 from airflow_provider_partition_registry.runtime.connections import watcher_of
 from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runtime.settings import of_connection

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, Connection
+from asgiref.sync import async_to_sync
 
 from airflow_provider_partition_registry.runtime import connections as sharing
+from airflow_provider_partition_registry.runtime.compat import ask_in_thread
 from airflow_provider_partition_registry.runtime.connections import (
     RegistryConnectionNotFoundError,
     shared_settings,
@@ -44,7 +46,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
     def run(scenario: Scenario) -> None:
         async def with_airflow() -> None:
             airflow = SlowAirflow()
-            monkeypatch.setattr(sharing, "get_async_connection", airflow.get)
+            monkeypatch.setattr(sharing, "_find_connection", airflow.get)
             await asyncio.wait_for(scenario(airflow), 30)
             assert not sharing._look_ups[asyncio.get_running_loop()]
 
@@ -125,3 +127,18 @@ def test_an_error_that_nobody_waits_for_any_more_is_dropped(
 
     play(scenario)
     assert "never retrieved" not in caplog.text
+
+
+def test_what_is_asked_in_a_thread_is_answered_in_this_loop() -> None:
+    """The triggerers of Airflow 3.0 and 3.1 read their supervisor's answers there; read elsewhere they end them."""
+
+    async def the_answers_loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def ask_supervisor() -> asyncio.AbstractEventLoop:
+        return async_to_sync(the_answers_loop)()
+
+    async def trigger() -> None:
+        assert await ask_in_thread(ask_supervisor) is asyncio.get_running_loop()
+
+    asyncio.run(asyncio.wait_for(trigger(), 30))
