@@ -20,7 +20,7 @@ AT_ONCE := -n 3
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test suites check coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
+.PHONY: demo test suites check docs coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,7 +36,7 @@ suites: environments
 	$(CORE)/bin/python -m testbed.matrix --quick 3.0
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
-	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow
+	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow tests/site
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
@@ -51,6 +51,9 @@ mutants: $(MUTANTS)/.ready ## Spoil the rules in every small way, and see which 
 	rm -rf mutants
 	$(MUTANTS)/bin/mutmut run
 	$(MUTANTS)/bin/mutmut results
+
+docs: $(AIRFLOW_3)/.ready ## The documentation as a site that can be read offline: docs/_build/index.html
+	$(AIRFLOW_3)/bin/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build
 
 fuzz: $(CORE)/.ready ## More than 20,000 generated requests to the web service, some minutes
 	HYPOTHESIS_PROFILE=nightly $(CORE)/$(PYTEST) tests/service/test_fuzz.py -s --timeout 3600
@@ -90,7 +93,7 @@ bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few
 	$(AIRFLOW_3)/bin/python -m benchmarks
 
 clean: ## Remove everything that was installed or written
-	rm -rf $(VENVS) .containers .coverage .coverage.* .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist mutants
+	rm -rf $(VENVS) .containers .coverage .coverage.* .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist mutants docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(UV) ## Resolve the dependencies anew

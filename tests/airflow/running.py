@@ -74,7 +74,7 @@ def rerun(airflow_home: Path) -> Callable[..., Run]:
             subset.clear(**when, dag_run_state="running", session=session)
             session.commit()
             dag_run.dag = scheduler_dag
-            _errors[run.dag.dag_id].clear()
+            _errors.get(run.dag.dag_id, {}).clear()
             _run_to_the_end(run.dag, dag_run, session)
         return _what_is_left(run.dag, run.run_id)
 

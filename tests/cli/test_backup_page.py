@@ -1,9 +1,8 @@
-"""The commands of docs/backup-and-restore.md, run as they are written."""
+"""The commands of docs/how-to/backup-and-restore.md, run as they are written."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +12,9 @@ import pytest
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.postgres import PostgresServer, find_programs
 from tests.contract.homes import all_events
+from tests.documents import DOCS, blocks
 
-PAGE = Path(__file__).parents[2] / "docs" / "backup-and-restore.md"
-BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+BLOCKS = blocks(DOCS / "how-to" / "backup-and-restore.md", "bash")
 SQLITE = [each for each in BLOCKS if "/srv/" in each]
 POSTGRES = [each for each in BLOCKS if "$DATABASE" in each]
 

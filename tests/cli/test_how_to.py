@@ -1,4 +1,4 @@
-"""docs/cron-and-kubernetes.md: its commands run as they stand, and its manifest is one."""
+"""The how-to guides: their commands run as they stand, one after the other, and the manifest is one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +17,47 @@ import yaml
 
 from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE, URL_VARIABLE, VARIABLES
+from airflow_provider_partition_registry.domain.grains import interval_at
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.store.contract.writing import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from tests.cli.conftest import Command
+from tests.documents import DOCS, blocks
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "cron-and-kubernetes.md").read_text()
+HOW_TO = DOCS / "how-to"
+CRON, KUBERNETES, SCRIPTS = (HOW_TO / f"{name}.md" for name in ("cron", "kubernetes", "scripts"))
 BINARIES = Path(sys.executable).parent
+PROVIDERS = {
+    "sales": ("nightly-load", "old-load"),
+    "clicks": ("hourly-load",),
+    "shop.prices": ("prices",),
+}
+# A week of them only takes longer.
+SHORTER = (" 2026-11-04 2026-11-05 2026-11-06 2026-11-07 2026-11-08", "")
 
 Shell = Callable[..., subprocess.CompletedProcess]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
-
-
 @pytest.fixture
 def shell(tmp_path: Path, migrated_sqlite_url: str) -> Shell:
-    """Runs a script where the page's scripts are, in a registry that knows its sources and providers."""
+    """Runs a script where the pages' scripts are, in a registry that knows their sources and providers."""
     with open_store(migrated_sqlite_url) as store:
-        for source, provider in (("sales", "nightly-load"), ("clicks", "hourly-load")):
-            store.register_provider(provider, store.register_source(source, "ann").access_token)
+        for source, providers in PROVIDERS.items():
+            token = store.register_source(source, "ann").access_token
+            for provider in providers:
+                store.register_provider(provider, token)
     for name in ("load.sh", "report.sh"):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {name} >> done\n")
         (tmp_path / name).chmod(0o755)
 
     def run(script: str, **variables: str) -> subprocess.CompletedProcess:
         path = f"{BINARIES}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, **variables, URL_VARIABLE: migrated_sqlite_url}
+        about_us = {"PATH": path, "USER": "ann", URL_VARIABLE: migrated_sqlite_url}
         return subprocess.run(
             ["bash", "-euc", script],
             cwd=tmp_path,
-            env=environment,
+            env={**os.environ, **variables, **about_us},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -57,19 +68,128 @@ def shell(tmp_path: Path, migrated_sqlite_url: str) -> Shell:
     return run
 
 
-def test_its_commands_run(shell: Shell, tmp_path: Path):
-    scripts = blocks("bash")
-    assert len(scripts) >= 6
-    for script in scripts:
-        done = shell(script)
-        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+@pytest.fixture
+def registry(migrated_sqlite_url: str, shell: Shell) -> Iterator[RegistryStore]:
+    """What the scripts write to."""
+    with open_store(migrated_sqlite_url) as store:
+        yield store
+
+
+class Reader:
+    """Does what a reader of a page does: runs its commands one after the other, as they stand.
+
+    Plain calls of the command are made in this process, as each would take most of a second to start; a shell runs the
+    rest.
+    """
+
+    def __init__(self, shell: Shell, call: Command) -> None:
+        self._shell = shell
+        self._call = call
+
+    def follow(self, page: str) -> str:
+        """What the commands said."""
+        return "".join(map(self._run, blocks(HOW_TO / f"{page}.md", "bash")))
+
+    def _run(self, block: str) -> str:
+        commands = block.replace("\\\n", "").strip().splitlines()
+        if all(re.fullmatch(r"partition-registry (?!run )[^|&;<>()`]+", each) for each in commands):
+            return "".join(self._call_plainly(each) for each in commands)
+        done = self._shell(block.replace(*SHORTER))
+        assert done.returncode == 0, f"{block}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr
-        if "ended with $?" in script:
-            assert "ended with 3" in done.stdout
+        return done.stdout
+
+    def _call_plainly(self, command: str) -> str:
+        _, *words = shlex.split(command.replace("$USER", "ann"))
+        outcome = self._call(*words)
+        assert outcome.code == 0, f"{command}\n{outcome.stdout}{outcome.stderr}"
+        return outcome.stdout
+
+
+@pytest.fixture
+def reader(shell: Shell, run: Command) -> Reader:
+    return Reader(shell, run)
+
+
+def test_scripts(reader: Reader, shell: Shell, tmp_path: Path):
+    reader.follow("scripts")
     assert (tmp_path / "done").read_text() == "load.sh\n"
     for name in ("bash", "zsh", "fish"):
         assert "_PARTITION_REGISTRY_COMPLETE" in (tmp_path / f"partition-registry.{name}").read_text()
     assert shell("bash -n partition-registry.bash").returncode == 0
+
+
+def test_cron_in_a_shell(reader: Reader):
+    assert "ended with 3" in reader.follow("cron")
+
+
+def test_two_writers(reader: Reader, registry: RegistryStore):
+    reader.follow("two-writers")
+    (source,) = {each.source_names for each in registry.list_providers("shop.visits").items}
+    assert source == ("shop.visits",)
+
+
+def test_hourly_into_daily(reader: Reader, tmp_path: Path):
+    reader.follow("hourly-into-daily")
+    assert (tmp_path / "done").read_text() == "load.sh\n"
+
+
+def test_several_sources(reader: Reader, registry: RegistryStore, tmp_path: Path):
+    yesterday = interval_at(datetime.now(UTC) - timedelta(days=1), "day")
+    for source, provider in (("sales", "nightly-load"), ("clicks", "hourly-load")):
+        key = PartitionKey(source, provider, yesterday)
+        registry.lock(key, register=True)
+        registry.unlock(key)
+    reader.follow("several-sources")
+    assert (tmp_path / "done").read_text() == "report.sh\n"
+
+
+def test_backfill(reader: Reader, registry: RegistryStore, tmp_path: Path):
+    table = reader.follow("backfill")
+    assert (tmp_path / "done").read_text() == "load.sh\n" * 4, "each of two days twice"
+    assert registry.check_readiness("sales", Interval("2026-11-02", "2026-11-04"))
+    assert re.findall(r"ready +\S+ +(\d+)", table) == ["3", "3"], (
+        "the second time locked, and locked again by the run"
+    )
+
+
+def test_failed_day(reader: Reader, registry: RegistryStore):
+    """All that may have to be done about a day, one after the other."""
+    day, next_day = Interval("2026-11-01", "2026-11-02"), Interval("2026-11-02", "2026-11-03")
+    for provider in ("nightly-load", "old-load"):
+        key = PartitionKey("sales", provider, day)
+        registry.lock(key, register=True)
+        registry.fail(key, reason="disk full")
+    registry.lock(PartitionKey("sales", "old-load", next_day), register=True)
+    reader.follow("failed-day")
+    states = {
+        (each.provider_name, each.interval): each.state for each in registry.list_partitions("sales").items
+    }
+    assert states == {
+        ("nightly-load", day): "failed",
+        ("old-load", day): "registered",
+        ("old-load", next_day): "failed",
+    }
+    told = [
+        each.type
+        for each in registry.events(source_name="sales").items
+        if each.provider_name == "nightly-load"
+    ]
+    assert told[-5:] == ["LOCK", "UNLOCK", "LOCK", "UNLOCK", "INVALIDATE"], "written, published, declared bad"
+
+
+def test_cleared_task(reader: Reader):
+    reader.follow("cleared-task")
+
+
+def test_rotate_a_token(reader: Reader, registry: RegistryStore):
+    said = reader.follow("rotate-a-token")
+    assert len(re.findall(r"^prs_", said, flags=re.MULTILINE)) == 2
+    assert registry.get_provider("nightly-load").source_names == ()
+
+
+def test_upgrade(reader: Reader):
+    reader.follow("upgrade")
 
 
 def test_completion_knows_commands_and_options(shell: Shell):
@@ -88,7 +208,7 @@ def test_completion_knows_commands_and_options(shell: Shell):
 
 
 def test_its_crontab(shell: Shell, tmp_path: Path):
-    crontab, _ = blocks("cron")
+    crontab, _ = blocks(CRON, "cron")
     lines = crontab.splitlines()
     variables = dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
     commands = [line.split(maxsplit=5) for line in lines if not re.match(r"\w+=", line)]
@@ -102,14 +222,14 @@ def test_its_crontab(shell: Shell, tmp_path: Path):
 
 
 def test_its_crontab_for_a_web_service():
-    _, variables = blocks("cron")
+    _, variables = blocks(CRON, "cron")
     names = [line.partition("=")[0] for line in variables.splitlines()]
-    assert names == [*VARIABLES] == re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE)
+    assert names == [*VARIABLES] == re.findall(r"^\| `(\w+)` \|", SCRIPTS.read_text(), flags=re.MULTILINE)
 
 
 @pytest.fixture
 def manifests() -> dict[str, Any]:
-    (text,) = blocks("yaml")
+    (text,) = blocks(KUBERNETES, "yaml")
     return {manifest["kind"]: manifest for manifest in yaml.safe_load_all(text)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import yaml
 from airflow_provider_partition_registry.domain.errors import AccessDeniedError
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import Child, free_port, stop_together, wait_until
+from tests.documents import DOCS, blocks
 from tests.package.dockerfile import stages_of
 
 DOCKER = Path(__file__).parents[2] / "docker"
@@ -269,8 +269,7 @@ docker() {
 
 
 def test_the_commands_on_its_page(programs: Path, tmp_path: Path) -> None:
-    page = (DOCKER.parent / "docs" / "containers.md").read_text()
-    script = "".join(re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL))
+    script = "".join(blocks(DOCS / "how-to" / "containers.md", "bash"))
     shutil.copytree(DOCKER, tmp_path / "docker", ignore=shutil.ignore_patterns("secrets", ".env"))
     url = f"sqlite:///{tmp_path}/registry.db"
     subprocess.run([programs / "partition-registry", "--url", url, "db", "upgrade"], check=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -59,6 +61,20 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> Non
     assert ours <= names
     assert {name.split("/")[0] for name in names - ours} == {f"{PACKAGE}-{__version__}.dist-info"}
     assert f"{PACKAGE}/py.typed" in names
+
+
+def test_its_long_description_has_no_relative_link(wheel: Path) -> None:
+    """A package index knows nothing of the files beside the README. All links have the one address of the project."""
+    address = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"{PACKAGE}-{__version__}.dist-info/METADATA").decode()
+    links = re.findall(r"\]\(([^)]*)\)", metadata)
+    assert len(links) > 10
+    assert all(link.startswith(f"{address}/") for link in links)
+    beside_it = {re.sub("^(blob|raw)/main/", "", link.removeprefix(f"{address}/")) for link in links}
+    assert all((PROJECT / path.partition("#")[0]).exists() for path in beside_it), (
+        "and leads to what is there"
+    )
 
 
 def test_airflow_finds_the_provider_by_its_entry_point(wheel: Path) -> None:

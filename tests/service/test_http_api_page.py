@@ -1,24 +1,22 @@
-"""The commands on docs/http-api.md work as they stand, one after the other, against a new service."""
+"""The commands on docs/how-to/curl.md work as they stand, one after the other, against a new service."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
-from pathlib import Path
 
 from testbed.service_process import ServiceProcess
+from tests.documents import DOCS, blocks
 
-PAGE = Path(__file__).parents[2] / "docs" / "http-api.md"
+PAGE = DOCS / "how-to" / "curl.md"
 
 
 def test_its_commands_work(migrated_sqlite_url: str) -> None:
-    page = PAGE.read_text()
-    script = "".join(re.findall(r"```bash\n(.*?)```", page, flags=re.DOTALL))
-    (serve,) = re.findall(r"^partition-registry serve (.*)$", page, flags=re.MULTILINE)
-    assert (
-        serve == "--database-url sqlite:///registry.db --port 5498"
-    )  # what the process below does, elsewhere
+    script = "".join(blocks(PAGE, "bash"))
+    # What the process below does, elsewhere.
+    assert blocks(PAGE, "console") == [
+        "partition-registry serve --database-url sqlite:///registry.db --port 5498\n"
+    ]
     with ServiceProcess(migrated_sqlite_url) as service:
         done = subprocess.run(
             ["bash", "-euc", 'eval "$(cat)"'],

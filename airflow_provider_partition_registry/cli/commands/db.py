@@ -68,7 +68,7 @@ def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool
 
 
 @db.command(
-    epilog="A registry in PostgreSQL is backed up by pg_dump, see docs/backup-and-restore.md. "
+    epilog="A registry in PostgreSQL is backed up by pg_dump, see docs/how-to/backup-and-restore.md. "
     "Exit codes: 0 done, 2 FILE exists or this is no SQLite registry, 7 it cannot be written."
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))

@@ -1,4 +1,4 @@
-"""The contract that every home of a registry keeps. The rules (R1 to R11) are explained in docs/semantics.md.
+"""The contract that every home of a registry keeps. Its rules (R1 to R11) are in docs/explanation/semantics.md.
 
 All methods are synchronous and safe to call from several threads. Every one may raise
 :class:`~airflow_provider_partition_registry.domain.errors.StoreUnavailableError` when the home is down, unreachable

@@ -1,0 +1,1 @@
+"""What of the reference is generated besides docstrings. Not part of the site itself."""

@@ -1,0 +1,173 @@
+"""The DAGs in the tutorial and the how-to guides can be copied: they parse, run, and do what is said of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.store.contract.writing import RegistryStore
+from airflow_provider_partition_registry.store.factory import open_store
+from tests.airflow.registries import Connect
+from tests.airflow.runs import Rerun, Run, RunDag
+from tests.documents import DOCS, blocks
+
+PAGES = [DOCS / "tutorial.md", *sorted(DOCS.glob("how-to/*.md"))]
+DAY = Interval("2026-11-01", "2026-11-02")
+NEXT_DAY = Interval("2026-11-02", "2026-11-03")
+NOVEMBER = Interval("2026-11-01", "2026-12-01")
+PROVIDERS = {
+    "shop.sales": ("sales_by_shop", "example_producer", "nightly_sales"),
+    "shop.returns": ("returns",),
+    "shop.stock": ("stock",),
+    "shop.visits": ("morning-loader", "afternoon-loader"),
+    "shop.clicks": ("click-loader",),
+    "shop.prices": ("prices",),
+    "finance.rates": ("rates-loader",),
+}
+
+
+def dags_of(page: Path) -> Iterator[str]:
+    return (block for block in blocks(page, "python") if "with DAG(" in block)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each DAG in a file of its own, as users would have them."""
+    folder = tmp_path_factory.mktemp("dags")
+    for page in PAGES:
+        for number, block in enumerate(dags_of(page)):
+            (folder / f"{page.stem}_{number}.py").write_text(block)
+    return folder
+
+
+_loaded: dict[str, Any] = {}
+
+
+@pytest.fixture
+def dags(folder: Path, load_dags: Callable[[Path], Any]) -> dict[str, Any]:
+    """All of them by their ids, loaded once."""
+    if not _loaded:
+        dag_bag = load_dags(folder)
+        assert dag_bag.import_errors == {}
+        assert dag_bag.captured_warnings == {}
+        _loaded.update(dag_bag.dags)
+    return _loaded
+
+
+@pytest.fixture
+def registry(tmp_path: Path, connect: Connect) -> Iterator[RegistryStore]:
+    """With the sources and providers that the pages name; tasks act as their DAG."""
+    url = f"sqlite:///{tmp_path}/registry.db"
+    connect(url, extra={"instance": "here"})
+    with open_store(url) as store:
+        for source, providers in PROVIDERS.items():
+            token = store.register_source(source, "ann").access_token
+            for provider in providers:
+                store.register_provider(provider, token)
+        yield store
+
+
+def publish(store: RegistryStore, source: str, provider: str, *intervals: Interval) -> None:
+    for interval in intervals:
+        key = PartitionKey(source, provider, interval)
+        store.lock(key, register=True)
+        store.unlock(key)
+
+
+def hours(day: Interval, first: int) -> Iterator[Interval]:
+    for number in range(first, 24):
+        start = day.start + timedelta(hours=number)
+        yield Interval(start, start + timedelta(hours=1))
+
+
+def assert_success(run: Run) -> None:
+    assert run.state == "success", run.errors
+    assert set(run.states.values()) == {"success"}
+
+
+def test_every_dag_is_run_below(dags: dict[str, Any]) -> None:
+    told = set(re.findall(r'"(\w+)"', Path(__file__).read_text()))
+    assert dags.keys() <= told
+    assert len(dags) == sum(len(list(dags_of(page))) for page in PAGES)
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "source", "interval"),
+    [
+        ("example_producer", "shop.sales", NEXT_DAY),
+        ("sales_by_shop", "shop.sales", DAY),
+        ("returns", "shop.returns", DAY),
+        ("stock", "shop.stock", DAY),
+    ],
+)
+def test_writers(
+    dags: dict[str, Any],
+    registry: RegistryStore,
+    run_dag: RunDag,
+    dag_id: str,
+    source: str,
+    interval: Interval,
+) -> None:
+    assert_success(run_dag(dags[dag_id]))
+    assert registry.check_readiness(source, interval)
+
+
+def test_readers(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    publish(registry, "shop.sales", "example_producer", DAY, NEXT_DAY)
+    publish(registry, "shop.returns", "returns", DAY)
+    publish(registry, "finance.rates", "rates-loader", NOVEMBER)
+    for dag_id in ("example_consumer", "sales_report", "careful_report", "margin"):
+        assert_success(run_dag(dags[dag_id]))
+
+
+def test_two_writers(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    assert_success(run_dag(dags["visits"]))
+    assert_success(run_dag(dags["visit_corrections"]))
+    assert registry.check_readiness("shop.visits", DAY)
+
+
+def test_hours_make_a_day(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    publish(registry, "shop.clicks", "click-loader", *hours(DAY, 2))
+    assert_success(run_dag(dags["hourly_clicks"], run_conf={"hours": 2}))
+    assert_success(run_dag(dags["daily_clicks"]))
+
+
+def test_each_run_of_a_backfill_has_its_day(
+    dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag
+) -> None:
+    assert_success(run_dag(dags["nightly_sales"], logical_date=datetime(2026, 11, 2, tzinfo=UTC)))
+    assert registry.check_readiness("shop.sales", NEXT_DAY)
+    assert not registry.check_readiness("shop.sales", DAY)
+
+
+def test_clearing(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag, rerun: Rerun) -> None:
+    """The table on the page: from the first task on; not from the first one on."""
+    key = PartitionKey("shop.prices", "prices", DAY)
+    run = run_dag(dags["prices"])
+    assert_success(run)
+
+    assert_success(rerun(run, "partition_lock.extract"))
+    assert (registry.get_partition(key).generation, registry.get_partition(key).state) == (2, "ready")
+
+    assert rerun(run, "partition_lock.load").state == "failed"
+    partition = registry.get_partition(key)
+    assert partition.state == "failed"
+    assert "extract" in partition.reason
+
+
+def test_the_commands_that_start_a_backfill(dags: dict[str, Any]) -> None:
+    from airflow.cli.cli_parser import get_parser
+
+    from tests.airflow.versions import IS_AIRFLOW_3
+
+    (commands,) = blocks(DOCS / "how-to" / "backfill.md", "console")
+    of_3, of_2 = commands.splitlines()
+    _, *arguments = (of_3 if IS_AIRFLOW_3 else of_2).split()
+    assert get_parser().parse_args(arguments).dag_id in dags
