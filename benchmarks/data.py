@@ -12,8 +12,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType, PartitionState
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
-from airflow_provider_partition_registry.store.sql.schema import revisions
-from airflow_provider_partition_registry.store.sql.schema.revisions import tables
+from airflow_provider_partition_registry.store.sql.schema import revisions, tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 
 PROVIDER = "loader"

@@ -18,7 +18,9 @@ SOURCE = (
 if __name__ == "__main__":
     with closing(Database(os.environ["PARTITION_REGISTRY_URL"], pool_size=1, timeout=30)) as database:
         database.write(
-            lambda connection: command.upgrade(revisions.alembic_config(connection), revisions.REVISIONS[0])
+            lambda connection: command.upgrade(
+                revisions.alembic_config(connection, database), revisions.REVISIONS[0]
+            )
         )
         database.write(lambda connection: connection.exec_driver_sql(SOURCE))
         print(revisions.current(database))
