@@ -109,7 +109,7 @@ def test_what_click_says_ends_like_a_sentence(nightly: Command):
 
 def test_no_error_speaks_python(nightly: Command):
     for arguments in (UNLOCK, (*LOCK, "--no-register"), ("withdraw", *UNLOCK[1:], "--reason", "x")):
-        assert "register it first; a lock can do that as well" in nightly(*arguments).stderr
+        assert "register it first (a lock can register it, too)" in nightly(*arguments).stderr
     nightly(*LOCK, "--holder", "somebody")
     refused = nightly(*UNLOCK)
     assert "Cannot publish with holder 'nightly'" in refused.stderr

@@ -35,7 +35,8 @@ FILL = [
     """INSERT INTO partition_registry_partition (source_id, provider_id, interval_start, interval_end,
          length_class, state, generation, registered_at, changed_at, published_at, reason, exclusive)
        {numbers} SELECT :source, :provider, :zero + n * :hour, :zero + (n + 1) * :hour, :class,
-         CASE WHEN n % :every = 0 THEN 'failed' ELSE 'ready' END, 1, :zero, :zero, :zero + n, 'x', :no
+         CASE WHEN n % :every = 0 THEN 'failed' ELSE 'ready' END, 1, :zero, :zero,
+         CASE WHEN n % :every = 0 THEN NULL ELSE :zero + n END, 'x', :no
        FROM numbers""",
     """INSERT INTO partition_registry_ready_interval (source_id, interval_start, interval_end)
        {numbers} SELECT :source, :zero + (n + 1) * :hour, :zero + (n + :every) * :hour FROM numbers
