@@ -333,7 +333,7 @@ class TestOutage:
         def happen() -> None:
             with outage():
                 begun.set()
-                until(lambda: warned("the registry does not know it yet"))
+                until(lambda: warned("the registry could not be told yet"))
 
         meanwhile = threading.Thread(target=happen)
         with write_partition(**DAY, lease=60):
