@@ -255,7 +255,7 @@ class TestFunctions:
         def load() -> Any:
             return work
 
-        with pytest.raises(InvalidInputError, match="still to be done"):
+        with pytest.raises(InvalidInputError, match="has not done its work yet"):
             call_task(load)
         work.close()
         assert state(registry) is PartitionState.FAILED

@@ -113,7 +113,7 @@ def test_a_lock_with_a_lease_says_until_when() -> None:
 def test_a_failure_leads_to_the_log_of_its_writer_if_there_is_one() -> None:
     logged = partition("failed", hours(0, 24), holder=Holder("dag", {"log_url": LOG}))
     assert explain(answer(blockers=[logged])).endswith(
-        f"failed at 2026-03-01T11:00:00Z: disk full (the log of whoever had locked it: {LOG})"
+        f"failed at 2026-03-01T11:00:00Z: disk full (log of the last lock holder: {LOG})"
     )
     for holder in (None, Holder("dag")):
         unlogged = partition("failed", hours(0, 24), holder=holder, reason=None)

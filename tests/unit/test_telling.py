@@ -226,7 +226,7 @@ class TestRequests:
             (lambda: PartitionKey("s", "", hours(0, 1)), "provider name"),
             (lambda: Question("", hours(0, 1)), "source name"),
             (lambda: Principal(PrincipalKind.PROVIDER, ""), "provider name"),
-            (lambda: check_key(7), "A PartitionKey is wanted here, not int."),  # type: ignore[arg-type]
+            (lambda: check_key(7), "Expected a PartitionKey, not int."),  # type: ignore[arg-type]
             (lambda: LockRequest(KEY, lease=timedelta(0)), "The lease must be a length of time greater than"),
             (lambda: LockRequest(KEY, exclusive="no"), "exclusive is either true or false, not 'no'"),  # type: ignore[arg-type]
             (lambda: LockRequest(KEY, register=1), "register is either true or false, not 1"),  # type: ignore[arg-type]
@@ -244,7 +244,7 @@ class TestRequests:
             (lambda: check_resolution(1.5), "resolution"),  # type: ignore[arg-type]
             (lambda: check_questions(7), "Give a sequence of Questions."),  # type: ignore[arg-type]
             (lambda: check_questions(["s"]), "Give a sequence of Questions."),  # type: ignore[list-item]
-            (lambda: check_principal("s"), "A Principal is wanted here, not str."),  # type: ignore[arg-type]
+            (lambda: check_principal("s"), "Expected a Principal, not str."),  # type: ignore[arg-type]
         ],
     )
     def test_what_is_wrong_is_named(self, make: Callable[[], object], words: str) -> None:
