@@ -333,11 +333,7 @@ class TestOutage:
         def happen() -> None:
             with outage():
                 begun.set()
-<<<<<<< HEAD
-                until(lambda: warned("the registry does not know it yet"), "a warning")
-=======
-                until(lambda: warned("the registry could not be told yet"))
->>>>>>> rooms
+                until(lambda: warned("the registry could not be told yet"), "a warning")
 
         meanwhile = threading.Thread(target=happen)
         with write_partition(**DAY, lease=60):
