@@ -6,17 +6,14 @@ import http.client
 import http.server
 import select
 import socket
-import threading
-from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from testbed.on_thread import OnThread
 
 AT_MOST = 65_536
 
 
-class HttpProxy:
+class HttpProxy(OnThread):
     """Forwards what is not encrypted and tunnels the rest, for the length of a ``with`` block.
 
     :param authorization: what it must be told in ``Proxy-Authorization``; by default it asks for nothing
@@ -47,20 +44,9 @@ class HttpProxy:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        super().__init__(server)
+        self.address = f"127.0.0.1:{server.server_address[1]}"
 
     def _admits(self, handler: http.server.BaseHTTPRequestHandler, authorization: str | None) -> bool:
         self.requests.append(f"{handler.command} {handler.path}")

@@ -6,15 +6,14 @@ import select
 import socket
 import socketserver
 import threading
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from testbed.on_thread import OnThread
 
 AT_MOST = 65_536
 
 
-class LosingProxy:
+class LosingProxy(OnThread):
     """Passes on whatever clients and a server on 127.0.0.1 tell each other, for the length of a ``with`` block.
 
     ``port`` is where clients connect, ``connections`` how many they have opened so far, ``clients`` those still there.
@@ -31,21 +30,10 @@ class LosingProxy:
         self._swallowed: bytes | None = None
         self._is_open = threading.Event()
         self._is_open.set()
-        self._proxy = socketserver.ThreadingTCPServer(("127.0.0.1", 0), cast("Any", self._pass_on))
-        self._proxy.daemon_threads = True
-        self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
-        self.port = self._proxy.server_address[1]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._proxy.shutdown()
-        self._proxy.server_close()
-        self._thread.join()
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), cast("Any", self._pass_on))
+        server.daemon_threads = True
+        super().__init__(server)
+        self.port = server.server_address[1]
 
     @property
     def is_armed(self) -> bool:

@@ -10,14 +10,13 @@ import socketserver
 import ssl
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from testbed.on_thread import OnThread
 
 ADDRESS = "127.0.0.1"
 AT_MOST = 65_536
@@ -48,7 +47,7 @@ def self_signed(file: Path) -> Path:
     return file
 
 
-class TlsProxy:
+class TlsProxy(OnThread):
     """Takes TLS off what clients send to a server on 127.0.0.1, for the length of a ``with`` block.
 
     :param server_port: of the server behind it
@@ -59,21 +58,10 @@ class TlsProxy:
         self._server_port = server_port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate)
-        self._proxy = socketserver.ThreadingTCPServer((ADDRESS, 0), cast("Any", self._pass_on))
-        self._proxy.daemon_threads = True
-        self._thread = threading.Thread(target=self._proxy.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"https://{ADDRESS}:{self._proxy.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._proxy.shutdown()
-        self._proxy.server_close()
-        self._thread.join()
+        server = socketserver.ThreadingTCPServer((ADDRESS, 0), cast("Any", self._pass_on))
+        server.daemon_threads = True
+        super().__init__(server)
+        self.url = f"https://{ADDRESS}:{server.server_address[1]}"
 
     def _pass_on(self, raw: socket.socket, *_: object) -> None:
         with (

@@ -53,6 +53,7 @@ def upgrade(url: str) -> Schema:
     :param url: of a database; a web service has none to offer.
     :raises InvalidInputError: it is no database's.
     :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaBlockedError: rows break constraints of the new schema; nothing was changed.
     :raises SchemaDamagedError: some of its tables are missing.
     """
     from airflow_provider_partition_registry.store.sql.schema import revisions

@@ -126,6 +126,7 @@ def wait(
         WaitPolicy(on_failed, on_missing_source),
         is_verbose=verbose or (sys.stderr is not None and sys.stderr.isatty()),
     )
+    # It is asked only for names that a misspelt one may mean; the watcher opens its own.
     with settings.open_store():
         code = waiting.run(settings, timeout.total_seconds(), poll_interval.total_seconds())
     is_ready = code is ExitCode.DONE
