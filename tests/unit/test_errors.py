@@ -44,6 +44,7 @@ def examples() -> list[RegistryError]:
         errors.RegistryFileMissingError("/x"),
         errors.SchemaOutdatedError("sqlite:///x", "0001", "0002"),
         errors.SchemaNewerError("sqlite:///x", "0003", "0002"),
+        errors.SchemaBlockedError("sqlite:///x", "0002", 21, ["partition_registry_event 1: event_type"]),
         errors.SchemaDamagedError("sqlite:///x", ["partition_registry_event"], is_repairable=False),
         errors.StoreRefusedError("read-only"),
         errors.HostNotFoundError("https://registry.example.com", "registry.example.com"),
