@@ -120,13 +120,21 @@ class DecisionRequest:
 
     def __post_init__(self) -> None:
         check_key(self.key)
-        check_text("reason", self.reason)
-        check_text("name of who decides", self.by)
+        check_decision(self.reason, self.by)
         if self.to not in (PartitionState.FAILED, PartitionState.READY):
             raise InvalidInputError(
                 f"A lock is released by force to 'failed' or 'ready', not to '{self.to}'."
             )
         object.__setattr__(self, "to", PartitionState(self.to))
+
+
+def check_decision(reason: str, by: str) -> None:
+    """Refuse what a person decides without saying why, or who decides it (R6).
+
+    :raises InvalidInputError: one of the two is missing.
+    """
+    check_text("reason", reason)
+    check_text("name of who decides", by)
 
 
 ChangeRequest = LockRequest | RenewRequest | FinishRequest | DecisionRequest

@@ -11,9 +11,9 @@ from airflow_provider_partition_registry.domain.names import (
     check_limit,
     check_name,
     check_number,
-    check_text,
 )
 from airflow_provider_partition_registry.domain.principals import Principal, check_principal
+from airflow_provider_partition_registry.domain.requests import check_decision
 
 
 def after_name(after: str | None, limit: int) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def principal(principal: Principal) -> dict[str, str]:
 
 def decision(reason: str, by: str) -> dict[str, str]:
     """Why somebody decides by hand, and who (R6)."""
-    return {"reason": check_text("reason", reason), "by": check_text("name of who decides", by)}
+    check_decision(reason, by)
+    return {"reason": reason, "by": by}
 
 
 def seconds(what: str, duration: timedelta) -> float:

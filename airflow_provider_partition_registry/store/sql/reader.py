@@ -60,6 +60,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
 from airflow_provider_partition_registry.store.sql.statements.answering import answer
 from airflow_provider_partition_registry.store.sql.statements.lists import (
     EVENTS,
+    id_of,
     locks_at,
     locks_by_id,
     partitions_by_start,
@@ -157,11 +158,11 @@ class SqlRegistryReader(RegistryReader):
         if after is not None:
             statement = statement.where(provider.c.name > check_name("place to go on from", after))
         if source_name is not None:
-            of_source = select(grant.c.provider_id).where(
-                grant.c.source_id == self.get_source(source_name).id
-            )
+            check_name("source name", source_name)
+            of_source = select(grant.c.provider_id).where(grant.c.source_id == id_of(source, source_name))
             statement = statement.where(provider.c.id.in_(of_source))
-        return _to_page(self._providers(statement), limit, lambda found: found.name)
+        page = _to_page(self._providers(statement), limit, lambda found: found.name)
+        return page if source_name is None else self._of_source(source_name, page)
 
     def identify_token(self, access_token: str) -> AccessToken:
         return self._read(lambda connection: identify(connection, access_token, self._now))
@@ -179,9 +180,15 @@ class SqlRegistryReader(RegistryReader):
         check_principal(principal)
         if after is not None:
             check_name("place to go on from", after)
-        look_up = self.get_source if principal.kind is PrincipalKind.SOURCE else self.get_provider
-        statement = tokens_of(principal.kind, look_up(principal.name).id, after)
-        return self._page(statement, limit, to_access_token, lambda found: found.id)
+        table, look_up = {
+            PrincipalKind.SOURCE: (source, self.get_source),
+            PrincipalKind.PROVIDER: (provider, self.get_provider),
+        }[principal.kind]
+        statement = tokens_of(principal.kind, id_of(table, principal.name), after)
+        page = self._page(statement, limit, to_access_token, lambda found: found.id)
+        if not page.items:
+            look_up(principal.name)  # which says so if there is none
+        return page
 
     def get_partition(self, key: PartitionKey) -> Partition:
         check_key(key)
@@ -220,13 +227,13 @@ class SqlRegistryReader(RegistryReader):
             check_interval(interval)
         if after is not None:
             check_number("place to go on from", after)
-        source_id = self.get_source(source_name).id
+        source_id = id_of(source, check_name("source name", source_name))
         statement = partitions_by_start(source_id, interval, after, check_limit(limit) + 1)
 
         def to_value(row: Any) -> Partition:
             return to_partition(row, source_name, row.provider_name, self._now(row.now))
 
-        return self._page(statement, limit, to_value, lambda found: found.id)
+        return self._of_source(source_name, self._page(statement, limit, to_value, lambda found: found.id))
 
     def count_locks(self) -> LockCounts:
         row = self._first(locks_at(self._sql_now()))
@@ -249,23 +256,27 @@ class SqlRegistryReader(RegistryReader):
         check_number("position", after)
         statement = EVENTS.where(event.c.position > after).order_by(event.c.position)
         if source_name is not None:
-            statement = statement.where(event.c.source_id == self.get_source(source_name).id)
+            check_name("source name", source_name)
+            statement = statement.where(event.c.source_id == id_of(source, source_name))
         page = self._page(statement, limit, to_event, lambda found: found.position)
         if not page.items:
+            if source_name is not None:
+                self.get_source(source_name)  # which says so if there is none
             self._require_position(after)
         return page
 
     def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
-        source_id = self.get_source(source_name).id
+        source_id = id_of(source, check_name("source name", source_name))
         statement = (
-            # Not "=", for the reason that statements.py gives where it looks for a source's position.
+            # Not "=", for the reason that readiness.py gives where it looks for a source's position.
             EVENTS.where(event.c.source_id.between(source_id, source_id)).order_by(
                 event.c.source_id.desc(), event.c.position.desc()
             )
         )
         if before is not None:
             statement = statement.where(event.c.position < check_number("position", before))
-        return self._page(statement, limit, to_event, lambda found: found.position)
+        page = self._page(statement, limit, to_event, lambda found: found.position)
+        return self._of_source(source_name, page)
 
     def get_overview(self, source_name: str) -> SourceOverview:
         its_row = select(source).where(source.c.name == check_name("source name", source_name))
@@ -290,9 +301,15 @@ class SqlRegistryReader(RegistryReader):
     def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
         check_interval(interval)
         check_resolution(resolution)
-        asked = Asked(self.get_source(source_name).id, source_name, interval, resolution)
-        some = partitions_by_start(asked.source_id, interval, None, resolution + 1)
-        return self._read_together(lambda connection: draw(connection, asked, some, self._now))
+        check_name("source name", source_name)
+
+        def look(connection: Connection) -> Timeline:
+            source_id = connection.execute(select(id_of(source, source_name))).scalar()
+            if source_id is None:
+                raise UnknownSourceError(source_name)
+            return draw(connection, Asked(source_id, source_name, interval, resolution), self._now)
+
+        return self._read_together(look)
 
     def last_position(self) -> int:
         statement = select(history.c.last_position)
@@ -355,6 +372,12 @@ class SqlRegistryReader(RegistryReader):
 
     def _first(self, statement: Select) -> Any:
         return self._read(lambda connection: connection.execute(statement).first())
+
+    def _of_source(self, source_name: str, page: Page[T]) -> Page[T]:
+        """The page, unless it is empty because there is no such source: only then is that asked as well."""
+        if not page.items:
+            self.get_source(source_name)
+        return page
 
     def _page(
         self, statement: Select, limit: int, to_value: Callable[[Any], T], key: Callable[[T], str | int]

@@ -24,7 +24,12 @@ from airflow_provider_partition_registry.domain.principals import (
     SourceRegistration,
     check_principal,
 )
-from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest, LockRequest
+from airflow_provider_partition_registry.domain.requests import (
+    ChangeRequest,
+    DecisionRequest,
+    LockRequest,
+    check_decision,
+)
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.sql.changes.access import Access
 from airflow_provider_partition_registry.store.sql.changes.claim import Claim
@@ -70,7 +75,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
     def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
         check_name("source name", source_name)
         check_name("provider name", provider_name)
-        _check_decision(reason, by)
+        check_decision(reason, by)
         return self._decide_access(lambda access: access.revoke_grant(source_name, provider_name, reason, by))
 
     def rotate_token(
@@ -85,7 +90,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
 
     def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
         check_name("token id", token_id)
-        _check_decision(reason, by)
+        check_decision(reason, by)
         return self._decide_access(lambda access: access.revoke_token(token_id, reason, by))
 
     def register_partition(self, key: PartitionKey) -> Partition:
@@ -127,8 +132,3 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
 
     def _decide_access(self, decide: Callable[[Access], T]) -> T:
         return self._write(lambda connection: decide(Access(connection, self._now)))
-
-
-def _check_decision(reason: str, by: str) -> None:
-    check_text("reason", reason)
-    check_text("name of who decides", by)

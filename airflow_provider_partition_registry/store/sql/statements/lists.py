@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger,
+    Table,
     and_,
     func,
     literal,
@@ -29,11 +29,9 @@ from airflow_provider_partition_registry.store.sql.statements.overlaps import (
     overlapping,
     reach,
 )
-from airflow_provider_partition_registry.store.sql.statements.questions import question
 from airflow_provider_partition_registry.store.sql.statements.rows import PARTITION_COLUMNS
 
 Column = ColumnElement
-asked = question.join(source, source.c.name == question.c.source_name)
 
 
 def locks_at(now: Column) -> Select:
@@ -99,7 +97,14 @@ EVENTS = select(
 _ALL_STATES = tuple(state.value for state in PartitionState)
 
 
-def partitions_by_start(source_id: int, interval: Interval | None, after: int | None, limit: int) -> Select:
+def id_of(table: Table, name: str) -> Column:
+    """The id of the source or provider with this name, looked up by the statement itself; NULL if there is none."""
+    return select(table.c.id).where(table.c.name == name).scalar_subquery()
+
+
+def partitions_by_start(
+    source_id: Column, interval: Interval | None, after: int | None, limit: int
+) -> Select:
     """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
     columns = [*PARTITION_COLUMNS, partition.c.provider_id]
     place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
@@ -111,7 +116,7 @@ def partitions_by_start(source_id: int, interval: Interval | None, after: int | 
         parts = [select(*columns).where(mine)]
     else:
         asked = select(
-            literal(source_id, BigInteger()).label("source_id"),
+            source_id.label("source_id"),
             literal(interval.start, UtcInstant()).label("interval_start"),
             literal(interval.end, UtcInstant()).label("interval_end"),
         ).cte("asked")

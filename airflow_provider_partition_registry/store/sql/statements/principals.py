@@ -71,7 +71,7 @@ def find_token(connection: Connection, token_id: str) -> AccessToken:
     return to_access_token(row)
 
 
-def tokens_of(kind: PrincipalKind, principal_id: int, after: str | None) -> Select:
+def tokens_of(kind: PrincipalKind, principal_id: ColumnElement, after: str | None) -> Select:
     """The tokens of a source or a provider in the order in which they were made.
 
     :param after: the id of the token before the first.
@@ -85,7 +85,7 @@ def tokens_of(kind: PrincipalKind, principal_id: int, after: str | None) -> Sele
     return statement.where(tuple_(*place) > last)
 
 
-def speaks_for(kind: PrincipalKind, principal_id: int) -> ColumnElement:
+def speaks_for(kind: PrincipalKind, principal_id: int | ColumnElement) -> ColumnElement:
     """Condition: the token is one of the source's or the provider's."""
     return REFERENCES[kind] == principal_id
 

@@ -32,6 +32,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     provider,
     ready_interval,
 )
+from airflow_provider_partition_registry.store.sql.statements.lists import partitions_by_start
 from airflow_provider_partition_registry.store.sql.statements.overlaps import (
     READY_STATES,
     STORED_BLOCKING_STATES,
@@ -154,14 +155,15 @@ class Asked(NamedTuple):
         return [Interval(*each) for each in pairwise(edges)]
 
 
-def draw(connection: Connection, asked: Asked, every_partition: Select, now: TellTime) -> Timeline:
-    """Look up the timeline.
-
-    :param every_partition: the partitions that overlap the interval, one more than the resolution.
-    """
+def draw(connection: Connection, asked: Asked, now: TellTime) -> Timeline:
+    """Look up the timeline."""
     as_of = connection.execute(select(history.c.last_position)).scalar() or 0
     ready = _ready(connection, asked)
-    partitions = _listed(connection, asked, every_partition, now)
+    one_too_many = asked.resolution + 1
+    its_id = literal(asked.source_id, BigInteger())
+    partitions = _listed(
+        connection, asked, partitions_by_start(its_id, asked.interval, None, one_too_many), now
+    )
     if partitions is not None:
         return Timeline(asked.source_name, asked.interval, as_of, ready, partitions)
     blockers = _listed(connection, asked, _blockers(asked), now)
