@@ -19,7 +19,7 @@ from typing import Any
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Answer, Question
-from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, RegistrySettings
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, ConnectionSettings
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
@@ -143,7 +143,7 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
     ]
     asked: list[tuple[float, int]] = []
 
-    def open_counting(_settings: RegistrySettings, *, pool_size: int) -> SqlRegistryStore:
+    def open_counting(_settings: ConnectionSettings, *, pool_size: int) -> SqlRegistryStore:
         reader = _CountingStore(open_sql_store(url, pool_size=pool_size, timeout=10).database)
         reader.asked = asked
         return reader
@@ -155,7 +155,7 @@ async def _crowd(store: SqlRegistryStore, url: str, first: int) -> list[Figure]:
             )
 
     _connect(url)
-    RegistrySettings.open = open_counting  # type: ignore[method-assign, assignment]
+    ConnectionSettings.open = open_counting  # type: ignore[method-assign, assignment]
     waiting = [asyncio.create_task(_wait(_trigger(each, POLL_INTERVAL))) for each in intervals]
     await until(lambda: any(size == CROWD for _, size in asked), what="all to be asked for")
     before = len(asked)

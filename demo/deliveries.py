@@ -10,7 +10,7 @@ from pathlib import Path
 ORDERS = 20
 END = "END"
 BROKEN_LINE = "11,n/a"
-PATIENCE = 120.0  # seconds until the last line comes in any case
+TIMEOUT = 120.0  # seconds until the last line comes in any case
 
 
 def orders_of_day(day: int) -> list[str]:
@@ -58,6 +58,6 @@ class Delivery(threading.Thread):
                 time.sleep(self._pause)
                 file.write(f"{line}\n")
                 self.has_begun.set()
-            self.may_end.wait(PATIENCE)
+            self.may_end.wait(TIMEOUT)
             time.sleep(self._pause)
             file.write(f"{last}\n")

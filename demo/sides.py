@@ -22,7 +22,7 @@ SETTINGS = {
     # Workers of Airflow 3 give up on its own server after 5 s, which then builds its answer for the first time.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
 }
-PATIENCE = 240.0  # seconds, for whatever an Airflow is asked to do on a busy machine
+TIMEOUT = 240.0  # seconds, for whatever an Airflow is asked to do on a busy machine
 
 
 class Side:
@@ -85,7 +85,7 @@ class Side:
         )
         self._instance.add_dags(DAGS)
         self.phase = f"creating its metadata database ({self.metadata_database})"
-        self._instance.start(timeout=PATIENCE)
+        self._instance.start(timeout=TIMEOUT)
         self.phase = "running its first wait and its first task"
         self._warm_up(warm_up)
         self.phase = "ready"
@@ -99,11 +99,11 @@ class Side:
 
     def _warm_up(self, conf: Mapping[str, str]) -> None:
         for dag_id in (WARM_UP, WRITER, READER):
-            self.api.wait_until_parsed(dag_id, PATIENCE)
+            self.api.wait_until_parsed(dag_id, TIMEOUT)
             self.api.unpause(dag_id)
         for _ in range(WARM_UPS_AT_MOST):
             run_id = self.api.trigger_run(WARM_UP, conf)
-            if self.api.wait_for_run(WARM_UP, run_id, PATIENCE) == "success":
+            if self.api.wait_for_run(WARM_UP, run_id, TIMEOUT) == "success":
                 return
         states = {task["task_id"]: task["state"] for task in self.api.task_instances(WARM_UP, run_id)}
         raise TestbedError(

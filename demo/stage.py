@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from airflow_provider_partition_registry.domain.models import Event, EventType
 from demo.console import GREEN, RED, Console
 from demo.facts import Act, Sighting
-from demo.sides import PATIENCE, READER, WRITER, Side
+from demo.sides import READER, TIMEOUT, WRITER, Side
 from demo.world import World
 from testbed.processes import wait_until
 
@@ -81,7 +81,7 @@ class Stage:
         """A task's state when it was last seen."""
         return self._states.get((run.side.name, task_id))
 
-    def until(self, condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
+    def until(self, condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
         """Watch until the condition holds."""
 
         def holds() -> bool:

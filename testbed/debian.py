@@ -10,17 +10,17 @@ import time
 LOCKED_OUT = ("Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock")
 
 
-def apt_get(*arguments: str, patience: float = 600.0) -> None:
+def apt_get(*arguments: str, timeout: float = 600.0) -> None:
     """Run it, again and again while another package manager is at work, as on a machine that has just been made.
 
     Apt's own ``DPkg::Lock::Timeout`` waits for dpkg's lock alone, not for that of ``update``.
 
-    :param patience: how long to try (seconds)
+    :param timeout: how long to try (seconds)
     :raises subprocess.CalledProcessError: it failed, or was still locked out
     """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     command = ["apt-get", "--quiet", *arguments]
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     is_told = False
     while True:
         done = subprocess.run(command, check=False, env=environment, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""JSON over HTTP to servers of this machine, with the patience that a busy machine asks for."""
+"""JSON over HTTP to servers of this machine, with time-outs long enough for a busy machine."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ VARIABLES = {
 
 
 @dataclass(slots=True)
-class Settings:
+class Options:
     """What was said before the command's own options; it travels as the context's ``obj``."""
 
     url: str | None = None
@@ -171,4 +171,4 @@ def host_name() -> str:
 
 def _remember_url(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
-        context.ensure_object(Settings).url = value
+        context.ensure_object(Options).url = value

@@ -34,7 +34,7 @@ from airflow_provider_partition_registry.cli.commands import (
 )
 from airflow_provider_partition_registry.cli.ending import DocumentedEndings
 from airflow_provider_partition_registry.cli.errors import EXIT_CODES
-from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, VARIABLES, Settings
+from airflow_provider_partition_registry.cli.options import URL_HELP, URL_VARIABLE, VARIABLES, Options
 
 SECTIONS = {
     "Ask": (
@@ -92,7 +92,7 @@ class Root(DocumentedEndings, click.Group):
 @click.pass_context
 def root(context: click.Context, url: str | None) -> None:
     """Record and check which partitions of shared data are ready to be read."""
-    context.obj = Settings(url)
+    context.obj = Options(url)
 
 
 for _commands in SECTIONS.values():

@@ -38,7 +38,7 @@ from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
-    from airflow_provider_partition_registry.runtime.settings import RegistrySettings
+    from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
     from airflow_provider_partition_registry.store.contract import RegistryStore
 
 __all__ = ["PartitionWrite", "write_partition", "writes_partition"]
@@ -80,7 +80,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
         bounds the outages of the registry that a write survives unnoticed, and how long others wait for a dead task.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
     :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
-        waits for others also waits for a registry that does not answer.
+        waits for others also waits for a registry that does not respond.
     :param poke_interval: time between two looks while waiting, as a timedelta or in seconds.
     :param timeout: after which waiting ends with a failure, as a timedelta or in seconds.
     :param partition_registry_conn_id: the Airflow connection of the registry.
@@ -157,7 +157,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
         return write
 
     def _lock(
-        self, settings: RegistrySettings, store: RegistryStore, key: PartitionKey, holder: Holder
+        self, settings: ConnectionSettings, store: RegistryStore, key: PartitionKey, holder: Holder
     ) -> PartitionWrite:
         deadline = datetime.now(UTC) + timedelta(seconds=in_seconds(self.timeout))
         lease = timedelta(seconds=in_seconds(self.lease))

@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.runtime.connections import (
 from airflow_provider_partition_registry.runtime.settings import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
-    RegistrySettings,
+    ConnectionSettings,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class PartitionRegistryHook(BaseHook):
         }
 
     @cached_property
-    def settings(self) -> RegistrySettings:
+    def settings(self) -> ConnectionSettings:
         """What the connection says.
 
         :raises RegistryConnectionNotFoundError: there is no such connection.
@@ -167,7 +167,7 @@ class PartitionRegistryHook(BaseHook):
             raise missing_connection(self.partition_registry_conn_id) from error
 
 
-def _whose_token(settings: RegistrySettings, store: RegistryStore) -> str:
+def _whose_token(settings: ConnectionSettings, store: RegistryStore) -> str:
     """Who this Airflow is to a web service; reading may be open to all, so a wrong token would go unnoticed."""
     if not settings.is_service:
         return ""

@@ -184,7 +184,7 @@ class PartitionLockOperator(_PartitionOperator):
         lock lasts. Nothing renews it between the tasks: make it longer than the work can take, retries included.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
     :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
-        waits for others also waits for a registry that does not answer.
+        waits for others also waits for a registry that does not respond.
     :param poke_interval: time between two looks while waiting, as a timedelta or in seconds; deferred, the longest one.
     :param timeout: after which waiting ends with a failure, as a timedelta or in seconds.
     :param deferrable: wait in the triggerer, without a worker.

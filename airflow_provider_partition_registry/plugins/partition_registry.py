@@ -24,7 +24,7 @@ class RegistryListener:
     @hookimpl
     def on_dag_run_running(self, dag_run: Any, msg: str) -> None:
         """In the scheduler."""
-        _without_harm(_watch, dag_run)
+        _without_harm(_note_running, dag_run)
 
     @hookimpl
     def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
@@ -63,7 +63,7 @@ def _guard(task_instance: Any) -> None:
     guard_in_process(task_instance.task)
 
 
-def _watch(dag_run: Any) -> None:
+def _note_running(dag_run: Any) -> None:
     from airflow_provider_partition_registry.plugins.running_runs import running_runs
 
     running_runs.add(dag_run)

@@ -13,14 +13,14 @@ from airflow_provider_partition_registry.runtime.marks import CONNECTION_FIELD
 from airflow_provider_partition_registry.store.fork_gate import ForkGate
 
 if TYPE_CHECKING:
-    from airflow_provider_partition_registry.runtime.settings import RegistrySettings
+    from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
     from airflow_provider_partition_registry.store.contract import RegistryStore
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-LONGEST_DELAY = 300.0  # seconds between two attempts while a registry does not answer
+LONGEST_DELAY = 300.0  # seconds between two attempts while a registry does not respond
 CONNECTION_REMEMBERED = 60.0  # seconds, also that there is none
 
 fork_gate = ForkGate()
@@ -30,7 +30,7 @@ os.register_at_fork(before=fork_gate.shut, after_in_parent=fork_gate.open, after
 
 
 class RestingError(Exception):
-    """A registry is not to be asked for a while, or does not answer."""
+    """A registry is not to be asked for a while, or does not respond."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Registry:
     """
 
     conn_id: str
-    settings: RegistrySettings | None = None
+    settings: ConnectionSettings | None = None
     known_until: float = 0.0
     failures: int = 0
     rests_until: float = 0.0
@@ -55,7 +55,7 @@ class Registry:
         :param question: called with the store and the name of this Airflow in it.
         :param otherwise: what is said, before the reason, if there is no answer.
         :return: None if there is no such connection.
-        :raises RestingError: if it does not answer, or is left in peace at the moment.
+        :raises RestingError: if it does not respond, or is left in peace at the moment.
         """
         if time.monotonic() < self.rests_until:
             raise RestingError
@@ -75,7 +75,7 @@ class Registry:
         """Leave it in peace for a while."""
         self.rests_until = time.monotonic() + seconds
 
-    def _look_up(self) -> RegistrySettings | None:
+    def _look_up(self) -> ConnectionSettings | None:
         """What the connection says, remembered for a while."""
         if time.monotonic() >= self.known_until:
             self.settings = _read_connection(self.conn_id)
@@ -105,7 +105,7 @@ def connections_of(dag: Any) -> set[str]:
     return found
 
 
-def _read_connection(conn_id: str) -> RegistrySettings | None:
+def _read_connection(conn_id: str) -> ConnectionSettings | None:
     # As a whole, since Airflow imports much of itself, and what holds its connections, to look one up.
     with fork_gate.passing():
         from airflow_provider_partition_registry.domain.errors import RegistryError
@@ -125,7 +125,7 @@ def _read_connection(conn_id: str) -> RegistrySettings | None:
     return None
 
 
-def _ask(settings: RegistrySettings, conn_id: str, question: Callable[[RegistryStore, str], T]) -> T:
+def _ask(settings: ConnectionSettings, conn_id: str, question: Callable[[RegistryStore, str], T]) -> T:
     with fork_gate.passing():
         from airflow_provider_partition_registry.runtime.identity import own_name
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from airflow_provider_partition_registry.domain.errors import AccessDeniedError
 
 
-class Settings(Protocol):
+class ActingSettings(Protocol):
     """What an Airflow connection says about who acts over it."""
 
     @property
@@ -21,7 +21,7 @@ class Settings(Protocol):
         """Whether it is a web service that is asked, not a database."""
 
 
-def acting_provider(provider_name: str | None, settings: Settings, dag_id: str) -> str:
+def acting_provider(provider_name: str | None, settings: ActingSettings, dag_id: str) -> str:
     """The provider that a task acts as: the one it names, else the connection's, else its DAG's id."""
     if provider_name is not None:  # An empty one is a template that rendered to nothing.
         return provider_name
@@ -29,7 +29,7 @@ def acting_provider(provider_name: str | None, settings: Settings, dag_id: str) 
 
 
 @contextmanager
-def access_explained(provider_name: str, settings: Settings, conn_id: str) -> Iterator[None]:
+def access_explained(provider_name: str, settings: ActingSettings, conn_id: str) -> Iterator[None]:
     """Whom a web service refuses is told what in Airflow says who a task is.
 
     :raises AccessDeniedError: with that added.

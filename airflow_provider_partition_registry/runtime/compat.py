@@ -39,8 +39,8 @@ _SECRETS = (
     "airflow.utils.log.secrets_masker",
 )
 # Where Airflow itself has what `airflow.providers.common.compat.sdk` may not: that came with common-compat 1.8, which
-# is younger than Airflow 2.11 and 3.0, and had all of these names in 1.22. The newest place comes first.
-_PLACES = {
+# is younger than Airflow 2.11 and 3.0, and had all of these names in 1.22. The newest module comes first.
+_MODULES = {
     "AirflowFailException": ("airflow.sdk.exceptions", "airflow.exceptions"),
     "AirflowNotFoundException": ("airflow.sdk.exceptions", "airflow.exceptions"),
     "AirflowPlugin": ("airflow.sdk.plugins_manager", "airflow.plugins_manager"),
@@ -62,11 +62,11 @@ _PLACES = {
 
 def __getattr__(name: str) -> Any:
     """One of Airflow's names, when it is first needed: most processes need few of them."""
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for place in ("airflow.providers.common.compat.sdk", *_PLACES[name]):
+    for module in ("airflow.providers.common.compat.sdk", *_MODULES[name]):
         try:
-            return getattr(import_module(place), name)
+            return getattr(import_module(module), name)
         except (ImportError, AttributeError):
             continue
     raise ImportError(f"Airflow {__version__} has no {name} where this package looks for it")

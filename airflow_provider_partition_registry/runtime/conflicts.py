@@ -34,13 +34,13 @@ def lock_by(
     pause: Callable[[], None],
     tell: Callable[[str], object],
 ) -> T:
-    """Take a lock, waiting if told to. Who waits for others also waits for a registry that does not answer.
+    """Take a lock, waiting if told to. Who waits for others also waits for a registry that does not respond.
 
     :param take: takes the lock, once.
     :param pause: called between two attempts.
     :param tell: is told why it waits, whenever that changes.
     :raises PartitionLockedError: somebody else holds it, and is not or no longer to be waited for.
-    :raises StoreUnavailableError: the registry does not answer, and is not or no longer to be waited for.
+    :raises StoreUnavailableError: the registry does not respond, and is not or no longer to be waited for.
     """
     told = ""
     while True:

@@ -1,4 +1,4 @@
-"""Looking an Airflow connection up: for a task, and for the triggers of one event loop, which share a watcher."""
+"""Looking an Airflow connection up: for a task, and for the triggers of one event loop, which share a poller."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from airflow_provider_partition_registry.runtime.compat import (
     ask_in_thread,
     mask_secret,
 )
-from airflow_provider_partition_registry.runtime.settings import RegistrySettings, how_to_configure
-from airflow_provider_partition_registry.store.watch import Watcher, shared_watcher
+from airflow_provider_partition_registry.runtime.settings import ConnectionSettings, how_to_configure
+from airflow_provider_partition_registry.store.poller import Poller, shared_poller
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 log = logging.getLogger(__name__)
 
-# A watcher asks in one thread and listens in another.
-WATCHER_CONNECTIONS = 2
+# A poller asks in one thread and listens in another.
+POLLER_CONNECTIONS = 2
 
-LookUps = dict[str, asyncio.Task[RegistrySettings]]
+LookUps = dict[str, asyncio.Task[ConnectionSettings]]
 _look_ups: WeakKeyDictionary[asyncio.AbstractEventLoop, LookUps] = WeakKeyDictionary()
 
 
@@ -40,7 +40,7 @@ def missing_connection(conn_id: str) -> RegistryConnectionNotFoundError:
     )
 
 
-def settings_of(connection: Connection) -> RegistrySettings:
+def settings_of(connection: Connection) -> ConnectionSettings:
     """Read a connection, and keep what is secret in it out of the logs.
 
     :raises InvalidInputError: it does not say where the registry is.
@@ -53,16 +53,16 @@ def settings_of(connection: Connection) -> RegistrySettings:
         ) from error
 
 
-def read_connection(connection: Connection) -> RegistrySettings:
+def read_connection(connection: Connection) -> ConnectionSettings:
     """As :func:`settings_of`, with errors that do not name the connection."""
-    settings = RegistrySettings.of_connection(connection)
+    settings = ConnectionSettings.of_connection(connection)
     for secret in settings.secrets:
         mask_secret(secret)
     return settings
 
 
-async def watcher_of(conn_id: str) -> Watcher:
-    """The watcher that all triggers of this triggerer on the same registry share.
+async def poller_of(conn_id: str) -> Poller:
+    """The poller that all triggers of this triggerer on the same registry share.
 
     :raises RegistryConnectionNotFoundError: there is no such connection.
     :raises InvalidInputError: it does not say where the registry is.
@@ -76,10 +76,10 @@ async def watcher_of(conn_id: str) -> Watcher:
         )
     # Everything that opening depends on, so that a connection may be corrected while others wait.
     door = (settings.url, settings.access_token, settings.verify, settings.timeout)
-    return shared_watcher(door, lambda: settings.open(pool_size=WATCHER_CONNECTIONS))
+    return shared_poller(door, lambda: settings.open(pool_size=POLLER_CONNECTIONS))
 
 
-async def shared_settings(conn_id: str) -> RegistrySettings:
+async def shared_settings(conn_id: str) -> ConnectionSettings:
     """What the connection says. Whoever asks while somebody else does gets the same answer.
 
     A triggerer starts all its triggers at once, and each look-up goes through Airflow's supervisor. Nothing is kept
@@ -87,7 +87,7 @@ async def shared_settings(conn_id: str) -> RegistrySettings:
     """
     running = _look_ups.setdefault(asyncio.get_running_loop(), {})
 
-    def forget(look_up: asyncio.Task[RegistrySettings]) -> None:
+    def forget(look_up: asyncio.Task[ConnectionSettings]) -> None:
         del running[conn_id]
         if not look_up.cancelled():
             look_up.exception()  # Has been seen, even if nobody waits any more: asyncio complains otherwise.
@@ -99,7 +99,7 @@ async def shared_settings(conn_id: str) -> RegistrySettings:
     return await asyncio.shield(running[conn_id])
 
 
-async def _look_up(conn_id: str) -> RegistrySettings:
+async def _look_up(conn_id: str) -> ConnectionSettings:
     try:
         connection = await _find_connection(conn_id)
     except AirflowNotFoundException as error:

@@ -127,7 +127,7 @@ def reconcile(
     :param instance: what this Airflow is called in the registry.
     :param ask: says how runs and tasks of this Airflow stand.
     :param dry_run: only say which they are.
-    :raises StoreUnavailableError: the registry does not answer.
+    :raises StoreUnavailableError: the registry does not respond.
     """
     held = list(held_locks(store, prefix_of(instance)))
     runs = ask([each.holder for each in held]) if held else {}
@@ -202,7 +202,7 @@ def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:
     """Fail the partition, unless the lock is another one by now.
 
     :return: what became of it, or None if it was not there any more.
-    :raises StoreUnavailableError: the registry does not answer.
+    :raises StoreUnavailableError: the registry does not respond.
     """
     partition, short = held.partition, storable(reason)
     try:

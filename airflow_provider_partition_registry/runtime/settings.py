@@ -34,7 +34,7 @@ of host, schema, login and password, and that "provider" in "extra". A registry 
 
 
 @dataclass(frozen=True)
-class RegistrySettings:
+class ConnectionSettings:
     """Where the registry is, and how this Airflow appears in it.
 
     :param url: as :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
@@ -53,7 +53,7 @@ class RegistrySettings:
     verify: bool | str = True
 
     @classmethod
-    def of_connection(cls, connection: Connection) -> RegistrySettings:
+    def of_connection(cls, connection: Connection) -> ConnectionSettings:
         """Read a connection.
 
         Its host is either a URL (``https://...``, ``postgresql://...``, ``sqlite:////...``), whose missing parts are

@@ -59,7 +59,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
     """Wait until ``[start, end)`` of one or several sources may be read (R1).
 
     Its result (XCom) is the answer: source, interval, and ``as_of``, with which ``changed_since`` later tells whether
-    the data was rewritten; with ``requires`` a list of them. A registry that does not answer is waited for. A mistake
+    the data was rewritten; with ``requires`` a list of them. A registry that does not respond is waited for. A mistake
     in the connection to it, such as a host that nobody knows, ends the wait at once.
 
     :param source_name: the source to read. (templated)

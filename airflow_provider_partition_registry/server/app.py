@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.server.access.ambiguous_paths import Pl
 from airflow_provider_partition_registry.server.access.csrf import OwnSite
 from airflow_provider_partition_registry.server.access.masking import Mask
 from airflow_provider_partition_registry.server.api import reading
-from airflow_provider_partition_registry.server.api.answers import answer
+from airflow_provider_partition_registry.server.api.responses import respond
 from airflow_provider_partition_registry.server.fast_route import ExpressRoute
 from airflow_provider_partition_registry.server.middleware import Envelope
 from airflow_provider_partition_registry.server.observing import health
@@ -37,29 +37,32 @@ Instants are ISO 8601, UTC unless they say otherwise.
 
 ## Access tokens
 
-Registering a source answers its token, once. With it providers are registered, each of which is answered a token of its
-own, once; with that it locks and publishes. Send it as `Authorization: Bearer prs_...`. An address that sends too many
-wrong ones is answered 429 for a while, except for right tokens of sources and providers.
+The response to registering a source holds its token, this once. With it providers are registered, and each response
+holds the provider's own token, this once; with that the provider locks and publishes. Send a token as
+`Authorization: Bearer prs_...`. An address that sends too many wrong ones is rate limited (429) for a while, except for
+right tokens of sources and providers.
 
-## Refusals
+## Errors
 
-Whatever goes wrong under `/api/` is answered with `{"error": {"code", "message", "details"}}`; the codes are stable.
-The routes without `/api/` are those of the original partition-registry service, and answer `{"status_code", "detail"}`.
+Every error under `/api/` has the body `{"error": {"code", "message", "details"}}`; the codes are stable. The routes
+without `/api/` are those of the original partition-registry service, whose errors have the body
+`{"status_code", "detail"}`.
 
-## When an answer is lost
+## When a response is lost
 
-After a time-out, a broken connection or a 503 nobody knows whether the call took effect. It can be repeated:
+After a time-out, a broken connection or a 503 nobody knows whether the call took effect. Most calls are
+idempotent, so repeat them:
 
 - **lock**: the same holder is granted its lock again (R3), with a new generation. Nobody else has heard of the former.
 - **renew**: the lease runs from the repeated call on.
-- **unlock**, **fail**: a finished call is answered again without a change (R4); give the generation, so that only the
-  lock that you held is meant.
-- **registering**, and what people decide by hand (R6), is refused with 409 the second time, or answered as before:
-  it has taken effect, look it up. A partition need not be registered first, `lock` does it (`register`).
-- a **token** in an answer that was lost cannot be answered again, only its hash is kept. An administrator rotates it.
+- **unlock**, **fail**: a finished call gets the same response again and changes nothing (R4); give the
+  generation, so that only the lock that you held is meant.
+- **registering**, and what people decide by hand (R6), is refused with 409 the second time, or gets the same
+  response: it has taken effect, look it up. A partition need not be registered first, `lock` does it (`register`).
+- a **token** in a response that was lost cannot be sent again, only its hash is kept. An administrator rotates it.
 
-There is no `Idempotency-Key`: to answer a registration twice the service would have to keep tokens in clear (R10), and
-everything else needs none.
+There is no `Idempotency-Key`: to send a registration's response twice the service would have to keep tokens in clear
+(R10), and everything else needs none.
 """
 
 
@@ -76,7 +79,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryDatabase 
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(service.feed.run())
         try:
-            with called_at_the_end(service.patience.end):
+            with called_at_the_end(service.long_polls.end):
                 yield
         finally:
             following.cancel()
@@ -103,12 +106,14 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryDatabase 
 def _express_routes(service: Service) -> list[ExpressRoute]:
     interval = {"start", "end"}
     return [
-        ExpressRoute(service, "/api/v1/readiness", frozenset({"source_name", *interval}), reading.answer_of),
+        ExpressRoute(
+            service, "/api/v1/readiness", frozenset({"source_name", *interval}), reading.response_of
+        ),
         ExpressRoute(
             service,
             original_routes.READINESS_PATH,
             frozenset(interval),
-            lambda found: answer(ReadinessAnswer, original_routes.to_answer(found)),
+            lambda found: respond(ReadinessAnswer, original_routes.to_response(found)),
         ),
     ]
 

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 # Of whom is asked again and again: a sentence that changed every time would be news every time.
 WORDS: dict[type[RegistryError], str] = {
-    StoreUnavailableError: "The service's database does not answer, or not in time. The call may or may not have taken "
-    "effect.",
+    StoreUnavailableError: "The service's database does not respond, or not in time. The call may or may not have "
+    "taken effect.",
     StoreRefusedError: "The service's database refuses what the registry needs. Waiting does not help.",
     SchemaMissingError: "The service's database holds no partition registry yet. Its operator creates the tables with: "
     "partition-registry db upgrade.",

@@ -52,41 +52,43 @@ def status_of(error: RegistryError) -> int:
 
 def install(app: FastAPI) -> None:
     """Let every error of the app become an answer of the right shape."""
-    app.add_exception_handler(RegistryError, answer_error)  # type: ignore[arg-type]
-    app.add_exception_handler(RequestValidationError, _answer_malformed)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _answer_http_error)  # type: ignore[arg-type]
-    app.add_exception_handler(ClientGoneError, _answer_nobody)
-    app.add_exception_handler(Exception, _answer_bug)
+    app.add_exception_handler(RegistryError, respond_to_error)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _respond_to_malformed)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _respond_to_http_error)  # type: ignore[arg-type]
+    app.add_exception_handler(ClientGoneError, _respond_to_nobody)
+    app.add_exception_handler(Exception, _respond_to_bug)
 
 
-def answer_error(request: Request, error: RegistryError) -> JSONResponse:
+def respond_to_error(request: Request, error: RegistryError) -> JSONResponse:
     """What an error says, in the shape of the route that was called."""
     status = status_of(error)
-    return _answer(request, status, told_in_general(error) if status >= 500 else error)
+    return _respond(request, status, told_in_general(error) if status >= 500 else error)
 
 
-def _answer_malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-    return _answer(request, 422, InvalidInputError(" ".join(_sentence(each) for each in error.errors()[:10])))
+def _respond_to_malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+    return _respond(
+        request, 422, InvalidInputError(" ".join(_sentence(each) for each in error.errors()[:10]))
+    )
 
 
-def _answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
+def _respond_to_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """What the framework itself refuses: a path or a method that does not exist, a body that is too large."""
     kind = InvalidInputError if error.status_code in (400, 413) else RegistryError
     told = kind(f"{request.method} {request.scope['path']}: {error.detail}.")
     # The framework says 400 to what cannot even be read.
-    return _answer(request, 422 if error.status_code == 400 else error.status_code, told, error.headers)
+    return _respond(request, 422 if error.status_code == 400 else error.status_code, told, error.headers)
 
 
-def _answer_nobody(request: Request, error: Exception) -> Response:
+def _respond_to_nobody(request: Request, error: Exception) -> Response:
     return Response(status_code=CLIENT_GONE)
 
 
-def _answer_bug(request: Request, error: Exception) -> JSONResponse:
+def _respond_to_bug(request: Request, error: Exception) -> JSONResponse:
     told = RegistryError("Internal error of the service; its log has the details. Please report it.")
-    return _answer(request, 500, told)
+    return _respond(request, 500, told)
 
 
-def _answer(request: Request, status: int, error: RegistryError, headers: Any = None) -> JSONResponse:
+def _respond(request: Request, status: int, error: RegistryError, headers: Any = None) -> JSONResponse:
     headers = dict(headers or {})
     if status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))

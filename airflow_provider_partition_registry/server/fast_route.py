@@ -29,16 +29,20 @@ class ExpressRoute(Route):
 
     :param path: the documented route's; a source's name may be part of it.
     :param parameters: the names of the query parameters of a plain question.
-    :param to_answer: makes the response of an answer, or raises what is wrong.
+    :param to_response: makes the response of an answer, or raises what is wrong.
     """
 
     def __init__(
-        self, service: Service, path: str, parameters: frozenset[str], to_answer: Callable[[Answer], Response]
+        self,
+        service: Service,
+        path: str,
+        parameters: frozenset[str],
+        to_response: Callable[[Answer], Response],
     ) -> None:
-        super().__init__(path, self._answer, methods=["GET"])
+        super().__init__(path, self._respond, methods=["GET"])
         self._service = service
         self._parameters = parameters
-        self._to_answer = to_answer
+        self._to_response = to_response
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match plain questions alone."""
@@ -50,7 +54,7 @@ class ExpressRoute(Route):
             return Match.NONE, {}
         return match, {**child_scope, _ASKED: {**given, **child_scope["path_params"]}}
 
-    async def _answer(self, request: Request) -> Response:
+    async def _respond(self, request: Request) -> Response:
         asked: Mapping[str, Any] = request.scope[_ASKED]
         question = Question(asked["source_name"], Interval(asked["start"], asked["end"]))
-        return self._to_answer(await run_in_threadpool(self._service.answer, question))
+        return self._to_response(await run_in_threadpool(self._service.answer, question))

@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADE
 log = logging.getLogger("airflow_provider_partition_registry.server.access_log")
 
 LARGEST_BODY = 4 * 1024 * 1024  # bytes: 10,000 questions are about two million
-BODY_PATIENCE = 30.0  # seconds for a body to arrive
+BODY_TIMEOUT = 30.0  # seconds for a body to arrive
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by whoever operates the service: no line each, while all is well."""
@@ -103,12 +103,12 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         nonlocal received, is_complete, deadline
         if announced > LARGEST_BODY:
             raise too_large
-        deadline = deadline or asyncio.get_running_loop().time() + BODY_PATIENCE
+        deadline = deadline or asyncio.get_running_loop().time() + BODY_TIMEOUT
         try:
             async with asyncio.timeout_at(None if is_complete else deadline):
                 message = await receive()
         except TimeoutError:
-            raise HTTPException(408, f"the body has not arrived within {BODY_PATIENCE:g} s") from None
+            raise HTTPException(408, f"the body has not arrived within {BODY_TIMEOUT:g} s") from None
         received += len(message.get("body", b""))
         is_complete = not message.get("more_body", False)
         if received > LARGEST_BODY:

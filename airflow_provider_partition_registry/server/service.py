@@ -11,15 +11,15 @@ from airflow_provider_partition_registry.server.access.permissions import Access
 from airflow_provider_partition_registry.server.observing import metrics
 from airflow_provider_partition_registry.server.observing.metrics import LockCounter
 from airflow_provider_partition_registry.server.settings import ServiceSettings
-from airflow_provider_partition_registry.server.waiting.bulkheads import HealthCheck, WritingPlaces
+from airflow_provider_partition_registry.server.waiting.bulkheads import HealthCheck, WriterBulkhead
 from airflow_provider_partition_registry.server.waiting.feed import Feed
-from airflow_provider_partition_registry.server.waiting.long_polling import Patience
+from airflow_provider_partition_registry.server.waiting.long_polling import LongPolls
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.factory import open_database, open_store
-from airflow_provider_partition_registry.store.watch import Watcher
+from airflow_provider_partition_registry.store.poller import Poller
 
-# A watcher asks in one thread and listens in another.
-WATCHER_CONNECTIONS = 2
+# A poller asks in one thread and listens in another.
+POLLER_CONNECTIONS = 2
 HEALTH_TIMEOUT = 2.0  # seconds; whoever asks after the service's health gives up after a few
 
 
@@ -37,12 +37,12 @@ class Service:
         )
         self._store_for_health = open_store(settings.database_url, timeout=HEALTH_TIMEOUT)
         self.access = Access(self.store, settings)
-        self.watcher = Watcher(lambda: open_store(settings.database_url, pool_size=WATCHER_CONNECTIONS))
+        self.poller = Poller(lambda: open_store(settings.database_url, pool_size=POLLER_CONNECTIONS))
         self.feed = Feed(self.store)
-        self.patience = Patience()
+        self.long_polls = LongPolls()
         self.lock_counter = LockCounter(self.store)
         self.health = HealthCheck(self._store_for_health.ping)
-        self.writing_places = WritingPlaces(settings.connections)
+        self.writers = WriterBulkhead(settings.connections)
 
     def answer(self, question: Question) -> Answer:
         """Ask the store one question, and count it."""

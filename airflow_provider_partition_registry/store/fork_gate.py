@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-PATIENCE = 30.0  # seconds that a fork waits for calls to end
+FORK_TIMEOUT = 30.0  # seconds that a fork waits for calls to end
 
 
 class ForkGate:
@@ -39,7 +39,7 @@ class ForkGate:
         """Before a fork: let no call begin, and wait until those that run have ended."""
         with self._changed:
             self._forks += 1
-            self._changed.wait_for(lambda: not self._calls, PATIENCE)
+            self._changed.wait_for(lambda: not self._calls, FORK_TIMEOUT)
 
     def open(self) -> None:
         """After a fork, in the parent."""

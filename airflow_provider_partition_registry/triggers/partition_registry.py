@@ -27,11 +27,11 @@ from airflow_provider_partition_registry.runtime.compat import (
     AirflowNotFoundException,
     push_result,
 )
-from airflow_provider_partition_registry.runtime.connections import watcher_of
+from airflow_provider_partition_registry.runtime.connections import poller_of
 from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runtime.settings import of_connection
 from airflow_provider_partition_registry.runtime.waiting import Wait, WaitParameters
-from airflow_provider_partition_registry.store.watch import News, Watcher
+from airflow_provider_partition_registry.store.poller import News, Poller
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -91,8 +91,8 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             return TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
         try:
             wait = Wait.of_run(self._context, self)
-            watcher = await watcher_of(self.partition_registry_conn_id)
-            result = await self._until_ready(wait, watcher)
+            poller = await poller_of(self.partition_registry_conn_id)
+            result = await self._until_ready(wait, poller)
         except (RegistryError, AirflowNotFoundException) as error:
             told = _told(error, self.partition_registry_conn_id)
             self.log.error("%s", told)
@@ -106,14 +106,14 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             await push_result(self.task_instance, result)
         return TaskSuccessEvent()
 
-    async def _until_ready(self, wait: Wait, watcher: Watcher) -> Any:
+    async def _until_ready(self, wait: Wait, poller: Poller) -> Any:
         """The result, or None when the time is over; ``_missing`` then says what was missing.
 
         The first question is always asked: a triggerer with much to do may come to it late.
         """
         try:
             async with asyncio.timeout(None) as limit:
-                async with aclosing(watcher.watch(wait.questions, self.poll_interval)) as updates:
+                async with aclosing(poller.updates(wait.questions, self.poll_interval)) as updates:
                     async for news in updates:
                         if (result := self._take(news, wait)) is not None:
                             return result
@@ -179,9 +179,9 @@ class PartitionLockTrigger(BaseTrigger):
         key = PartitionKey(self.source_name, self.provider_name, Interval(self.start, self.end))
         await asyncio.sleep(RESUME_NOT_BEFORE)
         try:
-            watcher = await watcher_of(self.partition_registry_conn_id)
+            poller = await poller_of(self.partition_registry_conn_id)
             async with asyncio.timeout(_seconds_until(_to_datetime(self.deadline))):
-                await self._until_free(key, watcher)
+                await self._until_free(key, poller)
         except TimeoutError:
             self.log.info("Time is over.")
         except (RegistryError, AirflowNotFoundException) as error:
@@ -192,9 +192,9 @@ class PartitionLockTrigger(BaseTrigger):
         # Not in the arguments of the deferral: dag.test() drops these.
         yield TriggerEvent({"status": "try_again", "deadline": self.deadline})
 
-    async def _until_free(self, key: PartitionKey, watcher: Watcher) -> None:
+    async def _until_free(self, key: PartitionKey, poller: Poller) -> None:
         question = Question(key.source_name, key.interval)
-        async with aclosing(watcher.watch([question], self.poll_interval)) as updates:
+        async with aclosing(poller.updates([question], self.poll_interval)) as updates:
             async for news in updates:
                 if news.trouble is not None:
                     told = _told(news.trouble, self.partition_registry_conn_id)

@@ -25,7 +25,7 @@ CONTAINERS_LOGS = PROJECT / "logs"
 SERVICE = "http://127.0.0.1:5498"
 ADMINER = "http://127.0.0.1:8080"
 ONE_OFF = "one-off"
-PATIENCE = 600.0  # seconds
+TURN_TIMEOUT = 600.0  # seconds
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -61,7 +61,7 @@ class Stack:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=TURN_TIMEOUT,
         )
 
     def require(self, *arguments: str) -> str:
@@ -139,7 +139,7 @@ def wait_for_health(name: str) -> None:
     wait_until(
         lambda: health_of(name) == "healthy",
         what=f"the health of {name}",
-        timeout=PATIENCE,
+        timeout=TURN_TIMEOUT,
         interval=1,
         detail=lambda: read_log(name)[-2000:],
     )
@@ -167,7 +167,7 @@ def wait_for_answer(url: str, status: int = 200) -> float:
     wait_until(
         lambda: get(url)[0] == status,
         what=f"{status} from {url}",
-        timeout=PATIENCE,
+        timeout=TURN_TIMEOUT,
         interval=0.2,
         detail=lambda: get(url),
     )

@@ -16,11 +16,11 @@ from testbed.postgres import PostgresServer
 from testbed.processes import TestbedError, new_temporary_folder
 from testbed.service_process import ServiceProcess
 
-PATIENCE = 600.0  # seconds for whatever is waited for: the machine may have much to do
+TURN_TIMEOUT = 600.0  # seconds for whatever is waited for: the machine may have much to do
 PATIENT = {
-    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": f"{PATIENCE}",
-    "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": f"{PATIENCE:.0f}",  # of 2.11
-    "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": f"{PATIENCE:.0f}",
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": f"{TURN_TIMEOUT}",
+    "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": f"{TURN_TIMEOUT:.0f}",  # of 2.11
+    "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": f"{TURN_TIMEOUT:.0f}",
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task
 }
 ADMINISTRATOR_TOKEN = "of-the-administrator"
@@ -112,9 +112,9 @@ def _check_without_components(instance: AirflowInstance, examples: Path) -> None
     """The examples can be imported and stored, and two of them run by ``dag.test()``."""
     instance.add_dags(examples, PROJECT / "testbed" / "dags")
     try:
-        instance.run_airflow("db", "migrate", timeout=PATIENCE)
+        instance.run_airflow("db", "migrate", timeout=TURN_TIMEOUT)
         _check_imports(instance, examples)
-        instance.run_airflow("dags", "reserialize", timeout=PATIENCE)
+        instance.run_airflow("dags", "reserialize", timeout=TURN_TIMEOUT)
         _check_dags_test(instance)
     except TestbedError as ours:
         try:
@@ -127,7 +127,7 @@ def _check_without_components(instance: AirflowInstance, examples: Path) -> None
 def _check_imports(instance: AirflowInstance, examples: Path) -> None:
     """All examples can be imported, and none of the warnings is ours."""
     files = sorted(map(str, examples.glob("*.py")))
-    said = instance.run_program("python", "-W", "always", "-c", IMPORT_ALL, *files, timeout=PATIENCE)
+    said = instance.run_program("python", "-W", "always", "-c", IMPORT_ALL, *files, timeout=TURN_TIMEOUT)
     ours = re.compile(
         rf"^.*(?:airflow_provider_partition_registry|{re.escape(str(examples))})/.*Warning: .*", re.M
     )
@@ -144,7 +144,7 @@ def _check_dags_test(instance: AirflowInstance) -> None:
 
 
 def _dags_test(instance: AirflowInstance, dag_id: str) -> str:
-    return instance.run_program("airflow", "dags", "test", dag_id, timeout=PATIENCE)
+    return instance.run_program("airflow", "dags", "test", dag_id, timeout=TURN_TIMEOUT)
 
 
 @contextmanager
@@ -159,7 +159,7 @@ def _service(registry_url: str) -> Iterator[dict[str, str]]:
 def _check_hand_over(instance: AirflowInstance) -> None:
     """A consumer defers, a producer publishes, and the triggerer lets the consumer go on."""
     try:
-        instance.start(PATIENCE)
+        instance.start(TURN_TIMEOUT)
         _warm_up(instance)
     except TestbedError as error:
         instance.stop()
@@ -173,22 +173,22 @@ def _check_hand_over(instance: AirflowInstance) -> None:
 def _warm_up(instance: AirflowInstance) -> None:
     """Twice if need be: on a busy machine the first task of all may take longer than Airflow 3.0 waits for it."""
     try:
-        instance.warm_up(PATIENCE)
+        instance.warm_up(TURN_TIMEOUT)
     except TestbedError:
-        instance.warm_up(PATIENCE)
+        instance.warm_up(TURN_TIMEOUT)
 
 
 def _hand_over(instance: AirflowInstance) -> None:
     api, conf = instance.api, {"day": "2026-11-02"}
     for dag_id in ("example_consumer", "example_producer"):
-        api.wait_until_parsed(dag_id, PATIENCE)
+        api.wait_until_parsed(dag_id, TURN_TIMEOUT)
         api.unpause(dag_id)
     consumer = api.trigger_run("example_consumer", conf)
-    api.wait_for_task_state("example_consumer", consumer, "wait_for_sales", "deferred", PATIENCE)
+    api.wait_for_task_state("example_consumer", consumer, "wait_for_sales", "deferred", TURN_TIMEOUT)
     producer = api.trigger_run("example_producer", conf)
     states = [
-        api.wait_for_run("example_producer", producer, PATIENCE),
-        api.wait_for_run("example_consumer", consumer, PATIENCE),
+        api.wait_for_run("example_producer", producer, TURN_TIMEOUT),
+        api.wait_for_run("example_consumer", consumer, TURN_TIMEOUT),
     ]
     if states != ["success", "success"]:
         raise TestbedError(f"producer and consumer ended as {states}\n{instance.log_tails()}")

@@ -54,8 +54,8 @@ def a_context(**run: Any) -> dict[str, Any]:
 
 def was_told(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether somebody waits in an event loop who has asked and got an answer."""
-    watchers = watch._watchers.get(loop, {})
-    return any(waiter.told is not None for each in watchers.values() for waiter in tuple(each._waiters))
+    pollers = watch._pollers.get(loop, {})
+    return any(waiter.told is not None for each in pollers.values() for waiter in tuple(each._waiters))
 
 
 def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:

@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runtime.settings import RegistrySettings, how_to_configure
+from airflow_provider_partition_registry.runtime.settings import ConnectionSettings, how_to_configure
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.sql.database.url import normalise_url
 from testbed.postgres import PostgresServer
@@ -27,9 +27,9 @@ CONN_ID = "partition_registry_default"
 STRANGE = "p@ss:w/rd?#%&[]é ü"
 
 
-def settings(**fields: Any) -> RegistrySettings:
+def settings(**fields: Any) -> ConnectionSettings:
     extra = fields.pop("extra", None)
-    return RegistrySettings.of_connection(
+    return ConnectionSettings.of_connection(
         Connection(
             conn_id=CONN_ID, conn_type="partition_registry", extra=extra and json.dumps(extra), **fields
         )
@@ -93,7 +93,7 @@ def test_extra_fields() -> None:
 @pytest.mark.parametrize("empty", [None, ""])
 def test_a_saved_form_writes_empty_fields(empty: str | None) -> None:
     found = settings(host="db", extra=dict.fromkeys(("provider", "instance", "timeout", "sslmode"), empty))
-    assert found == RegistrySettings("postgresql://db/")
+    assert found == ConnectionSettings("postgresql://db/")
 
 
 def test_what_nobody_reads_is_told() -> None:
@@ -301,7 +301,7 @@ class TestForm:
             ({"host": "sqlite:///new.db"}, "absolute path"),
             ({"host": "sqlite:////no/such/folder/new.db"}, "There is no folder /no/such/folder"),
             ({"host": "db", "extra": {"timeout": "soon"}}, "timeout must be a number of seconds"),
-            ({"host": "127.0.0.1", "port": 1, "extra": {"timeout": "2"}}, "does not answer"),
+            ({"host": "127.0.0.1", "port": 1, "extra": {"timeout": "2"}}, "does not respond"),
         ],
     )
     def test_of_what_cannot_be(self, fields: dict[str, Any], told: str) -> None:

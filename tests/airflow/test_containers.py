@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from airflow.secrets.local_filesystem import LocalFilesystemBackend
 
-from airflow_provider_partition_registry.runtime.settings import RegistrySettings
+from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
 from testbed.service_process import ServiceProcess
 from tests.airflow.services import ADMINISTRATOR_TOKEN, PYTHON
 
@@ -22,7 +22,7 @@ def test_each_airflow_gets_its_own_door(service: ServiceProcess, tmp_path: Path)
     subprocess.run([PYTHON, INTRODUCE, service.url, tmp_path], env=os.environ | token, check=True)
     for instance in ("airflow-2", "airflow-3"):
         backend = LocalFilesystemBackend(connections_file_path=str(tmp_path / f"{instance}.json"))
-        settings = RegistrySettings.of_connection(backend.get_connection("partition_registry_default"))
+        settings = ConnectionSettings.of_connection(backend.get_connection("partition_registry_default"))
         assert (settings.instance, settings.provider) == (instance, f"loader-on-{instance}")
         with settings.open() as store:
             assert store.identify_token(str(settings.access_token)).principal.name == settings.provider

@@ -25,7 +25,7 @@ from tests.airflow.leaving_locks import Cut, Left
 from tests.airflow.registries import DAY, THE_DAY, the_partition
 from tests.airflow.runs import NewDag
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 BY_HAND = "Dag Run's state was manually set to `{}`."
 
 
@@ -73,7 +73,7 @@ def test_a_lock_that_is_left_is_ended_with_how_the_run_ended(
 
     ended.add(left.as_told, msg)
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert left.partition.state is PartitionState.FAILED
     assert left.partition.reason == (
         f"The run {left.run_id} of DAG {left.dag_id} {how} while its task lock held this lock."
@@ -86,7 +86,7 @@ def test_a_lock_task_that_died_is_named(ended: EndedRuns, left: Left) -> None:
 
     ended.add(left.as_told, "task_failure")
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert left.partition.reason is not None
     assert left.partition.reason.endswith(
         "The task that took the lock died after it was granted: lock is failed."
@@ -100,7 +100,7 @@ def test_the_commit_is_waited_for(ended: EndedRuns, left: Left, later: Callable[
     ended.add(told, "task_failure")
     later(0.7, left.set_state, "failed")
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert left.partition.state is PartitionState.FAILED
 
 
@@ -114,7 +114,7 @@ def test_a_run_that_goes_on_keeps_its_lock(
 
     ended.add(left.as_told, BY_HAND.format("failed"))
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert len(looks) > 2
     assert left.partition.state is PartitionState.LOCKED
 
@@ -129,13 +129,13 @@ def test_what_was_cut_off_is_looked_at_again(
     left.registry.unlock(PartitionKey("sales", "loader", THE_DAY), generation=lock.generation)
 
     def lock_late() -> None:
-        wait_until(lambda: looks, what="the first look", timeout=PATIENCE, interval=0.01)
+        wait_until(lambda: looks, what="the first look", timeout=TIMEOUT, interval=0.01)
         left.registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=lock.holder)
 
     later(0, lock_late)
     ended.add(left.as_told, BY_HAND.format("failed"))
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert left.partition.state is PartitionState.FAILED
 
 
@@ -151,7 +151,7 @@ def test_locks_of_others_are_left_alone(ended: EndedRuns, left: Left) -> None:
     ended.add(left.as_told, "task_failure")
     ended.add(a_run(), "task_failure")
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert left.partition.state is PartitionState.FAILED
     assert the_partition(left.registry, provider="other").state is PartitionState.LOCKED
     assert the_partition(left.registry, "clicks", "other").state is PartitionState.LOCKED
@@ -165,14 +165,14 @@ def test_runs_that_end_together_are_looked_at_together(
         for number in range(100):
             ended.add(a_run(run_id=f"run {number}"), "success")
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert looks == ["here/"]
 
 
 def test_one_run_is_looked_at_alone(ended: EndedRuns, registry: RegistryStore, looks: list[str]) -> None:
     ended.add(a_run(run_id="manual__2026-11-01T00:00:00/1"), "success")
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert looks == ["here/some_dag/manual__2026-11-01T00:00:00%2F1/"]
 
 
@@ -180,12 +180,12 @@ def test_a_registry_that_is_down_is_waited_for(
     ended: EndedRuns, left: Left, cut: Cut, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended.add(left.as_told, "task_failure")
-    wait_until(lambda: "still to be ended" in caplog.text, what="a warning", timeout=PATIENCE)
+    wait_until(lambda: "still to be ended" in caplog.text, what="a warning", timeout=TIMEOUT)
     assert cut.state is PartitionState.LOCKED
 
     cut.proxy.release()
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert cut.state is PartitionState.FAILED
 
 
@@ -194,7 +194,7 @@ def test_without_a_connection_nothing_is_done_or_said(
 ) -> None:
     ended.add(a_run(), "success")
 
-    assert ended.wait_until_done(PATIENCE)
+    assert ended.wait_until_done(TIMEOUT)
     assert not [each for each in caplog.records if each.levelno >= logging.INFO]
 
 

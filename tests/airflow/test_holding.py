@@ -37,12 +37,12 @@ from tests.airflow.writers import in_task
 
 pytestmark = pytest.mark.usefixtures("as_task")
 
-PATIENCE = 120.0  # seconds until a test gives up on what it awaits
+TIMEOUT = 120.0  # seconds until a test gives up on what it awaits
 FORKS = multiprocessing.get_context("fork")
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    wait_until(condition, what=what, timeout=PATIENCE, interval=0.02)
+    wait_until(condition, what=what, timeout=TIMEOUT, interval=0.02)
 
 
 def renewals(registry: RegistryStore) -> int:
@@ -338,7 +338,7 @@ class TestOutage:
         meanwhile = threading.Thread(target=happen)
         with write_partition(**DAY, lease=60):
             meanwhile.start()
-            begun.wait(PATIENCE)
+            begun.wait(TIMEOUT)
         meanwhile.join()
         assert the_partition(registry).state is PartitionState.READY
 

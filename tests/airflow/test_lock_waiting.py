@@ -85,7 +85,7 @@ class TestConflict:
         async def missing(_: str) -> None:
             raise RegistryConnectionNotFoundError("not in the triggerer's environment")
 
-        monkeypatch.setattr(triggers, "watcher_of", missing)
+        monkeypatch.setattr(triggers, "poller_of", missing)
         error = run_lock(on_conflict="wait", deferrable=True, timeout=60).error("lock")
         assert isinstance(error, WaitFailedError)
         assert str(error) == "not in the triggerer's environment"

@@ -195,7 +195,7 @@ def test_a_server_that_dies_and_comes_back(
         return await asyncio.wait_for(asyncio.gather(*waiting), 60)
 
     def troubles() -> list[str]:
-        return [record.getMessage() for record in caplog.records if "does not answer" in record.getMessage()]
+        return [record.getMessage() for record in caplog.records if "does not respond" in record.getMessage()]
 
     events = asyncio.run(run())
     store.close()

@@ -125,7 +125,7 @@ def test_a_crowd_costs_one_open_request(
     assert {event["status"] for event in events} == {"ready"}
     assert set(while_quiet) == {"/events"}
     assert while_quiet["/events"] <= QUIET_SECONDS / LISTENING_SLICE + 1
-    assert told("does not answer") == 0
+    assert told("does not respond") == 0
     record_property("unlock_to_first_event_ms", round(took * 1000))
 
 
@@ -142,7 +142,7 @@ def test_a_service_that_dies_and_comes_back(
         await until(lambda: told("Not ready") == CROWD, what="all to wait", timeout=120)
         await asyncio.to_thread(own_service.kill)
         # Nobody would notice before the next question; what listens does.
-        await until(lambda: told("does not answer") == CROWD, what="all to notice", timeout=120)
+        await until(lambda: told("does not respond") == CROWD, what="all to notice", timeout=120)
         await asyncio.to_thread(own_service.start)
         assert not any(task.done() for task in waiting)
         await publish(place)
@@ -150,7 +150,7 @@ def test_a_service_that_dies_and_comes_back(
 
     events = asyncio.run(run())
     assert {event["status"] for event in events} == {"ready"}
-    assert told("does not answer") == CROWD, "each trigger tells of the trouble once"
+    assert told("does not respond") == CROWD, "each trigger tells of the trouble once"
 
 
 def test_a_service_that_is_restarted_in_good_order(

@@ -210,9 +210,9 @@ class TestReading:
         """Runs a DAG with one sensor."""
 
         def run(**arguments: Any) -> Run:
-            patience = {"poke_interval": 0.1, "timeout": 60}
+            timing = {"poke_interval": 0.1, "timeout": 60}
             with new_dag() as dag:
-                PartitionReadinessSensor(task_id="wait", **patience | MODES[mode] | place.day | arguments)
+                PartitionReadinessSensor(task_id="wait", **timing | MODES[mode] | place.day | arguments)
             return run_dag(dag)
 
         return run

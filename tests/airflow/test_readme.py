@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_partition_registry.cli.commands.serve import NOT_INSTALLED
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runtime.settings import RegistrySettings
+from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
 from tests.documents import DOCS, PROJECT, blocks
 
 README = PROJECT / "README.md"
@@ -36,7 +36,7 @@ def test_its_connection_leads_to_its_registry() -> None:
     shown = "".join(blocks(README, "bash"))
     variables = dict(re.findall(r"^export (\w+)=('.*?'|\S+)$", shown, flags=re.MULTILINE | re.DOTALL))
     connection = Connection.from_json(variables["AIRFLOW_CONN_PARTITION_REGISTRY_DEFAULT"].strip("'"))
-    settings = RegistrySettings.of_connection(connection)
+    settings = ConnectionSettings.of_connection(connection)
     assert settings.url == variables["PARTITION_REGISTRY_URL"].replace(":5432", "")
     assert settings.instance == "sales-airflow"
 

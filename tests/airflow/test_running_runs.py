@@ -17,7 +17,7 @@ from testbed.processes import wait_until
 from tests.airflow.leaving_locks import Cut, Left
 from tests.airflow.registries import THE_DAY, the_partition
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 MakeScheduler = Callable[[], RunningRuns]
 
@@ -36,7 +36,7 @@ def new_scheduler(in_a_hurry: None, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     yield start
     for each in started:
-        each.stop(PATIENCE)
+        each.stop(TIMEOUT)
 
 
 def has_failed(left: Left) -> bool:
@@ -58,7 +58,7 @@ def looks_twice(scheduler: RunningRuns, monkeypatch: pytest.MonkeyPatch) -> None
         look()
 
     monkeypatch.setattr(scheduler, "_look", count)
-    wait_until(lambda: len(looks) > 2, what="two looks", timeout=PATIENCE)
+    wait_until(lambda: len(looks) > 2, what="two looks", timeout=TIMEOUT)
 
 
 @pytest.mark.parametrize("state", ["failed", "success"])
@@ -68,7 +68,7 @@ def test_a_run_that_it_began(new_scheduler: MakeScheduler, left: Left, state: st
 
     left.set_state(state)
 
-    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=PATIENCE)
+    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=TIMEOUT)
     assert left.partition.reason == (
         f"The run {left.run_id} of DAG {left.dag_id} ended as {state} while its task lock held this lock."
     )
@@ -80,7 +80,7 @@ def test_a_run_that_is_deleted(new_scheduler: MakeScheduler, left: Left) -> None
 
     left.delete()
 
-    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=PATIENCE)
+    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=TIMEOUT)
     assert left.partition.reason is not None
     assert "was deleted while" in left.partition.reason
 
@@ -110,7 +110,7 @@ def test_a_run_that_another_scheduler_began(
         assert left.partition.state is PartitionState.LOCKED
         left.set_state("failed")
 
-    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=PATIENCE)
+    wait_until(lambda: has_failed(left), what="the lock to be ended", timeout=TIMEOUT)
 
 
 def test_a_run_that_airflow_never_knew(
@@ -122,7 +122,7 @@ def test_a_run_that_airflow_never_knew(
     scheduler = new_scheduler()
     scheduler.add(a_run_of_others())
 
-    wait_until(lambda: has_failed(left), what="the other lock to be ended", timeout=PATIENCE)
+    wait_until(lambda: has_failed(left), what="the other lock to be ended", timeout=TIMEOUT)
     looks_twice(scheduler, monkeypatch)
 
     assert the_partition(left.registry, provider="other").state is PartitionState.LOCKED
@@ -149,11 +149,11 @@ def test_a_registry_that_is_down_is_listed_later(
     new_scheduler: MakeScheduler, cut: Cut, caplog: pytest.LogCaptureFixture
 ) -> None:
     new_scheduler().add(a_run_of_others())
-    wait_until(lambda: "still to be listed" in caplog.text, what="a warning", timeout=PATIENCE)
+    wait_until(lambda: "still to be listed" in caplog.text, what="a warning", timeout=TIMEOUT)
 
     cut.proxy.release()
 
-    wait_until(lambda: cut.state is PartitionState.FAILED, what="the lock to be ended", timeout=PATIENCE)
+    wait_until(lambda: cut.state is PartitionState.FAILED, what="the lock to be ended", timeout=TIMEOUT)
 
 
 def test_a_child_leaves_its_parents_runs_to_the_parent(
@@ -168,4 +168,4 @@ def test_a_child_leaves_its_parents_runs_to_the_parent(
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finally:
         scheduler.forget(left.as_told)
-        scheduler.stop(PATIENCE)
+        scheduler.stop(TIMEOUT)

@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runtime.settings import RegistrySettings
+from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
 from testbed.processes import free_port
 from testbed.service_process import ServiceProcess
 from testbed.tls import TlsProxy, self_signed
@@ -132,7 +132,7 @@ def test_connections_from_the_environment(
 def test_a_uri_as_people_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     uri = f"partition-registry://:{TOKEN}@https%3A%2F%2Fregistry.example.com?instance=emea&provider=loader"
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", uri)
-    assert PartitionRegistryHook().settings == RegistrySettings(
+    assert PartitionRegistryHook().settings == ConnectionSettings(
         "https://registry.example.com", provider="loader", instance="emea", access_token=TOKEN
     )
 
@@ -235,7 +235,7 @@ class TestButton:
         is_well, message = press_test_button(host=f"http://127.0.0.1:{free_port()}", password=TOKEN)
         assert not is_well
         assert message.startswith("The registry at http://127.0.0.1:")
-        assert "does not answer" in message
+        assert "does not respond" in message
         assert TOKEN not in message
 
     def test_with_another_site(self, another_site: str) -> None:
@@ -252,7 +252,7 @@ class TestButton:
             server.shutdown()
             thread.join()
         assert not is_well
-        assert f"The registry at {host} does not answer" in message
+        assert f"The registry at {host} does not respond" in message
 
 
 class TestCertificate:

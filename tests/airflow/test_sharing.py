@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.runtime.connections import (
     RegistryConnectionNotFoundError,
     shared_settings,
 )
-from airflow_provider_partition_registry.runtime.settings import RegistrySettings
+from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
 
 # pytest takes what nobody handles for an error, such as a task's exception that was never looked at.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -61,7 +61,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def started(*conn_ids: str) -> list[asyncio.Task[RegistrySettings]]:
+async def started(*conn_ids: str) -> list[asyncio.Task[ConnectionSettings]]:
     tasks = [asyncio.create_task(shared_settings(conn_id)) for conn_id in conn_ids]
     await turns()
     return tasks

@@ -195,7 +195,7 @@ class TestReadiness:
         connect("127.0.0.1", port=1, schema="registry", password="geheim", login="me")
         event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon(2)))
         assert event.payload["status"] == "timeout"
-        assert "does not answer" in event.payload["message"]
+        assert "does not respond" in event.payload["message"]
         assert "geheim" not in event.payload["message"] + caplog.text
         assert len(warnings(caplog)) == 1
 

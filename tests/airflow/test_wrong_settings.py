@@ -163,7 +163,7 @@ class TestAPortThatNobodyListensOn:
             a_sensor(timeout=1.5, **mode)
         error = run_dag(dag).error("wait")
         assert isinstance(error, AirflowSensorTimeout)
-        assert "does not answer" in str(error)
+        assert "does not respond" in str(error)
         assert f"The Airflow connection '{CONN_ID}' leads there." in str(error)
         assert "goes on" not in str(error)
 

@@ -435,7 +435,7 @@ class TestAsking:
         def fail(*_: object) -> None:
             raise RuntimeError("\x9b2J")
 
-        monkeypatch.setattr(options.Settings, "open_store", fail)
+        monkeypatch.setattr(options.Options, "open_store", fail)
         for more in ((), ("--json",)):
             told = nightly("source", "list", *more)
             assert told.code == 70

@@ -96,7 +96,7 @@ def test_as_json(published: Command):
 def test_a_registry_that_is_not_there_is_waited_for(run: Command):
     late = run(*WAIT, *SHORT, url="postgresql://127.0.0.1:1/none")
     assert late.code == 3
-    assert "does not answer" in late.stderr
+    assert "does not respond" in late.stderr
 
 
 def test_a_url_that_names_no_registry_is_not_waited_for(run: Command):

@@ -81,7 +81,7 @@ def test_it_waits_until_somebody_else_has_finished(
 @pytest.mark.parametrize(("arguments", "lock"), LOCKS)
 def test_it_does_not_wait_for_ever(system: Path, arguments: list[str], lock: str) -> None:
     with held(system / lock), pytest.raises(subprocess.CalledProcessError) as failed:
-        apt_get(*arguments, patience=0)
+        apt_get(*arguments, timeout=0)
     assert "lock" in failed.value.stderr
 
 

@@ -39,7 +39,7 @@ def tokens() -> dict[str, str]:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch, tokens: dict[str, str]) -> Callable[..., Any]:
     """Serves the sources ``held`` and ``other``, of each of which ``p`` is a provider, with long time-outs."""
-    monkeypatch.setattr(bulkheads, "PATIENCE", LONG)
+    monkeypatch.setattr(bulkheads, "TURN_TIMEOUT", LONG)
 
     @contextmanager
     def serving(url: str, connections: int = CONNECTIONS) -> Iterator[httpx.Client]:
@@ -165,7 +165,7 @@ class TestASourceWhoseRowIsHeld:
             with row_held(postgres_url):
                 first = pool.submit(lock, http, HELD, 0)
                 wait_until(lambda: waiting_in_postgres(postgres_url), what="a writer to wait", timeout=60)
-                monkeypatch.setattr(bulkheads, "PATIENCE", 0.05)
+                monkeypatch.setattr(bulkheads, "TURN_TIMEOUT", 0.05)
                 with caller(str(http.base_url)) as other:
                     refused = lock(other, HELD, 1)
                     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
@@ -176,7 +176,7 @@ class TestASourceWhoseRowIsHeld:
             assert first.result(LONG).status_code == 200
             events = http.get("/api/v1/events", params={"source_name": HELD}).json()["items"]
             assert [each["type"] for each in events].count("LOCK") == 1
-            monkeypatch.setattr(bulkheads, "PATIENCE", LONG)
+            monkeypatch.setattr(bulkheads, "TURN_TIMEOUT", LONG)
             assert http.post("/api/v1/partitions/unlock", json=place(HELD, 0)).status_code == 200
             assert lock(http, HELD, 1).status_code == 200
 

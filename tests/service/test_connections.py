@@ -45,8 +45,8 @@ def connection(http: httpx.Client) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_PATIENCE", SOON)
-    monkeypatch.setattr(connections, "BODY_PATIENCE", SOON)
+    monkeypatch.setattr(connections, "HEAD_TIMEOUT", SOON)
+    monkeypatch.setattr(connections, "BODY_TIMEOUT", SOON)
 
 
 def connect(port: int | None, source: str = "127.0.0.1") -> socket.socket:
@@ -157,8 +157,8 @@ class TestTime:
             assert trickle(connection, START + b"X: ").startswith(b"HTTP/1.1 408 ")
 
     def test_a_body_that_comes_by_and_by(self, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(middleware, "BODY_PATIENCE", SOON)
-        monkeypatch.setattr(connections, "BODY_PATIENCE", 60.0)
+        monkeypatch.setattr(middleware, "BODY_TIMEOUT", SOON)
+        monkeypatch.setattr(connections, "BODY_TIMEOUT", 60.0)
         head = b"POST /api/v1/readiness HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         with connect(http.base_url.port) as connection:
             answer = trickle(connection, head + b"Content-Length: 100000\r\n\r\n")

@@ -63,7 +63,7 @@ def test_every_body_and_answer_has_an_example_that_fits(document: dict[str, Any]
 
 def test_refusals_have_the_shape_of_their_api(document: dict[str, Any]) -> None:
     for route, operation in operations(document):
-        expected = "ProblemAnswer" if "/api/" in route else "Refusal"
+        expected = "ProblemBody" if "/api/" in route else "Refusal"
         for status, answer in operation["responses"].items():
             if int(status) >= 400:
                 assert answer["content"]["application/json"]["schema"]["$ref"].endswith(f"/{expected}"), route

@@ -41,7 +41,7 @@ ROUTES = {
 @pytest.mark.parametrize(
     "error",
     [
-        StoreUnavailableError(f"The registry in postgresql://{SECRET}/x does not answer: {SECRET}."),
+        StoreUnavailableError(f"The registry in postgresql://{SECRET}/x does not respond: {SECRET}."),
         StoreRefusedError(f"The registry in postgresql://{SECRET}/x refuses: {SECRET}."),
         SchemaMissingError(SECRET),
         RegistryFileMissingError(SECRET),
@@ -69,7 +69,7 @@ def test_while_the_database_is_away(tmp_path: Path) -> None:
             answer = http.get(route, headers={"X-Request-ID": "id-of-mine"})
             assert answer.status_code == status, route
             if status == 503:
-                assert "does not answer" in answer.text
+                assert "does not respond" in answer.text
             assert [each for each in hidden if each in answer.text] == []
         claimed = http.get("/api/v1/tokens/self", headers=bearer("prs_0123456789abcdef_x"))
         assert [each for each in hidden if each in claimed.text] == []

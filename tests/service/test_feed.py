@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import until
 from tests.contract.homes import hours
 
-PATIENCE = 60  # seconds, for what should take a moment
+TURN_TIMEOUT = 60  # seconds, for what should take a moment
 ROUNDS = 150
 
 
@@ -57,7 +57,7 @@ async def followed(
 ) -> list[int]:
     """The positions that a follower sees."""
     seen: list[int] = []
-    async with asyncio.timeout(PATIENCE), aclosing(feed.follow(after, source_name)) as found:
+    async with asyncio.timeout(TURN_TIMEOUT), aclosing(feed.follow(after, source_name)) as found:
         async for events in found:
             seen += [event.position for event in events]
             if slow:

@@ -81,7 +81,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             registry, administrator_token=ADMINISTRATOR_TOKEN, wrong_tokens_per_minute=1_000_000
         )
         with ServiceThread(told, store) as service:
-            service.app.state.service.patience.end()  # nothing waits, and streams end at once
+            service.app.state.service.long_polls.end()  # nothing waits, and streams end at once
             yield service.url
 
 

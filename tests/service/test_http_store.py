@@ -258,7 +258,7 @@ def test_a_proxy_without_its_service_is_asked_again(status: int) -> None:
 
 def test_a_proxy_that_stays_without_its_service(tmp_path: Path) -> None:
     with impostor(says(502)) as (told, url), open_store(url) as store:
-        with pytest.raises(StoreUnavailableError, match="does not answer: HTTP 502"):
+        with pytest.raises(StoreUnavailableError, match="does not respond: HTTP 502"):
             store.last_position()
         assert told.asked == 3
         with pytest.raises(StoreUnavailableError, match="may or may not"):

@@ -24,7 +24,7 @@ from tests.races.traffic import Writer, started
 from tests.service.conftest import refuses
 
 WRITERS = 4
-PATIENCE = 240.0  # seconds until everything is at work again, on a machine however busy
+TURN_TIMEOUT = 240.0  # seconds until everything is at work again, on a machine however busy
 
 
 def kill_a_worker(service: ServiceProcess, _: PostgresServer) -> None:
@@ -37,7 +37,7 @@ def kill_the_parent(service: ServiceProcess, _: PostgresServer) -> None:
     wait_until(
         lambda: not service.process.is_running and refuses(service.port),
         what="the workers to leave the port",
-        timeout=PATIENCE,
+        timeout=TURN_TIMEOUT,
     )
     service.start()
 
@@ -78,13 +78,13 @@ def test_nothing_acknowledged_is_lost(request: pytest.FixtureRequest) -> None:
                 for n in range(WRITERS)
             ]
             threads, leaked = started(list(writers))
-            wait_for_progress(writers, PATIENCE)
+            wait_for_progress(writers, TURN_TIMEOUT)
             for kill in itertools.islice(itertools.cycle(KINDS), kills):
                 kill(service, server)
-                wait_for_progress(writers, PATIENCE)
+                wait_for_progress(writers, TURN_TIMEOUT)
             stop.set()
             for thread in threads:
-                thread.join(PATIENCE)
+                thread.join(TURN_TIMEOUT)
             for writer in writers:
                 writer.store.close()
             assert leaked == []

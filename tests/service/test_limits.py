@@ -179,7 +179,7 @@ class TestSizes:
 
 def test_a_body_that_does_not_come(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     http, _ = registry
-    monkeypatch.setattr(middleware, "BODY_PATIENCE", 0.2)
+    monkeypatch.setattr(middleware, "BODY_TIMEOUT", 0.2)
     with socket.create_connection((http.base_url.host, http.base_url.port), timeout=60) as connection:
         connection.sendall(
             b"POST /api/v1/readiness HTTP/1.1\r\nHost: localhost\r\n"

@@ -118,7 +118,7 @@ class TestAWorker:
     def test_that_hangs_is_in_trouble(self, started: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
         assert started.pid
         os.kill(started.pid, signal.SIGSTOP)
-        monkeypatch.setattr(supervising, "ANSWER_PATIENCE", 0.5)
+        monkeypatch.setattr(supervising, "HEARTBEAT_TIMEOUT", 0.5)
         wait_until(started.find_trouble, what="trouble", timeout=60, interval=0.02)
         assert started.find_trouble() == "has not responded for 0.5 s"
 
@@ -126,7 +126,7 @@ class TestAWorker:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         slow_down(tmp_path, monkeypatch, 300)
-        monkeypatch.setattr(supervising, "ANSWER_PATIENCE", 0.0)
+        monkeypatch.setattr(supervising, "HEARTBEAT_TIMEOUT", 0.0)
         monkeypatch.setattr(supervising, "START_IS_SLOW_AFTER", 0.0)
         worker = Worker("time:sleep", 300)
         assert worker.find_trouble() is None

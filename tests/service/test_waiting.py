@@ -34,7 +34,7 @@ from tests.service.conftest import (
 )
 
 CROWD = 1_000
-PATIENCE = 120  # seconds, for what should take a moment
+TURN_TIMEOUT = 120  # seconds, for what should take a moment
 
 
 @pytest.fixture(params=["migrated_sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
@@ -89,7 +89,7 @@ def test_a_thousand_wait_and_none_fails(postgres_url: str) -> None:
                 await asyncio.to_thread(http.post, "/partitions/register", params=PLACE)
             ).status_code == 200
             assert (await asyncio.to_thread(http.post, "/partitions/unlock", params=PLACE)).status_code == 200
-            return await asyncio.wait_for(waiting, PATIENCE)
+            return await asyncio.wait_for(waiting, TURN_TIMEOUT)
 
         answers = asyncio.run(wait_all())
         assert {status for status, _ in answers} == {200}
@@ -169,7 +169,7 @@ def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_noth
                 service.start()
         stop.set()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TURN_TIMEOUT)
         for writer in writers:
             writer.store.close()
         assert leaked == []
@@ -205,7 +205,7 @@ def test_who_waits_learns_of_what_was_changed_without_the_service(
         with open_store(database_url) as store:
             store.register_partition(PartitionKey("s", "p", hours(0, 1)))
             store.unlock(PartitionKey("s", "p", hours(0, 1)))
-        return await asyncio.wait_for(waiting, PATIENCE)
+        return await asyncio.wait_for(waiting, TURN_TIMEOUT)
 
     status, body = asyncio.run(wait())
     assert (status, body["is_ready"]) == (200, True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.store import maintenance
 from airflow_provider_partition_registry.store.maintenance import Verification
@@ -24,9 +24,9 @@ def db() -> None:
 @db.command()
 @common_options
 @click.pass_obj
-def upgrade(settings: Settings, as_json: bool) -> None:
+def upgrade(options: Options, as_json: bool) -> None:
     """Create the tables, or bring them up to date."""
-    reached = maintenance.upgrade(settings.require_url())
+    reached = maintenance.upgrade(options.require_url())
     show(
         reached,
         lambda: f"The registry in {reached.database} is at schema {reached.revision}.",
@@ -37,9 +37,9 @@ def upgrade(settings: Settings, as_json: bool) -> None:
 @db.command()
 @common_options
 @click.pass_obj
-def current(settings: Settings, as_json: bool) -> None:
+def current(options: Options, as_json: bool) -> None:
     """Print the revision of the schema; the exit code is 7 unless it is the one that this version needs."""
-    found = maintenance.current(settings.require_url())
+    found = maintenance.current(options.require_url())
     show(found, lambda: found.revision, as_json=as_json)
 
 
@@ -61,7 +61,7 @@ def current(settings: Settings, as_json: bool) -> None:
 @click.pass_context
 def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool) -> None:
     """Check that all rows are readable and consistent. Safe to run beside readers and writers."""
-    url = context.ensure_object(Settings).require_url()
+    url = context.ensure_object(Options).require_url()
     found = maintenance.verify(url, repairs=repairs, known_lost=known_lost)
     show(found, lambda: _verification_text(found, repairs), as_json=as_json)
     context.exit(ExitCode.NO if found.discrepancies else ExitCode.DONE)
@@ -75,13 +75,13 @@ def verify(context: click.Context, repairs: bool, known_lost: int, as_json: bool
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it is there.")
 @common_options
 @click.pass_obj
-def backup(settings: Settings, file: Path, overwrite: bool, as_json: bool) -> None:
+def backup(options: Options, file: Path, overwrite: bool, as_json: bool) -> None:
     """Copy a registry in SQLite into FILE, as of one moment. Safe to run beside readers and writers.
 
     FILE appears only when it is complete, checked and flushed to disk. Do not copy the registry's own file instead: the
     newest changes may not be in it yet.
     """
-    made = maintenance.back_up(settings.require_url(), file, overwrite=overwrite)
+    made = maintenance.back_up(options.require_url(), file, overwrite=overwrite)
     show(
         made,
         lambda: f"The registry in {made.database} is backed up in {made.file} ({made.bytes:,} bytes).",

@@ -7,7 +7,7 @@ import sys
 import click
 
 from airflow_provider_partition_registry.cli.instants import interval_options
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval, format_to_the_second
@@ -20,13 +20,13 @@ from airflow_provider_partition_registry.domain.questions import Readiness
 @interval_options
 @common_options
 @click.pass_obj
-def explain_(settings: Settings, source_name: str, interval: Interval, as_json: bool) -> None:
+def explain_(options: Options, source_name: str, interval: Interval, as_json: bool) -> None:
     """Explain in full why an interval is or is not ready.
 
     Lists every gap and every blocking partition, with what each writer reported about itself: host, user, log. The exit
     code is 0 either way; use ready for an answer by exit code.
     """
-    with settings.open_existing_store() as store:
+    with options.open_existing_store() as store:
         readiness = store.check_readiness(source_name, interval)
     show(readiness, lambda: _full_explanation(readiness), as_json=as_json)
 

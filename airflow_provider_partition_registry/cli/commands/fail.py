@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     common_options,
     lock_options,
     partition_arguments,
@@ -21,7 +21,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 @common_options
 @click.pass_obj
 def fail(
-    settings: Settings,
+    options: Options,
     key: PartitionKey,
     *,
     reason: str,
@@ -30,6 +30,6 @@ def fail(
     as_json: bool,
 ) -> None:
     """Mark a write as failed; readers keep waiting."""
-    with settings.open_store() as store:
+    with options.open_store() as store:
         failed = store.fail(key, reason=reason, holder=holder, generation=generation)
     show(failed, lambda: f"Failed {failed.key}: {printable(failed.reason or '')}", as_json=as_json)

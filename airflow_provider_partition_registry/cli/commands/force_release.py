@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     common_options,
     decision_options,
     partition_arguments,
@@ -29,7 +29,7 @@ RELEASES = (PartitionState.FAILED.value, PartitionState.READY.value)
 @common_options
 @click.pass_obj
 def force_release(
-    settings: Settings,
+    options: Options,
     key: PartitionKey,
     *,
     to_state: str,
@@ -39,6 +39,6 @@ def force_release(
 ) -> None:
     """Take a lock away from a holder that is gone."""
     state = PartitionState(to_state)
-    with settings.open_store() as store:
+    with options.open_store() as store:
         released = store.force_release(key, reason=reason, by=by, to=state)
     show(released, lambda: f"Released {released.key}; it is {released.state.value} now.", as_json=as_json)

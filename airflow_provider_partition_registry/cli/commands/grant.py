@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.commands.provider import may_write
-from airflow_provider_partition_registry.cli.options import Settings, common_options, decision_options
+from airflow_provider_partition_registry.cli.options import Options, common_options, decision_options
 from airflow_provider_partition_registry.cli.output import show
 
 
@@ -21,14 +21,14 @@ def grant() -> None:
 @common_options
 @click.pass_obj
 def revoke(
-    settings: Settings, source_name: str, provider_name: str, *, reason: str, by: str, as_json: bool
+    options: Options, source_name: str, provider_name: str, *, reason: str, by: str, as_json: bool
 ) -> None:
     """Revoke the right that "provider register" gives.
 
     Locks that the provider holds keep blocking readers, and what it has published stays ready. Registering it again
     restores the right.
     """
-    with settings.open_store() as store:
+    with options.open_store() as store:
         provider = store.revoke_grant(source_name, provider_name, reason=reason, by=by)
     show(
         provider,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airflow_provider_partition_registry.cli.instants import InstantType, timezone_option
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import (
     show,
     table,
@@ -60,7 +60,7 @@ class History:
 @common_options
 @click.pass_obj
 def history(
-    settings: Settings,
+    options: Options,
     source_name: str | None,
     *,
     after: int | None,
@@ -73,7 +73,7 @@ def history(
     Every change of state is one event. Without SOURCE the events of all sources are shown. With --after or --since the
     output starts there instead, and says how to continue.
     """
-    with settings.open_existing_store() as store:
+    with options.open_existing_store() as store:
         if after is None and since is None:
             found = _newest(store, source_name, limit)
         else:

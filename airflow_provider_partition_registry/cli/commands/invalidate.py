@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     common_options,
     decision_options,
     partition_arguments,
@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 @common_options
 @click.pass_obj
 def invalidate(
-    settings: Settings,
+    options: Options,
     key: PartitionKey,
     *,
     reason: str,
@@ -28,6 +28,6 @@ def invalidate(
     as_json: bool,
 ) -> None:
     """Mark published data as bad: the partition becomes failed."""
-    with settings.open_store() as store:
+    with options.open_store() as store:
         failed = store.invalidate(key, reason=reason, by=by)
     show(failed, lambda: f"Invalidated {failed.key}; it is failed now.", as_json=as_json)

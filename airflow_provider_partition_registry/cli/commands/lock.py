@@ -8,7 +8,7 @@ import click
 
 from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     about_us,
     common_options,
     partition_arguments,
@@ -45,7 +45,7 @@ Examples:
 @common_options
 @click.pass_obj
 def lock(
-    settings: Settings,
+    options: Options,
     key: PartitionKey,
     *,
     holder: str | None,
@@ -56,7 +56,7 @@ def lock(
 ) -> None:
     """Lock a partition before (re)writing it; readers wait."""
     writer = Holder(key.provider_name if holder is None else holder, about_us())
-    with settings.open_store() as store:
+    with options.open_store() as store:
         locked = store.lock(
             key,
             holder=writer,

@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show, table, terminal_width
 from airflow_provider_partition_registry.cli.partitions import HEADINGS, partition_rows
 from airflow_provider_partition_registry.domain.models import Partition
@@ -22,12 +22,12 @@ from airflow_provider_partition_registry.store.paging import all_items
 )
 @common_options
 @click.pass_obj
-def locks(settings: Settings, holder_prefix: str | None, as_json: bool) -> None:
+def locks(options: Options, holder_prefix: str | None, as_json: bool) -> None:
     """Show who holds which locks, across all sources.
 
     Expired locks are included. Times are UTC; GEN is the generation.
     """
-    with settings.open_existing_store() as store:
+    with options.open_existing_store() as store:
         found = list(all_items(partial(store.list_locks, holder_prefix)))
     show(found, lambda: _locks_text(found), as_json=as_json)
 

@@ -10,7 +10,7 @@ import click
 from airflow_provider_partition_registry.cli.options import (
     PROVIDER_TOKEN_VARIABLE,
     TOKEN_VARIABLE,
-    Settings,
+    Options,
     common_options,
 )
 from airflow_provider_partition_registry.cli.output import show, table
@@ -47,7 +47,7 @@ def provider() -> None:
 @common_options
 @click.pass_obj
 def register(
-    settings: Settings, name: str, access_token: str | None, provider_token: str | None, as_json: bool
+    options: Options, name: str, access_token: str | None, provider_token: str | None, as_json: bool
 ) -> None:
     """Register a provider for the source that the access token belongs to.
 
@@ -56,10 +56,10 @@ def register(
     only this once, as the last line; the registry keeps only a hash of it. A provider can be registered for several
     sources, one after the other.
     """
-    settings.require_url()
+    options.require_url()
     token = (access_token or "").strip() or _read_token()
     agreeing = (provider_token or "").strip() or None
-    with settings.open_store() as store:
+    with options.open_store() as store:
         registration = store.register_provider(name, token, provider_token=agreeing)
     show(registration, lambda: _registration_text(registration), as_json=as_json)
 
@@ -70,9 +70,9 @@ def register(
 )
 @common_options
 @click.pass_obj
-def list_(settings: Settings, source_name: str | None, as_json: bool) -> None:
+def list_(options: Options, source_name: str | None, as_json: bool) -> None:
     """List providers and the sources they may write to."""
-    with settings.open_existing_store() as store:
+    with options.open_existing_store() as store:
         providers = list(all_items(partial(store.list_providers, source_name)))
     show(providers, lambda: _list_text(providers), as_json=as_json)
 

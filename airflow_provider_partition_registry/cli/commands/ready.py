@@ -8,7 +8,7 @@ import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.instants import InstantType, interval_options
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.intervals import Interval
@@ -33,7 +33,7 @@ def ready(
     as_json: bool,
 ) -> None:
     """Say whether an interval is ready, and if not, exactly why."""
-    with context.ensure_object(Settings).open_existing_store() as store:
+    with context.ensure_object(Options).open_existing_store() as store:
         readiness = store.check_readiness(source_name, interval, published_after)
     show(readiness, lambda: explain(readiness), as_json=as_json)
     context.exit(ExitCode.DONE if readiness.is_ready else ExitCode.NO)

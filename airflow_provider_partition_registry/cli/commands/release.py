@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     common_options,
     lock_options,
     partition_arguments,
@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 @common_options
 @click.pass_obj
 def release(
-    settings: Settings,
+    options: Options,
     key: PartitionKey,
     *,
     holder: str | None,
@@ -31,7 +31,7 @@ def release(
 
     The partition is again what it was before the lock.
     """
-    with settings.open_store() as store:
+    with options.open_store() as store:
         released = store.release(key, holder=holder, generation=generation)
     show(
         released,

@@ -14,7 +14,7 @@ import click
 from airflow_provider_partition_registry.cli.instants import DurationType, interval_options
 from airflow_provider_partition_registry.cli.job.run import Run, Terms
 from airflow_provider_partition_registry.cli.job.telling import Teller
-from airflow_provider_partition_registry.cli.options import Settings, about_us, common_options, host_name
+from airflow_provider_partition_registry.cli.options import Options, about_us, common_options, host_name
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
 
@@ -151,8 +151,8 @@ def run(
     Signals are passed on. A command that was told to stop, by a signal or because its lock was lost, does not count as
     successful even if it exits with 0.
     """
-    settings = context.ensure_object(Settings)
-    settings.require_url()
+    options = context.ensure_object(Options)
+    options.require_url()
     teller = Teller(as_json, verbose or as_json or _is_terminal())
     program = shutil.which(command[0])
     if program is None:
@@ -170,7 +170,7 @@ def run(
     )
     key = PartitionKey(source_name, provider_name, interval)
     writer = Holder(_identity() if holder is None else holder, _details(command[0]))
-    with settings.open_store(STORE_THREADS) as store:
+    with options.open_store(STORE_THREADS) as store:
         context.exit(Run(store, key, writer, program, command, terms, teller).execute())
 
 

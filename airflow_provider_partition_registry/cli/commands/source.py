@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show, table
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.principals import Source, SourceRegistration
@@ -21,13 +21,13 @@ def source() -> None:
 @click.option("--owner", metavar="OWNER", required=True, help="Who is responsible for the source.")
 @common_options
 @click.pass_obj
-def register(settings: Settings, name: str, owner: str, as_json: bool) -> None:
+def register(options: Options, name: str, owner: str, as_json: bool) -> None:
     """Register a source and print its access token.
 
     The token is printed only this once, as the last line; the registry keeps only a hash of it. It is needed to
     register providers for the source.
     """
-    with settings.open_store() as store:
+    with options.open_store() as store:
         registration = store.register_source(name, owner)
     show(registration, lambda: _registration_text(registration), as_json=as_json)
 
@@ -35,9 +35,9 @@ def register(settings: Settings, name: str, owner: str, as_json: bool) -> None:
 @source.command("list")
 @common_options
 @click.pass_obj
-def list_(settings: Settings, as_json: bool) -> None:
+def list_(options: Options, as_json: bool) -> None:
     """List all sources."""
-    with settings.open_existing_store() as store:
+    with options.open_existing_store() as store:
         sources = list(all_items(store.list_sources))
     show(sources, lambda: _list_text(sources), as_json=as_json)
 

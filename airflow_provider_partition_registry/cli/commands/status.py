@@ -9,7 +9,7 @@ from itertools import islice
 import click
 
 from airflow_provider_partition_registry.cli.instants import interval_options
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show, table, terminal_width
 from airflow_provider_partition_registry.cli.partitions import HEADINGS, partition_rows
 from airflow_provider_partition_registry.domain.explanation import explain
@@ -43,13 +43,13 @@ class Status:
 )
 @common_options
 @click.pass_obj
-def status(settings: Settings, source_name: str, interval: Interval, limit: int, as_json: bool) -> None:
+def status(options: Options, source_name: str, interval: Interval, limit: int, as_json: bool) -> None:
     """Show an interval's partitions: state, holder, lease, reason.
 
     Times are UTC; GEN is the generation. Long details are shortened on a terminal, and complete in a pipe and with
     --json.
     """
-    with settings.open_existing_store() as store:
+    with options.open_existing_store() as store:
         # One more than is shown tells whether more follow.
         partitions = list(islice(all_items(partial(store.list_partitions, source_name, interval)), limit + 1))
         readiness = store.check_readiness(source_name, interval)

@@ -11,7 +11,7 @@ import click
 
 from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     common_options,
     decision_options,
 )
@@ -56,9 +56,9 @@ def token() -> None:
 @principal_options
 @common_options
 @click.pass_obj
-def list_(settings: Settings, principal: Principal, as_json: bool) -> None:
+def list_(options: Options, principal: Principal, as_json: bool) -> None:
     """List the access tokens of a source or a provider: their ids, never their secrets."""
-    with settings.open_existing_store() as store:
+    with options.open_existing_store() as store:
         tokens = list(all_items(partial(store.list_tokens, principal)))
     show(tokens, lambda: _list_text(tokens), as_json=as_json)
 
@@ -80,7 +80,7 @@ def list_(settings: Settings, principal: Principal, as_json: bool) -> None:
 @common_options
 @click.pass_obj
 def rotate(
-    settings: Settings,
+    options: Options,
     principal: Principal,
     *,
     overlap: timedelta | None,
@@ -92,7 +92,7 @@ def rotate(
     The token is printed only this once, as the last line; the registry keeps only a hash of it. If it is lost, rotate
     again.
     """
-    with settings.open_store() as store:
+    with options.open_store() as store:
         issued = store.rotate_token(principal, overlap=overlap or timedelta(0), expires_in=expires_in)
     show(issued, lambda: _issued_text(issued, overlap), as_json=as_json)
 
@@ -102,9 +102,9 @@ def rotate(
 @decision_options
 @common_options
 @click.pass_obj
-def revoke(settings: Settings, token_id: str, *, reason: str, by: str, as_json: bool) -> None:
+def revoke(options: Options, token_id: str, *, reason: str, by: str, as_json: bool) -> None:
     """Revoke one access token at once, by the id that "token list" shows."""
-    with settings.open_store() as store:
+    with options.open_store() as store:
         revoked = store.revoke_token(token_id, reason=reason, by=by)
     show(revoked, lambda: _revoked_text(revoked), as_json=as_json)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     common_options,
     lock_options,
     partition_arguments,
@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 @common_options
 @click.pass_obj
 def unlock(
-    settings: Settings,
+    options: Options,
     key: PartitionKey,
     *,
     holder: str | None,
@@ -28,6 +28,6 @@ def unlock(
     as_json: bool,
 ) -> None:
     """Publish a partition: its data is good and may be read."""
-    with settings.open_store() as store:
+    with options.open_store() as store:
         published = store.unlock(key, holder=holder, generation=generation)
     show(published, lambda: f"Published {published.key}.", as_json=as_json)

@@ -14,7 +14,7 @@ import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.instants import DurationType, InstantType, interval_options
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show, tell
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.explanation import explain
@@ -30,7 +30,7 @@ from airflow_provider_partition_registry.domain.waiting import (
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.questions import Answer
-    from airflow_provider_partition_registry.store.watch import Watcher
+    from airflow_provider_partition_registry.store.poller import Poller
 
 STORE_THREADS = 2  # one asks, one listens
 
@@ -119,16 +119,16 @@ def wait(
     If several sources are given, all must be ready. Prints nothing on success, except on a terminal. If it gives
     up, standard error says what is missing.
     """
-    settings = context.ensure_object(Settings)
-    settings.require_url()
+    options = context.ensure_object(Options)
+    options.require_url()
     waiting = _Waiting(
         tuple(Question(name, interval, published_after) for name in source_names),
         WaitPolicy(on_failed, on_missing_source),
         is_verbose=verbose or (sys.stderr is not None and sys.stderr.isatty()),
     )
-    # It is asked only for names that a misspelt one may mean; the watcher opens its own.
-    with settings.open_store():
-        code = waiting.run(settings, timeout.total_seconds(), poll_interval.total_seconds())
+    # It is asked only for names that a misspelt one may mean; the poller opens its own.
+    with options.open_store():
+        code = waiting.run(options, timeout.total_seconds(), poll_interval.total_seconds())
     is_ready = code is ExitCode.DONE
     if as_json:
         show(Waited(is_ready, waiting.known), str, as_json=True)
@@ -168,7 +168,7 @@ class _Waiting:
             lines.append(str(self._trouble))
         return "\n".join(lines) or "The registry has not answered."
 
-    def run(self, settings: Settings, timeout: float, poll_interval: float) -> ExitCode:
+    def run(self, options: Options, timeout: float, poll_interval: float) -> ExitCode:
         """Wait.
 
         :raises RegistryError: waiting does not help.
@@ -176,20 +176,20 @@ class _Waiting:
         # Imported late, as it takes longer than all of the help.
         import asyncio
 
-        from airflow_provider_partition_registry.store.watch import Watcher
+        from airflow_provider_partition_registry.store.poller import Poller
 
         async def wait() -> ExitCode:
-            watcher = Watcher(partial(settings.new_store, STORE_THREADS))
+            poller = Poller(partial(options.new_store, STORE_THREADS))
             try:
                 async with asyncio.timeout(timeout):
-                    return await self._follow(watcher, poll_interval)
+                    return await self._follow(poller, poll_interval)
             except TimeoutError:
                 return ExitCode.TIMED_OUT
 
         return asyncio.run(wait())
 
-    async def _follow(self, watcher: Watcher, poll_interval: float) -> ExitCode:
-        async with aclosing(watcher.watch(self.questions, poll_interval)) as updates:
+    async def _follow(self, poller: Poller, poll_interval: float) -> ExitCode:
+        async with aclosing(poller.updates(self.questions, poll_interval)) as updates:
             async for news in updates:
                 self._trouble = news.trouble
                 if news.answers is not None:
@@ -203,4 +203,4 @@ class _Waiting:
                             raise missing_sources(news.answers)[0]
                 if self.is_verbose:
                     tell(self.explanation)
-        raise AssertionError("A watcher goes on for ever.")  # pragma: no cover - only by an exception
+        raise AssertionError("A poller goes on for ever.")  # pragma: no cover - only by an exception

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from airflow_provider_partition_registry.cli.instants import DurationType
-from airflow_provider_partition_registry.cli.options import Settings, common_options
+from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import (
     as_json_text,
     printable,
@@ -48,14 +48,14 @@ LONGEST_PAUSE = 3600.0
 @common_options
 @click.pass_obj
 def watch(
-    settings: Settings, source_name: str | None, *, after: int | None, poll_interval: timedelta, as_json: bool
+    options: Options, source_name: str | None, *, after: int | None, poll_interval: timedelta, as_json: bool
 ) -> None:
     """Follow events as they happen, one line each.
 
     Without SOURCE the events of all sources are shown. Runs until it is interrupted. No event is missed or repeated,
     even if the registry is unavailable for a while. To resume where it ended, pass the last position seen to --after.
     """
-    with settings.open_existing_store(2) as store:
+    with options.open_existing_store(2) as store:
         begin = store.last_position() if after is None else after
         for event in _follow(store, source_name, begin, min(poll_interval.total_seconds(), LONGEST_PAUSE)):
             click.echo(

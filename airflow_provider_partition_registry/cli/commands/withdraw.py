@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from airflow_provider_partition_registry.cli.options import (
-    Settings,
+    Options,
     common_options,
     decision_options,
     partition_arguments,
@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 @common_options
 @click.pass_obj
 def withdraw(
-    settings: Settings,
+    options: Options,
     key: PartitionKey,
     *,
     reason: str,
@@ -28,6 +28,6 @@ def withdraw(
     as_json: bool,
 ) -> None:
     """Withdraw a partition: it no longer covers or blocks anything."""
-    with settings.open_store() as store:
+    with options.open_store() as store:
         withdrawn = store.withdraw(key, reason=reason, by=by)
     show(withdrawn, lambda: f"Withdrew {withdrawn.key}; it is only registered now.", as_json=as_json)

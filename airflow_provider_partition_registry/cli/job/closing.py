@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from airflow_provider_partition_registry.cli.errors import ExitCode, exit_code_of
-from airflow_provider_partition_registry.cli.job.events import Events
-from airflow_provider_partition_registry.cli.job.patience import GivenUpError, Patience
+from airflow_provider_partition_registry.cli.job.inbox import Inbox
+from airflow_provider_partition_registry.cli.job.retrying import GivenUpError, Retrying
 from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant
@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.store.contract import RegistryStore
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Publishes, or marks as failed; tries again if the registry does not answer.
+    """Publishes, or marks as failed; tries again if the registry does not respond.
 
     :param limit: for how long.
     """
@@ -28,7 +28,7 @@ class Closing:
     store: RegistryStore
     locked: Partition
     limit: timedelta
-    events: Events
+    inbox: Inbox
     teller: Teller
 
     def publish(self) -> int:
@@ -65,8 +65,8 @@ class Closing:
             self.teller.warn("failed", f"{why} Marked as failed: {self.locked.key}.", failed)
 
     def _persist(self, call: Callable[[], Partition]) -> Partition:
-        patience = Patience(self.limit, (StoreUnavailableError,), "trouble", "The registry is asked again.")
-        return patience.persist(call, self.events, self.teller)
+        retrying = Retrying(self.limit, (StoreUnavailableError,), "trouble", "The registry is asked again.")
+        return retrying.run(call, self.inbox, self.teller)
 
     def _tell_of_remains(self, why: str, done: str, command: str, given_up: GivenUpError) -> None:
         key = self.locked.key

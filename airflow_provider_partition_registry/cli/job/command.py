@@ -14,16 +14,16 @@ from pathlib import Path
 
 import airflow_provider_partition_registry
 from airflow_provider_partition_registry.cli.job import guardian
-from airflow_provider_partition_registry.cli.job.events import (
+from airflow_provider_partition_registry.cli.job.family import descendants, reap_children, signal_descendants
+from airflow_provider_partition_registry.cli.job.inbox import (
     CommandEnded,
     CommandLeft,
     CommandUnfit,
-    Event,
-    Events,
     GuardianGone,
+    Inbox,
     LeaseIsOver,
+    Message,
 )
-from airflow_provider_partition_registry.cli.job.family import descendants, reap_children, signal_descendants
 from airflow_provider_partition_registry.cli.job.prctl import adopt_orphans
 from airflow_provider_partition_registry.cli.output import write_all
 
@@ -47,7 +47,7 @@ class Command:
     :param program: the path of its file.
     :param arguments: the first is what it is to take for its name.
     :param environment: all of it.
-    :param events: is told of what becomes of it.
+    :param inbox: is told of what becomes of it.
     :raises OSError: its guardian cannot be started.
     """
 
@@ -61,10 +61,10 @@ class Command:
         notice: float,
         margin: float,
         grace: float,
-        events: Events,
+        inbox: Inbox,
     ) -> None:
         adopt_orphans()
-        self._events = events
+        self._inbox = inbox
         self._is_at_terminal = _has_terminal()
         self._stderr = b""
         self._control, theirs = socket.socketpair()
@@ -133,10 +133,10 @@ class Command:
     def _hear(self) -> None:
         with contextlib.suppress(ConnectionError), self._control.makefile(errors="replace") as lines:
             for line in lines:
-                self._events.put(self._event(*line.rstrip("\n").split(" ", 1)))
-        self._events.put(GuardianGone())
+                self._inbox.put(self._message(*line.rstrip("\n").split(" ", 1)))
+        self._inbox.put(GuardianGone())
 
-    def _event(self, word: str, argument: str) -> Event:
+    def _message(self, word: str, argument: str) -> Message:
         match word:
             case guardian.UNFIT:
                 return CommandUnfit(int(argument))

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 
-from airflow_provider_partition_registry.cli.job.events import Events, NewsHeard
+from airflow_provider_partition_registry.cli.job.inbox import Inbox, NewsHeard
 from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.listening import start_listening
 
@@ -14,13 +14,13 @@ SHORTEST_PAUSE = 0.2  # seconds between two pieces of news: of a busy source the
 
 
 @contextlib.contextmanager
-def news_of(source_name: str, store: RegistryReader, events: Events) -> Iterator[None]:
-    """Meanwhile tell ``events`` of news of a source, where the registry tells of them."""
+def news_of(source_name: str, store: RegistryReader, inbox: Inbox) -> Iterator[None]:
+    """Meanwhile tell ``inbox`` of news of a source, where the registry tells of them."""
     stop = threading.Event()
 
     def hear(source_names: frozenset[str]) -> None:
         if source_name in source_names or not source_names:
-            events.put(NewsHeard())
+            inbox.put(NewsHeard())
             stop.wait(SHORTEST_PAUSE)
 
     start_listening(store, stop, hear)

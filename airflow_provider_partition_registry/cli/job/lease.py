@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from airflow_provider_partition_registry.cli.job.clock import now
-from airflow_provider_partition_registry.cli.job.events import Events, LeaseRenewed, LockLost
+from airflow_provider_partition_registry.cli.job.inbox import Inbox, LeaseRenewed, LockLost
 from airflow_provider_partition_registry.domain.errors import PartitionStateError, RegistryError, UnknownError
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition
 from airflow_provider_partition_registry.domain.wording import describe_lock
@@ -24,8 +24,8 @@ class LeaseKeeper:
     """Renews the lease of a lock while it is entered, or until the lock is lost.
 
     :param taken_at: on the clock of leases, just before the lock was taken.
-    :param events: is told when the lease is renewed and when the lock is lost.
-    :param warn: is told, in a sentence, when the registry does not answer.
+    :param inbox: is told when the lease is renewed and when the lock is lost.
+    :param warn: is told, in a sentence, when the registry does not respond.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class LeaseKeeper:
         lease: timedelta,
         *,
         taken_at: float,
-        events: Events,
+        inbox: Inbox,
         warn: Callable[[str], None],
     ) -> None:
         self._store = store
@@ -43,7 +43,7 @@ class LeaseKeeper:
         self._lease = lease
         self._seconds = lease.total_seconds()
         self._renewed_at = taken_at
-        self._events = events
+        self._inbox = inbox
         self._warn = warn
         self._is_in_trouble = False
         self._stopped = threading.Event()
@@ -63,7 +63,7 @@ class LeaseKeeper:
                 self._renew_or_look()
                 self._is_in_trouble = False
             except (PartitionStateError, UnknownError) as error:
-                self._events.put(LockLost(error.message))
+                self._inbox.put(LockLost(error.message))
                 return
             except RegistryError as error:
                 if not self._is_in_trouble:
@@ -75,7 +75,7 @@ class LeaseKeeper:
         if self._is_in_trouble or moment >= self._renewed_at + self._seconds * RENEWED_AFTER:
             self._store.renew(self._locked.key, generation=self._locked.generation, lease=self._lease)
             self._renewed_at = moment
-            self._events.put(LeaseRenewed(moment + self._seconds))
+            self._inbox.put(LeaseRenewed(moment + self._seconds))
             return
         found = self._store.get_partition(self._locked.key)
         if found.generation != self._locked.generation or found.state not in LOCKED_STATES:

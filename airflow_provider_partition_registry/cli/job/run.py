@@ -12,11 +12,11 @@ from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.closing import Closing, lock_in_words
 from airflow_provider_partition_registry.cli.job.command import Command
-from airflow_provider_partition_registry.cli.job.events import Events
 from airflow_provider_partition_registry.cli.job.hearing import news_of
+from airflow_provider_partition_registry.cli.job.inbox import Inbox
 from airflow_provider_partition_registry.cli.job.launch import given_environment
 from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
-from airflow_provider_partition_registry.cli.job.patience import GivenUpError, NotAnsweredError, Patience
+from airflow_provider_partition_registry.cli.job.retrying import GivenUpError, NoResponseError, Retrying
 from airflow_provider_partition_registry.cli.job.supervision import Ending, Supervision
 from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError, StoreUnavailableError
@@ -33,7 +33,7 @@ class Terms:
 
     :param wait_for: how long to wait for somebody else's lock; None fails at once.
     :param grace: how long a command that is told to end may take before it is killed.
-    :param retry_for: how long to go on trying to tell a registry that does not answer how it ended.
+    :param retry_for: how long to go on trying to tell a registry that does not respond how it ended.
     :param stderr_lines: how many of its last lines on standard error become part of the reason of a failure.
     """
 
@@ -60,14 +60,14 @@ class Run:
     arguments: Sequence[str]
     terms: Terms
     teller: Teller
-    _events: Events = field(default_factory=Events)
+    _inbox: Inbox = field(default_factory=Inbox)
 
     def execute(self) -> int:
         """Do everything, and return the exit code.
 
         :raises RegistryError: the lock cannot be had, so that nothing was run.
         """
-        with self._events.of_signals():
+        with self._inbox.receiving_signals():
             try:
                 taken_at, locked = self._lock()
             except GivenUpError as given_up:
@@ -87,15 +87,15 @@ class Run:
             )
 
         if self.terms.wait_for is None:
-            return Patience(timedelta.max, (), "", "").persist(take, self._events, self.teller)
+            return Retrying(timedelta.max, (), "", "").run(take, self._inbox, self.teller)
         passing = (PartitionLockedError, StoreUnavailableError)
-        patience = Patience(self.terms.wait_for, passing, "waiting", "Waiting goes on.")
-        with news_of(self.key.source_name, self.store, self._events):
-            return patience.persist(take, self._events, self.teller)
+        retrying = Retrying(self.terms.wait_for, passing, "waiting", "Waiting goes on.")
+        with news_of(self.key.source_name, self.store, self._inbox):
+            return retrying.run(take, self._inbox, self.teller)
 
     def _not_locked(self, given_up: GivenUpError) -> int:
         remark = ""
-        if isinstance(given_up.cause, NotAnsweredError):
+        if isinstance(given_up.cause, NoResponseError):
             remark = " If the registry grants the lock after all, that ends with its lease."
         if given_up.signum is not None:
             told = f"Interrupted while waiting for {self.key}. The command was not run.{remark}"
@@ -106,7 +106,7 @@ class Run:
         return ExitCode.TIMED_OUT
 
     def _run(self, locked: Partition, taken_at: float) -> int:
-        closing = Closing(self.store, locked, self.terms.retry_for, self._events, self.teller)
+        closing = Closing(self.store, locked, self.terms.retry_for, self._inbox, self.teller)
         try:
             ending, last_lines = self._run_command(locked, taken_at)
         except OSError as error:
@@ -130,11 +130,11 @@ class Run:
             notice=min(grace, lease / 3),
             margin=margin,
             grace=grace,
-            events=self._events,
+            inbox=self._inbox,
         )
         with command, self._keeper(locked, taken_at):
             supervision = Supervision(
-                command, self._events, lease_ends, margin, self._tell_of_loss, self._tell_of_rest
+                command, self._inbox, lease_ends, margin, self._tell_of_loss, self._tell_of_rest
             )
             return supervision.until_it_ends(), command.last_lines(self.terms.stderr_lines)
 
@@ -155,7 +155,7 @@ class Run:
             locked,
             self.terms.lease,
             taken_at=taken_at,
-            events=self._events,
+            inbox=self._inbox,
             warn=lambda message: self.teller.warn("trouble", message),
         )
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.command import Command
-from airflow_provider_partition_registry.cli.job.events import (
+from airflow_provider_partition_registry.cli.job.inbox import (
     ENDING_SIGNALS,
     CommandEnded,
     CommandLeft,
     CommandUnfit,
-    Event,
-    Events,
     GuardianGone,
+    Inbox,
     LeaseIsOver,
     LeaseRenewed,
     LockLost,
+    Message,
     SignalReceived,
 )
 
@@ -94,7 +94,7 @@ class Supervision:
     """
 
     command: Command
-    events: Events
+    inbox: Inbox
     lease_ends: float
     margin: float
     tell_of_loss: Callable[[str], None]
@@ -108,9 +108,9 @@ class Supervision:
 
         :raises OSError: it could not be started.
         """
-        with self.events.of_signals((signal.SIGTSTP,)):
+        with self.inbox.receiving_signals((signal.SIGTSTP,)):
             while True:
-                match self.events.next(self._late_at - now()):
+                match self.inbox.next(self._late_at - now()):
                     case CommandEnded(status):
                         return self._ending(status)
                     case CommandUnfit(number):
@@ -121,11 +121,11 @@ class Supervision:
                     case None if now() >= self._late_at:
                         self._lose_lease()
                         self.command.kill()
-                    case event:
-                        self._act_on(event)
+                    case message:
+                        self._act_on(message)
 
-    def _act_on(self, event: Event | None) -> None:
-        match event:
+    def _act_on(self, message: Message | None) -> None:
+        match message:
             case CommandLeft(what):
                 self._left_something = True
                 self.tell_of_rest(what)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.server.errors import answer_error
+from airflow_provider_partition_registry.server.errors import respond_to_error
 
 
 class PlainAddresses:
@@ -32,7 +32,7 @@ class PlainAddresses:
                 _check_path(scope["raw_path"])
                 _check_query(scope["query_string"])
             except InvalidInputError as error:
-                await answer_error(Request(scope), error)(scope, receive, send)
+                await respond_to_error(Request(scope), error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airflow_provider_partition_registry.domain.errors import AccessDeniedError
-from airflow_provider_partition_registry.server.errors import answer_error
+from airflow_provider_partition_registry.server.errors import respond_to_error
 from airflow_provider_partition_registry.server.settings import ServiceSettings, is_this_host
 
 _ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -38,7 +38,7 @@ class OwnSite:
         try:
             self._check(scope["method"], Headers(scope=scope))
         except AccessDeniedError as error:
-            await answer_error(Request(scope), error)(scope, receive, send)
+            await respond_to_error(Request(scope), error)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownTokenError,
 )
 from airflow_provider_partition_registry.domain.principals import AccessToken, Principal, PrincipalKind
-from airflow_provider_partition_registry.server.access.attempts import Guard
+from airflow_provider_partition_registry.server.access.attempt_limit import AttemptLimit
 from airflow_provider_partition_registry.server.access.sessions import ADMINISTRATOR, Sessions, cookie_name
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
@@ -92,18 +92,18 @@ class Access:
     def __init__(self, store: RegistryDatabase, settings: ServiceSettings) -> None:
         self._store = store
         self._settings = settings
-        self._guard = Guard(settings.wrong_tokens_per_minute)
+        self._attempts = AttemptLimit(settings.wrong_tokens_per_minute)
         self._sessions = Sessions(store, settings.administrator_token)
 
     @contextmanager
-    def guarded(self, token: PresentedToken) -> Iterator[str]:
+    def limited(self, token: PresentedToken) -> Iterator[str]:
         """Let the token's text be tried; whoever tries too many wrong ones is held off.
 
         :raises TokenRequiredError: there is none.
         :raises TooManyAttemptsError: this address tried too many.
         """
         text = token.required()
-        with self._guard.watch(text, client=token.client):
+        with self._attempts.counting(text, client=token.client):
             yield text
 
     @contextmanager
@@ -117,7 +117,7 @@ class Access:
         :raises TooManyAttemptsError: this address tried too many wrong ones.
         """
         text, agreeing = token.required(), provider_token or ""
-        with self._guard.watch(text, *filter(None, [agreeing]), client=token.client):
+        with self._attempts.counting(text, *filter(None, [agreeing]), client=token.client):
             if self._is_administrators(text):
                 raise AdministratorTokenError
             needs_nobody = self._settings.is_open or self._is_administrators(agreeing)
@@ -129,7 +129,7 @@ class Access:
         :raises InvalidTokenError: nobody's.
         :raises AdministratorTokenError: the administrator's, of which there is nothing else to tell.
         """
-        with self.guarded(token) as text:
+        with self.limited(token) as text:
             if self._is_administrators(text):
                 raise AdministratorTokenError
             return self._store.identify_token(text)
@@ -141,7 +141,7 @@ class Access:
         :raises InvalidTokenError: it is nobody's.
         :raises TooManyAttemptsError: this address tried too many.
         """
-        with self.guarded(token) as text:
+        with self.limited(token) as text:
             is_administrators = self._is_administrators(text)
             who = ADMINISTRATOR if is_administrators else self._store.identify_token(text).id
         return self._sessions.begin(who)
@@ -228,7 +228,7 @@ class Access:
 
     def _principal_of(self, token: PresentedToken) -> Principal | None:
         """Whom the token speaks for; None for the administrator."""
-        with self.guarded(token) as text:
+        with self.limited(token) as text:
             return None if self._is_administrators(text) else self._store.identify_token(text).principal
 
     def _is_administrators(self, text: str) -> bool:

@@ -17,8 +17,8 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.models import Event, EventType, Page
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
-from airflow_provider_partition_registry.server.api.answers import answer, answers
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
+from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.openapi.refusals import refusals
@@ -33,7 +33,7 @@ RECHECKED_EVERY = 10.0  # seconds: so long somebody reads on whose token has exp
 ENDING_TOKENS = frozenset({EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED})
 
 
-@router.get("", response_model=Page[Event], responses=answers(Page[Event], Page((examples.EVENT,)), 404))
+@router.get("", response_model=Page[Event], responses=responses_of(Page[Event], Page((examples.EVENT,)), 404))
 async def events(
     request: Request,
     service: InService,
@@ -52,17 +52,17 @@ async def events(
     page = await asyncio.to_thread(read)
     if not page.items and wait_seconds:
         async with (
-            service.patience.limit(request, "events", wait_seconds),
+            service.long_polls.limit(request, "events", wait_seconds),
             while_present(request),
             aclosing(service.feed.follow(after, source_name)) as feed,
         ):
             async for found in feed:
-                return answer(Page[Event], _first(found, limit))
-    return answer(Page[Event], page)
+                return respond(Page[Event], _first(found, limit))
+    return respond(Page[Event], page)
 
 
 @router.get(
-    "/latest", response_model=Page[Event], responses=answers(Page[Event], Page((examples.EVENT,)), 404)
+    "/latest", response_model=Page[Event], responses=responses_of(Page[Event], Page((examples.EVENT,)), 404)
 )
 def latest_events(
     service: InService,
@@ -73,14 +73,14 @@ def latest_events(
 ) -> Response:
     """List the history of a source, the newest first."""
     service.access.require_reader(token)
-    return answer(Page[Event], service.store.latest_events(source_name, before, limit))
+    return respond(Page[Event], service.store.latest_events(source_name, before, limit))
 
 
-@router.get("/last", response_model=Position, responses=answers(Position, Position(4)))
+@router.get("/last", response_model=Position, responses=responses_of(Position, Position(4)))
 def last_position(service: InService, token: Token) -> Response:
     """Where the history ends now."""
     service.access.require_reader(token)
-    return answer(Position, Position(service.store.last_position()))
+    return respond(Position, Position(service.store.last_position()))
 
 
 def _start(
@@ -118,7 +118,7 @@ async def stream(
     """Follow the history as server-sent events, from the present end or from where ``Last-Event-ID`` says."""
     with suppress(InvalidTokenError):
         async with (
-            service.patience.limit(request, "stream", None) as limit,
+            service.long_polls.limit(request, "stream", None) as limit,
             _while_valid(service, token, limit),
             aclosing(service.feed.follow(start, source_name)) as feed,
         ):

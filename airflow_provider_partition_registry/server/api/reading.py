@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
-from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.observing.metrics import QUESTIONS, counted
 from airflow_provider_partition_registry.server.openapi import examples
@@ -46,7 +46,9 @@ WaitSeconds = Annotated[
 ]
 
 
-@router.get("/readiness", response_model=Readiness, responses=answers(Readiness, examples.NOT_READY, 404))
+@router.get(
+    "/readiness", response_model=Readiness, responses=responses_of(Readiness, examples.NOT_READY, 404)
+)
 async def check_readiness(
     request: Request,
     service: InService,
@@ -60,23 +62,23 @@ async def check_readiness(
     """May ``[start, end)`` of a source be read, and if not, exactly why (R1, R2)."""
     question = Question(source_name, Interval(start, end), published_after)  # type: ignore[arg-type]
     (found,) = await _ask(request, service, token, [question], wait_seconds)
-    return answer_of(found)
+    return response_of(found)
 
 
-def answer_of(found: Answer) -> Response:
+def response_of(found: Answer) -> Response:
     """The answer to one question.
 
     :raises UnknownSourceError: no such source.
     """
     if isinstance(found, UnknownSourceError):
         raise found
-    return answer(Readiness, found)
+    return respond(Readiness, found)
 
 
 @router.post(
     "/readiness",
     response_model=Answers,
-    responses=answers(Answers, Answers((ReadinessOrProblem(examples.NOT_READY),)), *WITH_A_BODY),
+    responses=responses_of(Answers, Answers((ReadinessOrProblem(examples.NOT_READY),)), *WITH_A_BODY),
 )
 async def check_readiness_many(
     request: Request,
@@ -88,10 +90,10 @@ async def check_readiness_many(
     """Answer many questions for one moment, at little more than the price of one (R2)."""
     questions = [each.question() for each in body.questions]
     found = await _ask(request, service, token, questions, wait_seconds, explain=body.explain)
-    return answer(Answers, Answers(tuple(_as_data(each) for each in found)))
+    return respond(Answers, Answers(tuple(_as_data(each) for each in found)))
 
 
-@router.get("/changed-since", response_model=Changed, responses=answers(Changed, Changed(True), 404))
+@router.get("/changed-since", response_model=Changed, responses=responses_of(Changed, Changed(True), 404))
 def changed_since(
     service: InService,
     token: Token,
@@ -102,7 +104,7 @@ def changed_since(
 ) -> Response:
     """Was anything in ``[start, end)`` locked, failed or republished after an earlier answer (R7)?"""
     service.access.require_reader(token)
-    return answer(Changed, Changed(service.store.changed_since(source_name, Interval(start, end), as_of)))
+    return respond(Changed, Changed(service.store.changed_since(source_name, Interval(start, end), as_of)))
 
 
 async def _ask(
@@ -120,8 +122,8 @@ async def _ask(
     QUESTIONS.inc(len(questions))
     answers = await run_in_threadpool(ask)
     if wait_seconds and not is_final(answers):
-        async with service.patience.limit(request, "readiness", wait_seconds), while_present(request):
-            return counted(await wait_until_ready(service.watcher, questions))
+        async with service.long_polls.limit(request, "readiness", wait_seconds), while_present(request):
+            return counted(await wait_until_ready(service.poller, questions))
         answers = await run_in_threadpool(ask)
     return counted(answers)
 

@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.domain.principals import (
     SourceRegistration,
 )
 from airflow_provider_partition_registry.server.access.permissions import Token
-from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.openapi.refusals import WITH_A_BODY
@@ -48,37 +48,39 @@ class NewProvider(Body):
     "/sources",
     status_code=201,
     response_model=SourceRegistration,
-    responses=answers(SourceRegistration, examples.SOURCE_REGISTRATION, *WITH_A_BODY, 409, status=201),
+    responses=responses_of(SourceRegistration, examples.SOURCE_REGISTRATION, *WITH_A_BODY, 409, status=201),
 )
 def register_source(body: NewSource, service: InService, token: Token) -> Response:
     """Register a source. The answer holds its access token, this once."""
     service.access.require_registrar(token)
-    return answer(SourceRegistration, service.store.register_source(body.source_name, body.owner), 201)
+    return respond(SourceRegistration, service.store.register_source(body.source_name, body.owner), 201)
 
 
 @router.get(
     "/sources",
     response_model=Page[Source],
-    responses=answers(Page[Source], Page((examples.SOURCE,))),
+    responses=responses_of(Page[Source], Page((examples.SOURCE,))),
 )
 def list_sources(service: InService, token: Token, after: AfterName = None, limit: Limit = 100) -> Response:
     """List sources in the order of their names."""
     service.access.require_reader(token)
-    return answer(Page[Source], service.store.list_sources(after, limit))
+    return respond(Page[Source], service.store.list_sources(after, limit))
 
 
-@router.get("/source", response_model=Source, responses=answers(Source, examples.SOURCE, 404))
+@router.get("/source", response_model=Source, responses=responses_of(Source, examples.SOURCE, 404))
 def get_source(source_name: SourceName, service: InService, token: Token) -> Response:
     """Look up one source."""
     service.access.require_reader(token)
-    return answer(Source, service.store.get_source(source_name))
+    return respond(Source, service.store.get_source(source_name))
 
 
 @router.post(
     "/providers",
     status_code=201,
     response_model=ProviderRegistration,
-    responses=answers(ProviderRegistration, examples.PROVIDER_REGISTRATION, *WITH_A_BODY, 409, status=201),
+    responses=responses_of(
+        ProviderRegistration, examples.PROVIDER_REGISTRATION, *WITH_A_BODY, 409, status=201
+    ),
 )
 def register_provider(body: NewProvider, service: InService, token: Token) -> Response:
     """Register a provider for the source whose access token is the bearer token, or add that grant.
@@ -89,13 +91,13 @@ def register_provider(body: NewProvider, service: InService, token: Token) -> Re
         registration = service.store.register_provider(
             body.provider_name, source_token, provider_token=agreeing
         )
-    return answer(ProviderRegistration, registration, 201)
+    return respond(ProviderRegistration, registration, 201)
 
 
 @router.get(
     "/providers",
     response_model=Page[Provider],
-    responses=answers(Page[Provider], Page((examples.PROVIDER,)), 404),
+    responses=responses_of(Page[Provider], Page((examples.PROVIDER,)), 404),
 )
 def list_providers(
     service: InService,
@@ -106,11 +108,11 @@ def list_providers(
 ) -> Response:
     """List providers in the order of their names, all or those with a grant on a source."""
     service.access.require_reader(token)
-    return answer(Page[Provider], service.store.list_providers(source_name, after, limit))
+    return respond(Page[Provider], service.store.list_providers(source_name, after, limit))
 
 
-@router.get("/provider", response_model=Provider, responses=answers(Provider, examples.PROVIDER, 404))
+@router.get("/provider", response_model=Provider, responses=responses_of(Provider, examples.PROVIDER, 404))
 def get_provider(provider_name: ProviderName, service: InService, token: Token) -> Response:
     """Look up one provider."""
     service.access.require_reader(token)
-    return answer(Provider, service.store.get_provider(provider_name))
+    return respond(Provider, service.store.get_provider(provider_name))

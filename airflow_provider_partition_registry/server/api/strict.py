@@ -34,22 +34,22 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the usual handler."""
-        answer = super().get_route_handler()
+        handle = super().get_route_handler()
         known = frozenset(each.alias for each in get_flat_dependant(self.dependant).query_params)
 
-        async def answer_strictly(request: Request) -> Response:
+        async def handle_strictly(request: Request) -> Response:
             if unknown := request.query_params.keys() - known:
                 names = ", ".join(map(repr, sorted(unknown)))
                 raise InvalidInputError(
                     f"{self.path} has no parameter {names}. Its parameters are: {', '.join(sorted(known)) or 'none'}."
                 )
-            return await answer(StrictRequest(request.scope, request.receive))
+            return await handle(StrictRequest(request.scope, request.receive))
 
-        return answer_strictly
+        return handle_strictly
 
 
 class WritingRoute(StrictRoute, BulkheadRoute):
-    """A route that is read strictly, and of which what it writes takes one of the places for writers."""
+    """A route that is read strictly, and of which what it writes takes one of the writers' threads."""
 
 
 def _read(body: bytes) -> Any:

@@ -18,7 +18,7 @@ from airflow_provider_partition_registry.domain.principals import (
     Provider,
 )
 from airflow_provider_partition_registry.server.access.permissions import Token
-from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.openapi.refusals import WITH_A_BODY
@@ -70,7 +70,7 @@ class RevokeGrantBody(Body):
 @router.get(
     "/tokens",
     response_model=Page[AccessToken],
-    responses=answers(Page[AccessToken], Page((examples.TOKEN,)), 404),
+    responses=responses_of(Page[AccessToken], Page((examples.TOKEN,)), 404),
 )
 def list_tokens(
     service: InService,
@@ -83,26 +83,26 @@ def list_tokens(
     """List the tokens of a source or of a provider, never their values."""
     principal = _principal(source_name, provider_name)
     service.access.require_self(token, principal)
-    return answer(Page[AccessToken], service.store.list_tokens(principal, after, limit))
+    return respond(Page[AccessToken], service.store.list_tokens(principal, after, limit))
 
 
-@router.get("/tokens/self", response_model=AccessToken, responses=answers(AccessToken, examples.TOKEN))
+@router.get("/tokens/self", response_model=AccessToken, responses=responses_of(AccessToken, examples.TOKEN))
 def identify_token(service: InService, token: Token) -> Response:
     """Say whose the bearer token is."""
-    return answer(AccessToken, service.access.identify(token))
+    return respond(AccessToken, service.access.identify(token))
 
 
-@router.get("/token", response_model=AccessToken, responses=answers(AccessToken, examples.TOKEN, 404))
+@router.get("/token", response_model=AccessToken, responses=responses_of(AccessToken, examples.TOKEN, 404))
 def get_token(token_id: TokenId, service: InService, token: Token) -> Response:
     """Look up one token by its id."""
-    return answer(AccessToken, service.access.require_own_token(token, token_id))
+    return respond(AccessToken, service.access.require_own_token(token, token_id))
 
 
 @router.post(
     "/tokens/rotate",
     status_code=201,
     response_model=IssuedToken,
-    responses=answers(IssuedToken, examples.ISSUED, *WITH_A_BODY, 404, status=201),
+    responses=responses_of(IssuedToken, examples.ISSUED, *WITH_A_BODY, 404, status=201),
 )
 def rotate_token(body: RotateBody, service: InService, token: Token) -> Response:
     """Issue a new token for a source or a provider, and answer it this once.
@@ -114,24 +114,24 @@ def rotate_token(body: RotateBody, service: InService, token: Token) -> Response
     overlap = to_duration(body.overlap_seconds)
     expires_in = None if body.expires_in_seconds is None else to_duration(body.expires_in_seconds)
     issued = service.store.rotate_token(principal, overlap=overlap, expires_in=expires_in)
-    return answer(IssuedToken, issued, 201)
+    return respond(IssuedToken, issued, 201)
 
 
 @router.post(
     "/tokens/revoke",
     response_model=AccessToken,
-    responses=answers(AccessToken, replace(examples.TOKEN, revoked_at=examples.NOW), *WITH_A_BODY, 404),
+    responses=responses_of(AccessToken, replace(examples.TOKEN, revoked_at=examples.NOW), *WITH_A_BODY, 404),
 )
 def revoke_token(body: RevokeTokenBody, service: InService, token: Token) -> Response:
     """End one token at once."""
     service.access.require_own_token(token, body.token_id)
-    return answer(AccessToken, service.store.revoke_token(body.token_id, reason=body.reason, by=body.by))
+    return respond(AccessToken, service.store.revoke_token(body.token_id, reason=body.reason, by=body.by))
 
 
 @router.post(
     "/grants/revoke",
     response_model=Provider,
-    responses=answers(Provider, replace(examples.PROVIDER, source_names=()), *WITH_A_BODY, 404),
+    responses=responses_of(Provider, replace(examples.PROVIDER, source_names=()), *WITH_A_BODY, 404),
 )
 def revoke_grant(body: RevokeGrantBody, service: InService, token: Token) -> Response:
     """Take a provider's right to write to a source back."""
@@ -139,7 +139,7 @@ def revoke_grant(body: RevokeGrantBody, service: InService, token: Token) -> Res
     provider = service.store.revoke_grant(
         body.source_name, body.provider_name, reason=body.reason, by=body.by
     )
-    return answer(Provider, provider)
+    return respond(Provider, provider)
 
 
 def _principal(source_name: str | None, provider_name: str | None) -> Principal:

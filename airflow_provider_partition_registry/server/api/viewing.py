@@ -10,7 +10,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page
 from airflow_provider_partition_registry.domain.viewing import FINEST_RESOLUTION, SourceOverview, Timeline
 from airflow_provider_partition_registry.server.access.permissions import Token
-from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.service import InService
@@ -20,18 +20,18 @@ router = APIRouter(route_class=StrictRoute, tags=["Overviews"])
 
 
 @router.get(
-    "/overview", response_model=SourceOverview, responses=answers(SourceOverview, examples.OVERVIEW, 404)
+    "/overview", response_model=SourceOverview, responses=responses_of(SourceOverview, examples.OVERVIEW, 404)
 )
 def get_overview(source_name: SourceName, service: InService, token: Token) -> Response:
     """Show one source at a glance: what is ready last, and what is locked, expired or failed now."""
     service.access.require_reader(token)
-    return answer(SourceOverview, service.store.get_overview(source_name))
+    return respond(SourceOverview, service.store.get_overview(source_name))
 
 
 @router.get(
     "/overviews",
     response_model=Page[SourceOverview],
-    responses=answers(Page[SourceOverview], Page((examples.OVERVIEW,))),
+    responses=responses_of(Page[SourceOverview], Page((examples.OVERVIEW,))),
 )
 def list_overviews(
     service: InService,
@@ -42,10 +42,10 @@ def list_overviews(
 ) -> Response:
     """List sources at a glance, in the order of their names."""
     service.access.require_reader(token)
-    return answer(Page[SourceOverview], service.store.list_overviews(prefix, after, limit))
+    return respond(Page[SourceOverview], service.store.list_overviews(prefix, after, limit))
 
 
-@router.get("/timeline", response_model=Timeline, responses=answers(Timeline, examples.TIMELINE, 404))
+@router.get("/timeline", response_model=Timeline, responses=responses_of(Timeline, examples.TIMELINE, 404))
 def timeline(
     service: InService,
     token: Token,
@@ -63,4 +63,4 @@ def timeline(
     """Show a source over time, in no more detail than asked for."""
     service.access.require_reader(token)
     drawn = service.store.timeline(source_name, Interval(start, end), resolution)
-    return answer(Timeline, drawn)
+    return respond(Timeline, drawn)

@@ -8,7 +8,7 @@ from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATES
 from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition, PartitionKey
 from airflow_provider_partition_registry.domain.requests import Decision
 from airflow_provider_partition_registry.server.access.permissions import Token
-from airflow_provider_partition_registry.server.api.answers import answer, answers
+from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.openapi.refusals import WITH_A_BODY
@@ -42,18 +42,18 @@ WHEN_WRITING = (404, *WITH_A_BODY, 409)
     "/partitions",
     status_code=201,
     response_model=Partition,
-    responses=answers(Partition, examples.REGISTERED, *WHEN_WRITING, status=201),
+    responses=responses_of(Partition, examples.REGISTERED, *WHEN_WRITING, status=201),
 )
 def register_partition(body: KeyBody, service: InService, token: Token) -> Response:
     """Make a partition known. It covers and blocks nothing yet."""
     service.access.require_writer(token, body.source_name, body.provider_name)
-    return answer(Partition, service.store.register_partition(body.key()), 201)
+    return respond(Partition, service.store.register_partition(body.key()), 201)
 
 
 @router.post(
     "/partitions/lock",
     response_model=Partition,
-    responses=answers(Partition, examples.LOCKED, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.LOCKED, *WHEN_WRITING),
 )
 def lock(body: LockBody, service: InService, token: Token) -> Response:
     """Take the lock before (re)writing a partition (R3).
@@ -61,24 +61,24 @@ def lock(body: LockBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: the same holder is granted it again, with a new generation.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    return answer(Partition, service.store.change(body.request()))
+    return respond(Partition, service.store.change(body.request()))
 
 
 @router.post(
     "/partitions/renew",
     response_model=Partition,
-    responses=answers(Partition, examples.LOCKED, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.LOCKED, *WHEN_WRITING),
 )
 def renew(body: RenewBody, service: InService, token: Token) -> Response:
     """Let the lease of a held lock run for so many seconds from now on (R5)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
-    return answer(Partition, service.store.change(body.request()))
+    return respond(Partition, service.store.change(body.request()))
 
 
 @router.post(
     "/partitions/unlock",
     response_model=Partition,
-    responses=answers(Partition, examples.READY, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.READY, *WHEN_WRITING),
 )
 def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     """Publish: the data is good, the partition becomes ready (R4).
@@ -86,24 +86,24 @@ def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    return answer(Partition, service.store.change(body.request()))
+    return respond(Partition, service.store.change(body.request()))
 
 
 @router.post(
     "/partitions/fail",
     response_model=Partition,
-    responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.FAILED, *WHEN_WRITING),
 )
 def fail(body: FailBody, service: InService, token: Token) -> Response:
     """End a write that went wrong: the partition becomes failed and goes on blocking readers (R4)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
-    return answer(Partition, service.store.change(body.request()))
+    return respond(Partition, service.store.change(body.request()))
 
 
 @router.post(
     "/partitions/release",
     response_model=Partition,
-    responses=answers(Partition, examples.RELEASED, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.RELEASED, *WHEN_WRITING),
 )
 def release(body: ReleaseBody, service: InService, token: Token) -> Response:
     """Give a lock back under which nothing was written: the partition is again what it was before it (R4).
@@ -111,46 +111,46 @@ def release(body: ReleaseBody, service: InService, token: Token) -> Response:
     Safe to repeat after a lost answer: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
-    return answer(Partition, service.store.change(body.request()))
+    return respond(Partition, service.store.change(body.request()))
 
 
 @router.post(
     "/partitions/force-release",
     response_model=Partition,
-    responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.FAILED, *WHEN_WRITING),
 )
 def force_release(body: ForceReleaseBody, service: InService, token: Token) -> Response:
     """Take a lock from its holder (R6)."""
     service.access.require_owner(token, body.source_name)
-    return answer(Partition, service.store.change(body.request()))
+    return respond(Partition, service.store.change(body.request()))
 
 
 @router.post(
     "/partitions/invalidate",
     response_model=Partition,
-    responses=answers(Partition, examples.FAILED, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.FAILED, *WHEN_WRITING),
 )
 def invalidate(body: DecisionBody, service: InService, token: Token) -> Response:
     """Declare published data bad: the partition becomes failed (R6)."""
     service.access.require_owner(token, body.source_name)
-    return answer(Partition, service.store.change(body.request(Decision.INVALIDATE)))
+    return respond(Partition, service.store.change(body.request(Decision.INVALIDATE)))
 
 
 @router.post(
     "/partitions/withdraw",
     response_model=Partition,
-    responses=answers(Partition, examples.REGISTERED, *WHEN_WRITING),
+    responses=responses_of(Partition, examples.REGISTERED, *WHEN_WRITING),
 )
 def withdraw(body: DecisionBody, service: InService, token: Token) -> Response:
     """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6)."""
     service.access.require_owner(token, body.source_name)
-    return answer(Partition, service.store.change(body.request(Decision.WITHDRAW)))
+    return respond(Partition, service.store.change(body.request(Decision.WITHDRAW)))
 
 
 @router.get(
     "/partitions",
     response_model=Page[Partition],
-    responses=answers(Page[Partition], Page((examples.READY,)), 404),
+    responses=responses_of(Page[Partition], Page((examples.READY,)), 404),
 )
 def list_partitions(
     service: InService,
@@ -164,20 +164,20 @@ def list_partitions(
     """List partitions of a source in the order of their start, all or those that overlap ``[start, end)``."""
     service.access.require_reader(token)
     interval = None if start is None and end is None else Interval(start or EARLIEST, end or LATEST)
-    return answer(Page[Partition], service.store.list_partitions(source_name, interval, after, limit))
+    return respond(Page[Partition], service.store.list_partitions(source_name, interval, after, limit))
 
 
-@router.get("/locks/count", response_model=LockCounts, responses=answers(LockCounts, LockCounts(2, 1)))
+@router.get("/locks/count", response_model=LockCounts, responses=responses_of(LockCounts, LockCounts(2, 1)))
 def count_locks(service: InService, token: Token) -> Response:
     """Count the locks of all sources, of each at most 10,000."""
     service.access.require_reader(token)
-    return answer(LockCounts, service.store.count_locks())
+    return respond(LockCounts, service.store.count_locks())
 
 
 @router.get(
     "/locks",
     response_model=Page[Partition],
-    responses=answers(Page[Partition], Page((examples.LOCKED,))),
+    responses=responses_of(Page[Partition], Page((examples.LOCKED,))),
 )
 def list_locks(
     service: InService,
@@ -188,10 +188,10 @@ def list_locks(
 ) -> Response:
     """List the locks of all sources, held and expired, in the order in which their partitions were registered."""
     service.access.require_reader(token)
-    return answer(Page[Partition], service.store.list_locks(holder_prefix, after, limit))
+    return respond(Page[Partition], service.store.list_locks(holder_prefix, after, limit))
 
 
-@router.get("/partition", response_model=Partition, responses=answers(Partition, examples.READY, 404))
+@router.get("/partition", response_model=Partition, responses=responses_of(Partition, examples.READY, 404))
 def get_partition(
     service: InService,
     token: Token,
@@ -203,4 +203,4 @@ def get_partition(
     """Look up one partition."""
     service.access.require_reader(token)
     found = service.store.get_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
-    return answer(Partition, found)
+    return respond(Partition, found)

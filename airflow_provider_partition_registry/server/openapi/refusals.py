@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.server.discretion import MORE, WORDS
 from airflow_provider_partition_registry.server.openapi import examples
-from airflow_provider_partition_registry.store.wire.answers import ProblemAnswer, error_to_data
+from airflow_provider_partition_registry.store.wire.answers import ProblemBody, error_to_data
 
 Refusals = dict[int | str, dict[str, Any]]
 
@@ -60,7 +60,7 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
         StoreRefusedError(f"{WORDS[StoreRefusedError]} {MORE}"),
     ),
     503: (
-        "The database does not answer: the call may or may not have taken effect. Or its schema does not fit it",
+        "The database does not respond: the call may or may not have taken effect. Or its schema does not fit it",
         StoreUnavailableError(f"{WORDS[StoreUnavailableError]} {MORE}"),
     ),
 }
@@ -81,7 +81,7 @@ class Refusal(BaseModel):
 def refusals(*statuses: int) -> Refusals:
     """The refusals of the versioned API."""
     return {
-        status: _document(status, ProblemAnswer, error_to_data(_EXAMPLES[status][1])) for status in statuses
+        status: _document(status, ProblemBody, error_to_data(_EXAMPLES[status][1])) for status in statuses
     }
 
 
@@ -98,7 +98,7 @@ def schemas() -> dict[str, Any]:
 
     Given to FastAPI as models they would be built anew for every status of every route, which takes a second.
     """
-    kinds = [(kind, "serialization", TypeAdapter(kind)) for kind in (ProblemAnswer, Refusal)]
+    kinds = [(kind, "serialization", TypeAdapter(kind)) for kind in (ProblemBody, Refusal)]
     _, described = TypeAdapter.json_schemas(kinds, ref_template=REFERENCE)  # type: ignore[arg-type]
     return described["$defs"]  # type: ignore[no-any-return]
 

@@ -178,7 +178,7 @@ def check_readiness(
             f"The path asks for source {source_name!r}, which is what becomes of {named_again!r} unless it is encoded. "
             f"Percent-encode the name in the path, or ask /api/v1/readiness, where the query alone names it."
         )
-    return to_answer(service.answer(Question(source_name, Interval(start, end))))
+    return to_response(service.answer(Question(source_name, Interval(start, end))))
 
 
 def _in_path(name: str) -> str:
@@ -186,7 +186,7 @@ def _in_path(name: str) -> str:
     return posixpath.normpath(unquote(name))
 
 
-def to_answer(found: Answer) -> ReadinessAnswer:
+def to_response(found: Answer) -> ReadinessAnswer:
     """The answer to a readiness question as the original's clients read it.
 
     :raises UnknownSourceError: no such source.

@@ -21,8 +21,8 @@ seldom = Seldom(logging.getLogger(__name__))
 
 LARGEST_HEAD = 32 * 1024  # bytes of a request besides its body: its first line and its headers
 MOST_HEADERS = 100
-HEAD_PATIENCE = 10.0  # seconds for a head to arrive; from connecting on for the first
-BODY_PATIENCE = 40.0  # seconds for a body; those who read it wait for less, and answer
+HEAD_TIMEOUT = 10.0  # seconds for a head to arrive; from connecting on for the first
+BODY_TIMEOUT = 40.0  # seconds for a body; those who read it wait for less, and answer
 MOST_CONNECTIONS = 10_000
 RESERVED = 128  # descriptors for everything else: the database, logs, metrics
 
@@ -53,7 +53,7 @@ TOO_LARGE = Refusal(
 )
 TOO_SLOW = Refusal(
     HTTPStatus.REQUEST_TIMEOUT,
-    RegistryError(f"The request's first line and headers did not arrive within {HEAD_PATIENCE:g} s."),
+    RegistryError(f"The request's first line and headers did not arrive within {HEAD_TIMEOUT:g} s."),
 )
 TOO_MANY = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -82,13 +82,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_arriving = self._has_head = False
         self._refusal: Refusal | None = None
         self._idle_since = self.loop.time()
-        self._patience: float | None = None
+        self._timeout: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._be_patient_for(HEAD_PATIENCE)
+        self._set_timeout(HEAD_TIMEOUT)
         self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._be_patient_for(None)
+        self._set_timeout(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -104,7 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._besides_body > LARGEST_HEAD:
             self._refuse(TOO_LARGE)
         else:
-            self._be_patient_for(self._patience_now())
+            self._set_timeout(self._timeout_now())
 
     def on_message_begin(self) -> None:
         self._head_size = self._header_count = 0
@@ -137,14 +137,14 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_response_complete()
 
     @property
-    def _is_answered(self) -> bool:
+    def _is_idle(self) -> bool:
         """Whether nothing is being answered here."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def _is_useless(self) -> bool:
         """Whether nobody would miss it: it is idle, or has not sent a whole request."""
-        return self._is_answered or self._is_arriving
+        return self._is_idle or self._is_arriving
 
     @property
     def _address(self) -> str:
@@ -156,21 +156,21 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refusal = TOO_LARGE
             raise ValueError  # which ends the parsing
 
-    def _patience_now(self) -> float | None:
+    def _timeout_now(self) -> float | None:
         """How long what is still to come may take; None if nothing is."""
         if self._is_arriving and self._has_head:
-            return BODY_PATIENCE
-        return HEAD_PATIENCE if self._is_arriving or self._is_answered else None
+            return BODY_TIMEOUT
+        return HEAD_TIMEOUT if self._is_arriving or self._is_idle else None
 
-    def _be_patient_for(self, seconds: float | None) -> None:
-        if seconds == self._patience:
+    def _set_timeout(self, seconds: float | None) -> None:
+        if seconds == self._timeout:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._patience = seconds
-        self._timer = None if seconds is None else self.loop.call_later(seconds, self._lose_patience)
+        self._timeout = seconds
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._time_out)
 
-    def _lose_patience(self) -> None:
+    def _time_out(self) -> None:
         if not self._is_arriving:  # it has not said a word
             self.transport.close()
         elif not self._has_head:
@@ -181,7 +181,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         seldom.warn(f"Refused a request of %s: {refusal.error.message}", self._address)
-        if self._is_answered:
+        if self._is_idle:
             self.transport.write(refusal.as_bytes())
         self.transport.close()
 

@@ -26,8 +26,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
             chosen = listening[0].getsockname()[1] if listening else port
             try:
                 # The last two parts of an IPv6 address say on which network it is.
-                place = (address[0], chosen, *address[2:])
-                listening.append(socket.create_server(place, family=family, backlog=BACKLOG))
+                at = (address[0], chosen, *address[2:])
+                listening.append(socket.create_server(at, family=family, backlog=BACKLOG))
             except OSError as error:
                 if error.errno != errno.EADDRNOTAVAIL:
                     raise

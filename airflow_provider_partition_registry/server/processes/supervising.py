@@ -26,7 +26,7 @@ STARTUP_FAILURE = 3
 
 LOOK_EVERY = 0.5  # seconds
 START_IS_SLOW_AFTER = 30.0  # seconds; then, and every so often, the log says so
-ANSWER_PATIENCE = 30.0  # seconds without a sign of life, after which a worker that had started hangs
+HEARTBEAT_TIMEOUT = 30.0  # seconds without a sign of life, after which a worker that had started hangs
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -62,13 +62,13 @@ class Worker:
         if not self._process.is_alive():
             return f"has ended with {_in_words(self._process.exitcode)}"
         now = time.monotonic()
-        if self._has_answered():
+        if self._has_responded():
             self._has_started, self._heard_at = True, now
             self._ask()
         elif not self._has_started:
             self._tell_of_slow_start(now)
-        elif now - self._heard_at > ANSWER_PATIENCE:
-            return f"has not responded for {ANSWER_PATIENCE:g} s"
+        elif now - self._heard_at > HEARTBEAT_TIMEOUT:
+            return f"has not responded for {HEARTBEAT_TIMEOUT:g} s"
         return None
 
     def terminate(self) -> None:
@@ -91,7 +91,7 @@ class Worker:
         except OSError:
             return  # it is ending
 
-    def _has_answered(self) -> bool:
+    def _has_responded(self) -> bool:
         try:
             return self._questions.poll() and self._questions.recv() is None
         except (OSError, EOFError):
@@ -159,11 +159,11 @@ def _in_words(exit_code: int | None) -> str:
 
 def _run(answers: Connection, work: str, *arguments: Any) -> None:
     """In the worker: give signs of life before anything is imported that takes time, and work."""
-    threading.Thread(target=_answer, args=(answers,), name="signs-of-life", daemon=True).start()
+    threading.Thread(target=_respond, args=(answers,), name="signs-of-life", daemon=True).start()
     pkgutil.resolve_name(work)(*arguments)
 
 
-def _answer(answers: Connection) -> None:
+def _respond(answers: Connection) -> None:
     with contextlib.suppress(OSError, EOFError):
         while True:
             answers.send(answers.recv())

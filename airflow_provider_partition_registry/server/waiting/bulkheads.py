@@ -21,17 +21,19 @@ from airflow_provider_partition_registry.domain.errors import StoreUnavailableEr
 
 T = TypeVar("T")
 
-PATIENCE = 5.0  # seconds in which a writer gets its turn; clients wait for ten, in which the database answers as well
+TURN_TIMEOUT = (
+    5.0  # seconds until a writer has its turn; clients wait for ten, the database's answer included
+)
 
 
 class NotBegunError(StoreUnavailableError):
     """A writer whose turn has not come in time. It says nothing about the database that callers may not know."""
 
 
-class WritingPlaces:
+class WriterBulkhead:
     """Threads for writers: so many in all, and one for each source.
 
-    The database lets the writers of a source in one after the other, by a lock on the source's row. A place that they
+    The database lets the writers of a source in one after the other, by a lock on the source's row. A thread that they
     waited for there would be missing to the writers of other sources, so they wait for it here, in the order of their
     coming, where waiting takes neither a thread nor a connection.
 
@@ -39,7 +41,7 @@ class WritingPlaces:
     """
 
     def __init__(self, count: int) -> None:
-        self._places = asyncio.Semaphore(count)
+        self._slots = asyncio.Semaphore(count)
         self._threads = CapacityLimiter(count)
         self._turns: WeakValueDictionary[str | None, asyncio.Lock] = WeakValueDictionary()
 
@@ -51,15 +53,15 @@ class WritingPlaces:
         """
         turn = self._turns.setdefault(lane, asyncio.Lock())
         try:
-            async with asyncio.timeout(PATIENCE) as limit, turn, self._places:
+            async with asyncio.timeout(TURN_TIMEOUT) as limit, turn, self._slots:
                 limit.reschedule(None)
                 return await run_sync(write, limiter=self._threads)
         except TimeoutError:
             if not limit.expired():
                 raise
             raise NotBegunError(
-                f"Other writers of the same source, or of many others, have been held up for {PATIENCE:g} s, so this "
-                f"call was not begun and has changed nothing. Try again; if this lasts, look which session in the "
+                f"Other writers of the same source, or of many others, have been held up for {TURN_TIMEOUT:g} s, so "
+                f"this call was not begun and has changed nothing. Try again; if this lasts, look which session in the "
                 f"database keeps a source's row locked."
             ) from None
 
@@ -91,7 +93,7 @@ class HealthCheck:
 
 
 class BulkheadRoute(APIRoute):
-    """A route that takes one of the places for writers, unless it only reads or knows by itself how to wait."""
+    """A route that takes one of the writers' threads, unless it only reads or knows by itself how to wait."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         only_reads = set(options.get("methods") or ()) <= _READING
@@ -106,8 +108,8 @@ _READING = frozenset({"GET", "HEAD"})
 def _in_turn(endpoint: Callable[..., T]) -> Callable[..., Any]:
     @functools.wraps(endpoint)
     async def write_in_turn(**arguments: Any) -> T:
-        places: WritingPlaces = arguments["service"].writing_places
-        return await places.run(_lane_of(arguments), functools.partial(endpoint, **arguments))
+        writers: WriterBulkhead = arguments["service"].writers
+        return await writers.run(_lane_of(arguments), functools.partial(endpoint, **arguments))
 
     return write_in_turn
 

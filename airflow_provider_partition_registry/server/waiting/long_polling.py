@@ -13,7 +13,7 @@ from starlette.types import Receive
 from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.domain.waiting import WaitOutcome, WaitPolicy
 from airflow_provider_partition_registry.server.observing.metrics import WAITING_CLIENTS
-from airflow_provider_partition_registry.store.watch import Watcher
+from airflow_provider_partition_registry.store.poller import Poller
 
 LONGEST_WAIT = 300.0  # seconds
 POLL_INTERVAL = 1.0  # seconds, where nothing tells of changes; all who wait share one question
@@ -25,7 +25,7 @@ class ClientGoneError(Exception):
     """Whoever waited for the answer has hung up."""
 
 
-class Patience:
+class LongPolls:
     """How long requests may wait. All waits end when the service is about to stop."""
 
     def __init__(self) -> None:
@@ -81,12 +81,12 @@ async def _end_when_gone(receive: Receive, presence: asyncio.Timeout) -> None:
     presence.reschedule(asyncio.get_running_loop().time())
 
 
-async def wait_until_ready(watcher: Watcher, questions: Sequence[Question]) -> list[Answer]:
+async def wait_until_ready(poller: Poller, questions: Sequence[Question]) -> list[Answer]:
     """Wait until everything asked for is ready, or a source does not exist.
 
     :raises RegistryError: the store refuses to answer, for a reason that waiting does not cure.
     """
-    async with aclosing(watcher.watch(questions, POLL_INTERVAL)) as updates:
+    async with aclosing(poller.updates(questions, POLL_INTERVAL)) as updates:
         async for news in updates:
             if news.answers is not None and is_final(news.answers):
                 return list(news.answers)

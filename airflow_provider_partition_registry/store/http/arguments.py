@@ -18,13 +18,13 @@ from airflow_provider_partition_registry.domain.requests import check_decision
 
 def after_name(after: str | None, limit: int) -> dict[str, Any]:
     """Which page of what is in the order of names."""
-    return {"after": optional_name("place to go on from", after), "limit": check_limit(limit)}
+    return {"after": optional_name("cursor", after), "limit": check_limit(limit)}
 
 
 def after_number(after: int | None, limit: int) -> dict[str, Any]:
     """Which page of what is numbered."""
     return {
-        "after": None if after is None else check_number("place to go on from", after),
+        "after": None if after is None else check_number("cursor", after),
         "limit": check_limit(limit),
     }
 

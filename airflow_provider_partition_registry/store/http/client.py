@@ -50,8 +50,8 @@ class Call(Generic[T]):
     """One request.
 
     :param kind: of what is answered.
-    :param is_repeatable: whether sending it twice does no harm, if the first answer got lost.
-    :param patience: seconds that the service may take beyond the usual time-out.
+    :param is_repeatable: whether sending it twice does no harm, if the first response got lost.
+    :param extra_time: seconds that the service may take beyond the usual time-out.
     :param access_token: in place of the client's own.
     """
 
@@ -61,7 +61,7 @@ class Call(Generic[T]):
     params: Mapping[str, Any] = field(default_factory=dict)
     body: Any = None
     is_repeatable: bool = True
-    patience: float = 0.0
+    extra_time: float = 0.0
     access_token: str | None = None
 
 
@@ -87,16 +87,16 @@ class Client:
         """Send a request, again if that is safe and needed, and return what is answered.
 
         :raises RegistryError: whatever the service says is wrong, as itself.
-        :raises StoreUnavailableError: it does not answer.
+        :raises StoreUnavailableError: it does not respond.
         :raises StoreRefusedError: what answers is no registry of this version.
         """
-        deadline = time.monotonic() + self._timeout + call.patience
+        deadline = time.monotonic() + self._timeout + call.extra_time
         attempt = 0
         while True:
             attempt += 1
             try:
                 return self._send(call, deadline)
-            except _NotAnsweredError as error:
+            except _NoResponseError as error:
                 pause = max(error.retry_after, min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE))
                 is_over = attempt == ATTEMPTS or time.monotonic() + pause >= deadline
                 if is_over or not (call.is_repeatable or error.was_never_sent):
@@ -111,7 +111,7 @@ class Client:
         try:
             with self._connections.lend(_left(deadline)) as pool:
                 left = _left(deadline)
-                answer = pool.request(
+                response = pool.request(
                     call.method,
                     self._target(call, pool),
                     json=call.body,
@@ -122,7 +122,7 @@ class Client:
                     assert_same_host=False,  # A proxy is none.
                 )
         except AllBusyError as error:
-            raise _NotAnsweredError(str(error), was_never_sent=True) from error
+            raise _NoResponseError(str(error), was_never_sent=True) from error
         except LocationParseError as error:  # of the host, which is more than a name may be
             if is_wrong_host(self._host):
                 raise HostNotFoundError(self.url, self._host) from error
@@ -131,15 +131,15 @@ class Client:
                 f"Punycode: xn--..."
             ) from error
         except ProxyError as error:
-            raise _NotAnsweredError(
+            raise _NoResponseError(
                 f"no way through the proxy: {_words(error)}", was_never_sent=True
             ) from error
         except HTTPError as error:
             self._refuse_what_waiting_does_not_cure(error)
             was_never_sent = isinstance(error, (NewConnectionError, ConnectTimeoutError))
-            raise _NotAnsweredError(_words(error), was_never_sent=was_never_sent) from error
+            raise _NoResponseError(_words(error), was_never_sent=was_never_sent) from error
         remember_host(self._host)
-        return self._read(call, answer)
+        return self._read(call, response)
 
     def _target(self, call: Call, pool: HTTPConnectionPool) -> str:
         """Path and query, and in front of it what a proxy has to know that forwards it."""
@@ -153,28 +153,28 @@ class Client:
         token = self.access_token if call.access_token is None else call.access_token
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
-    def _read(self, call: Call[T], answer: BaseHTTPResponse) -> T:
+    def _read(self, call: Call[T], response: BaseHTTPResponse) -> T:
         try:
-            if 200 <= answer.status < 300:
-                found: T = decode(call.kind, answer.data)
+            if 200 <= response.status < 300:
+                found: T = decode(call.kind, response.data)
                 return found
-            error = error_from_data(answer.json())
+            error = error_from_data(response.json())
         except ValueError:  # of the text, its JSON, or what it means
-            if answer.status in UNAVAILABLE:
-                raise _NotAnsweredError(f"HTTP {answer.status}", retry_after=_seconds(answer)) from None
-            raise StoreRefusedError(self._no_registry(call, answer)) from None
+            if response.status in UNAVAILABLE:
+                raise _NoResponseError(f"HTTP {response.status}", retry_after=_seconds(response)) from None
+            raise StoreRefusedError(self._no_registry(call, response)) from None
         if isinstance(error, TooManyAttemptsError):
-            raise _NotAnsweredError(
+            raise _NoResponseError(
                 error.message, retry_after=error.retry_after, was_never_sent=True, refusal=error
             )
         if isinstance(
             error, (StoreUnavailableError, HostNotFoundError)
         ):  # of a host which only the service knows
             # It was looked at, and nothing is known of what became of it.
-            raise _NotAnsweredError(error.message, retry_after=_seconds(answer))
+            raise _NoResponseError(error.message, retry_after=_seconds(response))
         if type(error) is RegistryError:
-            raise StoreRefusedError(f"{self._no_registry(call, answer)} It says: {error.message}")
-        if type(error) is InvalidInputError and (version := _other_version(answer)):
+            raise StoreRefusedError(f"{self._no_registry(call, response)} It says: {error.message}")
+        if type(error) is InvalidInputError and (version := _other_version(response)):
             raise InvalidInputError(f"{error.message} {self._versions(version)} That may be why.")
         raise error
 
@@ -193,22 +193,22 @@ class Client:
         if isinstance(cause, socket.gaierror) and is_wrong_host(self._host, cause):
             raise HostNotFoundError(self.url, self._host) from error
 
-    def _unavailable(self, call: Call, error: _NotAnsweredError) -> str:
-        text = f"The registry at {self.url} does not answer: {str(error).rstrip('.')}."
+    def _unavailable(self, call: Call, error: _NoResponseError) -> str:
+        text = f"The registry at {self.url} does not respond: {str(error).rstrip('.')}."
         if call.is_repeatable or error.was_never_sent:
             return text
         return f"{text} The call may or may not have taken effect: look whether it has before you repeat it."
 
-    def _no_registry(self, call: Call, answer: BaseHTTPResponse) -> str:
-        if location := answer.get_redirect_location():
+    def _no_registry(self, call: Call, response: BaseHTTPResponse) -> str:
+        if location := response.get_redirect_location():
             return (
                 f"{self.url} sends callers on to {location}. Tokens do not follow: if that is "
                 f"the registry, give its own URL."
             )
-        told = f"HTTP {answer.status} to {call.method} {API}{call.path}"
-        if version := _other_version(answer):
+        told = f"HTTP {response.status} to {call.method} {API}{call.path}"
+        if version := _other_version(response):
             return f"{self._versions(version)} They do not understand each other ({told})."
-        if VERSION_HEADER in answer.headers:
+        if VERSION_HEADER in response.headers:
             return f"The registry does not know {self.url} ({told}). Check the path in the URL."
         return f"What answers at {self.url} is no partition registry ({told}). Check the URL."
 
@@ -219,7 +219,7 @@ class Client:
         )
 
 
-class _NotAnsweredError(Exception):
+class _NoResponseError(Exception):
     """Nothing is known of what became of the call, or it may be worth repeating.
 
     :param retry_after: seconds that the service asks to wait for.
@@ -242,12 +242,12 @@ class _NotAnsweredError(Exception):
 
 
 def _left(deadline: float) -> float:
-    """Seconds until then; at least a moment, in which an answer that is there can be read."""
+    """Seconds until then; at least a moment, in which an response that is there can be read."""
     return max(0.1, deadline - time.monotonic())
 
 
-def _seconds(answer: BaseHTTPResponse) -> float:
-    text = answer.headers.get("Retry-After", "")
+def _seconds(response: BaseHTTPResponse) -> float:
+    text = response.headers.get("Retry-After", "")
     return float(text) if text.isdigit() else 0.0
 
 
@@ -264,7 +264,7 @@ def _cause(error: BaseException) -> BaseException:
     return error if wrapped is None else _cause(wrapped)
 
 
-def _other_version(answer: BaseHTTPResponse) -> str | None:
+def _other_version(response: BaseHTTPResponse) -> str | None:
     """The version of the service, if it is not ours."""
-    version: str | None = answer.headers.get(VERSION_HEADER)
+    version: str | None = response.headers.get(VERSION_HEADER)
     return None if version == __version__ else version

@@ -72,11 +72,11 @@ class Connections:
         self._start()
 
     def _start(self) -> None:
-        self._guard = Lock()
+        self._lock = Lock()
         self._turns = FairSemaphore(self._limit)
 
     def _open(self) -> HTTPConnectionPool:
-        with self._guard, _fork_gate.passing():
+        with self._lock, _fork_gate.passing():
             pool = self._pool
             if pool is None:
                 trust = self._read_trust() if self._service.scheme == "https" else None

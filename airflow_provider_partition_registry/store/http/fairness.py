@@ -18,7 +18,7 @@ class FairSemaphore:
     """
 
     def __init__(self, limit: int) -> None:
-        self._guard = Lock()
+        self._lock = Lock()
         self._free = limit
         self._waiting: deque[Future[None]] = deque()
 
@@ -28,7 +28,7 @@ class FairSemaphore:
         :param timeout: seconds to wait at most.
         :return: whether admitted; whoever is must release in the end.
         """
-        with self._guard:
+        with self._lock:
             if self._free:
                 self._free -= 1
                 return True
@@ -42,7 +42,7 @@ class FairSemaphore:
 
     def release(self) -> None:
         """Hand admission over to whoever waits longest."""
-        with self._guard:
+        with self._lock:
             while self._waiting:
                 admission = self._waiting.popleft()
                 if admission.set_running_or_notify_cancel():

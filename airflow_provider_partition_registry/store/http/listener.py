@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.store.wire.answers import Position
 class HttpListener(Listener):
     """Follows the history from where it ends now.
 
-    :raises StoreUnavailableError: the service does not answer, now or while waiting. A new listener then has to be
+    :raises StoreUnavailableError: the service does not respond, now or while waiting. A new listener then has to be
         opened, and what happened in between is not told.
     """
 
@@ -24,7 +24,7 @@ class HttpListener(Listener):
         params = {"after": self._position, "wait_seconds": timeout}
         try:
             page: Page[Event] = self._client.call(
-                Call("GET", "/events", Page[Event], params, patience=timeout)
+                Call("GET", "/events", Page[Event], params, extra_time=timeout)
             )
         except InvalidInputError as error:
             # A backup was restored, and the history is shorter than it was.

@@ -34,7 +34,7 @@ class PostgresListener(Listener):
             pooled: Any = database.engine.raw_connection()
             pooled.detach()
             self._connection = pooled.dbapi_connection
-            with database.watch(self._connection), self._connection.cursor() as cursor:
+            with database.time_limit(self._connection), self._connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
             self._selector = selectors.DefaultSelector()
             self._selector.register(self._connection, selectors.EVENT_READ)

@@ -80,7 +80,7 @@ from airflow_provider_partition_registry.store.sql.statements.rows import (
     to_event,
     to_partition,
 )
-from airflow_provider_partition_registry.store.sql.statements.timeline import Asked, draw
+from airflow_provider_partition_registry.store.sql.statements.timeline import Window, draw
 
 T = TypeVar("T")
 Clock = Callable[[], datetime]
@@ -141,7 +141,7 @@ class SqlRegistryReader(RegistryReader):
     def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
         statement = select(source).order_by(source.c.name)
         if after is not None:
-            statement = statement.where(source.c.name > check_name("place to go on from", after))
+            statement = statement.where(source.c.name > check_name("cursor", after))
         return self._page(statement, limit, _to_source, lambda found: found.name)
 
     def get_provider(self, provider_name: str) -> Provider:
@@ -156,7 +156,7 @@ class SqlRegistryReader(RegistryReader):
     ) -> Page[Provider]:
         statement = select(provider).order_by(provider.c.name).limit(check_limit(limit) + 1)
         if after is not None:
-            statement = statement.where(provider.c.name > check_name("place to go on from", after))
+            statement = statement.where(provider.c.name > check_name("cursor", after))
         if source_name is not None:
             check_name("source name", source_name)
             of_source = select(grant.c.provider_id).where(grant.c.source_id == id_of(source, source_name))
@@ -179,7 +179,7 @@ class SqlRegistryReader(RegistryReader):
     ) -> Page[AccessToken]:
         check_principal(principal)
         if after is not None:
-            check_name("place to go on from", after)
+            check_name("cursor", after)
         table, look_up = {
             PrincipalKind.SOURCE: (source, self.get_source),
             PrincipalKind.PROVIDER: (provider, self.get_provider),
@@ -226,7 +226,7 @@ class SqlRegistryReader(RegistryReader):
         if interval is not None:
             check_interval(interval)
         if after is not None:
-            check_number("place to go on from", after)
+            check_number("cursor", after)
         source_id = id_of(source, check_name("source name", source_name))
         statement = partitions_by_start(source_id, interval, after, check_limit(limit) + 1)
 
@@ -244,7 +244,7 @@ class SqlRegistryReader(RegistryReader):
     ) -> Page[Partition]:
         if holder_prefix is not None:
             check_name("holder prefix", holder_prefix, MAX_IDENTITY_LENGTH)
-        begin = 0 if after is None else check_number("place to go on from", after)
+        begin = 0 if after is None else check_number("cursor", after)
         statement = locks_by_id(holder_prefix, begin, check_limit(limit) + 1)
 
         def to_value(row: Any) -> Partition:
@@ -294,7 +294,7 @@ class SqlRegistryReader(RegistryReader):
             # LIKE would not tell capital from small letters in SQLite.
             sources = sources.where(func.substr(source.c.name, 1, len(prefix)) == prefix)
         if after is not None:
-            sources = sources.where(source.c.name > check_name("place to go on from", after))
+            sources = sources.where(source.c.name > check_name("cursor", after))
         statement = overviews(sources, self._sql_now())
         return self._page(statement, limit, to_overview, lambda found: found.source.name)
 
@@ -307,7 +307,7 @@ class SqlRegistryReader(RegistryReader):
             source_id = connection.execute(select(id_of(source, source_name))).scalar()
             if source_id is None:
                 raise UnknownSourceError(source_name)
-            return draw(connection, Asked(source_id, source_name, interval, resolution), self._now)
+            return draw(connection, Window(source_id, source_name, interval, resolution), self._now)
 
         return self._read_together(look)
 

@@ -31,7 +31,7 @@ from airflow_provider_partition_registry.domain.requests import (
     check_decision,
 )
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
-from airflow_provider_partition_registry.store.sql.changes.access import Access
+from airflow_provider_partition_registry.store.sql.changes.access import AccessControl
 from airflow_provider_partition_registry.store.sql.changes.claim import Claim
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import tell_process
@@ -62,21 +62,23 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
         check_new_name("source name", source_name)
         check_text("owner", owner)
-        return self._decide_access(lambda access: access.register_source(source_name, owner))
+        return self._control_access(lambda control: control.register_source(source_name, owner))
 
     def register_provider(
         self, provider_name: str, access_token: str, *, provider_token: str | None = None
     ) -> ProviderRegistration:
         check_new_name("provider name", provider_name)
-        return self._decide_access(
-            lambda access: access.register_provider(provider_name, access_token, provider_token)
+        return self._control_access(
+            lambda control: control.register_provider(provider_name, access_token, provider_token)
         )
 
     def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
         check_name("source name", source_name)
         check_name("provider name", provider_name)
         check_decision(reason, by)
-        return self._decide_access(lambda access: access.revoke_grant(source_name, provider_name, reason, by))
+        return self._control_access(
+            lambda control: control.revoke_grant(source_name, provider_name, reason, by)
+        )
 
     def rotate_token(
         self,
@@ -86,12 +88,12 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
         expires_in: timedelta | None = None,
     ) -> IssuedToken:
         check_principal(principal)
-        return self._decide_access(lambda access: access.rotate_token(principal, overlap, expires_in))
+        return self._control_access(lambda control: control.rotate_token(principal, overlap, expires_in))
 
     def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
         check_name("token id", token_id)
         check_decision(reason, by)
-        return self._decide_access(lambda access: access.revoke_token(token_id, reason, by))
+        return self._control_access(lambda control: control.revoke_token(token_id, reason, by))
 
     def register_partition(self, key: PartitionKey) -> Partition:
         def register(connection: Connection) -> Partition:
@@ -130,5 +132,5 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
     def _write(self, work: Callable[[Connection], T]) -> T:
         return self._run(self.database.write, work)
 
-    def _decide_access(self, decide: Callable[[Access], T]) -> T:
-        return self._write(lambda connection: decide(Access(connection, self._now)))
+    def _control_access(self, decide: Callable[[AccessControl], T]) -> T:
+        return self._write(lambda connection: decide(AccessControl(connection, self._now)))

@@ -31,7 +31,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class ProblemAnswer:
+class ProblemBody:
     """The body of every refusal."""
 
     error: Problem

@@ -32,7 +32,7 @@ HAND_OVERS = (("airflow-3", "airflow-2", "2026-11-01"), ("airflow-2", "airflow-3
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed"})
 
-PATIENCE = 600.0  # seconds
+TURN_TIMEOUT = 600.0  # seconds
 
 
 def check(report: Report) -> None:
@@ -96,7 +96,7 @@ def check_second_introduction(report: Report, running: Stack) -> None:
 
 def airflow(name: str, *arguments: str) -> str:
     """Run a command of an instance until it succeeds; what it prints."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TURN_TIMEOUT
     while True:
         done = execute(container(name), "airflow", *arguments)
         if done.returncode == 0 or time.monotonic() > deadline:
@@ -129,6 +129,6 @@ def wait_for_state(name: str, dag_id: str, run_id: str, task_id: str, states: Co
 
     what = f"{task_id} of {run_id} in {name}"
     wait_until(
-        is_there, what=what, timeout=PATIENCE, interval=2, detail=lambda: f"It is {state or 'unknown'}."
+        is_there, what=what, timeout=TURN_TIMEOUT, interval=2, detail=lambda: f"It is {state or 'unknown'}."
     )
     return state

@@ -31,7 +31,7 @@ _WAITING_LONG = (
 )
 WAITING_LONG = (sys.executable, "-c", _WAITING_LONG)
 """The wrapper of a run whose calls to the registry give up after five minutes."""
-PATIENCE = 90.0  # seconds that a test waits for anything
+TIMEOUT = 90.0  # seconds that a test waits for anything
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Running:
 
     def end(self) -> tuple[int, str]:
         """The exit code, and the rest of standard error."""
-        _, errors = self.process.communicate(timeout=PATIENCE)
+        _, errors = self.process.communicate(timeout=TIMEOUT)
         return self.process.returncode, errors
 
 
@@ -132,7 +132,7 @@ def each_registry(database_url: str) -> Iterator[Registry]:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    wait_until(condition, what=what, timeout=PATIENCE, interval=0.02)
+    wait_until(condition, what=what, timeout=TIMEOUT, interval=0.02)
 
 
 def is_alive(pid: int) -> bool:

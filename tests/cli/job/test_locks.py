@@ -141,8 +141,8 @@ def test_waiting_for_somebody_elses_lock(each_registry: Registry):
 
 SELDOM_ASKING = (
     "import sys; from airflow_provider_partition_registry.cli import main; "
-    "from airflow_provider_partition_registry.cli.job import patience; "
-    "patience.FIRST_PAUSE = patience.LONGEST_PAUSE = 60.0; del sys.argv[0]; main()"
+    "from airflow_provider_partition_registry.cli.job import retrying; "
+    "retrying.FIRST_PAUSE = retrying.LONGEST_PAUSE = 60.0; del sys.argv[0]; main()"
 )
 
 

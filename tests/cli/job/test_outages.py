@@ -173,6 +173,6 @@ def test_without_a_registry_nothing_is_run(server: Any, registry: Registry):
         waited, errors = registry.run(
             "--on-conflict", "wait", "--timeout", "1s", "--", "sh", "-c", "echo ran >&2"
         )
-        assert (waited, "does not answer" in errors, "ran" in errors) == (3, True, False)
+        assert (waited, "does not respond" in errors, "ran" in errors) == (3, True, False)
     finally:
         server.start()

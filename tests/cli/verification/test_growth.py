@@ -92,7 +92,7 @@ def _rows_in_postgres(database: Database) -> float:
             rows += _rows((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
         return rows
 
-    return database.snapshot(explain, is_patient=True)
+    return database.snapshot(explain, is_unlimited=True)
 
 
 def _rows(plan: dict[str, Any]) -> float:

@@ -35,7 +35,7 @@ WRITER = "accident-writer"
 OTHER_HOLDER = Holder("somebody-else")
 
 # A task of an instance that shares two cores with everything else may take long to start.
-PATIENCE = 180.0
+TIMEOUT = 180.0
 
 # How long what Airflow and we do in the background may take after a run has ended.
 SECONDS_TO_SETTLE = 120.0
@@ -107,7 +107,7 @@ class Performance:
 
         :param time: its date, counted from the beginning of the day that it writes; by default Airflow chooses one
         """
-        self.instance.api.wait_until_parsed(self.dag_id, PATIENCE)
+        self.instance.api.wait_until_parsed(self.dag_id, TIMEOUT)
         self.instance.api.unpause(self.dag_id)
         date = None if time is None else self.day.start + time
         self.run_id = self.instance.api.trigger_run(self.dag_id, self.conf, date)
@@ -129,7 +129,7 @@ class Performance:
 
     # What can be waited for
 
-    def wait_until(self, condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
         wait_until(condition, what=f"{what} ({self.dag_id} {self.run_id})", timeout=timeout, detail=self.told)
 
     def wait_for(self, name: str, event: str, time_number: int = 1) -> None:
@@ -140,8 +140,8 @@ class Performance:
     def wait_for_state(self, name: str, *states: str | None) -> None:
         self.wait_until(lambda: self.state(name) in states, f"{name} to be {' or '.join(map(str, states))}")
 
-    def wait_for_end(self, patience: float) -> None:
-        self.instance.api.wait_for_run(self.dag_id, self.run_id, patience)
+    def wait_for_end(self, timeout: float) -> None:
+        self.instance.api.wait_for_run(self.dag_id, self.run_id, timeout)
 
     # What there is to know
 

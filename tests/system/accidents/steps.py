@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from airflow_provider_partition_registry.domain.models import EventType, PartitionKey, PartitionState
 from testbed.http_json import ApiError
-from tests.system.accidents.performance import OTHER_HOLDER, PATIENCE, SOURCE, WRITER, Performance
+from tests.system.accidents.performance import OTHER_HOLDER, SOURCE, TIMEOUT, WRITER, Performance
 
 Step = Callable[[Performance], object]
 
@@ -69,8 +69,8 @@ def is_in_state(name: str, *states: str | None) -> Step:
     return lambda performance: performance.wait_for_state(name, *states)
 
 
-def run_ends(patience: float = PATIENCE) -> Step:
-    return lambda performance: performance.wait_for_end(patience)
+def run_ends(timeout: float = TIMEOUT) -> Step:
+    return lambda performance: performance.wait_for_end(timeout)
 
 
 def becomes(state: PartitionState) -> Step:
@@ -200,7 +200,7 @@ def another_run_is_refused() -> Step:
     def step(performance: Performance) -> None:
         api, dag_id = performance.instance.api, performance.dag_id
         run_id = api.trigger_run(dag_id, performance.conf)
-        assert api.wait_for_run(dag_id, run_id, PATIENCE) == "failed"
+        assert api.wait_for_run(dag_id, run_id, TIMEOUT) == "failed"
 
     return step
 
@@ -220,7 +220,7 @@ def backfill_is_told_who_writes() -> Step:
 
 def backfill_ends(state: str) -> Step:
     def step(performance: Performance) -> None:
-        ended = performance.instance.api.wait_for_run(performance.dag_id, performance.backfill_id, PATIENCE)
+        ended = performance.instance.api.wait_for_run(performance.dag_id, performance.backfill_id, TIMEOUT)
         assert ended == state, f"the backfill's run is {ended}, not {state}"
 
     return step

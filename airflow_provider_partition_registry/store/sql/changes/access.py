@@ -48,7 +48,7 @@ LOCK_PROVIDER = (
 )
 
 
-class Access:
+class AccessControl:
     """The changes of who may what, in the transaction of a connection.
 
     Arguments are taken as checked; what each method raises is documented in the contract.

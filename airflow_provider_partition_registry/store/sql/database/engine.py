@@ -59,7 +59,7 @@ class Database:
         self._timeout = timeout
         self._engines: dict[str, Engine] = {}
         self._watchdog: Watchdog | None = None
-        self._guard = Lock()
+        self._lock = Lock()
         self._turn = Lock()
         _databases.add(self)
 
@@ -101,7 +101,7 @@ class Database:
         return self._opened("writing", self._writing_pool_size)
 
     def _opened(self, purpose: str, pool_size: int) -> Engine:
-        with self._guard:
+        with self._lock:
             if not self._engines:
                 self._watchdog = None if self.is_sqlite else Watchdog(self._timeout, self.name)
             if purpose not in self._engines:
@@ -112,65 +112,65 @@ class Database:
         """Run ``work``, which only reads, outside a transaction: each statement sees a moment of its own."""
         return self._attempt(lambda: self._run_reading(work))
 
-    def write(self, work: Callable[[Connection], T], *, is_patient: bool = False) -> T:
+    def write(self, work: Callable[[Connection], T], *, is_unlimited: bool = False) -> T:
         """Run ``work`` in one transaction. It may be run again when nothing of it was committed.
 
-        :param is_patient: let it take longer than the time-out, for an administrator's work.
+        :param is_unlimited: let it take longer than the time-out, for an administrator's work.
         """
-        return self._attempt(lambda: self._run_writing(work, is_patient))
+        return self._attempt(lambda: self._run_writing(work, is_unlimited))
 
     def rebuild(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which may replace whole tables, in one transaction that takes the time it needs."""
-        return self._attempt(lambda: self._run_writing(work, is_patient=True, replaces_tables=True))
+        return self._attempt(lambda: self._run_writing(work, is_unlimited=True, replaces_tables=True))
 
-    def snapshot(self, work: Callable[[Connection], T], *, is_patient: bool = False) -> T:
+    def snapshot(self, work: Callable[[Connection], T], *, is_unlimited: bool = False) -> T:
         """Run ``work``, which only reads, as of one moment; no writer waits for it.
 
-        :param is_patient: let it take longer than the time-out, for an administrator's work.
+        :param is_unlimited: let it take longer than the time-out, for an administrator's work.
         """
-        return self._attempt(lambda: self._run_in_snapshot(work, is_patient))
+        return self._attempt(lambda: self._run_in_snapshot(work, is_unlimited))
 
-    def watch(self, connection: Any) -> AbstractContextManager[None]:
+    def time_limit(self, connection: Any) -> AbstractContextManager[None]:
         """Give up what runs inside after the time-out, also when the server hangs.
 
         :param connection: the driver's.
         :raises StoreUnavailableError: it took longer.
         """
-        return nullcontext() if self._watchdog is None else self._watchdog.watch(connection)
+        return nullcontext() if self._watchdog is None else self._watchdog.limit(connection)
 
     def forget(self) -> None:
         """In a forked child: leave everything to the parent and start anew."""
-        self._guard = Lock()
+        self._lock = Lock()
         self._turn = Lock()
         self._engines = {}
 
     def close(self) -> None:
         """Close all connections of this process; they are opened again when needed."""
-        with self._guard:
+        with self._lock:
             for engine in self._engines.values():
                 engine.dispose()
             self._engines = {}
 
     def _run_reading(self, work: Callable[[Connection], T]) -> T:
-        with self.engine.connect() as connection, self.watch(connection.connection.dbapi_connection):
+        with self.engine.connect() as connection, self.time_limit(connection.connection.dbapi_connection):
             return work(connection)
 
-    def _run_in_snapshot(self, work: Callable[[Connection], T], is_patient: bool) -> T:
+    def _run_in_snapshot(self, work: Callable[[Connection], T], is_unlimited: bool) -> T:
         with (
             self.engine.connect() as connection,
-            nullcontext() if is_patient else self.watch(connection.connection.dbapi_connection),
+            nullcontext() if is_unlimited else self.time_limit(connection.connection.dbapi_connection),
         ):
             connection.exec_driver_sql(
                 "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
             )
             try:
-                with self._patience(connection) if is_patient else nullcontext():
+                with self._without_time_limit(connection) if is_unlimited else nullcontext():
                     return work(connection)
             finally:
                 _roll_back(connection)
 
     @contextmanager
-    def _patience(self, connection: Connection) -> Iterator[None]:
+    def _without_time_limit(self, connection: Connection) -> Iterator[None]:
         """Let statements take their time, and find their way through whole tables."""
         if not self.is_sqlite:
             connection.exec_driver_sql(
@@ -186,12 +186,12 @@ class Database:
             connection.exec_driver_sql("PRAGMA automatic_index = OFF")
 
     def _run_writing(
-        self, work: Callable[[Connection], T], is_patient: bool, *, replaces_tables: bool = False
+        self, work: Callable[[Connection], T], is_unlimited: bool, *, replaces_tables: bool = False
     ) -> T:
         with (
             self._turn_to_write() if self.is_sqlite else nullcontext(),
             self._engine_for_writing.connect() as connection,
-            nullcontext() if is_patient else self.watch(connection.connection.dbapi_connection),
+            nullcontext() if is_unlimited else self.time_limit(connection.connection.dbapi_connection),
             _tables_apart(connection) if self.is_sqlite and replaces_tables else nullcontext(),
         ):
             connection.exec_driver_sql(self._begin)
@@ -293,7 +293,7 @@ class Database:
             remember_host(host)
         milliseconds = int(self._timeout * 1000)
         connection.autocommit = True  # what is set inside a transaction would be gone with it
-        with self.watch(connection), connection.cursor() as cursor:
+        with self.time_limit(connection), connection.cursor() as cursor:
             cursor.execute(
                 # What was acknowledged survives a crash, also where the server is told not to care.
                 "SELECT set_config('synchronous_commit', 'on', false) "

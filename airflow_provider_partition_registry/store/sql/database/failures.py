@@ -65,7 +65,7 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
         and code != _READ_ONLY
         and not any(each in reason for each in _LASTING_WORDS)
     ):
-        return StoreUnavailableError(f"The registry in {database} does not answer: {reason.rstrip('.')}.")
+        return StoreUnavailableError(f"The registry in {database} does not respond: {reason.rstrip('.')}.")
     return StoreRefusedError(
         f"The registry in {database} refuses: {reason}. It has to be a writable primary database that is sound, and "
         f"the account needs SELECT, INSERT, UPDATE and DELETE on its tables. Waiting does not help."

@@ -24,7 +24,7 @@ IDLE_AFTER = 10.0  # seconds without a call, after which the thread ends
 
 
 class Watchdog:
-    """Watches over the calls of one process to one server.
+    """Ends calls that take too long: those of one process to one server.
 
     :param limit: seconds that a call may take.
     :param server: what to call it in a message.
@@ -35,18 +35,18 @@ class Watchdog:
         self._server = server
         self._deadlines: dict[int, float] = {}  # by file descriptor
         self._cut: set[int] = set()
-        self._guard = threading.Lock()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def watch(self, connection: Any) -> Iterator[None]:
+    def limit(self, connection: Any) -> Iterator[None]:
         """Let what runs inside take no longer than the limit.
 
         :param connection: the driver's connection, which nobody else uses meanwhile.
         :raises StoreUnavailableError: it took longer; the connection is of no use any more.
         """
         descriptor = connection.fileno()
-        with self._guard:
+        with self._lock:
             self._deadlines[descriptor] = time.monotonic() + self._limit + GRACE
             self._ensure_running()
         try:
@@ -58,7 +58,7 @@ class Watchdog:
                 ) from error
             raise
         finally:
-            with self._guard:
+            with self._lock:
                 self._deadlines.pop(descriptor, None)
                 self._cut.discard(descriptor)
 
@@ -71,7 +71,7 @@ class Watchdog:
         busy_at = time.monotonic()
         while True:
             time.sleep(min(GRACE, self._limit / 4))
-            with self._guard:
+            with self._lock:
                 now = time.monotonic()
                 for descriptor, deadline in self._deadlines.items():
                     if deadline <= now and descriptor not in self._cut:

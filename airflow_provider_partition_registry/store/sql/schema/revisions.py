@@ -96,7 +96,7 @@ def upgrade(database: Database) -> str:
     with _one_at_a_time:
         database.rebuild(lambda connection: _upgrade(connection, database))
         if not database.is_sqlite:
-            database.write(_validate_constraints, is_patient=True)
+            database.write(_validate_constraints, is_unlimited=True)
     return HEAD
 
 

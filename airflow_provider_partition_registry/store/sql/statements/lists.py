@@ -107,10 +107,10 @@ def partitions_by_start(
 ) -> Select:
     """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
     columns = [*PARTITION_COLUMNS, partition.c.provider_id]
-    place = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
+    order = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
     follows: ColumnElement = true()
     if after is not None:
-        follows = tuple_(*place) > select(*place).where(partition.c.id == after).scalar_subquery()
+        follows = tuple_(*order) > select(*order).where(partition.c.id == after).scalar_subquery()
     mine = and_(partition.c.source_id == source_id, follows)
     if interval is None:
         parts = [select(*columns).where(mine)]
@@ -131,7 +131,7 @@ def partitions_by_start(
             mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end
         )
         parts = [reach_in, begin_there]
-    limited = [part.order_by(*place).limit(limit).subquery() for part in parts]
+    limited = [part.order_by(*order).limit(limit).subquery() for part in parts]
     found = union_all(*[select(part) for part in limited]).subquery()
     return (
         select(found, provider.c.name.label("provider_name"), DatabaseNow().label("now"))

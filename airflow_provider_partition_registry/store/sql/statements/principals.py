@@ -76,13 +76,13 @@ def tokens_of(kind: PrincipalKind, principal_id: ColumnElement, after: str | Non
 
     :param after: the id of the token before the first.
     """
-    place = (access_token.c.created_at, access_token.c.id)
-    statement = _TOKENS.where(speaks_for(kind, principal_id)).order_by(*place)
+    order = (access_token.c.created_at, access_token.c.id)
+    statement = _TOKENS.where(speaks_for(kind, principal_id)).order_by(*order)
     if after is None:
         return statement
     earlier = access_token.alias("earlier")
     last = select(earlier.c.created_at, earlier.c.id).where(earlier.c.id == after).scalar_subquery()
-    return statement.where(tuple_(*place) > last)
+    return statement.where(tuple_(*order) > last)
 
 
 def speaks_for(kind: PrincipalKind, principal_id: int | ColumnElement) -> ColumnElement:

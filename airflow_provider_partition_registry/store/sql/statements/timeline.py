@@ -127,7 +127,7 @@ def _has_partitions_in(state: str) -> ValuesStatement:
 PARTITIONS_IN_SLOTS = {state: _has_partitions_in(state) for state in (*READY_STATES, *STORED_BLOCKING_STATES)}
 
 
-class Asked(NamedTuple):
+class Window(NamedTuple):
     """Which part of which source is to be drawn."""
 
     source_id: int
@@ -155,46 +155,46 @@ class Asked(NamedTuple):
         return [Interval(*each) for each in pairwise(edges)]
 
 
-def draw(connection: Connection, asked: Asked, now: TellTime) -> Timeline:
+def draw(connection: Connection, window: Window, now: TellTime) -> Timeline:
     """Look up the timeline."""
     as_of = connection.execute(select(history.c.last_position)).scalar() or 0
-    ready = _ready(connection, asked)
-    one_too_many = asked.resolution + 1
-    its_id = literal(asked.source_id, BigInteger())
+    ready = _ready(connection, window)
+    one_too_many = window.resolution + 1
+    its_id = literal(window.source_id, BigInteger())
     partitions = _listed(
-        connection, asked, partitions_by_start(its_id, asked.interval, None, one_too_many), now
+        connection, window, partitions_by_start(its_id, window.interval, None, one_too_many), now
     )
     if partitions is not None:
-        return Timeline(asked.source_name, asked.interval, as_of, ready, partitions)
-    blockers = _listed(connection, asked, _blockers(asked), now)
-    providers = connection.execute(_providers(asked.source_id)).all()
+        return Timeline(window.source_name, window.interval, as_of, ready, partitions)
+    blockers = _listed(connection, window, _blockers(window), now)
+    providers = connection.execute(_providers(window.source_id)).all()
     states = READY_STATES if blockers is not None else tuple(PARTITIONS_IN_SLOTS)
     return Timeline(
-        asked.source_name,
-        asked.interval,
+        window.source_name,
+        window.interval,
         as_of,
         ready,
         blockers or (),
         lists_all=False,
         lists_blockers=blockers is not None,
-        lanes=tuple(_lane(connection, asked, each, states) for each in providers[:LANES_AT_MOST]),
+        lanes=tuple(_lane(connection, window, each, states) for each in providers[:LANES_AT_MOST]),
         has_more_lanes=len(providers) > LANES_AT_MOST,
     )
 
 
-def _ready(connection: Connection, asked: Asked) -> tuple[Stretch, ...]:
-    row = asked.row()
+def _ready(connection: Connection, window: Window) -> tuple[Stretch, ...]:
+    row = window.row()
     few = (
         select(ready_interval.c.interval_start, ready_interval.c.interval_end)
         .select_from(row.join(ready_interval, ready_intervals_of(row)))
         .order_by(ready_interval.c.interval_start)
-        .limit(asked.resolution + 3)  # two of them may only touch the interval
+        .limit(window.resolution + 3)  # two of them may only touch the interval
     )
-    found = clip(to_intervals(connection.execute(few).all()), asked.interval)
-    if len(found) <= asked.resolution:
+    found = clip(to_intervals(connection.execute(few).all()), window.interval)
+    if len(found) <= window.resolution:
         return tuple(Stretch(each, is_whole=True) for each in found)
-    slots = asked.slots()
-    looks = READY_IN_SLOTS.run(connection, _rows(slots, asked.source_id))
+    slots = window.slots()
+    looks = READY_IN_SLOTS.run(connection, _rows(slots, window.source_id))
     is_whole = {row.n: _is_whole(row, slots[row.n].start) for row in looks}
     return tuple(
         Stretch(interval, whole)
@@ -211,22 +211,22 @@ def _is_whole(row: Any, start: datetime) -> bool | None:
 
 
 def _listed(
-    connection: Connection, asked: Asked, statement: Select, now: TellTime
+    connection: Connection, window: Window, statement: Select, now: TellTime
 ) -> tuple[Partition, ...] | None:
     """The partitions in the order of their start, or None if they exceed the resolution."""
     rows = connection.execute(statement).all()
-    if len(rows) > asked.resolution:
+    if len(rows) > window.resolution:
         return None
-    found = [to_partition(row, asked.source_name, row.provider_name, now(row.now)) for row in rows]
+    found = [to_partition(row, window.source_name, row.provider_name, now(row.now)) for row in rows]
     return tuple(sorted(found, key=lambda each: (each.interval, each.provider_name)))
 
 
-def _blockers(asked: Asked) -> Select:
-    found = overlapping(reach(asked.row(), "reach"), STORED_BLOCKING_STATES)
+def _blockers(window: Window) -> Select:
+    found = overlapping(reach(window.row(), "reach"), STORED_BLOCKING_STATES)
     return (
         select(*PARTITION_COLUMNS, provider.c.name.label("provider_name"), DatabaseNow().label("now"))
         .select_from(found.join(provider, provider.c.id == partition.c.provider_id))
-        .limit(asked.resolution + 1)
+        .limit(window.resolution + 1)
     )
 
 
@@ -249,9 +249,9 @@ def _providers(source_id: int) -> Select:
     )
 
 
-def _lane(connection: Connection, asked: Asked, its_provider: Any, states: Sequence[str]) -> Lane:
-    slots = asked.slots()
-    rows = _rows(slots, asked.source_id, its_provider.id)
+def _lane(connection: Connection, window: Window, its_provider: Any, states: Sequence[str]) -> Lane:
+    slots = window.slots()
+    rows = _rows(slots, window.source_id, its_provider.id)
     marks: list[Mark] = []
     for state in states:
         hits = {row.n for row in PARTITIONS_IN_SLOTS[state].run(connection, rows)}

@@ -44,7 +44,7 @@ def verify(database: Database) -> list[Discrepancy]:
     revisions.require(
         database
     )  # revisions.check() would create a SQLite registry and call the empty one sound
-    return database.snapshot(_verify, is_patient=True)
+    return database.snapshot(_verify, is_unlimited=True)
 
 
 def repair(database: Database) -> list[Discrepancy]:
@@ -58,9 +58,9 @@ def repair(database: Database) -> list[Discrepancy]:
     rebuilt = _rebuild_dropped_tables(database)
     wrong = [each for each in verify(database) if each.is_repairable]
     for source_name in sorted({each.source_name for each in wrong if each.source_name is not None}):
-        database.write(partial(repair_source, source_name=source_name), is_patient=True)
+        database.write(partial(repair_source, source_name=source_name), is_unlimited=True)
     if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
-        database.write(repair_history, is_patient=True)
+        database.write(repair_history, is_unlimited=True)
     return rebuilt + wrong
 
 
@@ -70,7 +70,7 @@ def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
     except SchemaDamagedError as error:
         if not error.is_repairable:
             raise
-        names = database.write(rebuild_dropped_tables, is_patient=True)
+        names = database.write(rebuild_dropped_tables, is_unlimited=True)
         return [
             discrepancy(DiscrepancyKind.TABLE_MISSING, None, "tables that were dropped", len(names), names)
         ]

@@ -128,9 +128,9 @@ def _mismatches() -> Select:
     edges = [*_partition_edges(), *_edges(ready_interval, kept, covering=0, blocking=0, claiming=1)]
     wrong = _stretches(edges, lambda level: _is_ready(level) - _one_if(level.claiming > 0)).subquery()
     total = func.count().over(partition_by=wrong.c.value)
-    place = func.row_number().over(partition_by=wrong.c.value, order_by=wrong.c.interval_start)
-    numbered = select(wrong, total.label("total"), place.label("place")).subquery()
-    return select(numbered).where(numbered.c.place <= SHOWN_AT_MOST).order_by(numbered.c.interval_start)
+    rank = func.row_number().over(partition_by=wrong.c.value, order_by=wrong.c.interval_start)
+    numbered = select(wrong, total.label("total"), rank.label("rank")).subquery()
+    return select(numbered).where(numbered.c.rank <= SHOWN_AT_MOST).order_by(numbered.c.interval_start)
 
 
 MISMATCHES = _mismatches()

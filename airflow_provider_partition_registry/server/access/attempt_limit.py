@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 IPV6_SITE = 64  # bits of an IPv6 address; the others its owner may choose at will
 
 
-class Guard:
+class AttemptLimit:
     """Counts wrong access tokens by the address that they come from, in this process.
 
     Above the limit the administrator's token, which somebody chose and others might guess, is not looked at. One that
@@ -36,7 +36,7 @@ class Guard:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     @contextmanager
-    def watch(self, *access_tokens: str, client: str) -> Iterator[None]:
+    def counting(self, *access_tokens: str, client: str) -> Iterator[None]:
         """Let a call's tokens be tried, and count it if one is wrong. One that is right and does not do is not wrong.
 
         :param client: the address that it comes from.

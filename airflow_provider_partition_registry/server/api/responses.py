@@ -11,12 +11,12 @@ from airflow_provider_partition_registry.server.openapi.refusals import Refusals
 from airflow_provider_partition_registry.store.wire.answers import encode
 
 
-def answer(kind: Any, value: Any, status: int = 200) -> Response:
+def respond(kind: Any, value: Any, status: int = 200) -> Response:
     """A value as the body, without being checked and copied once more."""
     return Response(encode(kind, value), status, media_type="application/json")
 
 
-def answers(kind: Any, example: Any, *refused: int, status: int = 200) -> Refusals:
+def responses_of(kind: Any, example: Any, *refused: int, status: int = 200) -> Refusals:
     """How a route's answers look: a success, and the refusals beyond those that any route has."""
     shown = {"content": {"application/json": {"example": json.loads(encode(kind, example))}}}
     return {status: shown, **refusals(*refused)}

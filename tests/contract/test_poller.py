@@ -1,4 +1,4 @@
-"""A watcher over a real registry: one waiter's trouble is not the others'."""
+"""A poller over a real registry: one waiter's trouble is not the others'."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Answer, Question
-from airflow_provider_partition_registry.store import watch
+from airflow_provider_partition_registry.store import poller as polling
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.poller import Poller
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
-from airflow_provider_partition_registry.store.watch import Watcher
 from tests.contract.homes import hours
 
 
@@ -24,7 +24,7 @@ def test_more_waiters_than_one_call_can_ask_for(
     migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What one of them waits for is asked in one call, since it is to be ready at one moment."""
-    monkeypatch.setattr(watch, "MOST_QUESTIONS", 3)
+    monkeypatch.setattr(polling, "MOST_QUESTIONS", 3)
     asked: list[int] = []
 
     class Counted(SqlRegistryStore):
@@ -37,16 +37,16 @@ def test_more_waiters_than_one_call_can_ask_for(
     def open_counted() -> SqlRegistryStore:
         return Counted(Database(migrated_sqlite_url, pool_size=2, timeout=10))
 
-    async def wait(watcher: Watcher, start: int) -> bool:
+    async def wait(poller: Poller, start: int) -> bool:
         questions = [Question("s", hours(start + n, start + n + 1)) for n in range(2)]
-        async with aclosing(watcher.watch(questions, 0.2)) as news:
+        async with aclosing(poller.updates(questions, 0.2)) as news:
             async for each in news:
                 return each.is_ready
         return False
 
     async def all_of_them() -> list[bool]:
-        watcher = Watcher(open_counted)
-        return await asyncio.wait_for(asyncio.gather(*[wait(watcher, 2 * n) for n in range(3)]), 30)
+        poller = Poller(open_counted)
+        return await asyncio.wait_for(asyncio.gather(*[wait(poller, 2 * n) for n in range(3)]), 30)
 
     with open_store(migrated_sqlite_url) as store:
         store.register_provider("p", store.register_source("s", "ann").access_token)
@@ -65,17 +65,17 @@ def test_a_damaged_row_ends_the_wait_of_those_alone_who_ask_about_it(migrated_sq
             file.execute("UPDATE partition_registry_partition SET holder_details = '{' WHERE holder = 'q'")
         file.close()
 
-        async def wait(watcher: Watcher, source: str) -> bool:
-            async with aclosing(watcher.watch([Question(source, hours(0, 1))], 0.2)) as news:
+        async def wait(poller: Poller, source: str) -> bool:
+            async with aclosing(poller.updates([Question(source, hours(0, 1))], 0.2)) as news:
                 async for each in news:
                     if each.is_ready:
                         return True
             return False
 
         async def both() -> tuple[Any, Any]:
-            watcher = Watcher(lambda: open_store(migrated_sqlite_url, pool_size=2))
-            good = asyncio.create_task(wait(watcher, "good"))
-            bad = asyncio.create_task(wait(watcher, "bad"))
+            poller = Poller(lambda: open_store(migrated_sqlite_url, pool_size=2))
+            good = asyncio.create_task(wait(poller, "good"))
+            bad = asyncio.create_task(wait(poller, "bad"))
             await asyncio.wait([bad], timeout=30)
             assert not good.done()
             store.unlock(PartitionKey("good", "p", hours(0, 1)))

@@ -9,11 +9,11 @@ from typing import TypeVar
 
 from airflow_provider_partition_registry.cli.job.background import in_background
 from airflow_provider_partition_registry.cli.job.clock import now
-from airflow_provider_partition_registry.cli.job.events import (
+from airflow_provider_partition_registry.cli.job.inbox import (
     ENDING_SIGNALS,
-    Event,
-    Events,
-    RegistryAnswered,
+    CallReturned,
+    Inbox,
+    Message,
     SignalReceived,
 )
 from airflow_provider_partition_registry.cli.job.telling import Teller
@@ -39,12 +39,12 @@ class GivenUpError(Exception):
         self.signum = signum
 
 
-class NotAnsweredError(StoreUnavailableError):
+class NoResponseError(StoreUnavailableError):
     """A call was given up that may still take effect."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Retrying:
     """How long to try, and for what. It ends in time also if the registry is silent.
 
     :param passing: errors that time may cure.
@@ -57,7 +57,7 @@ class Patience:
     code: str
     consequence: str
 
-    def persist(self, call: Callable[[], T], events: Events, teller: Teller) -> T:
+    def run(self, call: Callable[[], T], inbox: Inbox, teller: Teller) -> T:
         """Call until it succeeds; tell of each new reason why not.
 
         :raises GivenUpError: the time is over, or somebody wants us to end.
@@ -66,34 +66,34 @@ class Patience:
         pause, told = FIRST_PAUSE, ""
         while True:
             try:
-                return _answer(call, give_up_at, events)
+                return _answer(call, give_up_at, inbox)
             except self.passing as error:
                 if error.message != told:
                     told = error.message
                     teller.inform(self.code, f"{told} {self.consequence}")
                 rest = give_up_at - now()
-                signum = events.ending_signal(min(pause, rest)) if rest > 0 else None
+                signum = inbox.ending_signal(min(pause, rest)) if rest > 0 else None
                 if rest <= 0 or signum is not None:
                     raise GivenUpError(error, signum) from error
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _answer(call: Callable[[], T], give_up_at: float, events: Events) -> T:
+def _answer(call: Callable[[], T], give_up_at: float, inbox: Inbox) -> T:
     """What a call returns or raises.
 
     :raises GivenUpError: it does neither before the time is over or somebody wants us to end.
     """
     answer = in_background(call)
-    answer.add_done_callback(lambda _: events.put(RegistryAnswered()))
-    met: list[Event] = []
+    answer.add_done_callback(lambda _: inbox.put(CallReturned()))
+    met: list[Message] = []
     signum, limit = None, give_up_at + LAST_MOMENT
-    while not isinstance(event := events.next(limit - now()), RegistryAnswered):
-        if event is not None:
-            met.append(event)
+    while not isinstance(message := inbox.next(limit - now()), CallReturned):
+        if message is not None:
+            met.append(message)
         elif now() >= limit:
-            raise GivenUpError(NotAnsweredError("The registry has not answered."), signum)
-        if isinstance(event, SignalReceived) and event.signum in ENDING_SIGNALS:
-            signum, limit = event.signum, min(limit, now() + LAST_MOMENT)
+            raise GivenUpError(NoResponseError("The registry has not answered."), signum)
+        if isinstance(message, SignalReceived) and message.signum in ENDING_SIGNALS:
+            signum, limit = message.signum, min(limit, now() + LAST_MOMENT)
     for each in met:  # they mean something to who comes next
-        events.put(each)
+        inbox.put(each)
     return answer.result()

@@ -85,11 +85,11 @@ class NewsHeard:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryAnswered:
+class CallReturned:
     """A call of ours has returned."""
 
 
-Event = (
+Message = (
     SignalReceived
     | CommandUnfit
     | CommandLeft
@@ -99,22 +99,22 @@ Event = (
     | GuardianGone
     | LockLost
     | NewsHeard
-    | RegistryAnswered
+    | CallReturned
 )
 
 
-class Events:
+class Inbox:
     """A queue that signal handlers and threads may fill at any moment; a Condition would not stand the former."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Event] = SimpleQueue()
+        self._queue: SimpleQueue[Message] = SimpleQueue()
 
-    def put(self, event: Event) -> None:
-        """Add an event."""
-        self._queue.put(event)
+    def put(self, message: Message) -> None:
+        """Add a message."""
+        self._queue.put(message)
 
-    def next(self, seconds: float) -> Event | None:
-        """The next event, or None if there is none within so many seconds, or within an hour."""
+    def next(self, seconds: float) -> Message | None:
+        """The next message, or None if there is none within so many seconds, or within an hour."""
         try:
             return self._queue.get(timeout=min(max(0.0, seconds), LONGEST_WAIT))
         except Empty:
@@ -123,13 +123,17 @@ class Events:
     def ending_signal(self, seconds: float) -> int | None:
         """While no command runs: the signal by which somebody wants us to end, if one comes within so many seconds.
 
-        Any other event ends the wait early: there may be a reason to try again.
+        Any other message ends the wait early: there may be a reason to try again.
         """
-        event = self.next(seconds)
-        return event.signum if isinstance(event, SignalReceived) and event.signum in ENDING_SIGNALS else None
+        message = self.next(seconds)
+        return (
+            message.signum
+            if isinstance(message, SignalReceived) and message.signum in ENDING_SIGNALS
+            else None
+        )
 
     @contextmanager
-    def of_signals(self, signums: Sequence[int] = PASSED_ON) -> Iterator[None]:
+    def receiving_signals(self, signums: Sequence[int] = PASSED_ON) -> Iterator[None]:
         """Take the signals that are to be passed on, but for those that our caller ignores, as ``nohup`` does."""
         before = {each: signal.getsignal(each) for each in signums}
         taken = [each for each, handler in before.items() if handler is not signal.SIG_IGN]

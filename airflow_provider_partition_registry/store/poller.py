@@ -1,6 +1,6 @@
 """Many waiters, one question: how triggers wait for readiness without costing anything.
 
-All waiters of one registry in one event loop share a :class:`Watcher`. Per tick it asks one batched question from a
+All waiters of one registry in one event loop share a :class:`Poller`. Per tick it asks one batched question from a
 private thread; a listener, where the store has one, brings the next tick forward. The answer always comes from the
 store: a wake-up only says when to ask. A store that is down is asked again with growing, jittered pauses.
 """
@@ -35,10 +35,10 @@ TOLD_AT_ONCE = 50  # waiters; a crowd that wakes all at once would hold up the l
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What changed for a waiter: its answers, or that the store does not answer at the moment.
+    """What changed for a waiter: its answers, or that the store does not respond at the moment.
 
     :param answers: one per question, in order; None while the store is in trouble.
-    :param trouble: why the store does not answer.
+    :param trouble: why the store does not respond.
     """
 
     answers: tuple[Answer, ...] | None = None
@@ -65,7 +65,7 @@ class _Waiter:
             self.news.put_nowait(news)
 
 
-class Watcher:
+class Poller:
     """Answers all waiters of one registry in one event loop.
 
     :param open_reader: opens the registry; called in a private thread whenever the first waiter comes.
@@ -77,7 +77,9 @@ class Watcher:
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
-    async def watch(self, questions: Iterable[Question], poll_interval: float) -> AsyncGenerator[News, None]:
+    async def updates(
+        self, questions: Iterable[Question], poll_interval: float
+    ) -> AsyncGenerator[News, None]:
         """Yield the answers now, and again whenever they change.
 
         :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
@@ -202,18 +204,18 @@ class Watcher:
         await asyncio.sleep(max(0.0, answered_at + rest - time.monotonic()))
 
 
-def shared_watcher(key: Hashable, open_reader: Callable[[], RegistryReader]) -> Watcher:
-    """The watcher that all waiters with this key share in the running event loop.
+def shared_poller(key: Hashable, open_reader: Callable[[], RegistryReader]) -> Poller:
+    """The poller that all waiters with this key share in the running event loop.
 
     :param key: tells registries, and who asks them, apart: a URL, and with what access token.
     """
-    of_loop = _watchers.setdefault(asyncio.get_running_loop(), {})
+    of_loop = _pollers.setdefault(asyncio.get_running_loop(), {})
     if key not in of_loop:
-        of_loop[key] = Watcher(open_reader)
+        of_loop[key] = Poller(open_reader)
     return of_loop[key]
 
 
-_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Watcher]] = WeakKeyDictionary()
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Poller]] = WeakKeyDictionary()
 
 
 def _batches(waiters: Iterable[_Waiter]) -> list[list[_Waiter]]:
