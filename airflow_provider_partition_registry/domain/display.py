@@ -1,13 +1,13 @@
-"""Other people's text where people read it: in terminals, logs and answers."""
+"""Making untrusted text safe to show in terminals, logs and answers."""
 
 from __future__ import annotations
 
 
 def visible(text: str) -> str:
-    """The text in one line, with an escape in place of each character that is not printed but obeyed.
+    """Return the text in one line, with an escape in place of each character that controls the display.
 
-    Such are the control characters that move a terminal's cursor, also those from U+0080 to U+009F, and the marks that
-    end a line or turn the direction of what follows.
+    Such are the control characters that move a terminal's cursor, including those from U+0080 to U+009F, and the
+    marks that end a line or change the direction of the text after them.
     """
     if text.isprintable():
         return text

@@ -31,14 +31,14 @@
     │   ├── SchemaNewerError
     │   ├── SchemaBlockedError
     │   └── SchemaDamagedError
-    ├── StoreRefusedError                       waiting does not cure what is wrong with the store
-    │   └── HostNotFoundError                   its host's name is wrong
-    └── StoreUnavailableError                   the only one worth retrying
+    ├── StoreRefusedError                       a fault of the store that waiting does not cure
+    │   └── HostNotFoundError                   the name of its host is wrong
+    └── StoreUnavailableError                   the only kind worth retrying
         └── TooManyAttemptsError
 
 A message says what happened, to what, and what to do next. ``code`` is stable: logs, the command line and the
-web service carry it. The first four stand in :mod:`~airflow_provider_partition_registry.domain.invalid_input`, below
-the values that raise them.
+web service's responses contain it. The first four classes stand in
+:mod:`~airflow_provider_partition_registry.domain.invalid_input`, below the values that raise them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from airflow_provider_partition_registry.domain.invalid_input import (
     RegistryError,
 )
 
-if TYPE_CHECKING:  # importing an operator, as parsing a DAG file does, costs no models
+if TYPE_CHECKING:  # so that importing an operator, as parsing a DAG file does, does not import the models
     from collections.abc import Sequence
 
     from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
@@ -156,13 +156,13 @@ class UnknownTokenError(UnknownError):
 
 
 class AlreadyRegisteredError(RegistryError):
-    """It exists already; nothing was created."""
+    """What the call should create exists already; nothing was created."""
 
     code = "already_registered"
 
 
 class SourceAlreadyRegisteredError(AlreadyRegisteredError):
-    """The source exists; its access token was answered once and is not answered again (R10)."""
+    """The source exists. Its access token was answered once, and is not answered again (R10)."""
 
     code = "source_already_registered"
 
@@ -189,7 +189,7 @@ class ProviderAlreadyRegisteredError(AlreadyRegisteredError):
 
 
 class PartitionAlreadyRegisteredError(AlreadyRegisteredError):
-    """The provider registered this very interval before."""
+    """The provider has registered this very interval before."""
 
     code = "partition_already_registered"
 
@@ -235,13 +235,13 @@ class AccessDeniedError(RegistryError):
 
 
 class TokenRequiredError(AccessDeniedError):
-    """The call says nothing of who makes it."""
+    """The call names no caller."""
 
     code = "token_required"
 
 
 class InvalidTokenError(AccessDeniedError):
-    """The access token opens nothing here. The message neither repeats it nor says why."""
+    """The access token is not valid here. The message neither repeats it nor says why."""
 
     code = "invalid_token"
 
@@ -253,7 +253,7 @@ class InvalidTokenError(AccessDeniedError):
 
 
 class AdministratorTokenError(AccessDeniedError):
-    """The access token is the administrator's of a web service, which belongs to no source and no provider."""
+    """The access token is that of a web service's administrator, who is neither a source nor a provider."""
 
     code = "administrator_token"
 
@@ -265,7 +265,7 @@ class AdministratorTokenError(AccessDeniedError):
 
 
 class ConsentRequiredError(AccessDeniedError):
-    """The provider exists, and has not agreed to be granted one more source (R10)."""
+    """The provider exists and has not agreed to be granted one more source (R10)."""
 
     code = "consent_required"
 
@@ -312,7 +312,7 @@ class SchemaMissingError(SchemaError):
 
 
 class RegistryFileMissingError(SchemaMissingError):
-    """There is no file yet where a SQLite registry should be."""
+    """The file of a SQLite registry does not exist yet."""
 
     code = "registry_file_missing"
 
@@ -349,7 +349,7 @@ class SchemaNewerError(SchemaError):
 
 
 class SchemaBlockedError(SchemaError):
-    """Rows that break constraints of the new schema keep it from being brought up to date; nothing was changed.
+    """An upgrade found rows that break constraints of the new schema; nothing was changed.
 
     :param count: how many rows.
     :param rows: the first of them, each by its table and key with the constraints that it breaks.
@@ -371,7 +371,7 @@ class SchemaBlockedError(SchemaError):
 
 
 class SchemaDamagedError(SchemaError):
-    """Somebody dropped some of the registry's tables, of which the others are there."""
+    """Somebody dropped some of the registry's tables and left the others."""
 
     code = "schema_damaged"
 
@@ -391,14 +391,14 @@ class SchemaDamagedError(SchemaError):
 class StoreRefusedError(RegistryError):
     """The store answers, but refuses what the registry needs: rights are missing, it is read-only, or damaged.
 
-    Repeating the call does not help; the message says what does.
+    Repeating the call does not help; the message says what to do.
     """
 
     code = "store_refused"
 
 
 class HostNotFoundError(StoreRefusedError):
-    """The store's host has a name that nobody knows, nor has known since the process began."""
+    """The name of the store's host does not resolve, and never has in this process."""
 
     code = "host_not_found"
 
@@ -413,18 +413,18 @@ class HostNotFoundError(StoreRefusedError):
 class StoreUnavailableError(RegistryError):
     """The store is down, unreachable or too slow. The call may be repeated.
 
-    What a holder does is safe to repeat: a lock is re-entrant (R3), a finished unlock or fail is answered again without
-    a change (R4); a token whose answer was lost is rotated again, a revoked one may be revoked again (R10).
-    Registering, and what people decide by hand (R6), is refused the second time if it took effect.
+    A lock holder may safely repeat its calls: a lock is re-entrant (R3), and a finished unlock or fail is answered
+    again without a change (R4). If the answer with a new token was lost, rotate the token again; revoking twice is
+    safe (R10). Registering, and what people decide by hand (R6), is refused the second time if it took effect.
     """
 
     code = "store_unavailable"
 
 
 class TooManyAttemptsError(StoreUnavailableError):
-    """Too many wrong access tokens came from the caller's address, and this one is wrong or was not looked at.
+    """Too many wrong access tokens came from the caller's address. This call's token is wrong, or was not checked.
 
-    :param retry_after: seconds after which it may be repeated.
+    :param retry_after: seconds after which the call may be repeated.
     """
 
     code = "too_many_attempts"

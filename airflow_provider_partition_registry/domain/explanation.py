@@ -22,7 +22,7 @@ LOG_URL = "log_url"
 
 
 def explain(answer: Answer, shown_at_most: int = SHOWN_AT_MOST) -> str:
-    """Say in one line that it is ready, or that there is no such source, or in several why it is not ready."""
+    """Say in one line that it is ready or the source is unknown, or in several lines why it is not ready."""
     if isinstance(answer, UnknownSourceError):
         return str(answer)
     if answer.is_ready:
@@ -31,8 +31,8 @@ def explain(answer: Answer, shown_at_most: int = SHOWN_AT_MOST) -> str:
 
 
 def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[str]:
-    """Every reason why it is not ready, a line each; beyond ``shown_at_most`` of a kind they are only counted."""
-    # What a blocker covers is told with the blocker; naming it a gap as well would read like two problems.
+    """Every reason why it is not ready, one line each; beyond ``shown_at_most`` of a kind they are only counted."""
+    # A blocker's line says which interval it covers; listing that as a gap as well would read like two problems.
     unclaimed = difference(readiness.gaps, [blocker.interval for blocker in readiness.blockers])
     lines = [*_listed("nobody has published", unclaimed, shown_at_most)]
     if readiness.stale and readiness.question.published_after:
@@ -53,7 +53,7 @@ def _listed(prefix: str, intervals: Sequence[Interval], shown_at_most: int) -> l
 
 
 def _in_one_line(text: str) -> str:
-    """Reasons and log URLs are other people's text; they must not pass for further lines of ours."""
+    """Reasons and log URLs are untrusted text, which must not look like further lines of ours."""
     return visible(" ".join(text.split()))
 
 
@@ -69,6 +69,6 @@ def _blocker(partition: Partition) -> str:
         case PartitionState.EXPIRED if lock:
             return f"{what} was left locked by {describe_lock(lock)}{log}"
         case _:
-            # Which of the tasks behind the lock failed says the reason; the log is that of the one that took the lock.
+            # The reason comes from whichever task behind the lock failed; the log is that of the task that took it.
             log = f" (log of the last lock holder: {url})" if url else ""
             return f"{what} failed at {since}: {partition.reason or 'no reason given'}{log}"

@@ -1,4 +1,4 @@
-"""Grains: the regular intervals (hours, days, weeks, months) that a partition date stands for."""
+"""Grains: the regular intervals (hours, days, weeks, months) that a partition date can stand for."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Grain = str | timedelta
 
 
 def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interval:
-    """The interval of a grain that holds an instant.
+    """The interval of a grain that contains an instant.
 
     A named grain follows the calendar of ``timezone``: a day may last 23 or 25 hours, a week starts on Monday.
-    A timedelta is counted off in UTC from 1970-01-01T00:00:00Z.
+    Intervals of a timedelta are counted from 1970-01-01T00:00:00Z in UTC.
 
     :raises InvalidInputError: an unknown grain or time zone, or a timedelta that is not positive.
-    :raises InvalidIntervalError: not an instant, or the interval would reach beyond the years 1 to 9999.
+    :raises InvalidIntervalError: this is not an instant, or the interval would reach beyond the years 1 to 9999.
     """
     moment = to_instant(instant)
     zone = zone_named(timezone)
@@ -36,7 +36,7 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
 
 
 def check_grain(grain: Grain) -> Grain:
-    """Return ``grain`` if it is one.
+    """Return ``grain`` if it is valid.
 
     :raises InvalidInputError: an unknown name, or a timedelta that is not positive.
     """
@@ -50,7 +50,7 @@ def check_grain(grain: Grain) -> Grain:
 def zone_named(name: str) -> tzinfo:
     """The time zone with an IANA name.
 
-    :raises InvalidInputError: there is none.
+    :raises InvalidInputError: there is no such time zone.
     """
     try:
         if isinstance(
@@ -64,7 +64,7 @@ def zone_named(name: str) -> tzinfo:
 
 def _of_calendar(moment: datetime, grain: str, zone: tzinfo) -> Interval:
     local = moment.astimezone(zone)
-    if grain == "hour":  # Counted back from the moment: on the clock's hands an hour can happen twice.
+    if grain == "hour":  # Computed from the moment itself: local time can have the same hour twice.
         start = moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
         return Interval(start, start + timedelta(hours=1))
     first, following = _days(local.date(), grain)
@@ -72,7 +72,7 @@ def _of_calendar(moment: datetime, grain: str, zone: tzinfo) -> Interval:
 
 
 def _days(day: date, grain: str) -> tuple[date, date]:
-    """The first day of the grain that holds ``day``, and that of the next one."""
+    """The first day of the grain that contains ``day``, and that of the next one."""
     if grain == "day":
         return day, day + timedelta(days=1)
     if grain == "week":

@@ -17,7 +17,7 @@ Instant = datetime | date | str
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
-"""The first and the last instant that there are."""
+"""The first and the last possible instant."""
 
 
 def to_instant(value: Instant, zone: tzinfo = UTC) -> datetime:
@@ -25,8 +25,8 @@ def to_instant(value: Instant, zone: tzinfo = UTC) -> datetime:
 
     :param value: a datetime, a date (its midnight), or ISO 8601 text of either, as ``str(datetime)`` or
         ``isoformat()`` print it.
-    :param zone: what a value without one means.
-    :raises InvalidIntervalError: it is none of these, or lies outside the years 1 to 9999 in UTC.
+    :param zone: the time zone of a value that has none.
+    :raises InvalidIntervalError: the value is none of these, or lies outside the years 1 to 9999 in UTC.
     """
     if isinstance(value, str):
         value = _parse(value)
@@ -56,16 +56,16 @@ def format_instant(instant: datetime) -> str:
 
 
 def format_to_the_second(instant: datetime) -> str:
-    """As :func:`format_instant`, of bookkeeping, for which people need no fractions."""
+    """As :func:`format_instant`, without fractions of a second, for bookkeeping that people read."""
     return format_instant(instant.replace(microsecond=0))
 
 
 def instant_after(instant: datetime, length: timedelta, what: str, *, may_be_zero: bool = False) -> datetime:
     """The instant that is a length of time later.
 
-    :param what: what lasts for so long, for the message.
-    :raises InvalidInputError: it is no length of time, is negative or (unless it may be) zero, or ends after all
-        calendars.
+    :param what: what takes this long, for the message.
+    :raises InvalidInputError: the length is no timedelta, is negative or (unless allowed) zero, or ends after the
+        year 9999.
     """
     try:
         return instant + check_length(what, length, may_be_zero=may_be_zero)
@@ -74,9 +74,9 @@ def instant_after(instant: datetime, length: timedelta, what: str, *, may_be_zer
 
 
 def check_length(what: str, length: timedelta, *, may_be_zero: bool = False) -> timedelta:
-    """Return ``length`` if it is a length of time.
+    """Return ``length`` if it is a valid length of time.
 
-    :raises InvalidInputError: it is none, is negative or (unless it may be) zero.
+    :raises InvalidInputError: it is no timedelta, is negative or (unless allowed) zero.
     """
     if not isinstance(length, timedelta) or length < timedelta(0) or not (length or may_be_zero):
         least = "of at least" if may_be_zero else "greater than"
@@ -112,7 +112,7 @@ class Interval:
         return f"[{format_instant(self.start)}, {format_instant(self.end)})"
 
     def overlaps(self, other: Interval) -> bool:
-        """Whether they share an instant; intervals that only touch do not."""
+        """Whether the two share an instant; intervals that only touch do not."""
         return self.start < other.end and other.start < self.end
 
     def contains(self, other: Interval) -> bool:
@@ -120,7 +120,7 @@ class Interval:
         return self.start <= other.start and other.end <= self.end
 
     def intersection(self, other: Interval) -> Interval | None:
-        """What they share, or None."""
+        """The interval that the two share, or None."""
         if not self.overlaps(other):
             return None
         return Interval(max(self.start, other.start), min(self.end, other.end))
@@ -137,7 +137,7 @@ def check_interval(value: Interval) -> Interval:
 
 
 def union(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """The fewest intervals with the same instants, in order. Touching ones are joined: no instant lies between."""
+    """The fewest intervals that contain the same instants, in order. Intervals that touch are joined."""
     merged: list[Interval] = []
     for interval in sorted(intervals, key=attrgetter("start")):
         if merged and interval.start <= merged[-1].end:
@@ -174,7 +174,7 @@ def clip(intervals: Iterable[Interval], within: Interval) -> tuple[Interval, ...
 
 def _parse(text: str) -> datetime:
     try:
-        if "\x00" in text:  # fromisoformat() takes one for the end.
+        if "\x00" in text:  # fromisoformat() ignores everything after a NUL character.
             raise ValueError
         return datetime.fromisoformat(text.strip())
     except ValueError:

@@ -1,6 +1,6 @@
-"""The root of all errors, and those of values that are no good: what the values themselves raise.
+"""The root of all errors, and the errors that the domain's values raise.
 
-The whole tree is in :mod:`~airflow_provider_partition_registry.domain.errors`, from where everybody else imports it.
+The whole tree is in :mod:`~airflow_provider_partition_registry.domain.errors`; import every error from there.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ class RegistryError(Exception):
 
     @classmethod
     def restored(cls, message: str, fields: Mapping[str, Any]) -> Self:
-        """An error again from its message and attributes, wherever it was raised."""
+        """Rebuild an error from its message and attributes, for example one raised in another process."""
         error = cls.__new__(cls, message)
         error.__dict__.update({"message": message, **fields})
         return error
 
     def continued(self, sentences: str) -> Self:
-        """The same error, whose message goes on with what only the caller knows."""
+        """The same error, with sentences added to its message that only the caller knows."""
         message = f"{self.message} {sentences}"
         return self.restored(message, {**vars(self), "message": message})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions are unpickled by calling the class with its message; most of ours take other arguments.
+        # Unpickling an exception calls its class with the message alone; most of ours take other arguments.
         return type(self).restored, (self.message, self.__dict__)
 
 

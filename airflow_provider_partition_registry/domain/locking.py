@@ -1,8 +1,8 @@
 """How a partition changes state: rules R3 to R6 as functions over values.
 
-Each function takes a partition as it stands at ``now`` and answers what changes, or raises. A caller that repeats
-a call it has finished is answered with no change at all. Nothing here reads a clock or a store: an expired lock
-arrives with the state ``EXPIRED``.
+Each function takes a partition as it stands at ``now`` and returns what changes, or raises. Repeating a call that has
+already succeeded returns no change. Nothing here reads a clock or a store: an expired lock arrives with the state
+``EXPIRED``.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from airflow_provider_partition_registry.domain.wording import (
 )
 
 LOCK_DETAILS = ("exclusive", "expires_at", "took_over_from")
-"""What the event of a lock says besides its holder's details; no holder says it of itself."""
+"""Keys that the registry adds to the details of a lock's event; the holder's own details cannot set them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of state: the partition as it stands afterwards, and the one event that records it (R9).
 
-    ``holder`` and ``generation`` are those the event names.
+    ``holder`` and ``generation`` are those that the event names.
     """
 
     partition: Partition
@@ -67,11 +67,11 @@ class Change:
 def decide(
     request: ChangeRequest, partition: Partition, *, neighbours: Iterable[Partition], now: datetime
 ) -> list[Change]:
-    """What a request changes.
+    """Decide what a request changes.
 
-    :param neighbours: the other partitions of the source that overlap this one and are locked, whoever's.
-    :return: none when this very request was carried out before.
-    :raises PartitionStateError: the partition's state does not allow it.
+    :param neighbours: the source's other locked partitions, of any provider, that overlap this one.
+    :return: no changes if this very request was carried out before.
+    :raises PartitionStateError: the partition's state does not allow the request.
     """
     if isinstance(request, LockRequest):
         return acquire(
@@ -101,9 +101,9 @@ def acquire(
 ) -> list[Change]:
     """Grant the lock (R3).
 
-    :param neighbours: the other partitions of the source that overlap this one and are locked, whoever's.
-    :return: the grant first; then a failure for every expired neighbour that the grant takes over: its writer
-        must not publish over the new one's data.
+    :param neighbours: the source's other locked partitions, of any provider, that overlap this one.
+    :return: the grant first; then a failure for each expired neighbour whose lock the grant takes over: its writer
+        must not publish over the new writer's data.
     :raises PartitionLockedError: somebody else holds this partition, or one that conflicts with it.
     """
     conflicting = conflicts((partition, *neighbours), partition.key, holder, exclusive)
@@ -141,9 +141,9 @@ def acquire(
 def conflicts(
     partitions: Iterable[Partition], key: PartitionKey, holder: Holder, exclusive: bool
 ) -> list[Partition]:
-    """Those of a source's ``partitions`` whose locks conflict with one on ``key`` by its ``holder`` (R3).
+    """The ones among a source's ``partitions`` whose locks conflict with a lock on ``key`` by ``holder`` (R3).
 
-    Exclusiveness works both ways: an exclusive lock keeps others out whether or not theirs is to be exclusive.
+    Exclusive locks work both ways: one that is held keeps out every other lock, exclusive or not.
     """
     return [
         other
@@ -166,7 +166,7 @@ def publish(partition: Partition, holder: Holder, generation: int | None, *, now
         return Change(ready, EventType.UNLOCK, _lock_of(partition).holder)
     if partition.state is PartitionState.READY and _finished_by(partition, holder, generation):
         return None
-    # One that was withdrawn has a reason: whoever published it before must lock it to publish it again (R6).
+    # A withdrawn partition has a reason: whoever published it before must lock it to publish it again (R6).
     is_new = partition.reason is None and _was_never_locked(partition, generation)
     if partition.state is PartitionState.REGISTERED and is_new:
         return Change(_finished(partition, PartitionState.READY, None, now), EventType.UNLOCK, holder)
@@ -194,7 +194,7 @@ def release(partition: Partition, holder: Holder, generation: int | None) -> Cha
 
     :return: the change, or None when this very call was finished before.
     :raises NotLockHolderError: the lock is not the caller's.
-    :raises PartitionStateError: nobody knows what the partition was before.
+    :raises PartitionStateError: it is not known what the partition was before.
     """
     if partition.state in LOCKED_STATES and _is_theirs(partition, holder, generation):
         former = partition.former
@@ -218,7 +218,7 @@ def release(partition: Partition, holder: Holder, generation: int | None) -> Cha
 
 
 def renew(partition: Partition, generation: int, lease: timedelta, *, now: datetime) -> Change:
-    """Let the lease run for ``lease`` from now on, and never end sooner than it would have (R5).
+    """Let the lease run for ``lease`` from now on; it never ends sooner than it would have (R5).
 
     :raises NotLockHolderError: the generation is not that of the present lock.
     """
@@ -261,9 +261,9 @@ def invalidate(partition: Partition, reason: str, by: str, *, now: datetime) -> 
 
 
 def withdraw(partition: Partition, reason: str, by: str, *, now: datetime) -> Change:
-    """Take the partition out of the picture: back to registered, it covers and blocks nothing (R6).
+    """Take the partition back to registered, where it covers and blocks nothing (R6).
 
-    :raises PartitionStateError: it is registered only, so there is nothing to withdraw.
+    :raises PartitionStateError: it is only registered, so there is nothing to withdraw.
     """
     if partition.state is PartitionState.REGISTERED:
         raise PartitionStateError(f"There is nothing to withdraw: {standing(partition)}.", partition)
@@ -290,12 +290,12 @@ def _overrule(request: DecisionRequest, partition: Partition, now: datetime) -> 
 
 
 def _former_state(partition: Partition, holder: Holder, now: datetime) -> FormerState | None:
-    """What a release of the lock that ``holder`` is about to be granted gives back."""
+    """What the partition becomes again if ``holder``, who is about to be granted the lock, releases it."""
     if partition.state not in LOCKED_STATES:
         return FormerState(partition.state, partition.changed_at, partition.reason, partition.published_at)
     loser = _lock_of(partition).holder
     if loser == holder:
-        return partition.former  # Of its grants in a row the first one counts.
+        return partition.former  # When a holder locks again, what was there before its first lock counts.
     reason = (
         f"The lease of {loser} ran out before it had finished, so its data may be half-written; "
         f"{holder} took over."
@@ -338,7 +338,7 @@ def _is_theirs(partition: Partition, holder: Holder, generation: int | None) -> 
 
 
 def _finished_by(partition: Partition, holder: Holder, generation: int | None) -> bool:
-    """Whether the caller is the one who brought the partition where it stands."""
+    """Whether the caller brought the partition to its present state."""
     if partition.lock is None:
         return partition.state is PartitionState.READY and _was_never_locked(partition, generation)
     return _is_theirs(partition, holder, generation)

@@ -18,7 +18,7 @@ MAX_DETAILS = 50
 
 
 class PartitionState(StrEnum):
-    """Where a partition stands. ``EXPIRED`` is never stored: it is ``LOCKED`` with a lease that is over (R5)."""
+    """Where a partition stands. ``EXPIRED`` is never stored: it means ``LOCKED`` with a lease that is over (R5)."""
 
     REGISTERED = "registered"
     LOCKED = "locked"
@@ -35,7 +35,7 @@ LOCKED_STATES = frozenset({PartitionState.LOCKED, PartitionState.EXPIRED})
 
 
 class EventType(StrEnum):
-    """What a line of the history says (R9)."""
+    """What happened, in a line of the history (R9)."""
 
     SOURCE_REGISTERED = "SOURCE_REGISTERED"
     PROVIDER_REGISTERED = "PROVIDER_REGISTERED"
@@ -65,14 +65,14 @@ REWRITING_EVENTS = frozenset(
         EventType.WITHDRAW,
     }
 )
-"""The events after which what somebody read before may no longer be what is there (R7)."""
+"""The events after which data that somebody has read may have changed (R7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionKey:
     """Which partition: one interval of one source, supplied by one provider.
 
-    :raises InvalidNameError: a name is none.
+    :raises InvalidNameError: a name is not valid.
     :raises InvalidInputError: the interval is not an :class:`Interval`.
     """
 
@@ -103,9 +103,9 @@ def check_key(value: PartitionKey) -> PartitionKey:
 class Holder:
     """Who took a lock.
 
-    :param identity: stable through retries of the same work; equal identities are the same holder (R3).
+    :param identity: the same for every retry of the same work; equal identities are the same holder (R3).
     :param details: whatever helps a person: host, try number, log URL. At most 50.
-    :raises InvalidInputError: the identity is no name, or the details are not a small mapping of text to text.
+    :raises InvalidInputError: the identity is not a valid name, or the details are no small mapping of text to text.
     """
 
     identity: str
@@ -142,10 +142,10 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class FormerState:
-    """What a partition was before it was locked, and is again if the lock is released (R4).
+    """What a partition was before it was locked, and becomes again if the lock is released (R4).
 
     :param state: ``registered``, ``failed`` or ``ready``.
-    :param changed_at: since when it was in this state.
+    :param changed_at: since when it had been in this state.
     :param reason: why it had failed or was withdrawn.
     :param published_at: when the data it holds was published; None unless ``ready``.
     """
@@ -160,14 +160,14 @@ class FormerState:
 class Partition:
     """One interval of one source, supplied by one provider, as it stood at the moment of the call.
 
-    :param generation: that of the newest grant, 0 if there was none yet.
-    :param lock: the present lock; of a ready or failed partition the one it was finished under; None when nobody
-        locked it since it was registered, withdrawn, released, or taken from its holder by force.
+    :param generation: that of the newest lock, 0 if it was never locked.
+    :param lock: the present lock; for a ready or failed partition, the lock under which it was finished; None if nobody
+        has locked it since it was registered, withdrawn, released, or taken from its holder by force.
     :param reason: why it failed or was withdrawn.
     :param published_at: when the data it holds was published; None unless ``ready``.
-    :param changed_at: since when it is in this state; a time in which it was locked and released counts as well.
-    :param former: what a release would give back; None unless locked, and for locks taken before the registry kept
-        note of it.
+    :param changed_at: since when it is in this state; the state counts as unbroken by a lock that was released.
+    :param former: what a release would restore; None unless locked, and for locks that a version took which did not
+        record it yet.
     :param released_by: identity of the holder who released the newest lock, if that is how it ended.
     """
 
@@ -203,9 +203,9 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the append-only history (R9). Events of all sources share one numbering, ``position``.
+    """One line of the append-only history (R9). ``position`` numbers the events of all sources together.
 
-    :param source_name: None for what concerns a provider alone, such as a new token of its own.
+    :param source_name: None for an event that concerns only a provider, such as a new token of its own.
     """
 
     position: int
@@ -223,8 +223,8 @@ class Event:
 class LockCounts:
     """How many locks there are now.
 
-    :param held: whose lease, if they have one, still runs.
-    :param expired: whose lease is over and that nobody has taken over or finished since.
+    :param held: locks without a lease, or whose lease still runs.
+    :param expired: locks whose lease is over and that nobody has taken over or finished since.
     """
 
     held: int
@@ -233,7 +233,7 @@ class LockCounts:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some of many. ``next`` is what to pass as ``after`` for those that follow, None on the last page."""
+    """One page of a list. Pass ``next`` as ``after`` to get the following page; it is None on the last page."""
 
     items: tuple[T, ...]
     next: str | int | None = None

@@ -19,14 +19,14 @@ _OFFSET = re.compile(r"([+-]\d{1,7})([dhm])", re.ASCII)
 def read_moment(text: str, *, now: datetime, timezone: str = DEFAULT_TIMEZONE) -> datetime:
     """Read an instant: ISO 8601, a word, or an offset.
 
-    ``now`` is this very moment. ``yesterday``, ``today`` and ``tomorrow`` are the starts of days. Offsets count whole
-    units: ``-1d`` is the start of the day before this one, ``-2h`` of the hour two before this one, ``+30m`` of the
-    minute thirty after this one. Thus what runs again within the unit means the same partition. Where clocks are put
-    back, an ISO 8601 text without an offset that comes twice means the first time.
+    ``yesterday``, ``today`` and ``tomorrow`` are the starts of days; ``now`` is the present moment itself. Offsets
+    count whole units: ``-1d`` is the start of yesterday, ``-2h`` the start of the hour two before this one, ``+30m``
+    the start of the minute thirty after this one. So a command that runs again within the unit means the same
+    partition. When clocks are put back, an ISO 8601 text without an offset can occur twice; it means the first time.
 
     :param now: the present moment.
-    :param timezone: in which days begin, and which ISO 8601 text without an offset means.
-    :raises InvalidIntervalError: it is none of these, or lies outside the years 1 to 9999.
+    :param timezone: the time zone in which days begin, and of ISO 8601 text without an offset.
+    :raises InvalidIntervalError: the text is none of these, or lies outside the years 1 to 9999.
     :raises InvalidInputError: there is no such time zone.
     """
     word = text.strip().lower()
@@ -42,7 +42,7 @@ def read_moment(text: str, *, now: datetime, timezone: str = DEFAULT_TIMEZONE) -
     try:
         return to_instant(text, _zone(timezone))
     except InvalidIntervalError as error:
-        if _DATE.match(word):  # whoever gives a date needs no words in its place
+        if _DATE.match(word):  # Whoever gives a date need not be told about the words.
             raise
         raise InvalidIntervalError(
             f"{error.message.rstrip('.')}; or one of {', '.join(_DAYS)}, {NOW}, or an offset such as -1d, -2h, +30m."
@@ -66,7 +66,7 @@ def _start_of_day(now: datetime, days: int, timezone: str) -> datetime:
 def _zone(name: str) -> tzinfo:
     if name == DEFAULT_TIMEZONE:
         return UTC
-    # Calendars take longer to import than most calls take.
+    # Importing calendars takes longer than most calls do.
     from airflow_provider_partition_registry.domain.grains import zone_named
 
     return zone_named(name)

@@ -1,4 +1,4 @@
-"""What may serve as a name, as free text or as a number. Checked before anything reaches a store."""
+"""What is valid as a name, as free text or as a number. Checked before anything reaches a store."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LARGEST_PAGE = 10_000
 
 _WHITE_SPACE = re.compile(r"\s")
 _INVISIBLE = re.compile(
-    # Unicode's property Default_Ignorable_Code_Point, which Python does not know: what is drawn as nothing.
+    # Unicode's property Default_Ignorable_Code_Point, which Python does not know: characters that are not drawn.
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-    # What has a width and no ink, for which there is no property: blank Braille, fillers, an empty note head.
+    # Characters with a width but no ink, for which there is no property: blank Braille, fillers, an empty note head.
     "\u2800\U00013441\U00013442\U00016fe4\U0001d159]"
 )
 _REPLACEMENT = "\ufffd"
@@ -25,14 +25,14 @@ _FOLDERS = frozenset({".", ".."})
 
 
 def check_new_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
-    """Return ``name`` if something may be given it: if it is a name, and nobody can take it for another one.
+    """Return ``name`` if something new may be given it: it is valid, and cannot be mistaken for another name.
 
-    What has been given its name before goes on being found by it (:func:`check_name`), so that what is locked or
-    failed under it can still be finished or withdrawn.
+    What was named before this check existed is still found by its name (:func:`check_name`), so that partitions locked
+    or failed under it can be finished or withdrawn.
 
-    :param what: what it names, for the message.
-    :raises InvalidNameError: it is no name, or holds characters that cannot be seen (Unicode's default-ignorable ones,
-        also those that choose a variant of an emoji, and blanks), or U+FFFD, or a part between slashes is ``.`` or
+    :param what: what the name is for, for the message.
+    :raises InvalidNameError: it is not valid as a name, or contains invisible characters (Unicode's default-ignorable
+        ones, also those that choose a variant of an emoji, and blanks) or U+FFFD, or a part between slashes is ``.`` or
         ``..``.
     """
     check_name(what, name, max_length)
@@ -57,9 +57,9 @@ def check_new_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> s
 def check_name(what: str, name: str, max_length: int = MAX_NAME_LENGTH) -> str:
     """Return ``name`` if a source or a provider can have it.
 
-    :param what: what it names, for the message.
-    :raises InvalidNameError: it is not text, or not in UTF-8, is empty, too long (250 characters unless told), or
-        holds white space, characters that cannot be printed, or characters in Unicode's decomposed form.
+    :param what: what the name is for, for the message.
+    :raises InvalidNameError: it is not text, is not valid Unicode, is empty or too long (250 characters by default), or
+        contains white space, characters that cannot be printed, or characters in Unicode's decomposed form.
     """
     if not isinstance(name, str):
         raise InvalidNameError(f"A {what} must be text, not {type(name).__name__}.")
@@ -100,12 +100,12 @@ def check_text(what: str, text: str) -> str:
 
 
 def escape_unstorable(text: str) -> str:
-    """The text with an escape in place of each character that cannot be stored, as names of files may hold them."""
+    """The text with an escape in place of each character that cannot be stored, as file names may contain them."""
     return text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
 
 
 def storable(text: str) -> str:
-    """The text as it may be stored, escaped and not too long: what somebody else's program says, to be a reason."""
+    """Another program's output as a reason that can be stored: escaped, and cut if it is too long."""
     return escape_unstorable(text)[:MAX_TEXT_LENGTH]
 
 
@@ -120,7 +120,7 @@ def check_number(what: str, number: int) -> int:
 
 
 def check_limit(limit: int) -> int:
-    """Return ``limit`` if it may say how much of a list is answered at once.
+    """Return ``limit`` if it is a valid size of a page.
 
     :raises InvalidInputError: it is no integer from 1 to 10,000.
     """
@@ -130,7 +130,7 @@ def check_limit(limit: int) -> int:
 
 
 def check_flag(what: str, flag: bool) -> bool:
-    """Return ``flag`` if it is one; text such as "false" would count as true.
+    """Return ``flag`` if it is a boolean. Text is refused, since "false" would count as true.
 
     :raises InvalidInputError: it is neither True nor False.
     """

@@ -39,9 +39,9 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom an access token speaks for: a source or a provider (R10).
+    """The source or provider that an access token speaks for (R10).
 
-    :raises InvalidInputError: the kind is neither, or the name is none.
+    :raises InvalidInputError: the kind is neither of the two, or the name is not valid.
     """
 
     kind: PrincipalKind
@@ -72,10 +72,10 @@ def check_principal(value: Principal) -> Principal:
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What is known of an access token: everything but its secret.
+    """What is known about an access token: everything except its secret.
 
-    :param id: names the token in lists and in the history; it opens nothing.
-    :param expires_at: from when on it is not valid any more, or None.
+    :param id: names the token in lists and in the history; it gives no access.
+    :param expires_at: when it stops being valid, or None.
     :param revoked_at: when somebody revoked it, or None.
     """
 
@@ -86,13 +86,13 @@ class AccessToken:
     revoked_at: datetime | None = None
 
     def is_valid_at(self, now: datetime) -> bool:
-        """Whether it was neither revoked nor has expired."""
+        """Whether it has neither been revoked nor expired."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new access token, and the one answer that carries its secret (R10)."""
+    """A new access token. Only this answer carries its secret (R10)."""
 
     token: AccessToken
     access_token: str = field(repr=False)
@@ -100,7 +100,7 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class SourceRegistration:
-    """The one answer that carries a source's access token (R10)."""
+    """A new source. Only this answer carries its access token (R10)."""
 
     source: Source
     access_token: str = field(repr=False)
@@ -108,9 +108,9 @@ class SourceRegistration:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRegistration:
-    """The one answer that carries a provider's access token (R10).
+    """A registered provider. Only the first such answer carries its access token (R10).
 
-    :param access_token: None if the provider was there already and was granted one more source.
+    :param access_token: None if the provider existed already and was granted one more source.
     """
 
     provider: Provider

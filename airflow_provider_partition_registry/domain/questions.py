@@ -1,4 +1,4 @@
-"""What readers ask, and what they are told: values that explain themselves (R1, R2)."""
+"""Questions about readiness and their answers: values that explain themselves (R1, R2)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from airflow_provider_partition_registry.domain.names import check_name
 class Question:
     """May ``interval`` of the source be read?
 
-    :param published_after: ask also that every instant was published at or after this one (R8), and not later than
-        now: a publishing time in the future proves nothing.
-    :raises InvalidInputError: the name is none, or the interval is not an :class:`Interval`.
+    :param published_after: ask also that every instant was published at or after this one (R8). A publishing time
+        in the future proves nothing and does not count.
+    :raises InvalidInputError: the name is not valid, or the interval is not an :class:`Interval`.
     """
 
     source_name: str
@@ -50,12 +50,12 @@ def check_questions(value: Sequence[Question]) -> Sequence[Question]:
 class Readiness:
     """The answer to a question (R1), which explains itself (R2).
 
-    :param gaps: where nobody has published anything, merged and in order.
+    :param gaps: intervals in which nobody has published anything, merged and in order.
     :param blockers: every locked, expired or failed partition that overlaps the question.
-    :param stale: where nothing published is known to be as new as ``published_after`` (R8).
+    :param stale: intervals in which nothing is known to have been published at or after ``published_after`` (R8).
     :param as_of: position in the source's history that the answer belongs to (R7).
 
-    In a condition it is as true as the data is ready.
+    As a condition it is true if the data is ready.
     """
 
     question: Question
@@ -70,4 +70,4 @@ class Readiness:
 
 
 Answer = Readiness | UnknownSourceError
-"""To one of several questions."""
+"""The answer to one of several questions."""

@@ -1,4 +1,4 @@
-"""What a reader is told: rules R1, R2 and R8 as one function over values."""
+"""How a question about readiness is answered: rules R1, R2 and R8 as one function over values."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def assess(
 
     :param as_of: position in the source's history that the other arguments belong to.
     :param published: intervals whose union, inside the question, is that of the source's ready partitions.
-    :param blockers: the partitions that overlap the question and are locked, expired or failed.
-    :param fresh: like ``published``, of the partitions published at or after ``question.published_after``;
-        looked at only if the question has one.
+    :param blockers: the locked, expired or failed partitions that overlap the question.
+    :param fresh: like ``published``, but only of partitions published at or after ``question.published_after``;
+        used only if the question has one.
     """
     gaps = difference([question.interval], published)
     covered = () if question.published_after is None else clip(published, question.interval)

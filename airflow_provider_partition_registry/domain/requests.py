@@ -1,4 +1,4 @@
-"""What may be asked of a partition: requests to change its state, as immutable values that have been checked."""
+"""Requests to change a partition's state, as immutable values that check themselves."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class LockRequest:
     """Take the lock before (re)writing a partition (R3).
 
     :param holder: who writes; None acts as the provider itself.
-    :param lease: after which anyone with a grant may take the lock over; None for a lock that lasts.
+    :param lease: how long until anyone with a grant may take the lock over; None for a lock that lasts.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
     :param register: register the partition first if it is not known.
-    :raises InvalidInputError: an argument is none of these.
+    :raises InvalidInputError: an argument is not valid.
     """
 
     key: PartitionKey
@@ -49,7 +49,7 @@ class LockRequest:
 class RenewRequest:
     """Let the lease of a held lock run for ``lease`` from now on (R5).
 
-    :raises InvalidInputError: an argument makes no sense.
+    :raises InvalidInputError: an argument is not valid.
     """
 
     key: PartitionKey
@@ -72,12 +72,12 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FinishRequest:
-    """End a lock that is one's own: publish, fail, or give it back (R4).
+    """End one's own lock: publish, fail, or release it (R4).
 
     :param holder: who took the lock; None acts as the provider itself.
-    :param generation: of the lock; without it the holder must match.
-    :param reason: what went wrong; of a failure alone.
-    :raises InvalidInputError: an argument makes no sense.
+    :param generation: that of the lock; without it the holder must match.
+    :param reason: what went wrong; only for a failure.
+    :raises InvalidInputError: an argument is not valid.
     """
 
     key: PartitionKey
@@ -95,7 +95,7 @@ class FinishRequest:
 
 
 class Decision(StrEnum):
-    """What a person may decide over others (R6)."""
+    """What a person may decide over the head of a provider (R6)."""
 
     FORCE_RELEASE = "force-release"
     INVALIDATE = "invalidate"
@@ -104,12 +104,12 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DecisionRequest:
-    """Overrule others (R6). The provider's grant does not matter.
+    """Overrule a provider by hand (R6). The provider's grant does not matter.
 
     :param reason: why; kept in the history.
-    :param by: the person who decides it.
-    :param to: what becomes of the partition: ``failed``, or explicitly ``ready``; of a forced release alone.
-    :raises InvalidInputError: an argument makes no sense.
+    :param by: the person who decides.
+    :param to: what becomes of the partition: ``failed``, or explicitly ``ready``; only for a forced release.
+    :raises InvalidInputError: an argument is not valid.
     """
 
     key: PartitionKey
@@ -129,7 +129,7 @@ class DecisionRequest:
 
 
 def check_decision(reason: str, by: str) -> None:
-    """Refuse what a person decides without saying why, or who decides it (R6).
+    """Refuse a person's decision that does not say why, or who decides (R6).
 
     :raises InvalidInputError: one of the two is missing.
     """
@@ -141,13 +141,13 @@ ChangeRequest = LockRequest | RenewRequest | FinishRequest | DecisionRequest
 
 
 def acting(request: LockRequest | FinishRequest) -> Holder:
-    """Who acts: a caller that names no holder acts as the provider itself (R3)."""
+    """The acting holder: a caller that names no holder acts as the provider itself (R3)."""
     return request.holder or Holder(request.key.provider_name)
 
 
 def to_holder(given: Holder | str | None) -> Holder | None:
-    """A holder, of whom perhaps only the identity was given.
+    """Make a holder of what a caller gave, which may be its identity alone.
 
-    :raises InvalidInputError: it is none.
+    :raises InvalidInputError: it is neither.
     """
     return Holder(given) if given is not None and not isinstance(given, Holder) else given

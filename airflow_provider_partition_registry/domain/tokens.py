@@ -8,14 +8,14 @@ import re
 import secrets
 from typing import NamedTuple
 
-PREFIX = "prs"  # lets scanners for leaked secrets recognise one
+PREFIX = "prs"  # lets scanners for leaked secrets recognise a token
 HASH_OF_NOTHING = "0" * 64
-"""What to compare with where there is no token, so that it takes as long."""
+"""Compared with where there is no token, so that the comparison takes the same time."""
 _OWN_FORM = re.compile(rf"{PREFIX}_[0-9a-f]{{16}}_[A-Za-z0-9_-]{{43}}")
 
 
 class NewToken(NamedTuple):
-    """A token just made: the text for its owner, and what is kept of it."""
+    """A new token: the text for its owner, and what the registry keeps of it."""
 
     text: str
     id: str
@@ -29,12 +29,12 @@ def create_token() -> NewToken:
 
 
 def is_of_own_form(text: str) -> bool:
-    """Whether this could be a token that the registry made, and not one that somebody chose."""
+    """Whether this may be a token that the registry made, not one that a person chose."""
     return _OWN_FORM.fullmatch(text) is not None
 
 
 def split_token(text: str) -> tuple[str, str]:
-    """The identifier and the secret of a token; empty ones, which match nothing, if it is none."""
+    """The identifier and the secret of a token. If it is not a token both are empty, and match nothing."""
     if not isinstance(text, str) or text.count("_") < 2:
         return "", ""
     prefix, token_id, secret = text.split("_", 2)
@@ -44,10 +44,10 @@ def split_token(text: str) -> tuple[str, str]:
 
 
 def hash_secret(secret: str) -> str:
-    """The hash kept of a secret. Random secrets of this length need no slow hash."""
+    """The hash of a secret, which is all that is kept. Random secrets of this length need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def is_secret(secret: str, secret_hash: str) -> bool:
-    """Whether the secret is the one hashed, in time that does not depend on how much of it is right."""
+    """Whether the secret matches the hash, compared in constant time."""
     return hmac.compare_digest(hash_secret(secret), secret_hash)

@@ -1,4 +1,4 @@
-"""What people look at: a source at a glance, and a source over time, both small however long its history."""
+"""Views for people: a source at a glance, and a source over time. Both stay small however long the history is."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from airflow_provider_partition_registry.domain.names import check_number
 from airflow_provider_partition_registry.domain.principals import Source
 
 COUNTED_AT_MOST = 100
-"""So many locked, and so many failed partitions of a source are counted in an overview."""
+"""An overview counts at most so many locked, and at most so many failed partitions of a source."""
 
 LANES_AT_MOST = 30
-"""So many providers of a source are drawn where their partitions are too many to be listed."""
+"""A timeline draws at most so many providers of a source if there are too many partitions to list."""
 
 FINEST_RESOLUTION = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Blockage:
-    """That a source has partitions in one of the blocking states.
+    """Partitions of a source that are in one of the blocking states.
 
-    :param count: how many, up to :data:`COUNTED_AT_MOST`; that many means as many or more.
-    :param since: since when the first of those counted is in this state.
+    :param count: how many; :data:`COUNTED_AT_MOST` means as many or more.
+    :param since: since when the first of those counted has been in this state.
     """
 
     state: PartitionState
@@ -37,10 +37,10 @@ class Blockage:
 class SourceOverview:
     """A source at a glance.
 
-    :param extent: from where its first partition begins to where the one ends that begins last; None without any.
-    :param last_ready: the last of its ready intervals (R1): it is ready up to the end of it, without a break since
-        the start of it. None if nothing is ready.
-    :param blockages: one per blocking state that partitions of it are in.
+    :param extent: from the start of its first partition to the latest end of any; None if it has no partitions.
+    :param last_ready: the last of its maximal ready intervals (R1), all of which is ready without a gap; None if
+        nothing is ready.
+    :param blockages: one for each blocking state that any of its partitions is in.
     """
 
     source: Source
@@ -51,9 +51,9 @@ class SourceOverview:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A part of a timeline.
+    """A part of a timeline in which something is ready.
 
-    :param is_whole: whether all of it is ready (R1), or only some of it: a closer look tells.
+    :param is_whole: whether all of it is ready (R1), or only some of it; a finer resolution shows which.
     """
 
     interval: Interval
@@ -62,9 +62,9 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """That a provider has partitions in a state somewhere in each part of an interval.
+    """A part of a timeline in which a provider has partitions in a state.
 
-    :param state: as it is stored: ``LOCKED`` also of what has expired.
+    :param state: as stored: an expired lock counts as ``LOCKED``.
     """
 
     interval: Interval
@@ -73,7 +73,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What one provider supplies, where its partitions are too many to be listed."""
+    """What one provider supplies, shown where there are too many partitions to list."""
 
     provider_name: str
     marks: tuple[Mark, ...]
@@ -81,16 +81,16 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A source over time, in no more detail than a screen shows.
+    """A source over time, in no more detail than a screen can show.
 
-    What does not exceed the resolution is told exactly; of what does, the interval is cut into so many slots and each
-    slot looked at by itself.
+    Whatever fits the resolution is listed exactly. Where there is more, the interval is cut into as many slots, and
+    each slot is looked at by itself.
 
-    :param as_of: position of the whole history that the rest belongs to.
+    :param as_of: position in the whole history that everything else here belongs to.
     :param ready: what is ready (R1), in order.
-    :param partitions: those that overlap the interval, by start: all, or else those that block, or else none.
+    :param partitions: those that overlap the interval, by start: all of them, or else only the blocking ones, or none.
     :param lists_all: whether ``partitions`` are all of them.
-    :param lists_blockers: whether all that block are among them.
+    :param lists_blockers: whether ``partitions`` contain all that block.
     :param lanes: what is not listed, per provider in the order of their names, at most :data:`LANES_AT_MOST`.
     :param has_more_lanes: whether there are more providers than that.
     """
@@ -107,7 +107,7 @@ class Timeline:
 
 
 def check_resolution(resolution: int) -> int:
-    """Return ``resolution`` if it may say in how much detail a timeline is wanted.
+    """Return ``resolution`` if it is a valid level of detail for a timeline.
 
     :raises InvalidInputError: it is no integer from 1 to 1,000.
     """

@@ -1,4 +1,4 @@
-"""When a wait for readiness is over, and what is still missing: one policy for tasks, service and command line."""
+"""When a wait for readiness ends, and what is still missing: one policy for tasks, service and command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OnMissingSource = Literal["wait", "fail"]
 
 
 class WaitOutcome(StrEnum):
-    """What answers mean for who waits."""
+    """What the answers mean for the caller that waits."""
 
     READY = "ready"
     NOT_YET = "not yet"
@@ -29,15 +29,15 @@ class WaitOutcome(StrEnum):
 class WaitPolicy:
     """What ends a wait besides readiness.
 
-    :param on_failed: "fail" where a failed write ends it, "wait" where its repair is waited for.
-    :param on_missing_source: "fail" where a source that is not registered ends it, "wait" where it is waited for.
+    :param on_failed: "fail" if a failed write ends the wait, "wait" to wait for its repair.
+    :param on_missing_source: "fail" if an unregistered source ends the wait, "wait" to wait for it.
     """
 
     on_failed: OnFailed = "wait"
     on_missing_source: OnMissingSource = "fail"
 
     def judge(self, answers: Sequence[Answer]) -> WaitOutcome:
-        """What the answers to all that is waited for mean."""
+        """What the answers to all questions of the wait mean."""
         if self.on_missing_source == "fail" and missing_sources(answers):
             return WaitOutcome.SOURCE_MISSING
         if self.on_failed == "fail" and failed_writes(answers):
@@ -46,7 +46,7 @@ class WaitPolicy:
 
 
 def are_ready(answers: Iterable[Answer]) -> bool:
-    """Whether every question is answered with yes."""
+    """Whether the answer to every question is yes."""
     return all(isinstance(answer, Readiness) and answer.is_ready for answer in answers)
 
 
@@ -56,7 +56,7 @@ def missing_sources(answers: Iterable[Answer]) -> list[UnknownSourceError]:
 
 
 def failed_writes(answers: Iterable[Answer]) -> list[Readiness]:
-    """The answers that a failed write is among the reasons of."""
+    """The answers that have a failed write among their reasons."""
     return [
         answer
         for answer in answers

@@ -1,4 +1,4 @@
-"""How a lock stands, and why a call on it is refused, in words."""
+"""How a lock stands, and why a call on it is refused, put into words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Hol
 
 
 def standing(partition: Partition) -> str:
-    """In which state a partition is, and under whose lock or since when."""
+    """Which state a partition is in, and who holds its lock or since when."""
     if partition.lock and partition.state in LOCKED_STATES:
         how = f", held by {describe_lock(partition.lock)} (generation {partition.generation})"
     else:
@@ -35,7 +35,7 @@ def locked_by_another(wanted: Partition, held: Partition, lock: Lock) -> str:
 
 
 def not_theirs(verb: str, partition: Partition, holder: Holder | None, generation: int | None) -> str:
-    """Why somebody who is not, or no longer, the holder is refused (R4, R5)."""
+    """Why a caller that is not, or no longer, the holder is refused (R4, R5)."""
     caller = f"generation {generation}" if generation is not None else f"holder {str(holder)!r}"
     return (
         f"Cannot {verb} with {caller}: {standing(partition)}. The lock is not, or no longer, the caller's; lock "
@@ -44,7 +44,7 @@ def not_theirs(verb: str, partition: Partition, holder: Holder | None, generatio
 
 
 def unknown_before(partition: Partition) -> str:
-    """Why a lock of a version that noted no former state cannot be given back."""
+    """Why a lock cannot be released that an older version took, which recorded no former state."""
     return (
         f"Cannot release: {standing(partition)}, and was locked by an older version, which did not note what the "
         f"partition was before. Publish it (unlock) if its data is good; else say that the write failed (fail)."
