@@ -363,7 +363,7 @@ class SchemaBlockedError(SchemaError):
         super().__init__(
             f"The partition registry in {database} cannot be brought to schema {wanted} and stays as it is. Rows that "
             f"no call could have written ({count}): {'; '.join(rows)}{more}. The version that it was made for says "
-            f"more with: partition-registry db verify. With --repair it computes anew what follows from other rows; "
+            f"more with: partition-registry db verify. With --repair it recomputes what follows from other rows; "
             f"what is left needs a person, or a backup. Then upgrade again."
         )
         self.count = count

@@ -51,7 +51,7 @@ def lock_by(
                 raise
             if str(error) != told:
                 told = str(error)
-                tell(f"Waiting goes on. {told}")
+                tell(f"Still waiting. {told}")
         pause()
 
 

@@ -196,7 +196,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
             if not self._is_outage(error, context):
                 raise told from None
             self._missing = str(told)
-            self._say(f"Waiting goes on. {told}", context)
+            self._say(f"Still waiting. {told}", context)
             return None
         except UpstreamFailedError as error:
             raise self._upstream_failed(str(error)) from None

@@ -1,1 +1,1 @@
-"""Where a registry lives: one contract, several homes, opened by their URL (factory)."""
+"""Where a registry is kept: one contract, several implementations, opened by URL (factory)."""

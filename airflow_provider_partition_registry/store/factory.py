@@ -1,4 +1,4 @@
-"""Open a registry by its URL. The home it names is imported only then."""
+"""Open a registry by its URL. Only the implementation that the URL calls for is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SQL_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2", "sqlite")
 
 
 def is_database(url: str) -> bool:
-    """Whether a URL names a database, and not a web service or nothing that this version knows."""
+    """Whether a URL names a database, rather than a web service or nothing that this version knows."""
     return _scheme_of(url) in SQL_SCHEMES
 
 
@@ -28,19 +28,19 @@ def open_store(
     access_token: str | None = None,
     verify: bool | str = True,
 ) -> RegistryStore:
-    """Open the registry at ``url``. Connects to nothing yet: the first call does.
+    """Open the registry at ``url``. It connects only when the first call needs it.
 
     :param url: ``postgresql://user:password@host:port/database`` (further libpq parameters after ``?``), or
-        ``sqlite:///relative/path`` or ``sqlite:////absolute/path`` (a SQLite registry is for one host), or
+        ``sqlite:///relative/path`` or ``sqlite:////absolute/path`` (a SQLite registry serves one host), or
         ``http://host:5498`` or ``https://host`` of a web service.
     :param pool_size: how many connections it may keep; 1 is right for a task, a few for a service.
-    :param writing_pool_size: so many more, to a database, for writing alone: writers that wait for others then hold up
-        nobody who reads. By default readers and writers share theirs.
-    :param timeout: seconds after which a call gives up. With SQLite so long it waits for others that write; a statement
-        that runs is not interrupted there.
-    :param access_token: of a provider or source; what a web service knows its callers by. Databases need none.
-    :param verify: whether a web service's certificate is checked, or the path of a file with the authorities to trust.
-    :raises InvalidInputError: the URL names no home that this version knows, or a number makes no sense.
+    :param writing_pool_size: how many connections to a database writers get of their own (a bulkhead), so that writers
+        waiting for each other do not hold up readers. By default readers and writers share one pool.
+    :param timeout: seconds after which a call gives up. With SQLite this limits only the wait for other writers; a
+        running statement is not interrupted.
+    :param access_token: of a provider or source, by which a web service knows its callers. Databases need none.
+    :param verify: whether to check a web service's certificate, or the path of a file with the authorities to trust.
+    :raises InvalidInputError: the URL names no kind of store that this version knows, or a number is out of range.
     """
     _check(pool_size, timeout, writing_pool_size)
     scheme = _scheme_of(url) if isinstance(url, str) else ""
@@ -60,7 +60,7 @@ def open_store(
 def open_database(
     url: str, *, pool_size: int = 1, writing_pool_size: int | None = None, timeout: float = DEFAULT_TIMEOUT
 ) -> RegistryDatabase:
-    """Open the registry in a database, for what only a database can tell; the rest as :func:`open_store`."""
+    """Open the registry in a database, for calls that only a database can answer. Otherwise as :func:`open_store`."""
     _check(pool_size, timeout, writing_pool_size)
     from airflow_provider_partition_registry.store.sql.store import open_sql_store
 

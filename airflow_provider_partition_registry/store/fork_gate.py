@@ -1,10 +1,10 @@
-"""A gate that keeps forks apart from what they must not cut in two.
+"""A gate that lets no fork happen in the middle of certain calls.
 
 SQLite's locks belong to a process, and what a connection remembers of them is wrong in a child. A fork in the middle of
-another thread's call could so lose what was acknowledged afterwards.
+another thread's call could lose changes that are acknowledged afterwards.
 
-Opening a connection to PostgreSQL and making ready for TLS take locks of libraries (Kerberos, OpenSSL). A child born
-meanwhile would inherit them locked, and could never connect itself.
+Opening a connection to PostgreSQL and preparing for TLS take locks inside libraries (Kerberos, OpenSSL). A child forked
+meanwhile would inherit these locks held for ever, and could never connect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FORK_TIMEOUT = 30.0  # seconds that a fork waits for calls to end
 
 
 class ForkGate:
-    """Lets calls pass while nobody forks, and a fork while no call runs."""
+    """Lets calls run while nobody forks, and a fork happen while no call runs."""
 
     def __init__(self) -> None:
         self.renew()
@@ -36,19 +36,19 @@ class ForkGate:
                 self._changed.notify_all()
 
     def shut(self) -> None:
-        """Before a fork: let no call begin, and wait until those that run have ended."""
+        """Before a fork: let no new call begin, and wait until the running ones have ended."""
         with self._changed:
             self._forks += 1
             self._changed.wait_for(lambda: not self._calls, FORK_TIMEOUT)
 
     def open(self) -> None:
-        """After a fork, in the parent."""
+        """After a fork, in the parent: let calls begin again."""
         with self._changed:
             self._forks -= 1
             self._changed.notify_all()
 
     def renew(self) -> None:
-        """After a fork, in the child: whoever passed is not there any more."""
+        """After a fork, in the child: the threads whose calls were running do not exist here."""
         self._changed = threading.Condition()
         self._calls = 0
         self._forks = 0

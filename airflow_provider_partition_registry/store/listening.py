@@ -14,26 +14,26 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.store.contract import RegistryReader
 
-LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it looks up from listening this often
+LISTENING_SLICE = 2.0  # seconds: a thread cannot be cancelled, so it checks this often whether to stop
 LONGEST_BACK_OFF = 60.0
 
 
 def start_listening(
     reader: RegistryReader, stop: threading.Event, hear: Callable[[frozenset[str]], object]
 ) -> None:
-    """Until ``stop``: let a thread call ``hear`` with the names of sources that have news.
+    """Start a thread that calls ``hear`` with the names of changed sources, until ``stop`` is set.
 
-    :param hear: no names at all mean that news may have been lost. A RuntimeError of its, such as that of an event loop
-        that is closed, ends it all.
+    :param hear: an empty set means that notifications may have been lost. If it raises a RuntimeError, as with an event
+        loop that is closed, the thread ends.
     """
-    # A daemon: it looks up from listening every now and then only, and no process waits for that at its end.
+    # A daemon thread: it checks only now and then whether to stop, and no process has to wait for that at its end.
     threading.Thread(
         target=_listen, args=(reader, stop, hear), name="partition-registry-listener", daemon=True
     ).start()
 
 
 def back_off(failures: int) -> float:
-    """Seconds to wait after so many failures in a row; random, so that a crowd does not return as one."""
+    """Seconds to wait after so many failures in a row; jittered, so that many clients do not return at once."""
     return min(2.0 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
@@ -53,7 +53,7 @@ def _listen(reader: RegistryReader, stop: threading.Event, hear: Callable[[froze
         except (StoreUnavailableError, HostNotFoundError):
             failures += 1
             stop.wait(back_off(failures))
-        except RegistryError:  # It can be read but not listened to; asking now and then is left.
+        except RegistryError:  # The store can be read but not subscribed to; polling remains.
             return
-        except RuntimeError:  # nobody is left to hear anything
+        except RuntimeError:  # nobody is left to notify
             return

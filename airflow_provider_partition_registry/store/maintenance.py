@@ -1,7 +1,7 @@
-"""What those who operate a registry do with the database below it: upgrade it, verify it, back it up.
+"""What operators of a registry do with its database: upgrade it, verify it, back it up.
 
-Whoever uses a registry opens it by :mod:`~airflow_provider_partition_registry.store.factory`; these two modules are the
-only ways into ``store.sql``. It is imported when one of these is called.
+Users of a registry open it by :mod:`~airflow_provider_partition_registry.store.factory`. These two modules are the only
+ways into ``store.sql``, which is imported when one of their functions is called.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """At which revision the tables are."""
+    """The revision that the tables are at."""
 
     database: str
     revision: str
@@ -30,7 +30,7 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy that was made."""
+    """A backup that was made."""
 
     database: str
     file: str
@@ -39,7 +39,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found wrong. ``known`` is what the caller knew of, so it does not count."""
+    """The discrepancies found. ``known`` are those that the caller knew of, so they do not count as wrong."""
 
     database: str
     repaired: tuple[Discrepancy, ...]
@@ -48,10 +48,10 @@ class Verification:
 
 
 def upgrade(url: str) -> Schema:
-    """Create the tables, or bring them up to date. Does nothing if they are.
+    """Create the tables, or bring them up to date. Does nothing if they are up to date.
 
-    :param url: of a database; a web service has none to offer.
-    :raises InvalidInputError: it is no database's.
+    :param url: of a database; a web service cannot be upgraded from outside.
+    :raises InvalidInputError: the URL is not that of a database.
     :raises SchemaNewerError: a newer version's schema.
     :raises SchemaBlockedError: rows break constraints of the new schema; nothing was changed.
     :raises SchemaDamagedError: some of its tables are missing.
@@ -77,7 +77,7 @@ def current(url: str) -> Schema:
 def verify(url: str, *, repairs: bool = False, known_lost: int = 0) -> Verification:
     """Check that all rows follow from each other. May run beside readers and writers.
 
-    :param repairs: whether to set right first what follows from other rows.
+    :param repairs: whether to repair first what follows from other rows.
     :param known_lost: how many events are known to be lost from the history; a loss of more counts as wrong.
     :raises SchemaError: the database holds no registry, or one of another version.
     """
@@ -95,7 +95,7 @@ def verify(url: str, *, repairs: bool = False, known_lost: int = 0) -> Verificat
 def back_up(url: str, file: Path, *, overwrite: bool = False) -> Backup:
     """Copy a registry in SQLite into a file, as of one moment. May run beside readers and writers.
 
-    :raises InvalidInputError: it is no SQLite registry, or the file exists.
+    :raises InvalidInputError: the registry is not in SQLite, or the file exists.
     :raises StoreRefusedError: it cannot be written.
     """
     from airflow_provider_partition_registry.store.sql.maintenance import backup

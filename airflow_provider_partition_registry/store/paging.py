@@ -1,4 +1,4 @@
-"""Lists that are longer than a page."""
+"""Reading lists that are longer than a page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PAGE_SIZE = 1000
 
 
 def all_items(list_page: Callable[..., Page[T]]) -> Iterator[T]:
-    """Everything that a listing method of a store has, fetched page by page as it is taken.
+    """Every item of a store's listing method, fetched page by page as the items are taken.
 
-    :param list_page: such as ``store.list_sources``, its further arguments bound with ``functools.partial``; it is
-        called with ``after`` and ``limit``.
+    :param list_page: a method such as ``store.list_sources``, with any further arguments bound by
+        ``functools.partial``; it is called with ``after`` and ``limit``.
     """
     after: str | int | None = None
     while True:

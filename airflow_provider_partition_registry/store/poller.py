@@ -1,8 +1,8 @@
-"""Many waiters, one question: how triggers wait for readiness without costing anything.
+"""Polling once for many waiters: how triggers wait for readiness at almost no cost.
 
-All waiters of one registry in one event loop share a :class:`Poller`. Per tick it asks one batched question from a
-private thread; a listener, where the store has one, brings the next tick forward. The answer always comes from the
-store: a wake-up only says when to ask. A store that is down is asked again with growing, jittered pauses.
+All waiters of one registry in one event loop share a :class:`Poller`. Per tick it sends one batch of questions from a
+private thread. A listener, where the store has one, brings the next tick forward. The answers always come from the
+store: a notification only says when to ask. A store that is down is asked again with exponential back-off and jitter.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from airflow_provider_partition_registry.store.listening import back_off, start_
 
 T = TypeVar("T")
 
-SHORTEST_PAUSE = 0.02  # seconds after an answer before the next question: a burst of wake-ups becomes one
+SHORTEST_PAUSE = 0.02  # seconds after an answer before the next question: a burst of notifications causes one
 EXPLANATION_PAUSE = 2.0  # seconds between two explanations; they cost far more than the mere answer
-TOLD_AT_ONCE = 50  # waiters; a crowd that wakes all at once would hold up the loop for everybody else in it
+TOLD_AT_ONCE = 50  # waiters; waking a crowd all at once would block the event loop for everybody else
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What changed for a waiter: its answers, or that the store does not respond at the moment.
+    """What changed for a waiter: its answers, or that the store does not respond at present.
 
     :param answers: one per question, in order; None while the store is in trouble.
     :param trouble: why the store does not respond.
@@ -55,10 +55,10 @@ class _Waiter:
     questions: tuple[Question, ...]
     poll_interval: float
     news: asyncio.Queue[News | Exception] = field(default_factory=asyncio.Queue)
-    told: Any = None  # what the waiter knows already
+    told: Any = None  # what the waiter has been told already
 
     def tell(self, news: News) -> None:
-        """Pass news on if they are any."""
+        """Pass news on unless the waiter knows them already."""
         known = _meaning(news)
         if known != self.told:
             self.told = known
@@ -68,7 +68,7 @@ class _Waiter:
 class Poller:
     """Answers all waiters of one registry in one event loop.
 
-    :param open_reader: opens the registry; called in a private thread whenever the first waiter comes.
+    :param open_reader: opens the registry; called in a private thread whenever there are waiters again.
     """
 
     def __init__(self, open_reader: Callable[[], RegistryReader]) -> None:
@@ -82,8 +82,8 @@ class Poller:
     ) -> AsyncGenerator[News, None]:
         """Yield the answers now, and again whenever they change.
 
-        :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
-        :raises RegistryError: the store refuses to answer, for a reason that waiting does not cure.
+        :param poll_interval: seconds between two questions at most; notifications only shorten it.
+        :raises RegistryError: the store refuses to answer, for a reason that does not pass with time.
         """
         waiter = _Waiter(tuple(questions), poll_interval)
         self._waiters.add(waiter)
@@ -101,12 +101,12 @@ class Poller:
 
     def _ensure_running(self) -> None:
         if self._waiters and (self._running is None or self._running.done()):
-            # An empty context: what is logged on behalf of all must not land in the log of whoever came first.
+            # An empty context: what is logged on behalf of all waiters must not land in the log of the first one.
             self._running = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
             self._running.add_done_callback(self._run_again)
 
     def _run_again(self, ended: asyncio.Task[None]) -> None:
-        """Serve whoever came while the connections of those before were being closed."""
+        """Serve waiters that came while the connections for earlier ones were being closed."""
         if not ended.cancelled():
             self._ensure_running()
 
@@ -124,7 +124,7 @@ class Poller:
             for waiter in waiters:
                 waiter.news.put_nowait(error)
         finally:
-            # Also when the loop ends under us. Waiting for the threads would hold up the loop.
+            # Also if the event loop is ending; waiting for the threads would hold it up.
             stop.set()
             if reader is not None:
                 threads.submit(reader.close)
@@ -141,7 +141,7 @@ class Poller:
         explained_at = -math.inf
         while self._waiters:
             asked_at = time.monotonic()
-            # Who is woken wants to know at once whether it may go on; reasons why not can wait a moment.
+            # A woken waiter wants to know at once whether it may go on; the reasons why not can wait a moment.
             explain = asked_at - explained_at >= EXPLANATION_PAUSE
             self._wake.clear()
             try:
@@ -149,7 +149,7 @@ class Poller:
                 failures = 0
                 explained_at = asked_at if explain else explained_at
                 pause = self._shortest_interval()
-                if not explain:  # the reasons are still owed
+                if not explain:  # the reasons are still to be given
                     pause = min(pause, EXPLANATION_PAUSE)
             except StoreUnavailableError as error:
                 failures += 1
@@ -157,13 +157,15 @@ class Poller:
                 for waiter in self._waiters:
                     waiter.tell(News(trouble=error))
             except Exception:
-                await self._find_the_guilty(reader, threads)
+                await self._end_waits_that_fail(reader, threads)
                 failures += 1
-                pause = back_off(failures)  # if nobody was guilty, the batch fails again
+                pause = back_off(
+                    failures
+                )  # if every waiter's questions can be answered, the batch fails again
             await self._pause(asked_at, pause)
 
-    async def _find_the_guilty(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
-        """Ask waiter by waiter, so that what cannot be answered ends the wait of those alone who ask it."""
+    async def _end_waits_that_fail(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
+        """Ask for one waiter after the other, so that an error ends only the wait of those whose questions cause it."""
         for waiter in tuple(self._waiters):
             try:
                 await _in_thread(threads, partial(reader.check_readiness_many, waiter.questions))
@@ -195,9 +197,9 @@ class Poller:
 
     async def _pause(self, asked_at: float, seconds: float) -> None:
         answered_at = time.monotonic()
-        # However fast news come in, asking takes no more than half of the time.
+        # However fast notifications arrive, asking takes no more than half of the time.
         rest = max(SHORTEST_PAUSE, answered_at - asked_at)
-        # Not wait_for: up to Python 3.11 it forgets that it was cancelled if the wake-up comes just then.
+        # Not wait_for: up to Python 3.11 it loses a cancellation if the notification arrives at the same moment.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -207,7 +209,7 @@ class Poller:
 def shared_poller(key: Hashable, open_reader: Callable[[], RegistryReader]) -> Poller:
     """The poller that all waiters with this key share in the running event loop.
 
-    :param key: tells registries, and who asks them, apart: a URL, and with what access token.
+    :param key: tells registries and callers apart: a URL, and the access token that is used.
     """
     of_loop = _pollers.setdefault(asyncio.get_running_loop(), {})
     if key not in of_loop:
@@ -219,7 +221,7 @@ _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Poller]] =
 
 
 def _batches(waiters: Iterable[_Waiter]) -> list[list[_Waiter]]:
-    """The waiters, so many at a time as one call can ask for: what one waits for is answered for one moment (R2)."""
+    """The waiters in batches of what one call can ask: all questions of a waiter are answered for one moment (R2)."""
     batches: list[list[_Waiter]] = []
     asked = math.inf
     for waiter in waiters:
@@ -236,7 +238,7 @@ async def _in_thread(threads: ThreadPoolExecutor, call: Callable[[], T]) -> T:
 
 
 def _meaning(news: News) -> Sequence[Any]:
-    """What a waiter would notice: the same reasons at a later position in the history are no news."""
+    """What a waiter would notice: the same reasons at a later position in the history are not news."""
     if news.answers is None:
         return ("trouble",)
     return [_reasons(answer) if isinstance(answer, Readiness) else str(answer) for answer in news.answers]

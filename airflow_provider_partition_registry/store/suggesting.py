@@ -1,4 +1,4 @@
-"""Telling whoever misspelt the name of a source or a provider which one may have been meant."""
+"""Suggesting what may have been meant by a misspelt name of a source or a provider."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.paging import all_items
 
 LOOKED_AT = 5_000
-"""How many names are compared at most; more would keep somebody waiting who only mistyped."""
+"""How many names are compared at most; more would take longer than a typing mistake is worth."""
 
 
 @contextmanager
 def suggesting(reader: RegistryReader) -> Iterator[None]:
-    """Let an error about an unknown source or provider name those that are spelt alike, if there are any.
+    """Add similar names, if there are any, to an error about an unknown source or provider.
 
-    :param reader: is asked for the names, and only then.
+    :param reader: asked for the names, only if there is such an error.
     """
     try:
         yield
@@ -38,7 +38,7 @@ def suggesting(reader: RegistryReader) -> Iterator[None]:
 def _with_suggestion(error: UnknownError, name: str, list_page: Callable[..., Any]) -> UnknownError:
     try:
         names = [each.name for each in islice(all_items(list_page), LOOKED_AT)]
-    except RegistryError:  # who may not read, or a store that is down; the first error says enough
+    except RegistryError:  # The caller may not list names, or the store is down; the first error says enough.
         return error
     alike = difflib.get_close_matches(name, names)
     return error.continued(f"Did you mean {' or '.join(map(repr, alike))}?") if alike else error

@@ -125,7 +125,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     def _take(self, news: News, wait: Wait) -> Any:
         if news.answers is None:
             self._missing = _told(news.trouble, self.partition_registry_conn_id)
-            self.log.warning("Waiting goes on. %s", self._missing)
+            self.log.warning("Still waiting. %s", self._missing)
             return None
         result = wait.result(news.answers)
         self._missing = explain_missing(news.answers)
@@ -198,7 +198,7 @@ class PartitionLockTrigger(BaseTrigger):
             async for news in updates:
                 if news.trouble is not None:
                     told = _told(news.trouble, self.partition_registry_conn_id)
-                    self.log.warning("Waiting goes on. %s", told)
+                    self.log.warning("Still waiting. %s", told)
                 elif self._is_free(key, news):
                     return
 

@@ -171,7 +171,7 @@ class TestConflict:
 
     def test_waited_for(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
         def unlock() -> None:
-            until(lambda: warned("Waiting goes on."), "a warning")
+            until(lambda: warned("Still waiting."), "a warning")
             registry.unlock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
         other = threading.Thread(target=unlock)

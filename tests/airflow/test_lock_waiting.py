@@ -132,4 +132,4 @@ class TestRegistryThatIsDown:
         lock.execute(a_context())
         told = [record.getMessage() for record in caplog.records if "Waiting" in record.getMessage()]
         leads = "The Airflow connection 'partition_registry_default' leads there."
-        assert told == [f"Waiting goes on. {each} {leads}" for each in ("connection refused", "too slow")]
+        assert told == [f"Still waiting. {each} {leads}" for each in ("connection refused", "too slow")]

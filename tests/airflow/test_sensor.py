@@ -298,4 +298,4 @@ class TestTheLog:
         publish(registry)
         assert sensor.poke(a_context()).xcom_value["is_ready"]
         leads = "The Airflow connection 'partition_registry_default' leads there."
-        assert self.lines(caplog) == [f"Waiting goes on. connection refused {leads}"]
+        assert self.lines(caplog) == [f"Still waiting. connection refused {leads}"]

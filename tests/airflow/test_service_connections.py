@@ -220,7 +220,7 @@ class TestButton:
     def test_without_a_token_where_reading_takes_one(self, place: Place) -> None:
         is_well, message = press_test_button(host=place.url)
         assert not is_well
-        assert message.startswith("This takes an access token")
+        assert message.startswith("This call needs an access token")
 
     def test_without_a_token_where_everybody_reads(self, open_reads: ServiceProcess) -> None:
         is_well, message = press_test_button(host=open_reads.url)

@@ -37,7 +37,7 @@ class TestSource:
         done = run("source", "register", "sales", "--owner", "data-team")
         assert done.code == 0
         sentence, *_, token = done.stdout.splitlines()
-        assert sentence == "Source 'sales' is registered; data-team answers for it."
+        assert sentence == "Source 'sales' is registered; its owner is data-team."
         assert token.startswith("prs_")
         assert run("provider", "register", "nightly", stdin=token).code == 0
 

@@ -187,4 +187,4 @@ def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch:
         "LOCK",
         "FAIL",
     ]
-    assert told.stderr == "The registry is down. It is asked again.\n\nInterrupted.\n"
+    assert told.stderr == "The registry is down. Trying again.\n\nInterrupted.\n"

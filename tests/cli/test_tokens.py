@@ -68,7 +68,7 @@ class TestRotate:
         sentence, _, new = done.stdout.splitlines()
         new_id = ids(nightly, OWNERS["source"])[-1]
         assert sentence == (
-            f"The new access token of source 'sales' has the id {new_id} and is valid without an end; "
+            f"The new access token of source 'sales' has the id {new_id} and is valid without limit; "
             "its others are revoked."
         )
         assert nightly("provider", "register", "hourly", stdin=token).code == 6

@@ -279,7 +279,7 @@ def test_who_is_told_to_come_back_later_than_it_can_wait_gives_up_at_once() -> N
         pytest.param(says(200), "no partition registry .HTTP 200 to GET", id="some other page"),
         pytest.param(says(404, '{"detail":"Not Found"}'), "Check the URL", id="some other API"),
         pytest.param(
-            says(301, Location="https://elsewhere"), "sends callers on to https://elsewhere", id="redirect"
+            says(301, Location="https://elsewhere"), "redirects to https://elsewhere", id="redirect"
         ),
         pytest.param(
             says(404, '{"detail":"Not Found"}', **{VERSION_HEADER: "9.9.9"}),
@@ -403,5 +403,5 @@ def test_tls(migrated_sqlite_url: str, certificate: tuple[Path, Path], tmp_path:
             ask(service.url, verify=str(tmp_path / "nowhere.pem"))
         with pytest.raises(InvalidInputError, match="cannot be read"):
             ask(service.url, verify=str(certificate[1]))
-    with ServiceThread(settings) as plain, pytest.raises(StoreRefusedError, match="speaks no TLS"):
+    with ServiceThread(settings) as plain, pytest.raises(StoreRefusedError, match="does not speak TLS"):
         ask(plain.url.replace("http", "https"))

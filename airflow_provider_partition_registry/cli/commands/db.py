@@ -97,13 +97,13 @@ def _verification_text(found: Verification, repairs: bool) -> str:
         apart = "Apart from that, the" if found.known else "The"
         lines.append(f"{apart} registry in {found.database} is sound.")
     elif not repairs and any(each.is_repairable for each in found.discrepancies):
-        lines.append("Set right what can be computed anew with: partition-registry db verify --repair")
+        lines.append("Repair what can be recomputed with: partition-registry db verify --repair")
     for each in (each for each in found.discrepancies if each.is_history_gap):
         lines.append(
-            "Lost events come back with a backup only. Whoever follows the history or asks what changed since has "
-            "missed them and must read anew. After that, accept the loss with: "
+            "Only a backup restores lost events. Readers that follow the history, or ask what changed since, have "
+            "missed them and must read everything again. After that, accept the loss with: "
             f"partition-registry db verify --known-lost {each.count}"
         )
     if not all(each.is_repairable or each.is_history_gap for each in found.discrepancies):
-        lines.append("What cannot be computed anew needs a person, or a backup.")
+        lines.append("What cannot be recomputed needs a person, or a backup.")
     return "\n".join(lines)

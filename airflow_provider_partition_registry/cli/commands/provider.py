@@ -93,7 +93,7 @@ def _registration_text(registration: ProviderRegistration) -> str:
         return sentence
     return (
         f"{sentence}\n"
-        f"Its access token, which is shown only now, and by which the web service knows it:\n"
+        f"Its access token, which is shown only now, and identifies it to the web service:\n"
         f"{registration.access_token}"
     )
 

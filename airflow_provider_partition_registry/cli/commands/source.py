@@ -46,7 +46,7 @@ def _registration_text(registration: SourceRegistration) -> str:
     registered = registration.source
     return (
         f"Source {registered.name!r} is registered; {registered.owner} answers for it.\n"
-        f"Its access token, which is shown only now, and which registering a provider takes:\n"
+        f"Its access token, which is shown only now, and is needed to register a provider:\n"
         f"{registration.access_token}"
     )
 

@@ -116,7 +116,7 @@ def _list_text(tokens: list[AccessToken]) -> str:
 
 def _issued_text(issued: IssuedToken, overlap: timedelta | None) -> str:
     new = issued.token
-    until = f"until {format_to_the_second(new.expires_at)}" if new.expires_at else "without an end"
+    until = f"until {format_to_the_second(new.expires_at)}" if new.expires_at else "without limit"
     ends = f"expire at {format_to_the_second(new.created_at + overlap)}" if overlap else "are revoked"
     return (
         f"The new access token of {new.principal} has the id {new.id} and is valid {until}; its others {ends}.\n"

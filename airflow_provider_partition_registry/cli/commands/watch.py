@@ -88,6 +88,6 @@ def _follow(
                 listening.close()
                 listener = None
                 if not failures:
-                    tell(f"{error} It is asked again.")
+                    tell(f"{error} Trying again.")
                 failures += 1
                 time.sleep(min(back_off(failures), LONGEST_BACK_OFF))

@@ -65,7 +65,7 @@ class Closing:
             self.teller.warn("failed", f"{why} Marked as failed: {self.locked.key}.", failed)
 
     def _persist(self, call: Callable[[], Partition]) -> Partition:
-        retrying = Retrying(self.limit, (StoreUnavailableError,), "trouble", "The registry is asked again.")
+        retrying = Retrying(self.limit, (StoreUnavailableError,), "trouble", "Trying again.")
         return retrying.run(call, self.inbox, self.teller)
 
     def _tell_of_remains(self, why: str, done: str, command: str, given_up: GivenUpError) -> None:
@@ -75,7 +75,7 @@ class Closing:
         place = shlex.join([source, provider, *ends, "--generation", str(self.locked.generation)])
         self.teller.warn(
             "left_locked",
-            f"{why} It cannot be {done}. {given_up.cause.message} As far as is known here {key} is still "
+            f"{why} It cannot be {done}. {given_up.cause.message} As far as is known, {key} is still "
             f"locked, {lock_in_words(self.locked)}: readers go on waiting, and when the lease is over others may take "
             f"the lock over. Once the registry answers: partition-registry {command} {place}",
             self.locked,

@@ -89,14 +89,14 @@ class Run:
         if self.terms.wait_for is None:
             return Retrying(timedelta.max, (), "", "").run(take, self._inbox, self.teller)
         passing = (PartitionLockedError, StoreUnavailableError)
-        retrying = Retrying(self.terms.wait_for, passing, "waiting", "Waiting goes on.")
+        retrying = Retrying(self.terms.wait_for, passing, "waiting", "Still waiting.")
         with news_of(self.key.source_name, self.store, self._inbox):
             return retrying.run(take, self._inbox, self.teller)
 
     def _not_locked(self, given_up: GivenUpError) -> int:
         remark = ""
         if isinstance(given_up.cause, NoResponseError):
-            remark = " If the registry grants the lock after all, that ends with its lease."
+            remark = " If the registry grants the lock after all, the lock ends with its lease."
         if given_up.signum is not None:
             told = f"Interrupted while waiting for {self.key}. The command was not run.{remark}"
             self.teller.warn("interrupted", told)

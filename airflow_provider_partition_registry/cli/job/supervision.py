@@ -79,7 +79,7 @@ class Ending:
     @property
     def _how(self) -> str:
         if self.status is None:
-            return "nobody knows how, for the process that guarded it was killed"
+            return "in an unknown way, as the process that guarded it was killed"
         return f"with exit code {self.status}" if self.status >= 0 else f"with signal {_name(-self.status)}"
 
 

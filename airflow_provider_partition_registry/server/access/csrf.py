@@ -47,13 +47,13 @@ class OwnSite:
         if self._settings.is_for_this_host_alone and not is_this_host(_name_in(host)):
             # Any site can have its name lead here, and is then the same site to the browser.
             raise AccessDeniedError(
-                f"This service takes no credentials (--open) and is for this host alone: it goes by localhost or "
-                f"127.0.0.1, not by '{host}'. Use one of those, or start it with --open-to-the-network as well."
+                f"This service takes no credentials (--open) and serves only its own host: call it localhost or "
+                f"127.0.0.1, not '{host}', or start it with --open-to-the-network as well."
             )
         if method not in _ASKING and (origin := _foreign(headers, host)):
             raise AccessDeniedError(
                 f"A browser sent this on behalf of another site ({origin}), which may not write here. If it was a page "
-                f"of this service: the proxy in front has to pass on the Host header as it came, with its port."
+                f"of this service, the proxy in front must pass on the Host header unchanged, including the port."
             )
 
 

@@ -60,9 +60,9 @@ class PresentedToken:
         """
         if not self.text:
             raise TokenRequiredError(
-                "This takes an access token: send it as 'Authorization: Bearer prs_...'; in an Airflow connection it "
-                "is the password, for the command line the variable PARTITION_REGISTRY_ACCESS_TOKEN. A provider gets "
-                "its own when it is registered, a source's owner when the source is."
+                "This call needs an access token: send it as 'Authorization: Bearer prs_...'; in an Airflow connection "
+                "it is the password, for the command line the variable PARTITION_REGISTRY_ACCESS_TOKEN. A provider "
+                "gets its own when it is registered, a source's owner when the source is."
             )
         return self.text
 
@@ -222,8 +222,8 @@ class Access:
         if principal is not None and principal not in allowed:
             wanted = " or ".join(map(str, allowed))
             raise AccessDeniedError(
-                f"The access token is that of {principal}. This takes the one of {wanted}: send that one, or ask "
-                f"whoever has it."
+                f"The access token is that of {principal}. This call needs the token of {wanted}: send that one, or "
+                f"ask whoever holds it."
             )
 
     def _principal_of(self, token: PresentedToken) -> Principal | None:

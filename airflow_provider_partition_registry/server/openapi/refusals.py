@@ -31,7 +31,7 @@ WITH_A_BODY = (408, 413)
 _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
     401: (
         "No access token",
-        TokenRequiredError("This takes an access token: send it as 'Authorization: Bearer …'."),
+        TokenRequiredError("This call needs an access token: send it as 'Authorization: Bearer …'."),
     ),
     403: (
         "Not allowed: the access token is wrong, somebody else's, or there is no grant",
@@ -39,7 +39,7 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
     ),
     404: ("A source, provider, partition or token that is not registered", UnknownSourceError("sales")),
     408: (
-        "The body does not come",
+        "The body does not arrive",
         RegistryError("POST /api/v1/partitions/lock: the body has not arrived within 30 s."),
     ),
     409: (

@@ -1,9 +1,9 @@
-"""The contract that every home of a registry keeps. Its rules (R1 to R11) are in docs/explanation/semantics.md.
+"""The contract that every store of a registry keeps. Its rules (R1 to R11) are in docs/explanation/semantics.md.
 
 All methods are synchronous and safe to call from several threads. Every one may raise
-:class:`~airflow_provider_partition_registry.domain.errors.StoreUnavailableError` when the home is down, unreachable
+:class:`~airflow_provider_partition_registry.domain.errors.StoreUnavailableError` when the store is down, unreachable
 or too slow, and a :class:`~airflow_provider_partition_registry.domain.errors.SchemaError` when its tables do not fit
-this version; names and texts of the wrong form raise
+this version. Names and texts that are not valid raise
 :class:`~airflow_provider_partition_registry.domain.errors.InvalidInputError`. These are not repeated below.
 """
 

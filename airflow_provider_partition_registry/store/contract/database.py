@@ -8,11 +8,11 @@ from airflow_provider_partition_registry.store.contract.writing import RegistryS
 
 
 class RegistryDatabase(RegistryStore):
-    """A registry whose database is at hand."""
+    """A registry whose database is accessed directly."""
 
     @abstractmethod
     def session_key(self, token_id: str) -> bytes | None:
-        """What a session is authenticated with that somebody began by this token; None if it is not valid (any more).
+        """The key that authenticates a session begun with this token; None if the token is not valid.
 
-        Nothing that the registry tells anybody reveals it.
+        Nothing that the registry answers reveals it.
         """

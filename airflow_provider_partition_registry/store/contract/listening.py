@@ -1,4 +1,4 @@
-"""The part of the contract that tells of changes. Like the rest of it, see :mod:`~..store.contract`."""
+"""The part of the contract for subscribers to changes. Like the rest of it, see :mod:`~..store.contract`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 
 
 class Listener(ABC):
-    """Hears that something changed. A hint to look again, never the truth: news may be lost or be late."""
+    """Receives notifications of changes. They are hints to look again and may be lost or late."""
 
     @abstractmethod
     def wait(self, timeout: float) -> frozenset[str]:
-        """Block until there is news, at most ``timeout`` seconds.
+        """Block until there are notifications, at most ``timeout`` seconds.
 
-        :return: the names of the sources with news; empty when there were none in time.
+        :return: the names of the sources that changed; empty if none did in time.
         """
 
     @abstractmethod

@@ -30,26 +30,26 @@ from airflow_provider_partition_registry.store.contract.viewing import RegistryV
 MOST_LOCKS_COUNTED = 10_000
 
 MOST_QUESTIONS = 10_000
-"""So many questions a web service takes in one request."""
+"""How many questions a web service takes in one request at most."""
 
 
 class RegistryReader(RegistryViewer):
-    """What readers ask. Nothing here changes anything."""
+    """What readers ask. No call here changes anything."""
 
     @abstractmethod
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        """Answer many questions at once, at little more than the price of one (R1, R2, R8).
+        """Answer many questions at once, at little more than the cost of one (R1, R2, R8).
 
-        All answers belong to one moment, however many they are and whatever is explained about them: what was never
-        ready together is never called so. A web service takes at most :data:`MOST_QUESTIONS`, since it answers one
-        request for one moment.
+        All answers belong to one moment, however many there are and whatever they explain: what was never ready
+        together is never called so. A web service takes at most :data:`MOST_QUESTIONS`, since only one request is
+        answered for one moment.
 
-        :param explain: say also why what is not ready is not (R2). A crowd of waiters that only wants to know
-            whether it may go on saves most of the price without it; ``gaps``, ``blockers`` and ``stale`` of what
-            is not ready may then be empty.
-        :return: one answer per question, in the same order. A question about a source that does not exist is
-            answered with an ``UnknownSourceError`` in its place, so that it does not spoil the others.
-        :raises InvalidInputError: these are no questions, or too many for a web service.
+        :param explain: explain also why something is not ready (R2). Without it the call is much cheaper, which
+            suits many waiters that only want to know whether they may go on; ``gaps``, ``blockers`` and ``stale`` of
+            answers that are not ready may then be empty.
+        :return: one answer per question, in the same order. A question about an unknown source gets an
+            ``UnknownSourceError`` in its place, and the others are answered all the same.
+        :raises InvalidInputError: these are not questions, or are too many for a web service.
         """
 
     def check_readiness(
@@ -69,8 +69,8 @@ class RegistryReader(RegistryViewer):
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         """Say whether anything in the interval was locked, failed or republished after ``as_of`` (R7).
 
-        :param as_of: from an earlier :class:`Readiness` of the same source. One that the history has not reached, as
-            after restoring a backup, is answered with yes.
+        :param as_of: from an earlier :class:`Readiness` of the same source. If the history has not reached this
+            position, as after restoring a backup, the answer is yes.
         :raises UnknownSourceError: no such source.
         """
 
@@ -107,15 +107,15 @@ class RegistryReader(RegistryViewer):
 
     @abstractmethod
     def identify_token(self, access_token: str) -> AccessToken:
-        """Say whose token this is (R10). Looks at nothing else.
+        """Say whose token this is (R10), and nothing else.
 
-        :raises InvalidTokenError: it is unknown, has expired or was revoked; nobody is told which.
+        :raises InvalidTokenError: it is unknown, has expired or was revoked; the error does not say which.
         :raises AdministratorTokenError: it is that of a web service's administrator.
         """
 
     @abstractmethod
     def get_token(self, token_id: str) -> AccessToken:
-        """Look up one access token by its id; also one that has expired or was revoked.
+        """Look up one access token by its id, whether it is valid or not.
 
         :raises UnknownTokenError: no such token.
         """
@@ -124,7 +124,7 @@ class RegistryReader(RegistryViewer):
     def list_tokens(
         self, principal: Principal, after: str | None = None, limit: int = 100
     ) -> Page[AccessToken]:
-        """The access tokens of a source or a provider in the order in which they were issued, whether valid or not.
+        """The access tokens of a source or a provider, valid or not, in the order in which they were issued.
 
         :param after: ``next`` of the page before.
         :raises UnknownSourceError: no such source.
@@ -154,8 +154,8 @@ class RegistryReader(RegistryViewer):
     def count_locks(self) -> LockCounts:
         """Count the locks of all sources, for those who operate the registry.
 
-        It looks at what is locked and at nothing else, so a long history makes it no slower. Of each source at most
-        :data:`MOST_LOCKS_COUNTED` are counted.
+        The cost depends only on how much is locked, not on the length of the history. At most
+        :data:`MOST_LOCKS_COUNTED` are counted per source.
         """
 
     @abstractmethod
@@ -164,18 +164,18 @@ class RegistryReader(RegistryViewer):
     ) -> Page[Partition]:
         """The partitions of all sources that are locked or expired, in the order in which they were registered.
 
-        It looks at what is locked and at nothing else, so a long history makes it no slower.
+        The cost depends only on how much is locked, not on the length of the history.
 
-        :param holder_prefix: only those whose holder's identity begins with it, to the letter: which locks does a run
-            still hold?
+        :param holder_prefix: only those whose holder's identity begins with this, case-sensitively: for example, the
+            locks that a run still holds.
         :param after: ``next`` of the page before.
         """
 
     @abstractmethod
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
-        """The history after a position (R9). Whoever goes on from the last position seen misses nothing.
+        """The history after a position (R9). A reader that continues from the last position it saw misses nothing.
 
-        What concerns a provider alone belongs to the history of no source.
+        Events that concern only a provider belong to the history of no source.
 
         :param after: a position; 0 for the beginning.
         :raises InvalidInputError: the history has never reached that position: a backup was restored.
@@ -184,24 +184,24 @@ class RegistryReader(RegistryViewer):
 
     @abstractmethod
     def last_position(self) -> int:
-        """Where the history ends now. Whoever follows it from there sees whatever happens next, and nothing before."""
+        """Where the history ends now. A reader that follows it from there sees whatever happens next."""
 
     @abstractmethod
     def ping(self) -> None:
-        """See whether the registry is there and answers.
+        """Check that the registry is there and answers.
 
-        The one call that creates none where there is none; any other creates a SQLite registry.
+        Unlike any other call, it does not create a SQLite registry that is missing.
 
         :raises SchemaMissingError: there is none.
         """
 
     @abstractmethod
     def open_listener(self) -> Listener | None:
-        """Listen for changes, or None where this home cannot tell of them; then polling is all there is."""
+        """Subscribe to changes; None if this store cannot notify, so that polling is the only way."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of connections. The reader may be used again afterwards; it then connects anew."""
+        """Close the connections. The reader may be used again afterwards, and then connects anew."""
 
     def __enter__(self) -> Self:
         return self

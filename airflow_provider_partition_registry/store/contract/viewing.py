@@ -1,4 +1,4 @@
-"""The part of the contract that pages for people show. Like the rest of it, see :mod:`~..store.contract`."""
+"""The part of the contract behind the pages. Like the rest of it, see :mod:`~..store.contract`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_partition_registry.domain.viewing import SourceOverview, T
 
 
 class RegistryViewer(ABC):
-    """What people look at. No call costs more because a source has a long history."""
+    """What people look at. The cost of a call does not grow with a source's history."""
 
     @abstractmethod
     def get_overview(self, source_name: str) -> SourceOverview:
@@ -25,7 +25,7 @@ class RegistryViewer(ABC):
     ) -> Page[SourceOverview]:
         """Sources at a glance, in the order of their names.
 
-        :param prefix: only those whose names begin so; capital and small letters differ.
+        :param prefix: only sources whose names begin with this, case-sensitively.
         :param after: ``next`` of the page before.
         """
 
@@ -33,11 +33,11 @@ class RegistryViewer(ABC):
     def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
         """A source over time, in no more detail than asked for.
 
-        The price is some index probes per slot, provider and class of lengths, and never depends on how many
+        The cost is some index probes per slot, provider and class of lengths, and never depends on how many
         partitions the interval holds.
 
-        :param resolution: how many partitions, and how many ready intervals, are listed at most; and into how many
-            slots the interval is cut where there are more. Up to 1,000.
+        :param resolution: the most partitions, and the most ready intervals, that are listed. Where there are more,
+            the interval is cut into this many slots. Up to 1,000.
         :raises UnknownSourceError: no such source.
         """
 

@@ -1,4 +1,4 @@
-"""The whole contract: what writers and owners use as well. See :mod:`~..store.contract`."""
+"""The whole contract, including what writers and owners use. See :mod:`~..store.contract`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class RegistryStore(RegistryReader):
 
     @abstractmethod
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
-        """Register a source and answer its access token, this once (R10).
+        """Register a source and answer its access token, which is answered only this once (R10).
 
-        :param owner: who answers for the source.
+        :param owner: who is responsible for the source.
         :raises SourceAlreadyRegisteredError: it exists; nothing is created and nothing revealed.
         """
 
@@ -47,15 +47,15 @@ class RegistryStore(RegistryReader):
     def register_provider(
         self, provider_name: str, access_token: str, *, provider_token: str | None = None
     ) -> ProviderRegistration:
-        """Register a provider and grant it the source that the token belongs to, or add that grant (R10).
+        """Register a provider and grant it the token's source, or add the grant to an existing provider (R10).
 
-        A new provider's own access token is answered, this once. For one that exists none is issued: who holds any
-        source's token must not get hold of somebody else's provider.
+        The answer carries a new provider's own access token, only this once. For an existing provider no token is
+        issued: whoever holds any source's token must not gain control of somebody else's provider.
 
-        :param access_token: of the source.
-        :param provider_token: by which a provider that exists agrees to the grant: its own. Without it a database,
-            where who may write may do everything, asks for no consent; a web service takes the token it was opened
-            with for it, also the administrator's.
+        :param access_token: the source's.
+        :param provider_token: the provider's own token, with which an existing provider agrees to the grant. A database
+            does not ask for it, as whoever can write to it may do everything; a web service otherwise takes the token
+            that the store was opened with, which may also be the administrator's.
         :raises InvalidTokenError: a token is not valid.
         :raises AccessDeniedError: the access token is not a source's.
         :raises ConsentRequiredError: the provider exists, and the other token is not its own.
@@ -64,12 +64,12 @@ class RegistryStore(RegistryReader):
 
     @abstractmethod
     def revoke_grant(self, source_name: str, provider_name: str, *, reason: str, by: str) -> Provider:
-        """Take a provider's right to write to a source back (R10).
+        """Revoke a provider's right to write to a source (R10).
 
         Its partitions stay as they are: what it has locked goes on blocking, what it has published stays ready.
-        Registering it again gives the right again.
+        Registering the provider again restores the right.
 
-        :param by: the person who decides it.
+        :param by: the person who decides.
         :return: the provider, with the sources it may still write to.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
@@ -84,21 +84,21 @@ class RegistryStore(RegistryReader):
         overlap: timedelta = timedelta(0),
         expires_in: timedelta | None = None,
     ) -> IssuedToken:
-        """Issue a new access token for a source or a provider and end its other ones (R10).
+        """Issue a new access token for a source or a provider, and end its other tokens (R10).
 
         If the answer is lost, rotate again.
 
-        :param overlap: how long the other tokens stay valid, unless they expire before; zero revokes them.
-        :param expires_in: how long the new one is valid; None for ever.
+        :param overlap: how long the other tokens stay valid, unless they expire before; zero revokes them at once.
+        :param expires_in: how long the new token is valid; None for ever.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
         """
 
     @abstractmethod
     def revoke_token(self, token_id: str, *, reason: str, by: str) -> AccessToken:
-        """End one access token at once (R10). Revoking it again changes nothing and answers the same.
+        """Revoke one access token at once (R10). Revoking it again changes nothing and answers the same.
 
-        :param by: the person who decides it.
+        :param by: the person who decides.
         :raises UnknownTokenError: no such token.
         """
 
@@ -109,15 +109,15 @@ class RegistryStore(RegistryReader):
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
         :raises NoGrantError: the provider may not write to the source.
-        :raises PartitionAlreadyRegisteredError: it is known.
+        :raises PartitionAlreadyRegisteredError: it is registered already.
         """
 
     @abstractmethod
     def change(self, request: ChangeRequest) -> Partition:
-        """Carry a request out; :meth:`lock` and the others below say it in fewer words.
+        """Carry out a request. :meth:`lock` and the other methods below are shorthands for it.
 
         :return: the partition as it stands afterwards.
-        :raises RegistryError: as those say.
+        :raises RegistryError: as those methods say.
         """
 
     def lock(
@@ -132,7 +132,7 @@ class RegistryStore(RegistryReader):
         """Take the lock before (re)writing a partition (R3).
 
         :param holder: who writes; None acts as the provider itself.
-        :param lease: after which anyone with a grant may take the lock over; None for a lock that lasts.
+        :param lease: how long until anyone with a grant may take the lock over; None for a lock that lasts.
         :param exclusive: conflict with overlapping locks of any provider, not only of this one.
         :param register: register the partition first if it is not known.
         :return: the locked partition; its ``generation`` is the fencing token.
@@ -140,12 +140,12 @@ class RegistryStore(RegistryReader):
         :raises UnknownProviderError: no such provider.
         :raises UnknownPartitionError: no such partition, and ``register`` is off.
         :raises NoGrantError: the provider may not write to the source.
-        :raises PartitionLockedError: somebody else holds it, or one that conflicts with it.
+        :raises PartitionLockedError: somebody else holds the lock, or one that conflicts with it.
         """
         return self.change(LockRequest(key, to_holder(holder), lease, exclusive, register))
 
     def renew(self, key: PartitionKey, *, generation: int, lease: timedelta) -> Partition:
-        """Let the lease of a held lock run for ``lease`` from now on, and never end sooner than it would have (R5).
+        """Let the lease of a held lock run for ``lease`` from now on; it never ends sooner than it would have (R5).
 
         A lock without a lease gets one.
 
@@ -166,7 +166,7 @@ class RegistryStore(RegistryReader):
     ) -> Partition:
         """Publish: the data is good, the partition becomes ready (R4).
 
-        :param generation: of the lock; without it the holder must match.
+        :param generation: that of the lock; without it the holder must match.
         :raises NotLockHolderError: the lock is not, or no longer, the caller's; nothing changed.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
@@ -201,15 +201,15 @@ class RegistryStore(RegistryReader):
         holder: Holder | str | None = None,
         generation: int | None = None,
     ) -> Partition:
-        """Give a lock back under which nothing was written: the partition is again what it was before it (R4).
+        """Release a lock under which nothing was written: the partition becomes again what it was before (R4).
 
-        That is ready with its old publishing time, failed with its old reason, or registered. Who releases swears
-        that nothing was touched. What was taken over from somebody whose lease ran out becomes failed: that one may
-        have written.
+        It is then ready with its old publishing time, failed with its old reason, or registered. The caller vouches
+        that it has written nothing. If the lock was taken over from a holder whose lease ran out, the partition
+        becomes failed, as that holder may have written.
 
-        :param generation: of the lock; without it the holder must match.
+        :param generation: that of the lock; without it the holder must match.
         :raises NotLockHolderError: the lock is not, or no longer, the caller's; nothing changed.
-        :raises PartitionStateError: the lock was taken under an older version, which did not note what was before.
+        :raises PartitionStateError: the lock was taken by an older version, which did not record the former state.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
         :raises UnknownPartitionError: no such partition.
@@ -227,7 +227,7 @@ class RegistryStore(RegistryReader):
     ) -> Partition:
         """Take a lock from its holder (R6).
 
-        :param by: the person who decides it.
+        :param by: the person who decides.
         :param to: ``FAILED``, or explicitly ``READY``.
         :raises PartitionStateError: the partition is not locked.
         :raises UnknownSourceError: no such source.
@@ -247,9 +247,9 @@ class RegistryStore(RegistryReader):
         return self.change(DecisionRequest(key, Decision.INVALIDATE, reason, by))
 
     def withdraw(self, key: PartitionKey, *, reason: str, by: str) -> Partition:
-        """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6).
+        """Take a partition back to registered, where it covers and blocks nothing (R6).
 
-        :raises PartitionStateError: the partition is registered only.
+        :raises PartitionStateError: the partition is only registered.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
         :raises UnknownPartitionError: no such partition.

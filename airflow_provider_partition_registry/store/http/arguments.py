@@ -1,4 +1,4 @@
-"""The arguments of the store's methods as the service takes them. What makes no sense is refused before it is sent."""
+"""The arguments of the store's methods as the service takes them. Invalid ones are refused before they are sent."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_partition_registry.domain.requests import check_decision
 
 
 def after_name(after: str | None, limit: int) -> dict[str, Any]:
-    """Which page of what is in the order of names."""
+    """Which page of a list in the order of names."""
     return {"after": optional_name("cursor", after), "limit": check_limit(limit)}
 
 
 def after_number(after: int | None, limit: int) -> dict[str, Any]:
-    """Which page of what is numbered."""
+    """Which page of a numbered list."""
     return {
         "after": None if after is None else check_number("cursor", after),
         "limit": check_limit(limit),
@@ -30,18 +30,18 @@ def after_number(after: int | None, limit: int) -> dict[str, Any]:
 
 
 def optional_name(what: str, name: str | None, longest: int = MAX_NAME_LENGTH) -> str | None:
-    """A name that may be missing."""
+    """A name, or None."""
     return None if name is None else check_name(what, name, longest)
 
 
 def principal(principal: Principal) -> dict[str, str]:
-    """Whose token: a source's or a provider's."""
+    """The source or provider whose tokens are meant."""
     check_principal(principal)
     return {f"{principal.kind.value}_name": principal.name}
 
 
 def decision(reason: str, by: str) -> dict[str, str]:
-    """Why somebody decides by hand, and who (R6)."""
+    """Why something is decided by hand, and who decides it (R6)."""
     check_decision(reason, by)
     return {"reason": reason, "by": by}
 

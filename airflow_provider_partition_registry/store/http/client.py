@@ -1,4 +1,4 @@
-"""Calls to a web service: connections, time-outs, repeated calls, and errors that come back as themselves."""
+"""Calls to a web service: connections, time-outs, retries, and errors that are raised as they were in the service."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ T = TypeVar("T")
 
 API = "/api/v1"
 ATTEMPTS = 3
-FIRST_PAUSE = 0.2  # seconds before a call is repeated; then twice as long
+FIRST_PAUSE = 0.2  # seconds before the first retry; each further pause is twice as long
 LONGEST_PAUSE = 2.0
 UNAVAILABLE = {502, 503, 504}
-"""What a service says that is down for a moment, or a proxy in front of one."""
+"""The statuses of a service that is down for a moment, or of a proxy in front of it."""
 
-NO_TLS = "WRONG_VERSION_NUMBER"  # OpenSSL's word for a server that answers in plain text
+NO_TLS = "WRONG_VERSION_NUMBER"  # OpenSSL's code for a server that answers in plain text
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """One request.
 
-    :param kind: of what is answered.
-    :param is_repeatable: whether sending it twice does no harm, if the first response got lost.
+    :param kind: the type of the answer.
+    :param is_repeatable: whether sending it twice does no harm if the first response was lost.
     :param extra_time: seconds that the service may take beyond the usual time-out.
-    :param access_token: in place of the client's own.
+    :param access_token: used in place of the client's own.
     """
 
     method: str
@@ -70,7 +70,7 @@ class Client:
 
     :param url: of the service.
     :param access_token: sent with every call, unless the call brings its own.
-    :param verify: whether, and against which authorities' file, the service's certificate is checked.
+    :param verify: whether to check the service's certificate, or the path of a file with the authorities to trust.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Client:
         self._connections = Connections(url, limit=pool_size, verify=verify)
 
     def call(self, call: Call[T]) -> T:
-        """Send a request, again if that is safe and needed, and return what is answered.
+        """Send a request, retry it if that is safe and helps, and return the answer.
 
-        :raises RegistryError: whatever the service says is wrong, as itself.
-        :raises StoreUnavailableError: it does not respond.
-        :raises StoreRefusedError: what answers is no registry of this version.
+        :raises RegistryError: the service refused the request; the error is the one raised there.
+        :raises StoreUnavailableError: the service does not respond.
+        :raises StoreRefusedError: the server is not a registry of this version.
         """
         deadline = time.monotonic() + self._timeout + call.extra_time
         attempt = 0
@@ -119,11 +119,11 @@ class Client:
                     timeout=Timeout(total=left, connect=min(left, self._timeout)),
                     retries=False,
                     redirect=False,
-                    assert_same_host=False,  # A proxy is none.
+                    assert_same_host=False,  # The pool may be a proxy's.
                 )
         except AllBusyError as error:
             raise _NoResponseError(str(error), was_never_sent=True) from error
-        except LocationParseError as error:  # of the host, which is more than a name may be
+        except LocationParseError as error:  # of the host, whose rules are stricter than those of the URL
             if is_wrong_host(self._host):
                 raise HostNotFoundError(self.url, self._host) from error
             raise InvalidInputError(
@@ -132,17 +132,17 @@ class Client:
             ) from error
         except ProxyError as error:
             raise _NoResponseError(
-                f"no way through the proxy: {_words(error)}", was_never_sent=True
+                f"no way through the proxy: {_describe(error)}", was_never_sent=True
             ) from error
         except HTTPError as error:
-            self._refuse_what_waiting_does_not_cure(error)
+            self._raise_if_permanent(error)
             was_never_sent = isinstance(error, (NewConnectionError, ConnectTimeoutError))
-            raise _NoResponseError(_words(error), was_never_sent=was_never_sent) from error
+            raise _NoResponseError(_describe(error), was_never_sent=was_never_sent) from error
         remember_host(self._host)
         return self._read(call, response)
 
     def _target(self, call: Call, pool: HTTPConnectionPool) -> str:
-        """Path and query, and in front of it what a proxy has to know that forwards it."""
+        """Path and query. A proxy that forwards the request needs the service's address in front of it."""
         is_forwarded = pool.proxy is not None and self._service.scheme == "http"
         base = self.url if is_forwarded else self._service.path
         query = urlencode({name: value for name, value in call.params.items() if value is not None})
@@ -159,27 +159,27 @@ class Client:
                 found: T = decode(call.kind, response.data)
                 return found
             error = error_from_data(response.json())
-        except ValueError:  # of the text, its JSON, or what it means
+        except ValueError:  # because of the encoding, the JSON, or its content
             if response.status in UNAVAILABLE:
                 raise _NoResponseError(f"HTTP {response.status}", retry_after=_seconds(response)) from None
-            raise StoreRefusedError(self._no_registry(call, response)) from None
+            raise StoreRefusedError(self._describe_no_registry(call, response)) from None
         if isinstance(error, TooManyAttemptsError):
             raise _NoResponseError(
                 error.message, retry_after=error.retry_after, was_never_sent=True, refusal=error
             )
         if isinstance(
             error, (StoreUnavailableError, HostNotFoundError)
-        ):  # of a host which only the service knows
-            # It was looked at, and nothing is known of what became of it.
+        ):  # of a host that only the service knows
+            # The service looked at the request, and it is not known what became of it.
             raise _NoResponseError(error.message, retry_after=_seconds(response))
         if type(error) is RegistryError:
-            raise StoreRefusedError(f"{self._no_registry(call, response)} It says: {error.message}")
+            raise StoreRefusedError(f"{self._describe_no_registry(call, response)} It says: {error.message}")
         if type(error) is InvalidInputError and (version := _other_version(response)):
-            raise InvalidInputError(f"{error.message} {self._versions(version)} That may be why.")
+            raise InvalidInputError(f"{error.message} {self._describe_versions(version)} That may be why.")
         raise error
 
-    def _refuse_what_waiting_does_not_cure(self, error: HTTPError) -> None:
-        """A service that proves to be somebody else, or nobody in particular; a name that nobody knows."""
+    def _raise_if_permanent(self, error: HTTPError) -> None:
+        """Raise an error for a certificate that cannot be trusted, a server without TLS, and an unknown host name."""
         cause = _cause(error)
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise StoreRefusedError(
@@ -188,7 +188,7 @@ class Client:
             ) from error
         if isinstance(cause, ssl.SSLError) and cause.reason == NO_TLS:
             raise StoreRefusedError(
-                f"What answers at {self.url} speaks no TLS. Is it http:// instead of https://?"
+                f"What answers at {self.url} does not speak TLS. Is it http:// instead of https://?"
             ) from error
         if isinstance(cause, socket.gaierror) and is_wrong_host(self._host, cause):
             raise HostNotFoundError(self.url, self._host) from error
@@ -197,22 +197,22 @@ class Client:
         text = f"The registry at {self.url} does not respond: {str(error).rstrip('.')}."
         if call.is_repeatable or error.was_never_sent:
             return text
-        return f"{text} The call may or may not have taken effect: look whether it has before you repeat it."
+        return f"{text} The call may or may not have taken effect: check whether it has before you repeat it."
 
-    def _no_registry(self, call: Call, response: BaseHTTPResponse) -> str:
+    def _describe_no_registry(self, call: Call, response: BaseHTTPResponse) -> str:
         if location := response.get_redirect_location():
             return (
-                f"{self.url} sends callers on to {location}. Tokens do not follow: if that is "
+                f"{self.url} redirects to {location}. Tokens are not sent there: if that is "
                 f"the registry, give its own URL."
             )
         told = f"HTTP {response.status} to {call.method} {API}{call.path}"
         if version := _other_version(response):
-            return f"{self._versions(version)} They do not understand each other ({told})."
+            return f"{self._describe_versions(version)} They do not understand each other ({told})."
         if VERSION_HEADER in response.headers:
             return f"The registry does not know {self.url} ({told}). Check the path in the URL."
         return f"What answers at {self.url} is no partition registry ({told}). Check the URL."
 
-    def _versions(self, version: str) -> str:
+    def _describe_versions(self, version: str) -> str:
         return (
             f"The registry at {self.url} is of version {version} and this is version {__version__}: bring both to "
             f"the same version."
@@ -220,11 +220,11 @@ class Client:
 
 
 class _NoResponseError(Exception):
-    """Nothing is known of what became of the call, or it may be worth repeating.
+    """It is not known what became of the call, or it may be worth repeating.
 
-    :param retry_after: seconds that the service asks to wait for.
+    :param retry_after: seconds that the service asks to wait.
     :param was_never_sent: whether it certainly had no effect.
-    :param refusal: what to raise in the end, where the service did say something.
+    :param refusal: the error to raise in the end, if the service answered with one.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class _NoResponseError(Exception):
 
 
 def _left(deadline: float) -> float:
-    """Seconds until then; at least a moment, in which an response that is there can be read."""
+    """Seconds until then; at least a moment, in which a response that has arrived can be read."""
     return max(0.1, deadline - time.monotonic())
 
 
@@ -251,7 +251,7 @@ def _seconds(response: BaseHTTPResponse) -> float:
     return float(text) if text.isdigit() else 0.0
 
 
-def _words(error: HTTPError) -> str:
+def _describe(error: HTTPError) -> str:
     cause = _cause(error)
     if type(cause) is BadStatusLine:
         return f"it speaks no HTTP but says {cause.args[0]!r}"
@@ -259,12 +259,12 @@ def _words(error: HTTPError) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What went wrong below urllib3, which wraps it once or twice."""
+    """The error below those of urllib3, which wraps it once or twice."""
     wrapped = next((each for each in error.args if isinstance(each, BaseException)), error.__cause__)
     return error if wrapped is None else _cause(wrapped)
 
 
 def _other_version(response: BaseHTTPResponse) -> str | None:
-    """The version of the service, if it is not ours."""
+    """The version of the service if it differs from ours, else None."""
     version: str | None = response.headers.get(VERSION_HEADER)
     return None if version == __version__ else version

@@ -1,4 +1,4 @@
-"""Connections to a web service, each lent to one call at a time, first come, first served."""
+"""A pool of connections to a web service: each serves one call at a time, first come, first served."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _fork_gate = ForkGate()
 
 
 class AllBusyError(Exception):
-    """No connection has become free in time."""
+    """No connection became free in time."""
 
 
 class Connections:
     """Up to ``limit`` connections to one service. Opened lazily, and anew in a process forked from this one.
 
     :param url: of the service.
-    :param verify: whether, and against which authorities' file, the service's certificate is checked.
+    :param verify: whether to check the service's certificate, or the path of a file with the authorities to trust.
     """
 
     def __init__(self, url: str, *, limit: int, verify: bool | str) -> None:
@@ -46,11 +46,11 @@ class Connections:
 
     @contextmanager
     def lend(self, timeout: float) -> Iterator[HTTPConnectionPool]:
-        """A pool that has a connection for one call. Callers wait for it while as many as allowed are under way.
+        """Lend a pool that has a connection for one call. Callers wait while ``limit`` calls are under way.
 
         :param timeout: seconds to wait at most.
-        :raises AllBusyError: none has become free.
-        :raises InvalidInputError: the file of authorities cannot be read, or the proxy is of no known kind.
+        :raises AllBusyError: no connection became free.
+        :raises InvalidInputError: the file of authorities cannot be read, or the proxy is of an unknown kind.
         """
         turns = self._turns
         if not turns.acquire(timeout):
@@ -61,8 +61,8 @@ class Connections:
             turns.release()
 
     def close(self) -> None:
-        """Close all connections; they are opened again when needed. What is under way ends as usual."""
-        self._pool = None  # It closes them when its last user has gone.
+        """Close all connections; they are opened again when needed. Running calls end as usual."""
+        self._pool = None  # urllib3 closes the connections once the last call has let go of the pool.
 
     def forget(self) -> None:
         """In a forked child: leave all connections to the parent, and start anew."""
@@ -93,14 +93,14 @@ class Connections:
         if self._verify is False:
             trust.check_hostname = False
             trust.verify_mode = ssl.CERT_NONE
-            # It was asked for: one warning per call would say nothing new.
+            # The caller asked for it; a warning with every call would say nothing new.
             host = re.escape(f"'{self._service.hostname}'")
             warnings.filterwarnings("ignore", f".* {host}", InsecureRequestWarning)
         return trust
 
 
 def _leave_open(pool: HTTPConnectionPool) -> None:
-    """Keep it from closing its connections: for that it takes a lock which a thread of the parent may hold for ever."""
+    """Stop the pool from closing its connections, which takes a lock that a thread of the parent may hold for ever."""
     for reference in getweakrefs(pool):
         if isinstance(reference.__callback__, finalize):
             reference.__callback__.detach()

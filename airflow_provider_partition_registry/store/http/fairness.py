@@ -1,4 +1,4 @@
-"""A fair semaphore: whoever waits longest comes next, and no newcomer overtakes."""
+"""A fair semaphore: first come, first served."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from threading import Lock
 
 
 class FairSemaphore:
-    """Admits so many at a time, in the order in which they came (FIFO).
+    """Admits a limited number at a time, in the order in which they came (FIFO).
 
-    The standard library's semaphores and queues wake whoever waits longest, but a newcomer may overtake before it runs.
-    Threads that come again at once so cause starvation: of 16 threads on 8 connections, 8 waited until the others were
+    The standard library's semaphores and queues wake whoever waits longest, but a newcomer may overtake it before it
+    runs. Threads that come again at once so cause starvation: of 16 threads on 8 connections, 8 waited until the others
+    were done.
     done.
 
     :param limit: how many are admitted at a time.
@@ -26,7 +27,7 @@ class FairSemaphore:
         """Wait for admission.
 
         :param timeout: seconds to wait at most.
-        :return: whether admitted; whoever is must release in the end.
+        :return: whether the caller was admitted; if so it must call :meth:`release` in the end.
         """
         with self._lock:
             if self._free:
@@ -37,11 +38,11 @@ class FairSemaphore:
         try:
             admission.result(timeout)
         except TimeoutError:
-            return not admission.cancel()  # unless admitted just now
+            return not admission.cancel()  # cancelling fails if it was admitted just now
         return True
 
     def release(self) -> None:
-        """Hand admission over to whoever waits longest."""
+        """Pass the admission on to whoever waits longest."""
         with self._lock:
             while self._waiting:
                 admission = self._waiting.popleft()

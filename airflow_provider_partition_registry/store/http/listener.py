@@ -1,4 +1,4 @@
-"""Hearing of changes from a web service: a request that waits until something happens."""
+"""Subscribing to a web service's changes by long polling."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow_provider_partition_registry.store.wire.answers import Position
 
 
 class HttpListener(Listener):
-    """Follows the history from where it ends now.
+    """Follows the history from its present end.
 
-    :raises StoreUnavailableError: the service does not respond, now or while waiting. A new listener then has to be
-        opened, and what happened in between is not told.
+    :raises StoreUnavailableError: the service does not respond, now or while waiting. A new listener has to be opened
+        then; it does not report what happened in between.
     """
 
     def __init__(self, client: Client) -> None:

@@ -1,4 +1,4 @@
-"""The way to a web service: straight, or through the proxy that the environment names."""
+"""How to reach a web service: directly, or through the proxy that the environment names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError
 def open_pool(url: str, *, limit: int, trust: ssl.SSLContext | None) -> HTTPConnectionPool:
     """A pool of connections, through a proxy if ``HTTPS_PROXY``, ``HTTP_PROXY`` or ``ALL_PROXY`` name one.
 
-    :param url: of the service; ``NO_PROXY`` may except its host.
+    :param url: of the service; ``NO_PROXY`` may exempt its host.
     :param limit: how many connections it keeps.
-    :param trust: whose certificates are good; None if there is no encryption.
-    :raises InvalidInputError: it is a proxy of another kind.
+    :param trust: decides which certificates are trusted; None if there is no encryption.
+    :raises InvalidInputError: the proxy is of another kind.
     """
     proxy = _proxy_for(url)
     if proxy is None:
@@ -46,7 +46,7 @@ def _proxy_for(url: str) -> str | None:
 
 
 def _authorization(proxy: str) -> dict[str, str] | None:
-    """What a proxy is told whose URL names a user."""
+    """The header for a proxy whose URL names a user."""
     parts = urlsplit(proxy)
     if parts.username is None:
         return None

@@ -83,7 +83,7 @@ class HttpRegistryStore(RegistryStore):
             return [self._answer_one(questions[0])]
         body = {"questions": [question_to_data(each) for each in questions], "explain": explain}
         answers = self._client.call(Call("POST", "/readiness", Answers, body=body)).answers
-        if len(answers) != len(questions):  # Whose answer is which is told by their order alone.
+        if len(answers) != len(questions):  # Only their order says which answer belongs to which question.
             raise StoreRefusedError(
                 f"{self._client.url} answered {len(answers)} of {len(questions)} questions, as no registry does. "
                 f"Check the URL."
@@ -91,7 +91,7 @@ class HttpRegistryStore(RegistryStore):
         return [_answer(each) for each in answers]
 
     def _answer_one(self, question: Question) -> Answer:
-        """By GET, for which the service has a faster route than for a batch."""
+        """Ask by GET, for which the service has a faster route than for a batch."""
         try:
             return self._client.call(Call("GET", "/readiness", Readiness, question_to_data(question)))
         except UnknownSourceError as error:
@@ -273,7 +273,7 @@ class HttpRegistryStore(RegistryStore):
 
     def change(self, request: ChangeRequest) -> Partition:
         path, body = request_to_data(request)
-        # What a person decided twice is refused the second time.
+        # A person's decision is refused the second time.
         is_repeatable = not isinstance(request, DecisionRequest)
         return self._client.call(Call("POST", path, Partition, body=body, is_repeatable=is_repeatable))
 
@@ -283,9 +283,9 @@ def open_http_store(
 ) -> HttpRegistryStore:
     """Open the registry behind a web service.
 
-    :param access_token: white space around it is taken for a slip of whoever copied it; none if it is empty.
-    :raises InvalidInputError: the URL is none.
-    :raises InvalidTokenError: the access token can be none.
+    :param access_token: white space around it is ignored, as it comes from copying; an empty one counts as None.
+    :raises InvalidInputError: the URL is not valid.
+    :raises InvalidTokenError: the text cannot be an access token.
     """
     access_token = (access_token or "").strip() or None
     if access_token is not None:
@@ -317,7 +317,7 @@ def _is_address(url: str) -> bool:
 
 
 def _check_token(access_token: str) -> None:
-    """Refuse what could not even be sent in a header: who tries would quote it in an error."""
+    """Refuse text that cannot be sent in a header; the error of sending it would quote it."""
     is_text = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
     if not is_text or not access_token or " " in access_token:
         raise InvalidTokenError()

@@ -1,1 +1,1 @@
-"""The registry in a SQL database: PostgreSQL, or SQLite for one host. One code for both."""
+"""The registry in a SQL database: PostgreSQL, or SQLite for one host. Both share the code."""

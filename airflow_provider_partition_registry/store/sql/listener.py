@@ -1,4 +1,4 @@
-"""Hearing of changes: from PostgreSQL those of everybody, in SQLite those that this process makes."""
+"""Notifications of changes: on PostgreSQL of changes by anybody, with SQLite of changes by this process."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _listeners: set[ProcessListener] = set()
 
 
 class PostgresListener(Listener):
-    """Waits on the socket of a connection that belongs to it alone.
+    """Waits on the socket of a connection of its own.
 
-    :raises StoreUnavailableError: the database cannot be reached, now or while waiting. A new listener then has to
-        be opened, and what was said in between is lost.
+    :raises StoreUnavailableError: the database cannot be reached, now or while waiting. A new listener has to be opened
+        then; notifications sent in between are lost.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         try:
-            # Not a pooled connection: LISTEN belongs to a session for as long as it lasts. And the driver's, as the
-            # pool would roll one back that is being closed, which fails with a traceback where the server is gone.
+            # Not a pooled connection: LISTEN belongs to a session for as long as it lasts. The driver's connection is
+            # used, as the pool rolls back before closing, which fails with a traceback if the server is gone.
             pooled: Any = database.engine.raw_connection()
             pooled.detach()
             self._connection = pooled.dbapi_connection
@@ -61,7 +61,7 @@ class PostgresListener(Listener):
 
 
 class ProcessListener(Listener):
-    """Hears what this process changes in a SQLite database; what others change is found out by asking again.
+    """Is notified of this process's changes to a SQLite database; polling finds those of other processes.
 
     :param file: the database.
     """
@@ -82,7 +82,7 @@ class ProcessListener(Listener):
         _listeners.discard(self)
 
     def hear(self, file: Path, source_name: str) -> None:
-        """Wake who waits, if it is this database that was changed."""
+        """Wake the waiting thread if the changed file is this listener's database."""
         if file.resolve() == self._file:
             with self._told:
                 self._news.add(source_name)
@@ -90,6 +90,6 @@ class ProcessListener(Listener):
 
 
 def tell_process(file: Path, source_name: str) -> None:
-    """Tell those who listen in this process of a change that was committed."""
+    """Notify the listeners in this process of a committed change."""
     for listener in tuple(_listeners):
         listener.hear(file, source_name)

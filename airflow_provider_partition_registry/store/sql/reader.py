@@ -89,7 +89,7 @@ Clock = Callable[[], datetime]
 class SqlRegistryReader(RegistryReader):
     """The reading half of :class:`~airflow_provider_partition_registry.store.sql.store.SqlRegistryStore`.
 
-    :param clock: tells the time instead of the database, for tests.
+    :param clock: used in place of the database's time, for tests.
     """
 
     def __init__(self, database: Database, clock: Clock | None = None) -> None:
@@ -116,7 +116,7 @@ class SqlRegistryReader(RegistryReader):
         check_interval(interval)
         check_number("position", as_of)
         check_name("source name", source_name)
-        # A position that the history never reached is from before a restored backup: nobody knows what changed since.
+        # A position that the history never reached precedes a restored backup: what changed since is unknown.
         is_unheard_of = exists().where(history.c.last_position < as_of)
         changed = exists().where(
             event.c.source_id == source.c.id,
@@ -187,7 +187,7 @@ class SqlRegistryReader(RegistryReader):
         statement = tokens_of(principal.kind, id_of(table, principal.name), after)
         page = self._page(statement, limit, to_access_token, lambda found: found.id)
         if not page.items:
-            look_up(principal.name)  # which says so if there is none
+            look_up(principal.name)  # raises if it does not exist
         return page
 
     def get_partition(self, key: PartitionKey) -> Partition:
@@ -198,7 +198,7 @@ class SqlRegistryReader(RegistryReader):
             partition.c.interval_start == key.interval.start,
             partition.c.interval_end == key.interval.end,
         )
-        # One row whatever exists, so that one question tells which of the three does not.
+        # Always one row, whatever exists, so that one statement tells which of the three does not.
         around = (
             select(literal(1).label("one"))
             .subquery()
@@ -261,14 +261,14 @@ class SqlRegistryReader(RegistryReader):
         page = self._page(statement, limit, to_event, lambda found: found.position)
         if not page.items:
             if source_name is not None:
-                self.get_source(source_name)  # which says so if there is none
+                self.get_source(source_name)  # raises if it does not exist
             self._require_position(after)
         return page
 
     def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
         source_id = id_of(source, check_name("source name", source_name))
         statement = (
-            # Not "=", for the reason that readiness.py gives where it looks for a source's position.
+            # Not "=", for the reason given in readiness.py where it looks up a source's position.
             EVENTS.where(event.c.source_id.between(source_id, source_id)).order_by(
                 event.c.source_id.desc(), event.c.position.desc()
             )
@@ -291,7 +291,7 @@ class SqlRegistryReader(RegistryReader):
         sources = select(source).order_by(source.c.name).limit(check_limit(limit) + 1)
         if prefix is not None:
             check_name("prefix", prefix)
-            # LIKE would not tell capital from small letters in SQLite.
+            # LIKE would be case-insensitive in SQLite.
             sources = sources.where(func.substr(source.c.name, 1, len(prefix)) == prefix)
         if after is not None:
             sources = sources.where(source.c.name > check_name("cursor", after))
@@ -316,7 +316,7 @@ class SqlRegistryReader(RegistryReader):
         return self._read(lambda connection: connection.execute(statement).scalar()) or 0
 
     def _require_position(self, position: int) -> None:
-        """Refuse to follow from where the history has never been: whoever does would wait for ever."""
+        """Refuse to follow from a position that the history has not reached: the caller would wait for ever."""
         last = self.last_position()
         if position > last:
             raise InvalidInputError(
@@ -339,11 +339,11 @@ class SqlRegistryReader(RegistryReader):
         return self._run(self.database.read, work)
 
     def _read_together(self, work: Callable[[Connection], T]) -> T:
-        """Read what takes several statements, as of one moment (R2)."""
+        """Read with several statements as of one moment (R2)."""
         return self._run(self.database.snapshot, work)
 
     def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Connection], T]) -> T:
-        """Let the database run ``work`` if its schema fits, which is looked at once."""
+        """Let the database run ``work`` if its schema fits, which is checked once."""
         if not self._schema_is_checked:
             revisions.check(self.database)
             self._schema_is_checked = True
@@ -352,7 +352,7 @@ class SqlRegistryReader(RegistryReader):
         except SchemaMissingError:
             revisions.require(
                 self.database
-            )  # Tables were dropped since: say which, if it was not all of them.
+            )  # Tables have been dropped since: say which, unless it was all of them.
             raise
 
     def _now(self, of_database: datetime | None) -> datetime:
@@ -374,7 +374,7 @@ class SqlRegistryReader(RegistryReader):
         return self._read(lambda connection: connection.execute(statement).first())
 
     def _of_source(self, source_name: str, page: Page[T]) -> Page[T]:
-        """The page, unless it is empty because there is no such source: only then is that asked as well."""
+        """Return the page; if it is empty, check that the source exists. Only then does that cost a statement."""
         if not page.items:
             self.get_source(source_name)
         return page
@@ -392,6 +392,6 @@ def _to_source(row: Any) -> Source:
 
 
 def _to_page(values: list[T], limit: int, key: Callable[[T], str | int]) -> Page[T]:
-    """A page of the values, of which there is one too many if more follow."""
+    """Make a page of the values; one value more than ``limit`` shows that more follow."""
     shown = tuple(values[:limit])
     return Page(shown, key(shown[-1]) if len(values) > limit else None)

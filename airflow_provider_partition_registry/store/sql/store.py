@@ -50,7 +50,7 @@ def open_sql_store(
 ) -> SqlRegistryStore:
     """Open the registry in a SQL database; see :func:`~..factory.open_store`.
 
-    :param clock: tells the time instead of the database, for tests.
+    :param clock: used in place of the database's time, for tests.
     """
     database = Database(url, pool_size=pool_size, timeout=timeout, writing_pool_size=writing_pool_size)
     return SqlRegistryStore(database, clock)
@@ -110,7 +110,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
 
         def work(connection: Connection) -> Partition:
             claim = self._claim(connection, request.key)
-            # What a person decides does not depend on the provider's grant (R6).
+            # A person's decision does not depend on the provider's grant (R6).
             if not isinstance(request, DecisionRequest):
                 claim.require_grant()
             registers = isinstance(request, LockRequest) and request.register

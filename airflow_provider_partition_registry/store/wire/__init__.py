@@ -1,1 +1,1 @@
-"""What the web service and its clients say to each other: JSON, written and read in one place for both."""
+"""The JSON that the web service and its clients exchange, written and read in one place for both."""

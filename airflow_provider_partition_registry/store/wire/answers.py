@@ -1,7 +1,7 @@
-"""What is answered, values and errors, as JSON, both ways.
+"""Answers, values and errors, to JSON and back.
 
-Values travel as what their dataclasses hold, instants as ISO 8601 text in UTC. An error travels as
-``{"error": {"code", "message", "details"}}`` and comes back as itself.
+A value is sent as the fields of its dataclass, with instants as ISO 8601 text in UTC. An error is sent as
+``{"error": {"code", "message", "details"}}`` and read back as the same error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KINDS_OF_DETAILS: Mapping[str, Any] = {"interval": Interval, "partition": Parti
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong: a stable code, a sentence, and what it was about."""
+    """What went wrong: a stable code, a sentence, and what it concerns."""
 
     code: str
     message: str
@@ -32,7 +32,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ProblemBody:
-    """The body of every refusal."""
+    """The body of every response that refuses a request."""
 
     error: Problem
 
@@ -47,7 +47,7 @@ class ReadinessOrProblem:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One per question, in the same order."""
+    """One answer per question, in the same order."""
 
     answers: tuple[ReadinessOrProblem, ...]
 
@@ -67,25 +67,25 @@ class Position:
 
 
 VERSION_HEADER = "Partition-Registry-Version"
-"""Which version of this package a service runs; in every answer of it."""
+"""The version of this package that a service runs; a header of every response."""
 
 
 class NotOursError(ValueError):
-    """What arrived is nothing that a registry of this version says."""
+    """The data received is nothing that a registry of this version sends."""
 
 
 def encode(kind: Any, value: Any) -> bytes:
-    """JSON of a value.
+    """Turn a value into JSON.
 
-    :param kind: its type, with what it holds: ``Page[Source]``.
+    :param kind: its type, including that of its contents: ``Page[Source]``.
     """
     return _adapter(kind).dump_json(value)
 
 
 def decode(kind: Any, data: bytes | str) -> Any:
-    """The value again.
+    """Read a value back from JSON.
 
-    :raises NotOursError: it is none of this kind.
+    :raises NotOursError: the data is no value of this type.
     """
     try:
         return _adapter(kind).validate_json(data)
@@ -94,7 +94,7 @@ def decode(kind: Any, data: bytes | str) -> Any:
 
 
 def error_to_data(error: RegistryError) -> dict[str, Any]:
-    """An error as plain data."""
+    """Turn an error into plain data."""
     details = {
         name: _adapter(_KINDS_OF_DETAILS.get(name, Any)).dump_python(value, mode="json")
         for name, value in vars(error).items()
@@ -104,9 +104,9 @@ def error_to_data(error: RegistryError) -> dict[str, Any]:
 
 
 def error_from_data(data: Any) -> RegistryError:
-    """The error again; one that only a newer version knows becomes a plain :class:`RegistryError`.
+    """Read an error back from plain data; a kind that only newer versions know becomes a :class:`RegistryError`.
 
-    :raises NotOursError: it is no error of a registry.
+    :raises NotOursError: the data is no error of a registry.
     """
     try:
         told = data["error"]
@@ -127,7 +127,7 @@ def _adapter(kind: Any) -> TypeAdapter:
 
 @cache
 def _kinds_of_errors() -> dict[str, type[RegistryError]]:
-    # Some modules make errors of their own out of those that travel; they travel as their parents.
+    # Some modules derive errors of their own from those that are sent; these are sent as their parents.
     return {kind.code: kind for kind in _with_descendants(RegistryError) if "code" in vars(kind)}
 
 

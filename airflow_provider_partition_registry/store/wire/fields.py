@@ -1,4 +1,4 @@
-"""The fields of requests, as the service's description tells of them. The domain checks what they hold."""
+"""The fields of requests, as the OpenAPI description shows them. The domain checks their contents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def name(description: str, example: str, longest: int = MAX_NAME_LENGTH) -> Any:
 
 
 def text(description: str, example: str) -> Any:
-    """A field that holds words of people."""
+    """A field that holds text written by people."""
     return Field(
         description=description,
         examples=[example],
@@ -47,29 +47,33 @@ Start = Annotated[str, instant("First instant of the interval.", "2026-11-01T00:
 End = Annotated[str, instant("First instant after the interval.", "2026-11-02T00:00:00Z")]
 PublishedAfter = Annotated[
     str | None,
-    instant("Ask also that everything was published at or after it (R8).", "2026-11-01T06:00:00Z"),
+    instant("Ask also that everything was published at or after this instant (R8).", "2026-11-01T06:00:00Z"),
 ]
 SourceName = Annotated[str, name("Name of a source.", "sales")]
 ProviderName = Annotated[str, name("Name of a provider.", "nightly-load")]
-Owner = Annotated[str, text("Who answers for the source.", "data-team@example.com")]
+Owner = Annotated[str, text("Who is responsible for the source.", "data-team@example.com")]
 Identity = Annotated[
-    str, name("Stable through retries of the same work.", "host-1/nightly", MAX_IDENTITY_LENGTH)
+    str, name("The same for every retry of the same work.", "host-1/nightly", MAX_IDENTITY_LENGTH)
 ]
 HolderPrefix = Annotated[
     str | None,
-    name("Only those whose holder's identity begins with it, to the letter.", "host-1/", MAX_IDENTITY_LENGTH),
+    name(
+        "Only those whose holder's identity begins with this, case-sensitively.",
+        "host-1/",
+        MAX_IDENTITY_LENGTH,
+    ),
 ]
 ProviderToken = Annotated[
     str | None,
     Field(
-        description="By which a provider that exists agrees to be granted one more source: its own access token, or "
+        description="How an existing provider agrees to be granted one more source: its own access token, or "
         "the administrator's (R10)."
     ),
 ]
 TokenId = Annotated[str, name("Its id, as lists show it.", "0123456789abcdef")]
 Reason = Annotated[str, text("Why; kept in the history.", "the file was cut off")]
-By = Annotated[str, text("Who decides it.", "ada@example.com")]
-Generation = Annotated[int, Field(description="The fencing token that locking answered (R3).", examples=[1])]
+By = Annotated[str, text("The person who decides.", "ada@example.com")]
+Generation = Annotated[int, Field(description="The fencing token that locking returned (R3).", examples=[1])]
 Seconds = Annotated[float, Field(description="Seconds.", examples=[900])]
 AfterName = Annotated[str | None, Field(description="`next` of the page before.")]
 AfterNumber = Annotated[int | None, Field(description="`next` of the page before.")]
@@ -77,21 +81,21 @@ Limit = Annotated[int, Field(description=f"How many at most, up to {LARGEST_PAGE
 
 
 def _add_example(schema: dict[str, Any]) -> None:
-    """Show a body as a whole, made of the examples of its fields."""
+    """Show an example of the whole body, made of the examples of its fields."""
     fields = schema["properties"].items()
     schema["examples"] = [{name: each["examples"][0] for name, each in fields if "examples" in each}]
 
 
 class Body(BaseModel):
-    """Anything sent; what it does not know it refuses, so that no misspelt option is ignored."""
+    """The body of a request. Unknown fields are refused, so that no misspelt option is ignored."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_add_example)
 
 
 def to_duration(seconds: float) -> timedelta:
-    """As the domain takes it.
+    """Convert to the domain's type.
 
-    :raises InvalidInputError: it is no length of time.
+    :raises InvalidInputError: this is not a length of time.
     """
     try:
         return timedelta(seconds=seconds)
@@ -100,8 +104,8 @@ def to_duration(seconds: float) -> timedelta:
 
 
 def to_lease(seconds: float | None) -> timedelta | None:
-    """As the domain takes it.
+    """Convert to the domain's type.
 
-    :raises InvalidInputError: it is no length of time.
+    :raises InvalidInputError: this is not a length of time.
     """
     return None if seconds is None else to_duration(seconds)

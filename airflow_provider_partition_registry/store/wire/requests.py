@@ -1,4 +1,4 @@
-"""What is asked of partitions, and questions, as JSON, both ways."""
+"""Requests to change partitions, and questions, to JSON and back."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class HolderBody(Body):
     details: Annotated[
         dict[str, str],
         Field(
-            description=f"What helps people: host, log URL. At most {MAX_DETAILS}.",
+            description=f"Anything that helps people: host, log URL. At most {MAX_DETAILS}.",
             examples=[{"host": "host-1"}],
             json_schema_extra={"maxProperties": MAX_DETAILS},
         ),
@@ -59,7 +59,7 @@ class HolderBody(Body):
 
 HolderOrIdentity = Annotated[
     HolderBody | str | None,
-    Field(description="Who writes; without one the provider itself does.", examples=["host-1/nightly"]),
+    Field(description="Who writes; by default the provider itself.", examples=["host-1/nightly"]),
 ]
 
 
@@ -72,9 +72,9 @@ class KeyBody(Body):
     end: End
 
     def key(self) -> PartitionKey:
-        """As the domain has it.
+        """Convert to the domain's key.
 
-        :raises InvalidInputError: it is none.
+        :raises InvalidInputError: it is not valid.
         """
         return PartitionKey(self.source_name, self.provider_name, Interval(self.start, self.end))
 
@@ -86,16 +86,16 @@ class LockBody(KeyBody):
     lease_seconds: Seconds | None = None
     exclusive: Annotated[bool, Field(description="Conflict with locks of any provider.")] = False
     register_partition: Annotated[
-        bool, Field(alias="register", description="Register the partition first if need be.")
+        bool, Field(alias="register", description="Register the partition first if it is not registered.")
     ] = False
 
     @classmethod
     def of(cls, request: LockRequest) -> Self:
-        """Of a request."""
+        """Make the body of a request."""
         return cls.model_validate(
             {
                 **key_to_data(request.key),
-                "holder": _told(request.holder),
+                "holder": _holder_body(request.holder),
                 "lease_seconds": None if request.lease is None else request.lease.total_seconds(),
                 "exclusive": request.exclusive,
                 "register": request.register,
@@ -103,13 +103,13 @@ class LockBody(KeyBody):
         )
 
     def request(self) -> LockRequest:
-        """As the domain has it.
+        """Convert to the domain's request.
 
-        :raises InvalidInputError: it makes no sense.
+        :raises InvalidInputError: it is not valid.
         """
         return LockRequest(
             self.key(),
-            _heard(self.holder),
+            _to_holder(self.holder),
             to_lease(self.lease_seconds),
             self.exclusive,
             self.register_partition,
@@ -117,14 +117,14 @@ class LockBody(KeyBody):
 
 
 class RenewBody(KeyBody):
-    """A lease to prolong."""
+    """The lease to extend."""
 
     generation: Generation
     lease_seconds: Seconds
 
     @classmethod
     def of(cls, request: RenewRequest) -> Self:
-        """Of a request."""
+        """Make the body of a request."""
         return cls(
             **key_to_data(request.key),
             generation=request.generation,
@@ -132,80 +132,83 @@ class RenewBody(KeyBody):
         )
 
     def request(self) -> RenewRequest:
-        """As the domain has it.
+        """Convert to the domain's request.
 
-        :raises InvalidInputError: it makes no sense.
+        :raises InvalidInputError: it is not valid.
         """
         return RenewRequest(self.key(), self.generation, to_duration(self.lease_seconds))
 
 
 class UnlockBody(KeyBody):
-    """A write that went well."""
+    """A write that succeeded."""
 
     holder: HolderOrIdentity = None
     generation: Generation | None = None
 
     @classmethod
     def of(cls, request: FinishRequest) -> Self:
-        """Of a request."""
+        """Make the body of a request."""
         why = {} if request.reason is None else {"reason": request.reason}
         return cls(
-            **key_to_data(request.key), holder=_told(request.holder), generation=request.generation, **why
+            **key_to_data(request.key),
+            holder=_holder_body(request.holder),
+            generation=request.generation,
+            **why,
         )
 
     def request(self) -> FinishRequest:
-        """As the domain has it.
+        """Convert to the domain's request.
 
-        :raises InvalidInputError: it makes no sense.
+        :raises InvalidInputError: it is not valid.
         """
-        return FinishRequest(self.key(), Ending.UNLOCK, _heard(self.holder), self.generation)
+        return FinishRequest(self.key(), Ending.UNLOCK, _to_holder(self.holder), self.generation)
 
 
 class FailBody(UnlockBody):
-    """A write that went wrong."""
+    """A write that failed."""
 
     reason: Annotated[str, text("What went wrong.", "disk full")]
 
     def request(self) -> FinishRequest:
-        """As the domain has it.
+        """Convert to the domain's request.
 
-        :raises InvalidInputError: it makes no sense.
+        :raises InvalidInputError: it is not valid.
         """
-        return FinishRequest(self.key(), Ending.FAIL, _heard(self.holder), self.generation, self.reason)
+        return FinishRequest(self.key(), Ending.FAIL, _to_holder(self.holder), self.generation, self.reason)
 
 
 class ReleaseBody(UnlockBody):
-    """A lock to give back."""
+    """The lock to release."""
 
     def request(self) -> FinishRequest:
-        """As the domain has it.
+        """Convert to the domain's request.
 
-        :raises InvalidInputError: it makes no sense.
+        :raises InvalidInputError: it is not valid.
         """
-        return FinishRequest(self.key(), Ending.RELEASE, _heard(self.holder), self.generation)
+        return FinishRequest(self.key(), Ending.RELEASE, _to_holder(self.holder), self.generation)
 
 
 class DecisionBody(KeyBody):
-    """What a person decides over others."""
+    """A decision by a person."""
 
     reason: Reason
     by: By
 
     @classmethod
     def of(cls, request: DecisionRequest) -> Self:
-        """Of a request."""
+        """Make the body of a request."""
         return cls(**key_to_data(request.key), reason=request.reason, by=request.by)
 
     def request(self, decision: Decision) -> DecisionRequest:
-        """As the domain has it.
+        """Convert to the domain's request.
 
-        :raises InvalidInputError: it makes no sense.
+        :raises InvalidInputError: it is not valid.
         """
         return DecisionRequest(self.key(), decision, self.reason, self.by)
 
 
 class ForceReleaseBody(DecisionBody):
-    """A lock to take from its holder."""
+    """The lock to take from its holder."""
 
     to: Annotated[PartitionState, Field(description="failed, or explicitly ready.", examples=["failed"])] = (
         PartitionState.FAILED
@@ -213,13 +216,13 @@ class ForceReleaseBody(DecisionBody):
 
     @classmethod
     def of(cls, request: DecisionRequest) -> Self:
-        """Of a request."""
+        """Make the body of a request."""
         return cls(**key_to_data(request.key), reason=request.reason, by=request.by, to=request.to)
 
     def request(self, decision: Decision = Decision.FORCE_RELEASE) -> DecisionRequest:
-        """As the domain has it.
+        """Convert to the domain's request.
 
-        :raises InvalidInputError: it makes no sense.
+        :raises InvalidInputError: it is not valid.
         """
         return DecisionRequest(self.key(), decision, self.reason, self.by, self.to)
 
@@ -233,9 +236,9 @@ class QuestionBody(Body):
     published_after: PublishedAfter = None
 
     def question(self) -> Question:
-        """As the store takes it.
+        """Convert to the domain's question.
 
-        :raises InvalidInputError: it is none.
+        :raises InvalidInputError: it is not valid.
         """
         return Question(self.source_name, Interval(self.start, self.end), self.published_after)  # type: ignore[arg-type]
 
@@ -252,12 +255,12 @@ class QuestionsBody(Body):
             ],
         ),
     ]
-    explain: Annotated[bool, Field(description="Say also why what is not ready is not; costs more.")] = True
+    explain: Annotated[bool, Field(description="Explain also why something is not ready; costs more.")] = True
 
 
 def request_to_data(request: ChangeRequest) -> tuple[str, dict[str, Any]]:
     """Where a request is sent, and its body."""
-    verb, body = _told_request(request)
+    verb, body = _body_of(request)
     return f"/partitions/{verb}", body.model_dump(mode="json", by_alias=True)
 
 
@@ -276,7 +279,7 @@ def interval_to_data(interval: Interval) -> dict[str, str]:
 
 
 def question_to_data(question: Question) -> dict[str, str | None]:
-    """One of several questions."""
+    """The JSON of one of several questions."""
     after = question.published_after
     return {
         "source_name": question.source_name,
@@ -285,7 +288,7 @@ def question_to_data(question: Question) -> dict[str, str | None]:
     }
 
 
-def _told_request(request: ChangeRequest) -> tuple[str, Body]:
+def _body_of(request: ChangeRequest) -> tuple[str, Body]:
     if isinstance(request, LockRequest):
         return "lock", LockBody.of(request)
     if isinstance(request, RenewRequest):
@@ -295,11 +298,11 @@ def _told_request(request: ChangeRequest) -> tuple[str, Body]:
     return request.decision.value, _DECIDING[request.decision].of(request)
 
 
-def _told(holder: Holder | None) -> HolderBody | None:
+def _holder_body(holder: Holder | None) -> HolderBody | None:
     return None if holder is None else HolderBody(identity=holder.identity, details=dict(holder.details))
 
 
-def _heard(given: HolderBody | str | None) -> Holder | None:
+def _to_holder(given: HolderBody | str | None) -> Holder | None:
     return Holder(given.identity, given.details) if isinstance(given, HolderBody) else to_holder(given)
 
 

@@ -132,7 +132,7 @@ def test_a_lock_lost_just_before_the_end_publishes_nothing(registry: Registry):
 def test_waiting_for_somebody_elses_lock(each_registry: Registry):
     locked = each_registry.store.lock(PLACE, holder="somebody", register=True)
     waiting = each_registry.start("--on-conflict", "wait", "--verbose", "--", "true")
-    assert "Waiting goes on." in waiting.error_line()
+    assert "Still waiting." in waiting.error_line()
     each_registry.store.unlock(PLACE, generation=locked.generation)
     code, errors = waiting.end()
     assert code == 0
@@ -155,7 +155,7 @@ def test_postgres_wakes_who_waits(postgres_url: str):
             *("--on-conflict", "wait", "--timeout", "30s", "--verbose", "--", "true"),
             wrapper=(sys.executable, "-c", SELDOM_ASKING),
         )
-        assert "Waiting goes on." in waiting.error_line()
+        assert "Still waiting." in waiting.error_line()
         store.unlock(PLACE, holder="somebody")
         until(lambda: is_over(waiting, store), "the run to be woken and to end")
         assert waiting.end()[0] == 0

@@ -135,7 +135,7 @@ def test_publishing_is_tried_again(server: Any, registry: Registry):
     running.error_line()
     server.kill()
     let_end(running)
-    assert "The registry is asked again." in running.error_line()
+    assert "Trying again." in running.error_line()
     server.start()
     code, errors = running.end()
     assert code == 0

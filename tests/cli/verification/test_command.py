@@ -62,4 +62,4 @@ class TestCommand:
     def test_what_needs_a_person(self, store: SqlRegistryStore, run: Command, database_url: str):
         tamper(store.database, "UPDATE {partition} SET generation = 5 WHERE state = 'locked'")
         told = run("db", "verify", url=database_url)
-        assert told.stdout.splitlines()[-1] == "What cannot be computed anew needs a person, or a backup."
+        assert told.stdout.splitlines()[-1] == "What cannot be recomputed needs a person, or a backup."

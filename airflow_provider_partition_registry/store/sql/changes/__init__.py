@@ -1,1 +1,1 @@
-"""What a writing transaction changes besides deciding: partitions, ready intervals, rights, and the history."""
+"""What a writing transaction changes: partitions, ready intervals, rights, and the history."""

@@ -1,4 +1,4 @@
-"""Who may (R10): registering, grants and access tokens, each change with its event, inside a transaction."""
+"""Access control (R10): registering, grants and access tokens, each change with its event, inside a transaction."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ LOCK_PROVIDER = (
 
 
 class AccessControl:
-    """The changes of who may what, in the transaction of a connection.
+    """Changes to sources, providers, grants and tokens, in the transaction of a connection.
 
-    Arguments are taken as checked; what each method raises is documented in the contract.
+    Arguments have been checked before; what each method raises is documented in the contract.
 
-    :param tell_time: given the database's time, tells what time it is.
+    :param tell_time: takes the database's time and returns the time that counts.
     """
 
     def __init__(self, connection: Connection, tell_time: TellTime) -> None:
@@ -90,7 +90,7 @@ class AccessControl:
             insert(grant).values(source_id=source_id, provider_id=provider_id, granted_at=now)
         )
         issued = None
-        if is_new:  # Or with any source's token one could get a credential for anybody.
+        if is_new:  # Otherwise anyone with any source's token could get a credential for any provider.
             issued = self._issue(Principal(PrincipalKind.PROVIDER, provider_name), provider_id, now)
         registered = self._provider(provider_id)
         write_event(
@@ -144,7 +144,7 @@ class AccessControl:
     def revoke_token(self, token_id: str, reason: str, by: str) -> AccessToken:
         principal = find_token(self._connection, token_id).principal
         principal_id = self._lock(principal)
-        token = find_token(self._connection, token_id)  # as it stands now that nobody else can change it
+        token = find_token(self._connection, token_id)  # read again, now that nobody else can change it
         if token.revoked_at is not None:
             return token
         now = self._now()
@@ -159,7 +159,7 @@ class AccessControl:
         return self._tell_time(self._connection.execute(select(DatabaseNow())).scalar())
 
     def _open_source(self, text: str) -> tuple[int, str]:
-        """Lock the source that the token speaks for; its id and name."""
+        """Lock the source that the token speaks for. Returns its id and name."""
         principal = identify(self._connection, text, self._tell_time).principal
         if principal.kind is not PrincipalKind.SOURCE:
             raise AccessDeniedError(
@@ -167,12 +167,12 @@ class AccessControl:
                 f"shall write to: ask the source's owner for it."
             )
         source_id = lock_source(self._connection, principal.name)
-        # Once more: while we waited for the lock, the token may have been rotated or revoked.
+        # Checked again: while this call waited for the lock, the token may have been rotated or revoked.
         identify(self._connection, text, self._tell_time)
         return source_id, principal.name
 
     def _require_consent(self, provider_name: str, source_name: str, provider_token: str) -> None:
-        """See that the provider agrees; or whoever registers a name first could write wherever it is let in later."""
+        """Check that the provider agrees; otherwise whoever takes a name first could write where it is granted."""
         if not provider_token:
             raise ConsentRequiredError(provider_name, source_name)
         try:
@@ -183,7 +183,7 @@ class AccessControl:
             raise ConsentRequiredError(provider_name, source_name)
 
     def _lock(self, principal: Principal) -> int:
-        """Keep out who else would change what it may, until the transaction ends; its id."""
+        """Keep out everybody who would change the same principal until the transaction ends. Returns its id."""
         if principal.kind is PrincipalKind.SOURCE:
             return lock_source(self._connection, principal.name)
         found = self._connection.execute(LOCK_PROVIDER, {"provider_name": principal.name}).scalar()
@@ -206,7 +206,7 @@ class AccessControl:
         return IssuedToken(AccessToken(made.id, principal, now, expires_at), made.text)
 
     def _revoke_all(self, principal: Principal, principal_id: int, at: datetime) -> None:
-        """Revoke its tokens, also those that have expired: no clock that steps back brings one of them back."""
+        """Revoke its tokens, including expired ones, so that no clock stepping back makes one valid again."""
         is_left = access_token.c.revoked_at.is_(None)
         self._connection.execute(
             update(access_token)
@@ -215,7 +215,7 @@ class AccessControl:
         )
 
     def _let_expire(self, principal: Principal, principal_id: int, at: datetime) -> None:
-        """Let the tokens that would be valid for longer expire then."""
+        """Let the tokens that would be valid for longer expire at this instant."""
         lives_longer = or_(access_token.c.expires_at.is_(None), access_token.c.expires_at > at)
         self._connection.execute(
             update(access_token)
@@ -245,9 +245,9 @@ class AccessControl:
         )
 
     def _insert_named(self, table: Table, name: str, **values: Any) -> tuple[int, bool]:
-        """Insert a row unless its name is taken, however narrow the race.
+        """Insert a row unless its name is taken, also if two calls race for it.
 
-        :return: the id of the row with this name, and whether it is new.
+        :return: the id of the row with this name, and whether the row is new.
         """
         try:
             with self._connection.begin_nested():
@@ -257,7 +257,7 @@ class AccessControl:
         except exc.IntegrityError:
             taken_by = self._connection.execute(select(table.c.id).where(table.c.name == name)).scalar()
             if taken_by is None:
-                raise  # It was not the name: a sequence that was left behind gave out an id again, for instance.
+                raise  # The conflict was not about the name: a sequence that lags behind gave out an id again, say.
             return int(taken_by), False
 
     def _is_granted(self, source_id: int, provider_id: int) -> bool:

@@ -1,6 +1,6 @@
-"""A partition under its source's lock: what one writing call looks at and changes, inside its transaction.
+"""A partition under its source's lock: what one writing call reads and changes inside its transaction.
 
-The row lock on the source serialises its writers, so everything read after it is what the last writer committed,
+The row lock on the source serialises its writers, so everything read after taking it is what the last writer committed,
 and stays so until this transaction ends.
 """
 
@@ -76,10 +76,10 @@ def lock_source(connection: Connection, source_name: str) -> int:
 class Claim:
     """One partition, and the right to change it until the transaction ends.
 
-    ``partition`` is None if it is not registered. ``neighbours`` are the other partitions of the source, whoever's,
+    ``partition`` is None if it is not registered. ``neighbours`` are the source's other partitions, of any provider,
     that overlap it and are locked or failed.
 
-    :param tell_time: given the database's time, tells what time it is.
+    :param tell_time: takes the database's time and returns the time that counts.
     :raises UnknownSourceError: no such source.
     :raises UnknownProviderError: no such provider.
     """
@@ -113,7 +113,7 @@ class Claim:
             raise NoGrantError(self.key.provider_name, self.key.source_name)
 
     def register(self) -> Partition:
-        """Make the partition known."""
+        """Register the partition."""
         length = length_class_of(self.key.interval)
         is_new = ~exists().where(
             length_class.c.source_id == self._source_id, length_class.c.length_class == length
@@ -170,13 +170,13 @@ class Claim:
         )
 
     def _ready_inside(self, after: Partition) -> tuple[Interval, ...]:
-        """Which instants of the interval are ready once this partition stands as ``after`` (R1)."""
+        """The ready parts of the interval once this partition stands as ``after`` (R1)."""
         if after.state in BLOCKING_STATES:
             return ()
         blocked = [each.interval for each in self.neighbours]
         if after.state is PartitionState.READY:
             return difference([self.key.interval], blocked)
-        # It neither covers nor blocks any more: what do the others leave?
+        # The partition no longer covers or blocks anything: what do the others leave?
         row = (0, self._source_id, *_microseconds(self.key.interval), after.id)
         others = to_intervals(PUBLISHED_BY_OTHERS.run(self._connection, [row]))
         return difference(clip(others, self.key.interval), blocked)

@@ -1,9 +1,9 @@
-"""The history (R9): numbered so that whoever follows it never misses an event.
+"""The history (R9), numbered so that a reader that follows it never misses an event.
 
 A writer takes the next position by updating the one row of ``history`` and holds that row until it commits. So
-positions become visible in their order, also across sources; a plain sequence would let a transaction that took 7
-commit after one that took 8, behind the back of a reader who has seen 8. It is the last thing that a transaction
-waits for, and what comes after it is one insert and the commit.
+positions become visible in their order, even across sources. With a plain sequence, a transaction that took 7 could
+commit after one that took 8, and a reader that has seen 8 would miss 7. Taking the position is the last thing that a
+transaction waits for; after it come one insert and the commit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import event, h
 
 CHANNEL = "partition_registry"
 
-# Registering, locking and renewing make nobody's wait end; a notification would only slow commits down.
+# Registering, locking and renewing cannot end anybody's wait; notifications for them would only slow commits down.
 WAKING_EVENTS = frozenset(
     {
         EventType.UNLOCK,
@@ -36,7 +36,7 @@ WAKING_EVENTS = frozenset(
     }
 )
 
-# Named apart from the parameters of a change that travels with the event.
+# Named differently from the parameters of a change that is sent together with the event.
 _values = {
     column.name: bindparam(f"event_{column.name}", type_=column.type)
     for column in event.c
@@ -50,7 +50,7 @@ _insert_last = insert(event).from_select(
 
 @cache
 def _insert_next(change: Update | None, wakes: bool) -> Insert:
-    """On PostgreSQL: make the change, count, and add the event, all in one round trip."""
+    """On PostgreSQL: apply the change, increment the counter and insert the event, all in one round trip."""
     position = _advance.returning(history.c.last_position).cte("next")
     statement = insert(event).from_select(
         ["position", *_values], select(position.c.last_position, *_values.values())
@@ -78,10 +78,10 @@ def write_event(
     details: Mapping[str, str] | None = None,
     change: tuple[Update, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Add one line to the history, and wake who may wait for it. Call it last in a transaction.
+    """Add one line to the history, and notify those who may wait for it. Call it last in a transaction.
 
-    :param source_name: told to who waits; None only in events that make nobody's wait end.
-    :param change: a statement with its parameters that is to be executed just before, in the same round trip.
+    :param source_name: sent with the notification; None only for events that cannot end anybody's wait.
+    :param change: a statement with its parameters, to be executed just before in the same round trip.
     """
     statement, parameters = change or (None, {})
     line = {

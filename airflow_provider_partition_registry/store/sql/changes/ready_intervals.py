@@ -31,9 +31,9 @@ def replace_inside(
     present: Iterable[Interval],
     ready: Iterable[Interval],
 ) -> None:
-    """Inside ``interval`` exactly ``ready`` is ready from now on; outside nothing changes.
+    """Make exactly ``ready`` the ready part of ``interval``; outside nothing changes.
 
-    :param present: the rows that overlap or touch the interval.
+    :param present: the existing rows that overlap or touch the interval.
     """
     before = tuple(present)
     after = union([*difference(before, [interval]), *ready])

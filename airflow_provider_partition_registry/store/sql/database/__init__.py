@@ -1,1 +1,1 @@
-"""Connections to a database and what may go wrong with them, its clock, and how values lie in its columns."""
+"""Connections to a database, their failures, its clock, and the types of its columns."""

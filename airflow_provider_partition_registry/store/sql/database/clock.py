@@ -1,4 +1,4 @@
-"""Which time it is: the database's, so that hosts whose clocks differ agree on whether a lease is over."""
+"""The time: the database's, so that hosts whose clocks differ agree on whether a lease is over."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sqlalchemy.sql.functions import FunctionElement
 from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
 
 TellTime = Callable[[datetime | None], datetime]
-"""Given the database's time, which may be none, tells what time it is."""
+"""Takes the database's time, which may be None, and returns the time that counts."""
 
 
 class DatabaseNow(FunctionElement):
-    """The moment at which the database evaluates this; NULL on SQLite, whose only clock is that of its one host."""
+    """The moment at which the database evaluates this; NULL on SQLite, where the one host's clock is used."""
 
     name = "database_now"
     type = UtcInstant()

@@ -1,9 +1,9 @@
-"""Connections and transactions, and what may go wrong with them.
+"""Connections and transactions, and how their failures are handled.
 
-Everything runs as a function of a connection: ``database.read(work)`` for a statement, which sees one moment,
-``database.snapshot(work)`` for several that see the same one, ``database.write(work)`` for a transaction. That lets a
-lost connection be replaced and the work be done again where this is safe, and gives driver errors one place in which
-they become the registry's own.
+All work is a function that takes a connection: ``database.read(work)`` for a single statement, which sees one moment,
+``database.snapshot(work)`` for several statements that see the same moment, ``database.write(work)`` for a transaction.
+So a lost connection can be replaced and the work repeated where that is safe, and driver errors become the registry's
+own errors in one place.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Database:
     """One SQL database. Opens connections lazily, and anew in a process forked from this one.
 
     :param url: as :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
-    :param pool_size: how many connections are kept and lent at most.
-    :param writing_pool_size: so many of their own for those who write, so that nobody who reads has to wait for a
-        connection that a writer holds while it waits for others; None: readers and writers share theirs.
-    :param timeout: seconds for a statement, and for the wait for a lock or a free connection.
+    :param pool_size: how many connections are kept and used at most.
+    :param writing_pool_size: how many connections writers get of their own (a bulkhead), so that no reader waits for a
+        connection that a writer holds while it waits for other writers; None: readers and writers share one pool.
+    :param timeout: seconds for a statement, for the wait for a lock, and for the wait for a free connection.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Database:
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether this is SQLite; else it is PostgreSQL."""
+        """Whether this is SQLite; otherwise it is PostgreSQL."""
         return self.url.get_backend_name() == "sqlite"
 
     @property
@@ -74,16 +74,16 @@ class Database:
         return Path(str(self.url.database)) if self.is_sqlite else None
 
     def require_file(self) -> None:
-        """Make sure that the file of a SQLite database is there: connecting would create an empty one.
+        """Check that the file of a SQLite database exists, as connecting would create an empty one.
 
-        :raises RegistryFileMissingError: it is not.
+        :raises RegistryFileMissingError: it does not exist.
         """
         if self.file is not None and not self.file.exists():
             raise RegistryFileMissingError(str(self.file))
 
     @property
     def name(self) -> str:
-        """What to call it in a message: where it is, without credentials."""
+        """How messages name it: its location, without credentials."""
         if self.is_sqlite:
             return f"sqlite:///{self.url.database}"
         port = f":{self.url.port}" if self.url.port else ""
@@ -91,7 +91,7 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process. None is inherited through a fork, see below."""
+        """The engine of this process. A forked child does not use its parent's, see below."""
         return self._opened("reading", self._pool_size)
 
     @property
@@ -109,37 +109,37 @@ class Database:
             return self._engines[purpose]
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which only reads, outside a transaction: each statement sees a moment of its own."""
+        """Run ``work``, which only reads, outside a transaction: each statement sees its own moment."""
         return self._attempt(lambda: self._run_reading(work))
 
     def write(self, work: Callable[[Connection], T], *, is_unlimited: bool = False) -> T:
-        """Run ``work`` in one transaction. It may be run again when nothing of it was committed.
+        """Run ``work`` in one transaction. It may be run again if nothing of it was committed.
 
-        :param is_unlimited: let it take longer than the time-out, for an administrator's work.
+        :param is_unlimited: allow it to take longer than the time-out, for administrators' work.
         """
         return self._attempt(lambda: self._run_writing(work, is_unlimited))
 
     def rebuild(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which may replace whole tables, in one transaction that takes the time it needs."""
+        """Run ``work``, which may replace whole tables, in one transaction without a time-out."""
         return self._attempt(lambda: self._run_writing(work, is_unlimited=True, replaces_tables=True))
 
     def snapshot(self, work: Callable[[Connection], T], *, is_unlimited: bool = False) -> T:
-        """Run ``work``, which only reads, as of one moment; no writer waits for it.
+        """Run ``work``, which only reads, as of one moment; no writer has to wait for it.
 
-        :param is_unlimited: let it take longer than the time-out, for an administrator's work.
+        :param is_unlimited: allow it to take longer than the time-out, for administrators' work.
         """
         return self._attempt(lambda: self._run_in_snapshot(work, is_unlimited))
 
     def time_limit(self, connection: Any) -> AbstractContextManager[None]:
-        """Give up what runs inside after the time-out, also when the server hangs.
+        """End what runs inside after the time-out, even if the server hangs.
 
-        :param connection: the driver's.
+        :param connection: that of the driver.
         :raises StoreUnavailableError: it took longer.
         """
         return nullcontext() if self._watchdog is None else self._watchdog.limit(connection)
 
     def forget(self) -> None:
-        """In a forked child: leave everything to the parent and start anew."""
+        """In a forked child: leave all connections to the parent, and start anew."""
         self._lock = Lock()
         self._turn = Lock()
         self._engines = {}
@@ -171,7 +171,7 @@ class Database:
 
     @contextmanager
     def _without_time_limit(self, connection: Connection) -> Iterator[None]:
-        """Let statements take their time, and find their way through whole tables."""
+        """Let statements take their time, and allow plans that read whole tables."""
         if not self.is_sqlite:
             connection.exec_driver_sql(
                 "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
@@ -189,7 +189,7 @@ class Database:
         self, work: Callable[[Connection], T], is_unlimited: bool, *, replaces_tables: bool = False
     ) -> T:
         with (
-            self._turn_to_write() if self.is_sqlite else nullcontext(),
+            self._one_writer_at_a_time() if self.is_sqlite else nullcontext(),
             self._engine_for_writing.connect() as connection,
             nullcontext() if is_unlimited else self.time_limit(connection.connection.dbapi_connection),
             _tables_apart(connection) if self.is_sqlite and replaces_tables else nullcontext(),
@@ -206,19 +206,19 @@ class Database:
                 _roll_back(connection)
                 raise StoreUnavailableError(
                     f"The connection to {self.name} failed while the change was being committed; it may or may not "
-                    f"have taken effect. Look whether it has, or repeat the call: {reason_of(error)}"
+                    f"have taken effect. Check whether it has, or repeat the call: {reason_of(error)}"
                 ) from error
             return result
 
     @contextmanager
-    def _turn_to_write(self) -> Iterator[None]:
-        """Let one thread of this process after the other write.
+    def _one_writer_at_a_time(self) -> Iterator[None]:
+        """Let the threads of this process write one after the other.
 
-        At the file they would look now and then, the more seldom the longer they wait, and some would give up.
+        Waiting for the file, SQLite polls more and more rarely, and some threads would give up.
         """
         if not self._turn.acquire(timeout=self._timeout):
             raise StoreUnavailableError(
-                f"Others wrote to {self.name} for {self._timeout:g} s without a pause. Try again."
+                f"Others have been writing to {self.name} for {self._timeout:g} s without a pause. Try again."
             )
         try:
             yield
@@ -245,29 +245,29 @@ class Database:
 
     @property
     def _begin(self) -> str:
-        # SQLite: the write lock at once, since a transaction that reads first and writes later could fail half-way.
-        # PostgreSQL: what a statement sees after it waited for a lock is what the lock's last holder committed.
+        # SQLite: take the write lock at once; a transaction that reads first and writes later could fail half-way.
+        # PostgreSQL: after waiting for a lock, a statement sees what the lock's last holder committed.
         return "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN ISOLATION LEVEL READ COMMITTED"
 
     def _create_engine(self, pool_size: int) -> Engine:
         engine = create_engine(
             self.url,
             future=True,
-            # Transactions begin and end where _run_writing says. Switching the driver's own mode for every reading
-            # call would cost a round trip.
+            # Transactions begin and end in _run_writing and _run_in_snapshot. Changing the driver's own mode for every
+            # reading call would cost a round trip.
             isolation_level="AUTOCOMMIT",
             poolclass=QueuePool,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=self._timeout,
             connect_args=self._sqlite_arguments() if self.is_sqlite else self._postgres_arguments(),
-            # Of no use here, and a query on every new connection that nothing would time out.
+            # Not needed here, and it costs a query on every new connection that no time-out would end.
             **({} if self.is_sqlite else {"use_native_hstore": False}),
         )
-        # Before SQLAlchemy's own first queries: the time-outs are for those as well.
+        # Before SQLAlchemy's own first queries, so that the time-outs apply to them as well.
         set_up = self._set_up_sqlite if self.is_sqlite else self._set_up_postgres
         event.listen(engine, "connect", set_up, insert=True)
-        if not self.is_sqlite:  # whose calls have passed the gate already
+        if not self.is_sqlite:  # SQLite's calls have passed the gate already
             event.listen(engine, "do_connect", _connect_while_nobody_forks)
         return engine
 
@@ -292,21 +292,21 @@ class Database:
         for host in (self.url.host or "").split(","):
             remember_host(host)
         milliseconds = int(self._timeout * 1000)
-        connection.autocommit = True  # what is set inside a transaction would be gone with it
+        connection.autocommit = True  # settings made inside a transaction would end with it
         with self.time_limit(connection), connection.cursor() as cursor:
             cursor.execute(
-                # What was acknowledged survives a crash, also where the server is told not to care.
+                # What was acknowledged must survive a crash, even if the server is configured otherwise.
                 "SELECT set_config('synchronous_commit', 'on', false) "
                 "WHERE current_setting('synchronous_commit') = 'off'; "
-                # A writer that hangs inside its transaction must not hold up everybody else for longer than this.
+                # A writer that hangs inside its transaction must not hold up others for longer than this.
                 f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; "
                 f"SET idle_in_transaction_session_timeout = {milliseconds}; SET jit = off; "
-                # Joins are written in the order that goes from index to index. Trying all others takes the planner
-                # several times longer than running the statement, and now and then it picks one that reads
-                # everything.
+                # Joins are written in the order that leads from index to index. Trying all other orders takes the
+                # planner several times longer than running the statement, and at times it picks one that reads whole
+                # tables.
                 "SET join_collapse_limit = 1; "
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; "
-                # A statement is prepared so that it need not be planned again, whatever the parameters.
+                # A prepared statement need not be planned again, whatever its parameters are.
                 "SET plan_cache_mode = force_generic_plan"
             )
 
@@ -315,7 +315,7 @@ class Database:
             "journal_mode = WAL",
             "synchronous = FULL",  # What was acknowledged survives a power cut, also in WAL mode.
             "foreign_keys = ON",
-            # Our indexes fit. Where the file was analysed, SQLite at times rather made one of its own for a question.
+            # Our indexes suffice. On an analysed file SQLite at times preferred to build one of its own for a question.
             "automatic_index = OFF",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -330,9 +330,9 @@ def _connect_while_nobody_forks(
 
 @contextmanager
 def _tables_apart(connection: Connection) -> Iterator[None]:
-    """Let SQLite replace a table without touching what refers to it: other tables' rows, and people's views.
+    """Let SQLite replace a table without changing what refers to it: rows of other tables, and people's views.
 
-    It would take the table that is dropped for one whose rows are deleted. Inside a transaction that cannot be set.
+    SQLite would treat the dropped table's rows as deleted. This cannot be switched off inside a transaction.
     """
     connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
     connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
@@ -344,17 +344,17 @@ def _tables_apart(connection: Connection) -> Iterator[None]:
 
 
 def _roll_back(connection: Connection) -> None:
-    """Undo the transaction; a connection on which that fails is not used again."""
+    """Roll the transaction back; if that fails, the connection is not used again."""
     try:
         connection.exec_driver_sql("ROLLBACK")
     except sqlalchemy_errors.SQLAlchemyError:
         connection.invalidate()
 
 
-def _let_go() -> None:
-    """Before a fork: close all connections that nobody uses; of SQLite those are all, once its calls have ended.
+def _close_idle_connections() -> None:
+    """Before a fork: close all idle connections; with SQLite those are all connections, as its calls have ended.
 
-    A connection to PostgreSQL cannot be shared, and one to SQLite must not even be inherited.
+    A connection to PostgreSQL cannot be shared, and one to SQLite must not be inherited at all.
     """
     _fork_gate.shut()
     for database in tuple(_databases):
@@ -367,4 +367,6 @@ def _start_anew() -> None:
         database.forget()
 
 
-os.register_at_fork(before=_let_go, after_in_parent=_fork_gate.open, after_in_child=_start_anew)
+os.register_at_fork(
+    before=_close_idle_connections, after_in_parent=_fork_gate.open, after_in_child=_start_anew
+)

@@ -1,4 +1,4 @@
-"""What drivers raise, in the registry's own words: one place decides what may pass, and what waiting does not cure."""
+"""Drivers' errors as the registry's own: the one place that decides which of them pass with time."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.store.resolving import is_wrong_host
 from airflow_provider_partition_registry.store.sql.database.values import PREPARED_IS_LOST
 
-# PostgreSQL: serialization failure, deadlock. The transaction is undone; doing it again is what they ask for.
+# PostgreSQL: serialization failure, deadlock. The transaction was rolled back and is meant to be repeated.
 _RETRYABLE = {"40001", "40P01"} | PREPARED_IS_LOST
 _READ_ONLY = "25006"
 _UNDEFINED_TABLE = "42P01"
 _UNTRANSLATABLE_CHARACTER = "22P05"
 
-# To PostgreSQL the end of a transaction that was idle for too long is an internal error.
+# PostgreSQL reports the end of a transaction that was idle for too long as an internal error.
 _PASSING = (exc.OperationalError, exc.InterfaceError, exc.InternalError)
-# Of these drivers tell in words only.
+# Drivers report these only in words.
 _LASTING_WORDS = ("readonly database", "session is read-only")
 _WRONG_SETTINGS = re.compile(
     r"(database|role) .* does not exist|authentication failed|no password supplied|no pg_hba.conf entry"
     r"|invalid \w+ value|invalid (integer|port)|does not support SSL|certificate|private key"
 )
-"""Of a connection that could not be made, for reasons that do not pass with time."""
+"""Reasons why a connection could not be made that do not pass with time."""
 
 _NOT_FOUND = re.compile(r'could not translate host name "(.+?)" to address')
 
 
 def is_worth_repeating(error: exc.DBAPIError) -> bool:
-    """Whether the same work should be done again at once."""
+    """Whether the same work should be repeated at once."""
     return error.connection_invalidated or _code(error) in _RETRYABLE
 
 
 def translate(error: exc.DBAPIError, database: str) -> RegistryError:
-    """The registry's own error for a driver's.
+    """Turn a driver's error into one of the registry's.
 
-    :param database: what to call the database in the message.
+    :param database: how the message names the database.
     """
     reason, code = reason_of(error), _code(error)
     if code == _UNDEFINED_TABLE or "no such table" in reason:
@@ -67,24 +67,24 @@ def translate(error: exc.DBAPIError, database: str) -> RegistryError:
     ):
         return StoreUnavailableError(f"The registry in {database} does not respond: {reason.rstrip('.')}.")
     return StoreRefusedError(
-        f"The registry in {database} refuses: {reason}. It has to be a writable primary database that is sound, and "
+        f"The registry in {database} refuses: {reason}. It must be a writable primary database that is sound, and "
         f"the account needs SELECT, INSERT, UPDATE and DELETE on its tables. Waiting does not help."
     )
 
 
 def _wrong_host(reason: str) -> str | None:
-    """The name of the database's host, if it is a wrong one; where there are several hosts, all their names."""
+    """The name of the database's host, if it is wrong; with several hosts all their names."""
     found = [_NOT_FOUND.match(each) for each in reason.split("; ")]
     names = [each[1] for each in found if each is not None and is_wrong_host(each[1])]
     return ", ".join(names) if len(names) == len(found) else None
 
 
 def reason_of(error: Exception) -> str:
-    """The driver's words in one line, without the hints and the pieces of our SQL that may follow them."""
+    """The driver's message in one line, without the hints and pieces of our SQL that may follow."""
     driver_error = getattr(error, "orig", error)
     diagnostics = getattr(driver_error, "diag", None)
     told_by_server = getattr(diagnostics, "message_primary", None)
-    # Of a failed connection there is one line per address that was tried; the indented ones are guesses.
+    # A failed connection gives one line per address that was tried; indented lines are guesses.
     lines = (
         [told_by_server] if told_by_server else re.findall(r"^\S.*", str(driver_error), flags=re.MULTILINE)
     )

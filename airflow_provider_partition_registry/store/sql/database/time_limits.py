@@ -1,4 +1,4 @@
-"""Giving up on a server that has stopped answering.
+"""Ending calls to a server that has stopped answering.
 
 PostgreSQL enforces its own time-outs, but a server that hangs (frozen, or lost behind a network that still
 acknowledges) enforces nothing, and the driver would wait for ever. A thread then shuts the connection's socket down,
@@ -19,15 +19,15 @@ from sqlalchemy import exc as sqlalchemy_errors
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 
-GRACE = 0.5  # seconds: the server's own time-out comes first, and says more
-IDLE_AFTER = 10.0  # seconds without a call, after which the thread ends
+GRACE = 0.5  # seconds: the server's own time-out comes first, as its message says more
+IDLE_AFTER = 10.0  # seconds without a call after which the thread ends
 
 
 class Watchdog:
-    """Ends calls that take too long: those of one process to one server.
+    """Ends calls of one process to one server that take too long.
 
     :param limit: seconds that a call may take.
-    :param server: what to call it in a message.
+    :param server: how messages name it.
     """
 
     def __init__(self, limit: float, server: str) -> None:
@@ -40,10 +40,10 @@ class Watchdog:
 
     @contextmanager
     def limit(self, connection: Any) -> Iterator[None]:
-        """Let what runs inside take no longer than the limit.
+        """End what runs inside if it takes longer than the limit.
 
-        :param connection: the driver's connection, which nobody else uses meanwhile.
-        :raises StoreUnavailableError: it took longer; the connection is of no use any more.
+        :param connection: that of the driver, which nobody else uses meanwhile.
+        :raises StoreUnavailableError: it took longer; the connection cannot be used any more.
         """
         descriptor = connection.fileno()
         with self._lock:
@@ -84,7 +84,7 @@ class Watchdog:
 
 
 def _shut_down(descriptor: int) -> None:
-    """End both directions of a socket that the driver goes on owning."""
+    """Shut down both directions of a socket that the driver still owns."""
     with socket.socket(fileno=os.dup(descriptor)) as copy:
         try:
             copy.shutdown(socket.SHUT_RDWR)

@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeDecorator
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-# SQLite numbers rows by itself only in a column declared INTEGER, which there holds 64 bits as well.
+# SQLite assigns row ids only in a column declared INTEGER, which holds 64 bits there as well.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -33,15 +33,15 @@ def from_microseconds(microseconds: int) -> datetime:
 class UtcInstant(TypeDecorator):
     """An instant, kept as microseconds since 1970 in UTC.
 
-    Native timestamp types lose zones (SQLite), shift with the session's time zone (PostgreSQL) and cannot be
-    computed with in the same words in both; an integer can, and compares and travels faster.
+    Native timestamp types lose zones (SQLite), shift with the session's time zone (PostgreSQL), and need different
+    arithmetic in the two databases. Integers need the same arithmetic, and are compared and sent faster.
     """
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
-        """Refuse naive datetimes, turn the others into an integer."""
+        """Turn the datetime into an integer; naive datetimes are refused."""
         return None if value is None else to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:

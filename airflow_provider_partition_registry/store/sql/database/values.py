@@ -1,12 +1,12 @@
-"""Statements about rows that travel with them: many questions at once, or one claim.
+"""Statements that carry rows with them: many questions at once, or one claim.
 
-A statement is written in SQLAlchemy Core against a pseudo table and compiled once per dialect; each call puts a
+A statement is written in SQLAlchemy Core against a pseudo table and compiled once per dialect. Each call puts a
 ``WITH question AS (...)`` with the given rows in front of it. SQLAlchemy's own ``values()`` is compiled anew for every
 call, which costs many times what the database needs to answer.
 
-To answer about one row PostgreSQL needs less than a tenth of a millisecond, but several times as long to parse and
-plan the statement. A connection that runs it again and again, as those of triggerers do, therefore prepares it. Many
-rows travel as an array per column: that is one text however many they are, and few parameters.
+To answer for one row PostgreSQL needs less than a tenth of a millisecond, but parsing and planning the statement take
+several times as long. A connection that runs it again and again, such as a triggerer's, therefore prepares it. Many
+rows are sent as one array per column: the text is the same however many there are, and the parameters are few.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from sqlalchemy.sql.expression import TableClause
 from sqlalchemy.sql.selectable import CompoundSelect
 
 PREPARE_AFTER = 5
-"""How often a connection runs a statement before it prepares it."""
+"""How often a connection runs a statement before preparing it."""
 
 PREPARED_IS_LOST = {"26000", "42P05"}
-"""PostgreSQL's codes for: no such prepared statement; it exists already. A pooler such as PgBouncer may let every
-transaction run on another of the server's connections. The call is to be repeated, which then does without."""
+"""PostgreSQL's codes for a prepared statement that does not exist, or exists already. A pooler such as PgBouncer may
+run every transaction on another of the server's connections. The call is repeated, without a prepared statement."""
 
 Value = int | str | None
 Row = Sequence[Value]
@@ -41,12 +41,12 @@ _INNER_JOIN = re.compile(r"(?<! OUTER) JOIN ")
 
 
 class _Compiled(NamedTuple):
-    sql: str  # what follows the given rows
-    decoders: tuple[tuple[int, Any], ...]  # of the columns that need one
+    sql: str  # what comes after the given rows
+    decoders: tuple[tuple[int, Any], ...]  # for the columns that need decoding
 
 
 class ValuesStatement:
-    """A statement that selects from a pseudo table of given rows, and holds no bound parameters of its own.
+    """A statement that selects from a pseudo table of given rows. It has no bound parameters of its own.
 
     :param given: the pseudo table.
     """
@@ -58,7 +58,7 @@ class ValuesStatement:
         self._compiled: dict[str, _Compiled] = {}
 
     def run(self, connection: Connection, rows: Sequence[Row]) -> list[Any]:
-        """Run it over the given rows, whose values are as the database keeps them.
+        """Run it over the given rows, whose values are in the database's representation.
 
         :return: rows with decoded values, columns named as in the statement.
         """
@@ -79,9 +79,9 @@ class ValuesStatement:
         if dialect.name not in self._compiled:
             sql = str(self._statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
             if dialect.name == "sqlite":
-                # Joins are done in the order in which they are written; on PostgreSQL a setting sees to it.
+                # SQLite joins in the order in which joins are written; on PostgreSQL a setting has the same effect.
                 sql = _INNER_JOIN.sub(" CROSS JOIN ", sql)
-            # The given rows go in front, before any WITH of the statement's own.
+            # The given rows go in front, before any WITH of the statement itself.
             sql = f",\n{sql.removeprefix('WITH ')}" if sql.startswith("WITH ") else f"\n{sql}"
             types = [each.type.dialect_impl(dialect) for each in self._statement.selected_columns]
             processors = [each.result_processor(dialect, None) for each in types]
@@ -95,16 +95,16 @@ def _row_type(names: Iterable[str]) -> Any:
 
 
 def _given_rows(given: TableClause, rows: Sequence[Row], dialect_name: str) -> tuple[str, tuple[Any, ...]]:
-    """The text that goes in front of a statement, and its parameters."""
+    """The text in front of a statement, and its parameters."""
     if dialect_name == "postgresql" and len(rows) > 1:
         return _with_arrays(given), tuple(map(_array, zip(*rows, strict=True)))
     return _with_values(given, len(rows), dialect_name), tuple(chain.from_iterable(rows))
 
 
-@lru_cache(maxsize=64)  # a text per number of rows, of which there may be many
+@lru_cache(maxsize=64)  # one text for each number of rows, of which there may be many
 def _with_values(given: TableClause, row_count: int, dialect_name: str) -> str:
     mark = "?" if dialect_name == "sqlite" else "%s"
-    # The first row tells the types: a column may hold nothing but NULL.
+    # The types are given in the first row, since a column may hold nothing but NULL.
     typed = ", ".join(f"CAST({mark} AS {each.type})" for each in given.c)
     plain = ", ".join([mark] * len(given.c))
     rows = "), (".join([typed, *[plain] * (row_count - 1)])
@@ -122,7 +122,7 @@ def _with(given: TableClause) -> str:
 
 
 def _array(values: Iterable[Value]) -> str:
-    """An array as PostgreSQL writes it: one parameter, where the driver would quote every element by itself."""
+    """An array in PostgreSQL's notation: one parameter, where the driver would quote every element by itself."""
     return f"{{{','.join(map(_element, values))}}}"
 
 
@@ -136,7 +136,7 @@ def _element(value: Value) -> str:
 
 
 def _run_often(connection: Connection, sql: str, parameters: Sequence[Any]) -> Any:
-    """Run a statement on PostgreSQL, prepared once this connection has run it a few times."""
+    """Run a statement on PostgreSQL, prepared after this connection has run it a few times."""
     runs = connection.info.get(sql, 0)
     connection.info[sql] = runs + 1
     if runs < PREPARE_AFTER:
@@ -157,5 +157,5 @@ def _run_often(connection: Connection, sql: str, parameters: Sequence[Any]) -> A
 
 @lru_cache(maxsize=64)
 def _name(sql: str) -> str:
-    """Made of the text: whoever prepared a statement of this name on this connection prepared the same one."""
+    """A name made from the text, so that a prepared statement of this name on a connection is the same statement."""
     return f"partition_registry_{hashlib.sha256(sql.encode()).hexdigest()[:32]}"

@@ -1,1 +1,1 @@
-"""For those who operate a database: backing it up, and verifying what is in it."""
+"""Work for a database's operators: backing it up, and verifying its contents."""

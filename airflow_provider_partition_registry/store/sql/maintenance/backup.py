@@ -1,7 +1,7 @@
-"""A copy of a SQLite registry as of one moment, made beside its readers and writers.
+"""A copy of a SQLite registry as of one moment, made while it is in use.
 
-SQLite's own online backup reads the file together with its write-ahead log, in which the newest changes are; whoever
-copies the file alone loses them and gets an older registry that looks sound.
+SQLite's own online backup reads the file together with its write-ahead log, which holds the newest changes. Copying the
+file alone loses them and yields an older registry that looks sound.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from airflow_provider_partition_registry.store.sql.database.engine import Databa
 from airflow_provider_partition_registry.store.sql.schema.tables import VERSION_TABLE
 
 IN_USE = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside a file that somebody has open, or left behind."""
+"""The files that SQLite keeps beside a database that is open, or was not closed properly."""
 
 
 def back_up(database: Database, file: Path, *, overwrite: bool = False) -> None:
-    """Copy the registry into a file, which appears once the copy is complete, checked and on disk.
+    """Copy the registry into a file, which appears only when the copy is complete, checked and on disk.
 
-    The copy needs no other file beside it. It has the schema of the registry, of whatever version that is.
+    The copy needs no other file beside it. It has the same schema as the registry, whatever its version.
 
-    :param overwrite: replace a file that is there.
-    :raises InvalidInputError: this is no SQLite registry, or there is a file already, or one that must not be replaced.
+    :param overwrite: replace an existing file.
+    :raises InvalidInputError: the registry is not in SQLite, or the file exists, or must not be replaced.
     :raises SchemaMissingError: there is no registry.
     :raises StoreRefusedError: the copy cannot be written, or the registry's file is damaged.
     """
@@ -82,7 +82,7 @@ def _is_there(file: Path) -> InvalidInputError:
 
 @contextmanager
 def _temporary_beside(file: Path) -> Iterator[Path]:
-    """An empty file in the same folder, so that it can take the other's name; gone in the end, whatever happens."""
+    """An empty file in the same folder, so that it can be renamed; it is removed in the end, whatever happens."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".partial", dir=file.parent)
     os.close(descriptor)
     try:
@@ -94,10 +94,10 @@ def _temporary_beside(file: Path) -> Iterator[Path]:
 
 
 def _copy(connection: Connection, copy: Path) -> None:
-    """In one step: it sees one moment and, thanks to the write-ahead log, holds up no writer."""
+    """Copy in one step, which sees one moment and, thanks to the write-ahead log, holds up no writer."""
     with _opened(copy) as target:
         connection.connection.dbapi_connection.backup(target)  # type: ignore[union-attr]
-        # Of a file that says it has a write-ahead log nobody can see whether that was lost.
+        # If a file says that it has a write-ahead log, nobody can tell whether that log was lost.
         target.execute("PRAGMA journal_mode = DELETE")
 
 
@@ -137,7 +137,7 @@ def _appear(copy: Path, file: Path, overwrite: bool) -> None:
         copy.replace(file)
         return
     try:
-        # Unlike a renaming, it never takes the place of a file that has come meanwhile.
+        # Unlike renaming, it never replaces a file that has appeared meanwhile.
         os.link(copy, file)
     except FileExistsError:
         raise _is_there(file) from None

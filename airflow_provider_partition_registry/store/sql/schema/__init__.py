@@ -1,1 +1,1 @@
-"""The tables, and how they come about: migrations, one list for both databases."""
+"""The tables, and the migrations that create them: one list for both databases."""

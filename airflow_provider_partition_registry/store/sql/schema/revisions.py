@@ -1,4 +1,4 @@
-"""The schema: checked once per process, brought up to date by Alembic, one list of migrations for both databases."""
+"""The schema: checked once per process, and upgraded by Alembic with the same migrations on both databases."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.sql.database.engine import Database
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
-"""All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade needs to load."""
+"""All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade loads."""
 
 HEAD = REVISIONS[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"
 TABLES = frozenset({VERSION_TABLE, *metadata.tables})
-"""All tables of a registry at :data:`HEAD`."""
+"""All tables of a registry whose schema is at :data:`HEAD`."""
 
-# What Alembic's migrations run on is global to a process: two upgrades at once would change each other's database.
+# Alembic's migrations use state that is global to a process: two upgrades at once would change each other's database.
 _one_at_a_time = threading.Lock()
 
-# Held while migrating: of several replicas that start at once one upgrades and the others find it done.
+# Held while migrating: of several replicas that start at once, one upgrades and the others find it done.
 _UPGRADE_LOCK = 7_305_144_839_215_771
 
 
@@ -51,7 +51,7 @@ def current(database: Database) -> str | None:
 
 
 def check(database: Database) -> None:
-    """Make sure the schema is the one this version needs. A SQLite registry is created or upgraded on the way.
+    """Check that the schema is the one this version needs. A SQLite registry is created or upgraded in doing so.
 
     :raises SchemaMissingError: the database holds no registry.
     :raises SchemaOutdatedError: an older version's schema.
@@ -65,7 +65,7 @@ def check(database: Database) -> None:
 
 
 def require(database: Database) -> str:
-    """The schema's revision, if it is the one this version needs. Creates and upgrades nothing.
+    """Return the schema's revision if it is the one this version needs. Creates and upgrades nothing.
 
     :raises SchemaMissingError: the database holds no registry.
     :raises SchemaOutdatedError: an older version's schema.
@@ -83,14 +83,14 @@ def require(database: Database) -> str:
 
 
 def upgrade(database: Database) -> str:
-    """Bring the schema up to date, in one transaction, and then have its constraints validated. Does nothing if it is.
+    """Bring the schema up to date in one transaction, then have its constraints validated. Does nothing if it is.
 
-    :return: the revision it is at now.
+    :return: the revision that it is at now.
     :raises SchemaNewerError: a newer version's schema.
     :raises SchemaBlockedError: rows break constraints of the new schema; nothing was changed.
     :raises SchemaDamagedError: some of its tables are missing.
     """
-    # Loaded before the transaction: on a busy machine it takes seconds, for which all others would wait.
+    # Imported before the transaction: on a busy machine the import takes seconds, for which everybody would wait.
     import alembic.command  # noqa: F401
 
     with _one_at_a_time:
@@ -101,11 +101,11 @@ def upgrade(database: Database) -> str:
 
 
 def missing_tables(connection: Connection) -> frozenset[str]:
-    """The tables of a registry at :data:`HEAD` that are not there."""
+    """Which of the tables that a registry has at :data:`HEAD` do not exist."""
     if connection.dialect.name == "sqlite":
         catalogue, name, is_seen = table("sqlite_master"), column("name", Text), column("type") == "table"
     else:
-        # Like every statement of ours, it goes by the search path.
+        # Like all our statements, it resolves names by the search path.
         catalogue, name = table("pg_class"), column("relname", Text)
         is_seen = func.pg_table_is_visible(column("oid"))
     found = select(name).select_from(catalogue).where(name.in_(TABLES), is_seen)
@@ -113,7 +113,7 @@ def missing_tables(connection: Connection) -> frozenset[str]:
 
 
 def check_constraints(connection: Connection, table_name: str) -> dict[str, bool]:
-    """The names of a table's CHECK constraints, and whether each is known to hold for all rows that are there."""
+    """The names of a table's CHECK constraints, and whether each is known to hold for all existing rows."""
     found = inspect(connection).get_check_constraints(table_name)
     return {str(each["name"]): not each.get("dialect_options", {}).get("not_valid") for each in found}
 
@@ -142,9 +142,9 @@ def _upgrade(connection: Connection, database: Database) -> None:
 
 
 def _validate_constraints(connection: Connection) -> None:
-    """Have PostgreSQL look through the rows that were there before a constraint was, which holds up nobody.
+    """Have PostgreSQL check the rows that are older than a constraint, which holds up nobody.
 
-    In the transaction that adds it, readers and writers would wait for that.
+    In the transaction that adds the constraint, readers and writers would have to wait for this.
     """
     _allow_time(connection)
     for table_name in metadata.tables:
@@ -159,7 +159,7 @@ def _allow_time(connection: Connection) -> None:
 
 
 def _let_children_upgrade() -> None:
-    """A forked child must not wait for a thread that it does not have."""
+    """Give a forked child a lock of its own, as the thread that may hold this one does not exist there."""
     global _one_at_a_time  # noqa: PLW0603
     _one_at_a_time = threading.Lock()
 
@@ -170,10 +170,10 @@ os.register_at_fork(after_in_child=_let_children_upgrade)
 def _current(connection: Connection, database: Database) -> str | None:
     found = _revision(connection)
     if found in (None, HEAD):
-        # Looked for after the revision: an upgrade in between can only have added tables.
+        # Looked up after the revision: an upgrade in between can only have added tables.
         missing = missing_tables(connection)
         if found is None and not missing:
-            found = _revision(connection)  # There is one if somebody created the registry in between.
+            found = _revision(connection)  # It exists now if somebody created the registry in between.
             missing = frozenset() if found else frozenset({VERSION_TABLE})
         if missing and (found == HEAD or missing != TABLES):
             is_repairable = missing.issubset(each.name for each in DERIVED_TABLES)

@@ -1,7 +1,7 @@
-"""What the rows of the tables must fulfil, as the text of CHECK constraints, in words that both databases understand.
+"""The conditions that rows must fulfil, as the text of CHECK constraints that both databases understand.
 
-Each follows from what a call can write (``domain/locking.py`` for partitions). A condition whose columns are NULL is
-fulfilled, in constraints as in SQL at large. Each is one line, since SQLAlchemy reads them from SQLite line by line.
+Each follows from what a call can write (``domain/locking.py`` for partitions). A condition whose columns are NULL
+counts as fulfilled, as always in SQL. Each is one line, since SQLAlchemy reads them from SQLite line by line.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ OTHER_EVENTS = (
     *(EventType.SOURCE_REGISTERED, EventType.PROVIDER_REGISTERED),
     *(EventType.GRANTED, EventType.GRANT_REVOKED),
 )
-"""All types of events: those about a partition, about the tokens of a source or a provider, and about a source."""
+"""All event types: those about a partition, about the tokens of a source or a provider, and about a source."""
 
 
 def counted_from(least: int, column: str) -> str:
-    """The column holds a number from ``least`` on. The upper bound keeps out texts, which SQLite puts above numbers."""
+    """The column holds a number from ``least`` on. The upper bound excludes text, which SQLite sorts above numbers."""
     return f"{column} BETWEEN {least} AND {LARGEST_NUMBER}"
 
 
 def instants(*columns: str) -> str:
-    """The columns hold instants that a calendar has; not texts either, see :func:`counted_from`."""
+    """The columns hold instants within the calendar; the upper bound excludes text, see :func:`counted_from`."""
     return " AND ".join(f"{column} BETWEEN {EARLIEST} AND {LATEST}" for column in columns)
 
 
@@ -55,7 +55,7 @@ def _all(*columns: str) -> str:
 
 START_BEFORE_END = "interval_start < interval_end"
 
-# Class n holds the lengths from 8 ** (n - 1) on and below 8 ** n; see tables.length_class_of().
+# Class n holds the lengths in [8 ** (n - 1), 8 ** n); see tables.length_class_of().
 _LENGTH = "(interval_end - interval_start)"
 CLASS_OF_LENGTH = f"{_LENGTH} >> (3 * length_class) = 0 AND {_LENGTH} >> (3 * (length_class - 1)) > 0"
 LONGEST_OF_CLASS = (
@@ -68,13 +68,13 @@ STATE = (
     "WHEN 'failed' THEN published_at IS NULL AND reason IS NOT NULL "
     "WHEN 'ready' THEN published_at IS NOT NULL ELSE FALSE END"
 )
-"""The stored states, with what each of them has and does not have."""
+"""The stored states, and which columns each of them fills."""
 
 WHOLE_LOCK = (
     f"CASE WHEN holder IS NULL THEN {_no('holder_details', 'locked_at', 'expires_at')} AND exclusive = FALSE "
     f"ELSE holder <> '' AND {_all('holder_details', 'locked_at')} AND exclusive IN (FALSE, TRUE) AND generation > 0 END"
 )
-"""Either there is a lock, present or finished, with all that belongs to it, or nothing of one."""
+"""Either there is a lock, present or finished, with everything that belongs to it, or none of its columns is filled."""
 
 WHOLE_FORMER_STATE = (
     f"CASE WHEN former_state IS NULL THEN {_no('former_changed_at', 'former_published_at', 'former_reason')} "
@@ -82,7 +82,7 @@ WHOLE_FORMER_STATE = (
     f"AND (former_state = 'ready') = (former_published_at IS NOT NULL) "
     f"AND (former_state <> 'failed' OR former_reason IS NOT NULL) END"
 )
-"""What a release gives back is kept of what is locked alone; it is missing of locks from before it was kept."""
+"""The former state is kept only while locked; locks from before it was kept have none."""
 
 RELEASED_WITHOUT_LOCK = (
     "released_by IS NULL OR (released_by <> '' AND state <> 'locked' AND holder IS NULL AND generation > 0)"
@@ -99,4 +99,4 @@ TYPE = (
     f"WHEN {_one_of('type', OTHER_EVENTS)} "
     f"THEN source_id IS NOT NULL AND {_no('interval_start', 'interval_end')} ELSE FALSE END"
 )
-"""The types of events, with what each of them is about. A migration adds those to come."""
+"""The event types, and what each of them is about. A new type needs a migration."""

@@ -1,11 +1,11 @@
 """The tables. Their prefix lets a registry share a database with other applications.
 
-Two of them are derived from ``partition`` and changed in the same transaction with it:
+Two of them are derived from ``partition`` and changed in the same transaction:
 
 - ``ready_interval``: per source the maximal ready intervals of R1, disjoint and not touching. A question is
   answered by one probe: does the row with the greatest start at or before ``a`` reach ``b``?
-- ``length_class``: per source which lengths of partitions it has. Whoever looks for partitions that overlap
-  ``[a, b)`` need not look further back than the greatest length of each class, so that one yearly partition does
+- ``length_class``: per source which lengths of partitions it has. A look-up of the partitions that overlap
+  ``[a, b)`` goes back no further than the greatest length of each class, so that one yearly partition does
   not make every look-up among hourly ones scan a year.
 """
 
@@ -108,7 +108,7 @@ partition = Table(
     Column("locked_at", UtcInstant),
     Column("expires_at", UtcInstant),
     Column("exclusive", Boolean(create_constraint=False), nullable=False),
-    # What it was before it was locked, as long as it is.
+    # What the partition was before it was locked; filled only while it is locked.
     Column("former_state", Text),
     Column("former_changed_at", UtcInstant),
     Column("former_published_at", UtcInstant),
@@ -132,7 +132,7 @@ partition = Table(
         "source_id", "interval_start", "interval_end", "provider_id", name=f"uq_{PREFIX}partition_interval"
     ),
     Index(f"ix_{PREFIX}partition_overlap", "source_id", "state", "length_class", "interval_start"),
-    # For the timeline, which looks at one provider after the other.
+    # For the timeline, which reads one provider after another.
     Index(f"ix_{PREFIX}partition_lane", "source_id", "provider_id", "state", "length_class", "interval_end"),
 )
 
@@ -176,7 +176,7 @@ event = Table(
     Index(None, "source_id", "position"),
 )
 
-# One row. Whoever writes events takes its lock and keeps it until the commit, so positions appear in their order.
+# One row. A writer of events locks it until its commit, so that positions become visible in order.
 history = Table(
     f"{PREFIX}history",
     metadata,
@@ -187,26 +187,26 @@ history = Table(
 )
 
 DERIVED_TABLES = (length_class, ready_interval, history)
-"""What can be computed anew from the other tables."""
+"""The tables that can be recomputed from the others."""
 
 
 def conditions_of(table: Table) -> dict[str, str]:
-    """The conditions of a table's CHECK constraints by their names, see :func:`check_name`."""
+    """The conditions of a table's CHECK constraints by name, see :func:`check_name`."""
     checks = {str(each.name): each for each in table.constraints if isinstance(each, CheckConstraint)}
     prefix = check_name(table.name, "")
     return {name.removeprefix(prefix): str(checks[name].sqltext) for name in sorted(checks)}
 
 
 def check_name(table_name: str, name: str) -> str:
-    """What a CHECK constraint is called in the database."""
+    """The name of a CHECK constraint in the database."""
     return f"ck_{table_name}_{name}"
 
 
 def length_class_of(interval: Interval) -> int:
     """The class of an interval's length: class ``n`` holds those of at most ``8 ** n`` microseconds.
 
-    Powers of eight make at most 20 classes of which a source has one or two, and a look-up goes back over at
-    most eight of its partitions more than it needs.
+    Powers of eight make at most 20 classes, of which a source has one or two, and a look-up reads at most eight
+    partitions more than it needs to.
     """
     microseconds = to_microseconds(interval.end) - to_microseconds(interval.start)
     return -(-microseconds.bit_length() // 3)

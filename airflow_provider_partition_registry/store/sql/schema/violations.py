@@ -1,4 +1,4 @@
-"""Rows that break constraints: for an upgrade that is about to add them, and where the database has not looked."""
+"""Rows that break constraints: checked before an upgrade adds these, and where the database has not checked."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SHOWN_AT_MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class Violations:
-    """How many rows break constraints, and the first few of them, each by its table and key with what it breaks."""
+    """How many rows break constraints, and the first few of them, each by its table, its key and what it breaks."""
 
     count: int
     shown: tuple[str, ...]
 
 
 def find_violations(connection: Connection, constraints: Mapping[str, Mapping[str, str]]) -> Violations:
-    """Look through whole tables.
+    """Search whole tables.
 
-    :param constraints: for each table the conditions of its CHECK constraints by their names.
+    :param constraints: for each table the conditions of its CHECK constraints, by name.
     """
     count, shown = 0, []
     for table, conditions in constraints.items():

@@ -1,1 +1,1 @@
-"""Statements that read: what they ask, and how their rows become values of the domain."""
+"""Statements that read, and how their rows become values of the domain."""

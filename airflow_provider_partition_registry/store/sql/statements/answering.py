@@ -1,4 +1,4 @@
-"""From questions to answers, which all belong to one moment (R2)."""
+"""Answering questions, all as of one moment (R2)."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def answer(
     *,
     explain: bool,
 ) -> list[Answer]:
-    """Answer questions, of which there are at most ``AT_ONCE``.
+    """Answer questions, at most ``AT_ONCE`` of them.
 
-    :param asked_at: the present, where it is not the database that tells the time.
+    :param asked_at: the present, if it is not the database that tells the time.
 
-    Each statement answers all of them by itself. So the answers belong to one moment without a transaction: what the
-    probe said of some of them is forgotten when others have to be explained.
+    Each statement answers all questions by itself. So the answers belong to one moment without a transaction: if some
+    have to be explained, the explanation answers the others again and the probe's answers are dropped.
     """
     numbered = list(enumerate(questions))
     answers = _probe(connection, numbered) if all(map(_is_plain, questions)) else None

@@ -35,9 +35,9 @@ Column = ColumnElement
 
 
 def locks_at(now: Column) -> Select:
-    """How many partitions are locked, and of how many the lease is over at a moment; one row.
+    """How many partitions are locked at a moment, and how many of these have a lease that is over; one row.
 
-    Counted source by source, since that is how they can be looked up.
+    Counted source by source, as an index supports that.
     """
     per_source = (
         select(
@@ -69,13 +69,13 @@ def _locks_of_source(*conditions: Column) -> Column:
 
 
 def locks_by_id(holder_prefix: str | None, after: int, limit: int) -> Select:
-    """The partitions that are locked, of all sources, by id."""
+    """The locked partitions of all sources, by id."""
     locked = [partition.c.source_id == source.c.id, partition.c.state == PartitionState.LOCKED.value]
     if holder_prefix is not None:
-        # LIKE would know wildcards, and not tell capital from small letters in SQLite.
+        # LIKE would interpret wildcards, and be case-insensitive in SQLite.
         locked.append(func.substr(partition.c.holder, 1, len(holder_prefix)) == holder_prefix)
-    # Outer joins are done as they are written, so the locks are looked up source by source, by the index that finds
-    # them. For that nothing outside their conditions may keep NULL out by itself.
+    # Outer joins are done in the order in which they are written, so the locks are looked up source by source with the
+    # right index. For that, no condition outside the joins may exclude NULL by itself.
     by_source = source.outerjoin(partition, and_(*locked)).outerjoin(
         provider, provider.c.id == partition.c.provider_id
     )
@@ -92,20 +92,20 @@ def locks_by_id(holder_prefix: str | None, after: int, limit: int) -> Select:
 EVENTS = select(
     event, source.c.name.label("source_name"), provider.c.name.label("provider_name")
 ).select_from(event.outerjoin(source).outerjoin(provider))
-"""The history with its names; in which order, and from where on, is up to the caller."""
+"""The history with its names; the caller adds the order and where to start."""
 
 _ALL_STATES = tuple(state.value for state in PartitionState)
 
 
 def id_of(table: Table, name: str) -> Column:
-    """The id of the source or provider with this name, looked up by the statement itself; NULL if there is none."""
+    """The id of the source or provider with this name, looked up within the statement; NULL if there is none."""
     return select(table.c.id).where(table.c.name == name).scalar_subquery()
 
 
 def partitions_by_start(
     source_id: Column, interval: Interval | None, after: int | None, limit: int
 ) -> Select:
-    """Partitions by start. An interval is overlapped by those that reach into it and those that begin there."""
+    """Partitions by start. Those that overlap an interval begin before it and reach into it, or begin inside it."""
     columns = [*PARTITION_COLUMNS, partition.c.provider_id]
     order = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
     follows: ColumnElement = true()
@@ -120,7 +120,7 @@ def partitions_by_start(
             literal(interval.start, UtcInstant()).label("interval_start"),
             literal(interval.end, UtcInstant()).label("interval_end"),
         ).cte("asked")
-        # With the values themselves in place of those of the reach, PostgreSQL may read all that began before.
+        # If the values themselves stood in place of the reach's, PostgreSQL might read everything that began before.
         its_reach = reach(asked, "reach")
         reach_in = (
             select(*columns)

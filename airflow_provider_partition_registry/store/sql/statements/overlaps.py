@@ -1,6 +1,6 @@
-"""Finding what overlaps an interval at a cost that does not grow with a source's history.
+"""Finding partitions that overlap an interval, at a cost that does not grow with a source's history.
 
-Parts of statements: each takes rows that say whose intervals are meant (``source_id``, ``interval_start``,
+Parts of statements. Each takes rows with the intervals in question (``source_id``, ``interval_start``,
 ``interval_end``), be they questions, a claim, or one row of values.
 """
 
@@ -25,10 +25,10 @@ READY_STATES = (PartitionState.READY.value,)
 
 
 def reach(rows: FromClause, name: str) -> FromClause:
-    """Where partitions that overlap the rows' intervals may begin: a row per class of lengths of the source.
+    """Where partitions that overlap the rows' intervals may begin: one row per class of lengths of the source.
 
-    A row holds all that a look-up needs, so that the planner can only do it as one range of the index, however
-    long the history. Joining questions, sources and classes one by one it at times looked through all sources.
+    A row holds all that a look-up needs, so that the planner can only make it one range of the index, however long the
+    history. When questions, sources and classes were joined one by one, it at times read all sources.
     """
     return materialized(
         select(
@@ -41,14 +41,14 @@ def reach(rows: FromClause, name: str) -> FromClause:
 
 
 def overlapping(rows: FromClause, states: Sequence[str], *conditions: ColumnElement) -> FromClause:
-    """The rows of a :func:`reach` joined with the partitions in one of the states that overlap their intervals."""
+    """The rows of a :func:`reach`, joined with the partitions in one of the states that overlap their intervals."""
     is_overlapping = and_(
         partition.c.source_id == rows.c.source_id,
         partition.c.state.in_(states),
         partition.c.length_class == rows.c.length_class,
         partition.c.interval_start > rows.c.begins_after,
         partition.c.interval_start < rows.c.interval_end,
-        # Not "interval_end > interval_start": another index would fit, which knows nothing of classes.
+        # Not "interval_end > interval_start": an index that knows nothing of classes would match that.
         partition.c.interval_end - rows.c.interval_start > 0,
         *conditions,
     )
@@ -56,7 +56,7 @@ def overlapping(rows: FromClause, states: Sequence[str], *conditions: ColumnElem
 
 
 def materialized(rows: Select, name: str) -> FromClause:
-    """A part of a statement that is planned and run by itself, once."""
+    """A part of a statement that is planned and run separately, once."""
     return rows.cte(name).prefix_with("MATERIALIZED", dialect="postgresql")
 
 
@@ -80,7 +80,7 @@ def merged(rows: Select) -> Select:
 def ready_intervals_of(rows: FromClause) -> ColumnElement:
     """Join condition: the ready intervals that overlap or touch the rows' intervals.
 
-    They are disjoint, so of those that begin at or before its start only the last can reach it.
+    They are disjoint, so of those that begin at or before the interval's start only the last can reach it.
     """
     earlier = ready_interval.alias("earlier")
     last_before = (

@@ -19,7 +19,7 @@ _BLOCKING = (PartitionState.LOCKED, PartitionState.EXPIRED, PartitionState.FAILE
 def overviews(sources: Select, now: ColumnElement) -> Select:
     """Overviews of the given sources, in the order of their names.
 
-    :param sources: few, with their limit.
+    :param sources: a statement with a limit that selects few sources.
     :param now: decides which locks have expired.
     """
     mine = sources.subquery("mine")
@@ -59,7 +59,7 @@ def _first_start(mine: FromClause) -> ColumnElement:
 
 
 def _of_last(mine: FromClause, rows: FromClause, wanted: ColumnElement) -> ColumnElement:
-    """A column of the row that begins last."""
+    """A column of the row with the latest start."""
     return (
         select(wanted)
         .where(rows.c.source_id == mine.c.id)
@@ -72,13 +72,13 @@ def _of_last(mine: FromClause, rows: FromClause, wanted: ColumnElement) -> Colum
 def _blockage(
     mine: FromClause, state: PartitionState, now: ColumnElement
 ) -> tuple[ColumnElement, ColumnElement]:
-    """How many partitions are in the state, and since when the first of them. Looks at so many at most."""
+    """How many partitions are in the state, and since when the first of them. Counts only up to a maximum."""
     is_failed = state is PartitionState.FAILED
     stored = PartitionState.FAILED if is_failed else PartitionState.LOCKED
     looked_at = (
         select(partition.c.changed_at, partition.c.expires_at)
         .where(partition.c.source_id == mine.c.id, partition.c.state == stored.value)
-        # In the order of an index, so that it is used: by chance what is looked for may be far away in the table.
+        # In the order of an index, so that the index is used: the rows may be spread far over the table.
         .order_by(partition.c.length_class.desc(), partition.c.interval_start.desc())
         .limit(COUNTED_AT_MOST)
         .correlate(mine)

@@ -1,4 +1,4 @@
-"""Looking up who there is: providers with their grants, and access tokens with whom they speak for (R10)."""
+"""Looking up providers with their grants, and access tokens with whom they speak for (R10)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFERENCES = {
     PrincipalKind.SOURCE: access_token.c.source_id,
     PrincipalKind.PROVIDER: access_token.c.provider_id,
 }
-"""Which column says whom a token speaks for; the other one is NULL."""
+"""The column that says whom a token speaks for; the other one is NULL."""
 
 _TOKENS = select(
     access_token,
@@ -36,13 +36,13 @@ _TOKENS = select(
 
 
 def identify(connection: Connection, text: str, tell_time: TellTime) -> AccessToken:
-    """The valid token that the text is; one statement.
+    """The valid token with this text, found by one statement.
 
-    :raises InvalidTokenError: it is none.
+    :raises InvalidTokenError: there is no such valid token.
     """
     token_id, secret = tokens.split_token(text)
     row: Any = connection.execute(_TOKENS.where(access_token.c.id == token_id)).first()
-    # The secret is compared first and always, so that nobody without it learns anything about the token.
+    # The secret is always compared, and first, so that nobody without it learns anything about the token.
     is_right = tokens.is_secret(secret, row.secret_hash if row else tokens.HASH_OF_NOTHING)
     if row is None or not is_right:
         raise InvalidTokenError
@@ -53,7 +53,7 @@ def identify(connection: Connection, text: str, tell_time: TellTime) -> AccessTo
 
 
 def session_key(connection: Connection, token_id: str, tell_time: TellTime) -> bytes | None:
-    """A key that derives from what is kept of a valid token; None if there is no such token."""
+    """A key derived from what is stored of a valid token; None if there is no such token."""
     row: Any = connection.execute(_TOKENS.where(access_token.c.id == token_id)).first()
     if row is None or not to_access_token(row).is_valid_at(tell_time(row.now)):
         return None
@@ -72,9 +72,9 @@ def find_token(connection: Connection, token_id: str) -> AccessToken:
 
 
 def tokens_of(kind: PrincipalKind, principal_id: ColumnElement, after: str | None) -> Select:
-    """The tokens of a source or a provider in the order in which they were made.
+    """The tokens of a source or a provider, in the order in which they were issued.
 
-    :param after: the id of the token before the first.
+    :param after: the id of the token before the first one wanted.
     """
     order = (access_token.c.created_at, access_token.c.id)
     statement = _TOKENS.where(speaks_for(kind, principal_id)).order_by(*order)
@@ -86,12 +86,12 @@ def tokens_of(kind: PrincipalKind, principal_id: ColumnElement, after: str | Non
 
 
 def speaks_for(kind: PrincipalKind, principal_id: int | ColumnElement) -> ColumnElement:
-    """Condition: the token is one of the source's or the provider's."""
+    """Condition: the token belongs to the source or provider."""
     return REFERENCES[kind] == principal_id
 
 
 def to_access_token(row: Any) -> AccessToken:
-    """Read a token; the row carries the names of source and provider."""
+    """Read a token; the row contains the names of its source and provider."""
     if row.source_name is None:
         principal = Principal(PrincipalKind.PROVIDER, row.provider_name)
     else:

@@ -46,10 +46,10 @@ class QuestionStatement(ValuesStatement):
         explain: bool = False,
         asked_at: datetime | None = None,
     ) -> list[Any]:
-        """Run it over the questions, of which there are at most ``AT_ONCE``.
+        """Run it over the questions, at most ``AT_ONCE`` of them.
 
         :param explain: look closely at what is not ready.
-        :param asked_at: the present, where it is not the database that tells the time.
+        :param asked_at: the present, if it is not the database that tells the time.
         """
         present = None if asked_at is None else to_microseconds(asked_at)
         return self.run(
@@ -58,7 +58,7 @@ class QuestionStatement(ValuesStatement):
 
 
 def in_portions(questions: Sequence[Question], at_once: int) -> list[Sequence[Question]]:
-    """The questions, in order, so many at a time."""
+    """The questions in order, in portions of this size."""
     return [questions[first : first + at_once] for first in range(0, len(questions), at_once)]
 
 

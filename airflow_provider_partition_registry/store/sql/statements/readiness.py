@@ -1,4 +1,4 @@
-"""The statements that answer questions and find overlaps. Each has a name, a purpose, and its home here."""
+"""The statements that answer questions and find overlaps, each with a name and a purpose."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _as_of(source_id: Column) -> Column:
     """The source's position in the history."""
     last = (
         select(event.c.position)
-        # Not "=": PostgreSQL may then go back through the events of all sources until it meets one of this source.
+        # Not "=": PostgreSQL may then go back through all sources' events until it meets one of this source.
         .where(event.c.source_id.between(source_id, source_id))
         .order_by(event.c.source_id.desc(), event.c.position.desc())
         .limit(1)
@@ -82,12 +82,12 @@ _is_first_of_source = func.row_number().over(partition_by=source.c.id) == 1
 ARE_READY = QuestionStatement(
     select(
         question.c.n,
-        # The same for all questions about a source, and longer to find than whether one is ready.
+        # It is the same for all questions about a source, and takes longer to find than whether one is ready.
         case((_is_first_of_source, _as_of(source.c.id))).label("as_of"),
         _is_ready().label("is_ready"),
     ).select_from(asked)
 )
-"""The hot one: R1 by one probe of the ready intervals. Of the questions about a source only one gets its ``as_of``;
+"""The hot path: R1 by one probe of the ready intervals. Only one of the questions about a source gets its ``as_of``;
 those about unknown sources get no row."""
 
 
@@ -105,7 +105,7 @@ _asked = materialized(
     ).select_from(asked),
     "asked",
 )
-# The probe knows nothing of publishing times (R8); what asks for them is always looked at closely.
+# The probe ignores publishing times (R8); questions that ask for them are always looked at closely.
 _needs_a_close_look = or_(
     _asked.c.published_after.is_not(None), and_(_asked.c.is_explained, not_(_asked.c.is_ready))
 )
@@ -137,7 +137,7 @@ _OF_EXPLANATION = {
 
 
 def _row(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) -> list[Column]:
-    """A row of a union of different kinds of rows; the columns that are not known are NULL."""
+    """A row in a union of different kinds of rows; columns that are not given are NULL."""
     return [
         literal(kind).label("kind"),
         *[known.get(name, cast(null(), each.type)).label(name) for name, each in columns.items()],
@@ -185,7 +185,7 @@ def _published_rows(rows: FromClause, *conditions: Column) -> FromClause:
 
 
 def _published_under_blockers() -> Select:
-    """What is published inside the question although blockers keep it from being ready: no gap there."""
+    """What is published inside the question although blockers keep it from being ready: not a gap."""
     later_start = case(
         (_blocker.c.interval_start > _blocker.c.asked_start, _blocker.c.interval_start),
         else_=_blocker.c.asked_start,
@@ -205,7 +205,7 @@ def _published_under_blockers() -> Select:
 def _fresh_rows() -> Select:
     """What was published at or after ``published_after`` (R8).
 
-    A time that has not come yet proves nothing: the clock was ahead when the data was published.
+    A publishing time in the future proves nothing: the clock was ahead when the data was published.
     """
     after = _reach_of_question.c.published_after
     present = func.coalesce(_reach_of_question.c.asked_at, DatabaseNow())
@@ -220,11 +220,11 @@ def _fresh_rows() -> Select:
 _EXPLANATION = (_source_rows(), _settled_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
 
 EXPLAIN = QuestionStatement(union_all(*_EXPLANATION))
-"""Everything that the answers need, as rows of four kinds: source; settled, of a question to which the probe's verdict
-is the whole answer; published and blocker, of the others. One statement, so that all of it belongs to one moment."""
+"""Everything that the answers need, as rows of four kinds: source; settled, for a question that the probe answers
+completely; published and blocker, for the others. It is one statement, so that all of it belongs to one moment."""
 
 EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))
-"""The same for questions with ``published_after``: further rows of the kind fresh."""
+"""The same for questions with ``published_after``, with further rows of the kind fresh."""
 
 
 claim = table(
@@ -234,7 +234,7 @@ claim = table(
     column("interval_start", UtcInstant),
     column("interval_end", UtcInstant),
 )
-"""What a writer lays claim to: a partition, whether or not it is registered."""
+"""The partition that a writer claims, whether or not it is registered."""
 
 _OF_CLAIM = {"provider_id": provider.c.id, "granted": grant.c.source_id, **_COMMON}
 
@@ -283,11 +283,11 @@ withdrawn = table(
     column("interval_end", UtcInstant),
     column("partition_id", partition.c.id.type),
 )
-"""A partition that neither covers nor blocks any more."""
+"""A partition that no longer covers or blocks anything."""
 
 _reach_of_withdrawn = reach(withdrawn, "reach")
 PUBLISHED_BY_OTHERS = ValuesStatement(
     withdrawn,
     select(_published_rows(_reach_of_withdrawn, partition.c.id != _reach_of_withdrawn.c.partition_id)),
 )
-"""The union of the other ready partitions that overlap it, which is what it leaves behind."""
+"""The union of the other ready partitions that overlap it, which remains when it no longer counts."""

@@ -1,4 +1,4 @@
-"""Between rows of the tables and values of the domain."""
+"""Conversions between rows of the tables and values of the domain."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from airflow_provider_partition_registry.store.sql.schema.tables import partitio
 PARTITION_COLUMNS = [
     column for column in partition.c if column.name not in ("source_id", "provider_id", "length_class")
 ]
-"""What :func:`to_partition` reads of the table itself."""
+"""The columns of the table itself that :func:`to_partition` reads."""
 
 CHANGING_COLUMNS = (
     *("state", "generation", "changed_at", "published_at", "reason"),
     *("holder", "holder_details", "locked_at", "expires_at", "exclusive"),
     *("former_state", "former_changed_at", "former_published_at", "former_reason", "released_by"),
 )
-"""What :func:`from_partition` writes: the columns that change with a partition's state."""
+"""The columns that :func:`from_partition` writes: those that change with a partition's state."""
 
 
 def to_partition(row: Any, source_name: str, provider_name: str, now: datetime) -> Partition:
@@ -66,7 +66,7 @@ def _to_former_state(row: Any) -> FormerState | None:
 
 
 def to_intervals(rows: Iterable[Any]) -> list[Interval]:
-    """The intervals of rows of whatever kind."""
+    """The intervals of any rows that have one."""
     return [Interval(row.interval_start, row.interval_end) for row in rows]
 
 
@@ -94,7 +94,7 @@ def from_partition(value: Partition) -> dict[str, Any]:
 
 
 def to_event(row: Any) -> Event:
-    """Read a line of the history; the row carries the names of source and provider."""
+    """Read a line of the history; the row contains the names of source and provider."""
     interval = None
     if row.interval_start is not None:
         interval = Interval(row.interval_start, row.interval_end)

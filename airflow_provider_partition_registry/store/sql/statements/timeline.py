@@ -1,7 +1,7 @@
-"""A source over time, at a price that does not grow with its history.
+"""A source over time, at a cost that does not grow with its history.
 
-What is few is listed. Of what is not, the interval is cut into slots, and for each slot one probe of an index tells
-whether there is anything in it: the ready intervals of the source, or a provider's partitions in some state.
+Short lists are read whole. Otherwise the interval is cut into slots, and for each slot one probe of an index tells
+whether anything is in it: the source's ready intervals, or a provider's partitions in some state.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ slot = table(
 
 
 def _reached() -> Any:
-    """Up to where the ready interval goes that begins last before the slot, or with it."""
+    """The end of the ready interval that begins last before the slot or at its start."""
     return (
         select(ready_interval.c.interval_end)
         .where(
@@ -74,7 +74,7 @@ def _reached() -> Any:
 
 
 def _next_start() -> Any:
-    """Where the next ready interval begins, if inside the slot."""
+    """The start of the next ready interval, if it lies inside the slot."""
     return (
         select(func.min(ready_interval.c.interval_start))
         .where(
@@ -95,7 +95,7 @@ READY_IN_SLOTS = ValuesStatement(
 
 
 def _has_partitions_in(state: str) -> ValuesStatement:
-    """The numbers of the slots in which the provider has partitions in the state."""
+    """Selects the numbers of the slots in which the provider has partitions in the state."""
     rows = materialized(
         select(
             *slot.c,
@@ -104,8 +104,8 @@ def _has_partitions_in(state: str) -> ValuesStatement:
         ).select_from(slot.join(length_class, length_class.c.source_id == slot.c.source_id)),
         "reach",
     )
-    # Looked for by their ends, where all others look by starts: of two indexes over starts PostgreSQL may take the one
-    # that knows nothing of providers, and read all that the others have in a slot.
+    # This looks up ends, where all other statements look up starts: of two indexes over starts PostgreSQL may use the
+    # one without providers, and read everything that other providers have in a slot.
     one = (
         select(partition.c.id)
         .where(
@@ -120,7 +120,7 @@ def _has_partitions_in(state: str) -> ValuesStatement:
         .limit(1)
         .scalar_subquery()
     )
-    # Not EXISTS: PostgreSQL might join what is better looked up slot by slot.
+    # Not EXISTS: PostgreSQL might turn that into a join, where looking up slot by slot is better.
     return ValuesStatement(slot, select(rows.c.n).where(one.is_not(None)).distinct())
 
 
@@ -128,7 +128,7 @@ PARTITIONS_IN_SLOTS = {state: _has_partitions_in(state) for state in (*READY_STA
 
 
 class Window(NamedTuple):
-    """Which part of which source is to be drawn."""
+    """The part of a source that is to be drawn."""
 
     source_id: int
     source_name: str
@@ -136,7 +136,7 @@ class Window(NamedTuple):
     resolution: int
 
     def row(self) -> FromClause:
-        """As the one row of a table, which other parts of a statement take."""
+        """The window as a table of one row, for use in other parts of a statement."""
         return select(
             literal(self.source_id, BigInteger()).label("source_id"),
             literal(self.interval.start, UtcInstant()).label("interval_start"),
@@ -144,9 +144,9 @@ class Window(NamedTuple):
         ).cte("asked")
 
     def slots(self) -> list[Interval]:
-        """The interval in about as many parts as the resolution says.
+        """The interval, cut into about as many slots as the resolution says.
 
-        They are aligned, so that a picture that is moved a little shows the same slots again.
+        Slots are aligned, so that a picture that is moved a little shows the same slots again.
         """
         start, end = to_microseconds(self.interval.start), to_microseconds(self.interval.end)
         width = -(-(end - start) // self.resolution)
@@ -188,7 +188,7 @@ def _ready(connection: Connection, window: Window) -> tuple[Stretch, ...]:
         select(ready_interval.c.interval_start, ready_interval.c.interval_end)
         .select_from(row.join(ready_interval, ready_intervals_of(row)))
         .order_by(ready_interval.c.interval_start)
-        .limit(window.resolution + 3)  # two of them may only touch the interval
+        .limit(window.resolution + 3)  # two of them may touch the interval without overlapping it
     )
     found = clip(to_intervals(connection.execute(few).all()), window.interval)
     if len(found) <= window.resolution:
@@ -203,7 +203,7 @@ def _ready(connection: Connection, window: Window) -> tuple[Stretch, ...]:
 
 
 def _is_whole(row: Any, start: datetime) -> bool | None:
-    """Whether all of a slot is ready; None if nothing is."""
+    """Whether all of a slot is ready; None if nothing in it is."""
     if row.reached is not None and row.reached >= row.interval_end:
         return True
     is_touched = row.next_start is not None or (row.reached is not None and row.reached > start)
@@ -213,7 +213,7 @@ def _is_whole(row: Any, start: datetime) -> bool | None:
 def _listed(
     connection: Connection, window: Window, statement: Select, now: TellTime
 ) -> tuple[Partition, ...] | None:
-    """The partitions in the order of their start, or None if they exceed the resolution."""
+    """The partitions in the order of their start, or None if there are more than the resolution."""
     rows = connection.execute(statement).all()
     if len(rows) > window.resolution:
         return None
@@ -231,7 +231,7 @@ def _blockers(window: Window) -> Select:
 
 
 def _providers(source_id: int) -> Select:
-    """Whoever has partitions of the source: from one to the next, never over all partitions."""
+    """The providers that have partitions of the source, by going from one to the next, never over all partitions."""
     mine = partition.c.source_id == source_id
     first = select(func.min(partition.c.provider_id).label("id")).where(mine)
     found = first.cte("found", recursive=True)
@@ -268,7 +268,7 @@ def _rows(slots: Sequence[Interval], source_id: int, provider_id: int | None = N
 
 
 def _merged(told: Iterable[tuple[Interval, T | None]]) -> Iterable[tuple[Interval, T]]:
-    """Neighbouring slots of which the same is told, as one; those of which None is told are left out."""
+    """Join neighbouring slots that have the same value, and leave out those whose value is None."""
     for what, group in groupby(told, key=lambda each: each[1]):
         slots = [interval for interval, _ in group]
         if what is not None:

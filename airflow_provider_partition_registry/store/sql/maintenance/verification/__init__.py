@@ -1,9 +1,9 @@
-"""Verification: that what is derived follows from the partitions, and these from the history.
+"""Verification that derived data follows from the partitions, and the partitions from the history.
 
-What a row may hold its constraints say, which the database keeps; it is asked whether it does. What is derived is
-computed from the partitions alone: in another way than the one that maintains the derived tables, and inside the
-database, so that a million partitions travel nowhere. Verifying sees one moment and holds up nobody; repairing takes
-the lock of one source at a time.
+The database's constraints say what a row may hold; verification asks the database whether they hold. Derived data is
+computed from the partitions alone, in a different way from the code that maintains the derived tables, and inside the
+database, so that a million partitions need not be sent anywhere. Verifying sees one moment and holds up nobody;
+repairing takes the lock of one source at a time.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ __all__ = ["Discrepancy", "DiscrepancyKind", "repair", "verify"]
 
 
 def verify(database: Database) -> list[Discrepancy]:
-    """Compare what is derived with what the partitions say, as of one moment; no writer waits for it.
+    """Compare derived data with what the partitions say, as of one moment; no writer has to wait for it.
 
-    :return: what is wrong; empty when all is well.
-    :raises SchemaError: the database holds no registry, one of another version, or one without some of its tables.
+    :return: what is wrong; empty if nothing is.
+    :raises SchemaError: the database holds no registry, one of another version, or one that lacks some of its tables.
     """
     revisions.require(
         database
@@ -48,11 +48,11 @@ def verify(database: Database) -> list[Discrepancy]:
 
 
 def repair(database: Database) -> list[Discrepancy]:
-    """Compute anew whatever follows from other rows and is wrong, each source in a transaction of its own.
+    """Recompute whatever is wrong and follows from other rows, one transaction per source.
 
-    :return: what was wrong and has been set right. What cannot be repaired stays, and :func:`verify` goes on
+    :return: what was wrong and has been repaired. What cannot be repaired stays, and :func:`verify` goes on
         reporting it.
-    :raises SchemaError: the database holds no registry, one of another version, or one that has lost tables which do
+    :raises SchemaError: the database holds no registry, one of another version, or one that lacks tables which do
         not follow from others.
     """
     rebuilt = _rebuild_dropped_tables(database)

@@ -1,4 +1,4 @@
-"""What each check selects, and the checks of partitions and of what is derived from them."""
+"""The form of a check, and the checks of partitions and of what is derived from them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Column = ColumnElement
 
 
 class Check(NamedTuple):
-    """A statement that selects ``name, total, example`` per source with something wrong."""
+    """A statement that selects ``name, total, example`` for each source with something wrong."""
 
     kind: DiscrepancyKind
     what: str
@@ -37,7 +37,7 @@ class Check(NamedTuple):
     show: Callable[[int], str]
 
     def run(self, connection: Connection) -> list[Discrepancy]:
-        """What it finds, per source."""
+        """The discrepancies it finds, per source."""
         rows = connection.execute(self.statement).all()
         return [
             discrepancy(self.kind, row.name, self.what, row.total, [self.show(row.example)]) for row in rows
@@ -45,9 +45,9 @@ class Check(NamedTuple):
 
 
 def per_source(rows: FromClause, example: Column, condition: Column, *, also_of_none: bool = False) -> Select:
-    """What a :class:`Check` needs: how many of the rows, and the least example among them.
+    """The statement of a :class:`Check`: how many rows there are per source, and the least example among them.
 
-    :param also_of_none: count also the rows that are of no source.
+    :param also_of_none: count rows without a source as well.
     """
     return (
         select(source.c.name, func.count().label("total"), func.min(example).label("example"))
@@ -86,7 +86,7 @@ def _unused_classes() -> Select:
 
 
 def _split_rows() -> Select:
-    """Ready intervals that begin where an earlier one has not ended before: they overlap or touch."""
+    """Ready intervals that overlap or touch an earlier one."""
     reached = func.max(raw(ready_interval.c.interval_end)).over(
         partition_by=ready_interval.c.source_id, order_by=ready_interval.c.interval_start, rows=(None, -1)
     )
@@ -101,7 +101,7 @@ def _details_are_no_texts() -> Column:
 
 
 def show_partition(partition_id: int) -> str:
-    """Which partition, for people."""
+    """How messages name a partition."""
     return f"partition id {partition_id}"
 
 
@@ -142,7 +142,7 @@ CHECKS = (
 
 
 def find_dangling_references(connection: Connection) -> list[Discrepancy]:
-    """Rows that name a source or provider that is not there, which enforced foreign keys prevent."""
+    """Rows that name a source or provider that does not exist, which enforced foreign keys prevent."""
     found = []
     for child in metadata.sorted_tables:
         for key in sorted(child.foreign_keys, key=lambda each: each.parent.name):

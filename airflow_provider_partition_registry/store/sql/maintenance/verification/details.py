@@ -1,4 +1,4 @@
-"""Whether a JSON column holds what the registry writes there: a mapping of texts to texts."""
+"""A condition: whether a JSON column holds what the registry writes there, a mapping of texts to texts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class MapsTexts(FunctionElement):
     inherit_cache = True
 
 
-# Most have no details at all; only the others are worth opening.
+# Most rows have no details at all; only the others are worth parsing.
 _ON_POSTGRESQL = """CASE WHEN CAST({column} AS TEXT) = '{{}}' THEN true
 WHEN json_typeof({column}) <> 'object' THEN false ELSE NOT EXISTS (
     SELECT 1 FROM json_each({column}) AS entry WHERE json_typeof(entry.value) <> 'string'
 ) END"""
 
-# A column of SQLite takes any text, and its functions fail on what is not JSON.
+# A column of SQLite accepts any text, and its JSON functions fail on text that is not JSON.
 _ON_SQLITE = """CASE WHEN json_valid({column}) IS NOT 1 THEN 0
 WHEN json_type({column}) <> 'object' THEN 0 ELSE NOT EXISTS (
     SELECT 1 FROM json_each({column}) AS entry WHERE entry.type <> 'text'

@@ -1,4 +1,4 @@
-"""What may be wrong with a registry, in stable words."""
+"""What may be wrong with a registry, named in stable terms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN_AT_MOST = 5
 
 
 class DiscrepancyKind(StrEnum):
-    """What is wrong. Stable: ``partition-registry db verify --json`` prints it."""
+    """What is wrong. The values are stable: ``partition-registry db verify --json`` prints them."""
 
     READY_INTERVAL_MISSING = "ready_interval_missing"
     READY_INTERVAL_WRONG = "ready_interval_wrong"
@@ -44,12 +44,12 @@ REPAIRABLE = frozenset(
         DiscrepancyKind.TABLE_MISSING,
     }
 )
-"""What follows from other rows and can be computed anew. The rest is lost; a person has to decide."""
+"""The kinds that follow from other rows and can be recomputed. The rest is lost, and a person has to decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """One thing that is wrong, however often.
+    """One kind of thing that is wrong with one source, however often.
 
     :param source_name: the source it is about; None if it is about the whole registry.
     :param description: a sentence for people.
@@ -66,14 +66,14 @@ class Discrepancy:
 
     @property
     def is_history_gap(self) -> bool:
-        """Whether it says that events are lost, which only a backup brings back."""
+        """Whether it says that events are lost, which only a backup can restore."""
         return self.kind is DiscrepancyKind.HISTORY_GAP
 
 
 def discrepancy(
     kind: DiscrepancyKind, source_name: str | None, what: str, count: int, examples: Iterable[str] = ()
 ) -> Discrepancy:
-    """Word a finding; ``examples`` are the first of ``count``."""
+    """Put a finding into words; ``examples`` are the first of ``count``."""
     subject = "Registry" if source_name is None else f"Source {source_name!r}"
     shown = list(examples)
     rest = count - len(shown)

@@ -1,4 +1,4 @@
-"""Whether the history is complete, can be read, and leads to where the partitions stand (R9)."""
+"""Checks that the history is complete and readable, and leads to the partitions' present states (R9)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATE_AFTER = {
     EventType.INVALIDATE: PartitionState.FAILED,
     EventType.WITHDRAW: PartitionState.REGISTERED,
 }
-"""The stored state that an event leaves its partition in. A release, by force or not, says it in its details."""
+"""The stored state in which an event leaves its partition. The details of a release, forced or not, say it."""
 
 RELEASES = (EventType.RELEASE, EventType.FORCE_RELEASE)
 
@@ -71,7 +71,7 @@ def _partitions_against_their_last_event() -> Select:
         .subquery()
     )
     is_last = and_(_is_of_partition(each), each.c.next_position.is_(None))
-    # Without an event, or after a release that does not say it, there is no state to compare with.
+    # Without an event, or after a release whose details lack the state, there is nothing to compare with.
     differs = or_(
         each.c.state.is_(None),
         each.c.state != partition.c.state,
@@ -123,7 +123,7 @@ CHECKS = (
 
 
 def check_history(connection: Connection) -> list[Discrepancy]:
-    """Whether the history is complete and its counter goes on from its end."""
+    """Check that the history is complete and its counter continues from its end."""
     state: Any = connection.execute(
         select(
             select(func.max(history.c.last_position)).scalar_subquery().label("counter"),

@@ -1,6 +1,6 @@
-"""R1 once more, from the partitions alone: a sweep over the instants at which anything starts or ends.
+"""R1 recomputed from the partitions alone: a sweep over the instants at which anything starts or ends.
 
-It shares nothing with what maintains the ready intervals, and runs inside the database.
+It shares no code with what maintains the ready intervals, and runs inside the database.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Column = ColumnElement
 
 
 def raw(column: Column) -> Column:
-    """The microseconds of an instant, to compute with."""
+    """The microseconds of an instant, for arithmetic."""
     return type_coerce(column, BigInteger())
 
 
@@ -50,9 +50,9 @@ def _rows_of_the_source(rows: FromClause, *conditions: Column) -> Column:
 
 
 def _union(name: str, condition: Column) -> FromClause:
-    """What the partitions for which the condition holds cover together: a few stretches, however many they are.
+    """The union of the partitions for which the condition holds: a few stretches, however many partitions there are.
 
-    A stretch begins where no earlier partition reaches; the one before ended where they had reached.
+    A stretch begins where no earlier partition reaches; the previous stretch ends as far as those reach.
     """
     chosen = _rows_of_the_source(partition, condition)
     start, end = raw(partition.c.interval_start), raw(partition.c.interval_end)
@@ -69,7 +69,7 @@ def _union(name: str, condition: Column) -> FromClause:
 
 
 def _edges(stretches: FromClause, condition: Column, **levels: int) -> list[Select]:
-    """Where stretches start and end, and by how much each level rises there and falls."""
+    """Where stretches start and end, and by how much each level rises at the start and falls at the end."""
     return [
         select(
             raw(instant).label("at"), *[literal(level * sign).label(name) for name, level in levels.items()]
@@ -83,7 +83,7 @@ def _one_if(condition: Column) -> Column:
 
 
 def _stretches(edges: list[Select], value: Callable[[Any], Column]) -> Select:
-    """The longest stretches ``[start, end)`` on which a value of the levels stays the same, and is not 0."""
+    """The longest stretches ``[start, end)`` on which a value computed from the levels is constant and not 0."""
     edge = union_all(*edges).subquery()
     names = [name for name in edge.c.keys() if name != "at"]  # noqa: SIM118 - iterating gives columns
     step = (
@@ -123,7 +123,7 @@ EXPECTED = _stretches(_partition_edges(), _is_ready)
 
 
 def _mismatches() -> Select:
-    """Where the kept rows and R1 differ: value 1 where a row is missing, -1 where one is wrong."""
+    """Where the kept rows differ from R1: value 1 where a row is missing, -1 where one is wrong."""
     kept = _rows_of_the_source(ready_interval)
     edges = [*_partition_edges(), *_edges(ready_interval, kept, covering=0, blocking=0, claiming=1)]
     wrong = _stretches(edges, lambda level: _is_ready(level) - _one_if(level.claiming > 0)).subquery()

@@ -1,4 +1,4 @@
-"""Whether the database vouches for its rows: for the pages of a file, and for the constraints on each row."""
+"""Checks by the database itself: the pages of a SQLite file, and the constraints on each row."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from airflow_provider_partition_registry.store.sql.schema.tables import check_na
 from airflow_provider_partition_registry.store.sql.schema.violations import find_violations
 
 SPOILS_THE_REST = frozenset({DiscrepancyKind.FILE_DAMAGED, DiscrepancyKind.CONSTRAINT_BROKEN})
-"""After which whatever else is read may be wrong."""
+"""If these are found, everything else that is read may be wrong as well."""
 
 _BROKEN_IN_SQLITE = "CHECK constraint failed in "
 
 
 def find_what_the_database_does_not_vouch_for(connection: Connection) -> list[Discrepancy]:
-    """Damaged pages of a SQLite file; constraints that do not bind every row, and the rows that break one.
+    """Find damaged pages of a SQLite file, constraints that do not bind every row, and rows that break one.
 
-    Rows that break a constraint are looked for only where the database says that there may be some: a constraint is
-    gone or was added without a look at the rows that were there, or somebody told SQLite to ignore constraints.
+    Rows that break a constraint are searched for only if the database says that there may be some: because a constraint
+    is missing, was added without checking existing rows, or somebody told SQLite to ignore constraints.
     """
     told = _integrity(connection)
     damage = [each for each in told if not each.startswith(_BROKEN_IN_SQLITE)]

@@ -1,4 +1,4 @@
-"""Computing anew what follows from other rows."""
+"""Recomputing what follows from other rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
 
 
 def rebuild_dropped_tables(connection: Connection) -> list[str]:
-    """Create derived tables that somebody dropped, and fill them, in one transaction: nobody sees them empty.
+    """Create derived tables that somebody dropped and fill them, in one transaction, so that nobody sees them empty.
 
     :return: their names.
     """
@@ -39,7 +39,7 @@ def rebuild_dropped_tables(connection: Connection) -> list[str]:
 
 
 def repair_source(connection: Connection, source_name: str) -> None:
-    """Compute anew what is derived from the partitions of a source."""
+    """Recompute what is derived from the partitions of a source."""
     _allow_time(connection)
     source_id = lock_source(connection, source_name)
     _rebuild_length_classes(connection, source_id)
@@ -68,10 +68,10 @@ def _rebuild_ready_intervals(connection: Connection, source_id: int) -> None:
 
 
 def repair_history(connection: Connection) -> None:
-    """Let the counter go on from the last event. Never lower it: followers would miss what comes next."""
+    """Let the counter continue from the last event. It is never lowered: followers would miss the events to come."""
     _allow_time(connection)
     if connection.dialect.name != "sqlite":
-        # Its one row may be missing, and so cannot be locked.
+        # Its one row may be missing, and a missing row cannot be locked.
         connection.execute(text(f"LOCK TABLE {history.name} IN EXCLUSIVE MODE"))
     counter = connection.execute(select(func.max(history.c.last_position))).scalar() or 0
     last = connection.execute(select(func.max(event.c.position))).scalar() or 0

@@ -1,4 +1,4 @@
-"""How Alembic runs our migrations: over the connection, and in the transaction, of ``schema.upgrade``."""
+"""Lets Alembic run our migrations over the connection and in the transaction of ``revisions.upgrade``."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ PREFIX = "partition_registry_"
 
 
 def upgrade() -> None:
-    """Create all tables, and the one row of the history's counter."""
+    """Create all tables, and the one row that holds the history's counter."""
     _create_registrations()
     _create_partitions()
     _create_history()

@@ -1,6 +1,6 @@
-"""Access tokens of providers besides those of sources, that expire and can be revoked.
+"""Access tokens of providers as well as sources, which can expire and be revoked.
 
-What concerns a provider alone is recorded as well, so an event need not be about a source.
+What concerns only a provider is recorded as well, so an event need not be about a source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TOKEN = f"{PREFIX}access_token"
 
 
 def upgrade() -> None:
-    """Widen both tables; the tokens and events that are there stay as they are."""
+    """Widen both tables; existing tokens and events stay as they are."""
     with op.batch_alter_table(TOKEN) as batch:
         batch.alter_column("source_id", existing_type=ROW_ID, nullable=True)
         batch.add_column(sa.Column("provider_id", ROW_ID))

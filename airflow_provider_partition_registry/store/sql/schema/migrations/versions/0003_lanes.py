@@ -1,4 +1,4 @@
-"""An index by provider, so that a timeline finds what each of them supplies without reading the others' partitions."""
+"""An index by provider, so that a timeline finds each provider's partitions without reading those of others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PREFIX = "partition_registry_"
 
 
 def upgrade() -> None:
-    """Add the index; on a million partitions that takes seconds, in which writers wait."""
+    """Add the index; on a million partitions that takes seconds, during which writers wait."""
     op.create_index(
         f"ix_{PREFIX}partition_lane",
         f"{PREFIX}partition",

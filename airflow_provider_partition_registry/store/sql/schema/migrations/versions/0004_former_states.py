@@ -12,7 +12,7 @@ PARTITION = "partition_registry_partition"
 
 
 def upgrade() -> None:
-    """Add the columns. Of what is locked already nobody knows what it was before: such a lock cannot be released."""
+    """Add the columns. For partitions that are locked already the former state is unknown; they cannot be released."""
     op.add_column(PARTITION, sa.Column("former_state", sa.Text))
     op.add_column(PARTITION, sa.Column("former_changed_at", sa.BigInteger))
     op.add_column(PARTITION, sa.Column("former_published_at", sa.BigInteger))

@@ -21,7 +21,7 @@ def _instants(*columns: str) -> str:
 
 START_BEFORE_END = "interval_start < interval_end"
 
-# In the order in which writers use the tables, so that an upgrade and a writer seldom wait for each other.
+# In the order in which writers use the tables, so that an upgrade and a writer rarely wait for each other.
 CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
     f"{PREFIX}source": {
         "named": "name <> '' AND owner <> ''",
@@ -106,10 +106,10 @@ CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
 
 
 def upgrade() -> None:
-    """Add the constraints, unless rows break them: then say which, and leave everything as it is.
+    """Add the constraints. If rows break them, say which, and leave everything as it is.
 
-    SQLite copies all tables, which takes a while on a million partitions; writers wait for it, readers do not. On
-    PostgreSQL nobody waits: that no row breaks them is proved once more after the commit, by ``schema.upgrade``.
+    SQLite copies all tables, which takes a while with a million partitions; writers wait for it, readers do not. On
+    PostgreSQL nobody waits: after the commit, ``revisions.upgrade`` has the database check all rows once more.
     """
     _require_rows_that_fit()
     add = _make_anew if op.get_bind().dialect.name == "sqlite" else _add
@@ -133,7 +133,7 @@ def _add(table: str, conditions: Mapping[str, str]) -> None:
 
 
 def _make_anew(table: str, conditions: Mapping[str, str]) -> None:
-    """SQLite adds no constraint to a table that is there. Triggers that somebody put on it come along."""
+    """Copy the table, as SQLite cannot add a constraint to an existing one. People's triggers on it are kept."""
     triggers = _triggers_of(table)
     with op.batch_alter_table(table, recreate="always") as batch:
         for name, condition in conditions.items():
