@@ -1,7 +1,7 @@
 """The ``partition-registry`` command.
 
 Each command has a module of its name in ``commands``; ``root`` puts them together. None of them imports SQLAlchemy,
-and none ever Airflow: a command opens its store when it needs one, so help and mistyped calls answer at once.
+and none imports Airflow. A command opens its store when it needs one, so help and mistyped calls respond at once.
 """
 
 from __future__ import annotations
@@ -21,35 +21,37 @@ def main() -> None:
         from airflow_provider_partition_registry.cli.root import root
 
         root.main(prog_name="partition-registry")
-    except KeyboardInterrupt:  # while modules are loaded
+    except KeyboardInterrupt:  # while modules are being imported
         sys.exit(128 + signal.SIGINT)
 
 
 def _open_standard_descriptors() -> None:
-    """Else the next file or connection would get the number of one that is closed, and what is written to that."""
+    """Open those that are closed, or the next file or connection would get their number and what is written to them."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
             os.set_inheritable(descriptor, True)
 
 
 def _heed_signals() -> None:
-    """Callers may have blocked signals. Without SIGCHLD nobody would learn how a child ended."""
+    """Unblock signals, which the caller may have blocked. Without SIGCHLD we could not notice the end of a child."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _end_when_told_to() -> None:
-    """The first process of a container is spared by signals that it does not handle, and would be waited for."""
+    """Handle SIGTERM in a container's first process, which otherwise ignores signals and would be killed in the end."""
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda signum, _frame: sys.exit(128 + signum))
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored, as in the background
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # not if it is ignored, as in the background
         signal.signal(signal.SIGINT, _interrupt)
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:
-    """Tidy up; but whoever interrupts that as well wants to wait for nothing, and to read no traceback of it."""
+    """Tidy up; a second interrupt ends the process at once, and without a traceback."""
     signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""How a program ends: the one place where errors become exit codes."""
+"""How the program ends: the one place where errors become exit codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DocumentedEndings(click.Command):
     """A command that ends its process with one of the documented exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader of our output who has gone must not look like an answer either."""
+        """Run the command. If the reader of our output has gone, the exit code must not look like an answer."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -37,18 +37,18 @@ class DocumentedEndings(click.Command):
         except click.Abort:
             echo_error("Interrupted.")
             return ExitCode.INTERRUPTED
-        except Exception as error:  # whatever it is, its exit code must not look like an answer
+        except Exception as error:  # even a bug's exit code must not look like an answer
             return report(error, as_json=wants_json(given))
         return code if isinstance(code, int) else ExitCode.DONE
 
 
 def _tolerate_any_text() -> None:
-    """Names of any language can be printed wherever we run, if need be escaped."""
+    """Let names in any language be printed wherever this runs, if need be with escapes."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _leave_the_pipe_alone() -> None:
-    # Python flushes standard output once more when it ends, and would complain.
+    # Python flushes standard output once more when it ends, and would complain about the broken pipe.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What the command ends with: one table of exit codes, and one way to tell of an error."""
+"""The exit codes in one table, and one way to report an error."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ EXIT_CODES = {
     ExitCode.BUG: "a bug in this program",
     ExitCode.INTERRUPTED: "interrupted",
 }
-"""What each means, for ``--help``."""
+"""The meaning of each exit code, for ``--help``."""
 
 _OF_ERRORS: tuple[tuple[type[RegistryError], ExitCode], ...] = (
     (InvalidInputError, ExitCode.BAD_INPUT),
@@ -72,7 +72,7 @@ _OF_ERRORS: tuple[tuple[type[RegistryError], ExitCode], ...] = (
 
 
 def exit_code_of(error: Exception) -> ExitCode:
-    """The exit code for an error; whatever nobody foresaw must not look like an answer."""
+    """The exit code for an error; an unforeseen error must not look like an answer."""
     if isinstance(error, click.ClickException):
         return ExitCode.BAD_INPUT
     for kind, code in _OF_ERRORS:
@@ -82,7 +82,7 @@ def exit_code_of(error: Exception) -> ExitCode:
 
 
 def report(error: Exception, *, as_json: bool) -> ExitCode:
-    """Tell standard error what went wrong, in a sentence or as one JSON object, and return the exit code."""
+    """Write to standard error what went wrong, as a sentence or as one JSON object, and return the exit code."""
     code = exit_code_of(error)
     told = _describe(error)
     if as_json:
@@ -95,7 +95,7 @@ def report(error: Exception, *, as_json: bool) -> ExitCode:
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether a call that could perhaps not even be parsed asked for JSON. After ``--`` nothing is ours."""
+    """Whether the call asked for JSON, even if it cannot be parsed. What follows ``--`` belongs to another command."""
     ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in ours
 
@@ -124,7 +124,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _as_argument(option: str, context: click.Context) -> str | None:
-    """What to write in place of an option that other commands have, where this one takes an argument."""
+    """What to write instead of an option that only other commands have, where this command takes an argument."""
     wanted = option.lstrip("-").upper()
     command = context.command
     if not any(

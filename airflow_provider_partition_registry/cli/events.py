@@ -1,4 +1,4 @@
-"""Events of the history: fetched as they are taken, and as rows of a table."""
+"""Events of the history: fetched page by page, and as rows of a table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEADINGS = ("POSITION", "AT", "EVENT", "SOURCE", "PROVIDER", "INTERVAL", "GEN", 
 
 
 def events_after(store: RegistryReader, source_name: str | None, begin: int) -> Iterator[Event]:
-    """All there are, fetched as they are taken."""
+    """All events from a position on, fetched page by page as they are taken."""
     return all_items(lambda after, limit: store.events(begin if after is None else after, source_name, limit))
 
 

@@ -18,7 +18,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 TIMEZONE_VARIABLE = "PARTITION_REGISTRY_TIMEZONE"
 GRAINS = ("hour", "day", "week", "month")
-"""Those of :mod:`~airflow_provider_partition_registry.domain.grains`, which takes long to import."""
+"""The grains of :mod:`~airflow_provider_partition_registry.domain.grains`, whose import takes long."""
 
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _TIMEZONE_KEY = f"{__name__}.timezone"
@@ -31,7 +31,7 @@ class InstantType(click.ParamType):
     name = "instant"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it, in the time zone that the call names."""
+        """Read the value, in the time zone that the call names."""
         try:
             return read_moment(value, now=_now(ctx), timezone=_timezone(ctx))
         except InvalidInputError as error:
@@ -44,7 +44,7 @@ class DurationType(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read it; it must be longer than nothing."""
+        """Read the value, which must be longer than zero."""
         if isinstance(value, timedelta):
             return value
         match = _DURATION.fullmatch(value.strip())
@@ -61,7 +61,7 @@ class DurationType(click.ParamType):
 
 
 def timezone_option(function: Function) -> Function:
-    """Add ``--timezone``, which counts for every instant of the call wherever it stands."""
+    """Add ``--timezone``, which applies to every instant of the call, before or after it."""
     return click.option(
         "--timezone",
         envvar=TIMEZONE_VARIABLE,
@@ -69,7 +69,7 @@ def timezone_option(function: Function) -> Function:
         default=DEFAULT_TIMEZONE,
         show_default=True,
         metavar="ZONE",
-        is_eager=True,  # Instants are read with it.
+        is_eager=True,  # It is needed to read the instants.
         expose_value=False,
         callback=_remember_timezone,
         help="Time zone in which days begin and instants without an offset are read, for example Europe/Berlin. Where "
@@ -78,7 +78,7 @@ def timezone_option(function: Function) -> Function:
 
 
 def interval_options(function: Function) -> Function:
-    """Add what names an interval, ``--start`` and ``--end`` or ``--grain``; the function gets it as ``interval``."""
+    """Add ``--start``, and ``--end`` or ``--grain``; the function gets the interval as ``interval``."""
 
     def with_interval(
         *args: Any, start: datetime, end: datetime | None, grain: str | None, **values: Any

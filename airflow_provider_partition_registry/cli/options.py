@@ -1,4 +1,4 @@
-"""What commands have in common: how they are told where the registry is and which partition is meant."""
+"""Options that commands share: where the registry is, and which partition is meant."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VARIABLES = {
 
 @dataclass(slots=True)
 class Options:
-    """What was said before the command's own options; it travels as the context's ``obj``."""
+    """The options given before the command's own; they are passed along as the context's ``obj``."""
 
     url: str | None = None
 
@@ -56,7 +56,7 @@ class Options:
         return self.url
 
     def new_store(self, pool_size: int = 1) -> RegistryStore:
-        """The registry. SQLAlchemy is imported now, not before; it connects when it is first asked something.
+        """Make the store. SQLAlchemy is imported only now, and the first call connects.
 
         :param pool_size: how many threads call it at once.
         """
@@ -79,9 +79,9 @@ class Options:
 
     @contextmanager
     def open_existing_store(self, pool_size: int = 1) -> Iterator[RegistryStore]:
-        """As :meth:`open_store`, for what only asks: at a mistyped path of SQLite it begins no empty registry.
+        """As :meth:`open_store`, for commands that only read: they do not create a SQLite registry at a mistyped path.
 
-        :raises SchemaMissingError: there is none.
+        :raises SchemaMissingError: there is no registry.
         """
         with self.open_store(pool_size) as store:
             if self.require_url().startswith("sqlite:"):
@@ -90,7 +90,7 @@ class Options:
 
 
 def partition_arguments(function: Function) -> Function:
-    """Add what names one partition, SOURCE PROVIDER --start --end; the function gets it as ``key``."""
+    """Add the arguments that name one partition, SOURCE PROVIDER --start --end; the function gets it as ``key``."""
 
     def with_key(*args: Any, source_name: str, provider_name: str, interval: Interval, **values: Any) -> Any:
         return function(*args, key=PartitionKey(source_name, provider_name, interval), **values)
@@ -101,7 +101,7 @@ def partition_arguments(function: Function) -> Function:
 
 
 def lock_options(function: Function) -> Function:
-    """Add the options that say whose lock it is, of which a call takes one."""
+    """Add the options that say whose lock it is; a call may give one of them."""
 
     def with_one(*args: Any, holder: str | None, generation: int | None, **values: Any) -> Any:
         if holder is not None and generation is not None:
@@ -124,7 +124,7 @@ def lock_options(function: Function) -> Function:
 
 
 def common_options(function: Function) -> Function:
-    """Add what every command takes: ``--json``, and ``--url`` for those who write it behind the command."""
+    """Add the options that every command takes: ``--json``, and ``--url`` for those who write it after the command."""
     with_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, errors included.")(function)
     return click.option(
         "--url",
@@ -136,7 +136,7 @@ def common_options(function: Function) -> Function:
 
 
 def decision_options(function: Function) -> Function:
-    """Add what is asked of a person who overrides others: ``--reason`` and ``--by``."""
+    """Add the options for overruling a provider: ``--reason`` and ``--by``."""
     by = click.option(
         "--by",
         metavar="NAME",
@@ -148,22 +148,22 @@ def decision_options(function: Function) -> Function:
 
 
 def current_user() -> str:
-    """The name of who runs the command, or a number where the host knows no name."""
+    """The name of the user who runs the command, or a number if the host knows no name."""
     import getpass
 
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's arbitrary user; KeyError before Python 3.13
+    except (KeyError, OSError):  # an arbitrary user id in a container; KeyError before Python 3.13
         return f"uid {os.getuid()}"
 
 
 def about_us() -> dict[str, str]:
-    """What helps a person who wonders who holds a lock."""
+    """Details that help a person who wonders who holds a lock."""
     return {"host": host_name(), "user": current_user()}
 
 
 def host_name() -> str:
-    """What this host calls itself."""
+    """The name of this host."""
     import socket
 
     return socket.gethostname() or "unknown"

@@ -1,4 +1,4 @@
-"""What the command prints: sentences and aligned columns for people, JSON for programs."""
+"""The command's output: sentences and aligned columns for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ COLOURS = {
 _COLOURED = re.compile(
     r"(?<= {2})(?:ready|locked|expired|failed)(?= {2}|$)|^(?:Ready|Not ready)(?=:)", re.MULTILINE
 )
-"""States where they fill a column, and how answers begin."""
+"""States where they fill a column, and the words with which answers begin."""
 
 _ZEROS = (("T00:00:00Z", ""), (":00Z", "Z"))
-"""How instants may end, and what is left of it where all of them do."""
+"""Possible ends of instants, and what remains of them if all instants end so."""
 
 
 def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
-    """Print a value of the domain: as JSON if asked, else the text.
+    """Print a value of the domain, as JSON or as text.
 
-    :param text: makes the text; may hold several lines.
+    :param text: makes the text, which may have several lines.
     """
     if as_json:
         click.echo(as_json_text(value, indent=2))
@@ -50,26 +50,26 @@ def show(value: Any, text: Callable[[], str], *, as_json: bool) -> None:
 
 
 def tell(text: str) -> None:
-    """Say something on standard error, in one or several lines."""
+    """Print a message of one or several lines to standard error."""
     echo_error(printable_lines(text))
 
 
 def echo_error(text: str) -> None:
-    """Write to standard error. If nobody can be told, that changes nothing: the exit code says it too."""
+    """Write to standard error. If that fails nothing else changes, as the exit code says it too."""
     try:
         click.echo(text, err=True)
     except OSError:
-        # Python would try once more when it ends, and end with another exit code.
+        # Python would try again when it ends, and end with another exit code.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def write_all(descriptor: int, data: bytes) -> bool:
-    """Write, past all buffers; whether that succeeded."""
+    """Write all data, without buffering, and return whether that succeeded."""
     rest = memoryview(data)
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:  # whoever shares it has chosen so
+        except BlockingIOError:  # another process that shares the descriptor made it non-blocking
             select.select((), (descriptor,), ())
         except OSError:
             return False
@@ -77,7 +77,7 @@ def write_all(descriptor: int, data: bytes) -> bool:
 
 
 def _wants_colours() -> bool:
-    """On a terminal, unless https://no-color.org says otherwise."""
+    """Whether to colour: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return terminal_width() is not None and not os.environ.get("NO_COLOR")
 
 
@@ -86,9 +86,9 @@ def _coloured(found: re.Match[str]) -> str:
 
 
 def as_json_text(value: Any, indent: int | None = None) -> str:
-    """A value of the domain as JSON in which every character can be printed; others are escaped.
+    """A value of the domain as JSON in which characters that cannot be printed are escaped.
 
-    :param indent: by how much to indent what is inside; without it the text is one line.
+    :param indent: by how much to indent nested values; without it the JSON is one line.
     """
     text = json.dumps(to_jsonable(value), ensure_ascii=False, indent=indent)
     return "\n".join(map(_with_escapes, text.split("\n")))
@@ -101,17 +101,17 @@ def _with_escapes(line: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Several lines, each of them :func:`printable`."""
+    """Several lines, each of them made :func:`printable`."""
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def printable(line: str) -> str:
-    """One line that moves no terminal's cursor; reasons and owners are other people's text."""
+    """One line without characters that control a terminal; reasons and owners are untrusted text."""
     return visible(line.replace("\t", " "))
 
 
 def terminal_width() -> int | None:
-    """How wide the terminal is; None for a file or a pipe, which get everything whole."""
+    """The width of the terminal; None for a file or a pipe, where nothing is shortened."""
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     return shutil.get_terminal_size().columns if is_terminal else None
 
@@ -121,8 +121,8 @@ def table(
 ) -> str:
     """Rows in aligned columns.
 
-    :param empty: what to say when there are no rows.
-    :param width: of the lines, to which the last column is shortened if need be.
+    :param empty: printed if there are no rows.
+    :param width: of the lines; the last column is shortened to fit.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
@@ -135,7 +135,7 @@ def table(
 
 
 def without_zeros(instants: Iterable[datetime]) -> list[str]:
-    """Instants without the zeros that all of them end in; what is left is ISO 8601, and means the same to a call."""
+    """Instants without trailing zeros that they all share. What is left is ISO 8601, and can be passed to a command."""
     texts = [format_instant(each) for each in instants]
     for zeros, rest in _ZEROS:
         if all(text.endswith(zeros) for text in texts):

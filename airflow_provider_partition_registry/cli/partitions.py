@@ -31,7 +31,7 @@ def partition_rows(partitions: Sequence[Partition]) -> list[tuple[str | None, ..
 
 
 def _details(partition: Partition) -> str:
-    """Why it failed, and who locked it until when."""
+    """Why it failed, and who locked it and until when."""
     details = [partition.reason] if partition.reason else []
     lock = partition.lock
     if lock:

@@ -1,4 +1,4 @@
-"""The root of the command: its help, and the order in which commands are listed."""
+"""The root of the command: its help, and the order of the commands."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ EPILOG = f"\b\nExamples:\n{EXAMPLES}\n\n\b\nEnvironment:\n{_variables}\n\n\b\nEx
 
 
 class Root(DocumentedEndings, click.Group):
-    """A group that lists its commands in sections and ends with the documented exit codes."""
+    """A group that lists its commands in sections, and ends with the documented exit codes."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what one wants to do, in the order in which one meets them."""
+        """List the commands by purpose, in the order in which one needs them."""
         width = max(map(len, self.commands))
         for title, commands in SECTIONS.items():
             with formatter.section(title):
@@ -77,7 +77,7 @@ class Root(DocumentedEndings, click.Group):
                 formatter.write_dl(rows)
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
-        """Run, and end the process; without arguments, help."""
+        """Run, and end the process; without arguments, print the help."""
         given = list(sys.argv[1:] if args is None else args)
         super().main(given or ["--help"], **options)
 

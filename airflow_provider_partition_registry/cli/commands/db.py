@@ -1,4 +1,4 @@
-"""The database below a registry: ``db upgrade``, ``db current``, ``db verify`` and ``db backup``."""
+"""Work on a registry's database: ``db upgrade``, ``db current``, ``db verify`` and ``db backup``."""
 
 from __future__ import annotations
 

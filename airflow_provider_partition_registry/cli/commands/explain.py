@@ -1,4 +1,4 @@
-"""``explain``: all about why an interval may or may not be read."""
+"""``explain``: everything about why an interval may or may not be read."""
 
 from __future__ import annotations
 

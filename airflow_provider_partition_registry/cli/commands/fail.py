@@ -1,4 +1,4 @@
-"""``fail``: the write went wrong (R4)."""
+"""``fail``: mark a write as failed (R4)."""
 
 from __future__ import annotations
 

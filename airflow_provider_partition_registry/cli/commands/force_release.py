@@ -1,4 +1,4 @@
-"""``force-release``: a person takes a lock away (R6)."""
+"""``force-release``: take a lock away by hand (R6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grants (R10): ``grant revoke``. They are given by registering a provider."""
+"""Grants (R10): ``grant revoke``. Registering a provider gives them."""
 
 from __future__ import annotations
 

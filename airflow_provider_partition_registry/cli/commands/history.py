@@ -1,4 +1,4 @@
-"""``history``: what happened."""
+"""``history``: show what happened."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from airflow_provider_partition_registry.cli.events import HEADINGS, event_row, 
 
 DEFAULT_LIMIT = 100
 OUT_OF_ORDER = timedelta(minutes=1)
-"""How far events may lie apart that are numbered in another order than their times."""
+"""How far apart in time events may lie whose positions are in a different order from their times."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """What ``history --json`` prints.
 
-    :param has_earlier: there are earlier events that a higher ``--limit`` would show.
-    :param next: what to pass as ``--after`` for more, None if there is no more.
+    :param has_earlier: whether a higher ``--limit`` would show earlier events.
+    :param next: what to pass as ``--after`` for more, or None if there are no more.
     """
 
     events: tuple[Event, ...]
@@ -82,7 +82,7 @@ def history(
 
 
 def _newest(store: RegistryReader, source_name: str | None, limit: int) -> History:
-    """The end of the history. One event more than is shown tells whether there are earlier ones."""
+    """The end of the history. One event more than is shown is read, to see whether there are earlier ones."""
     if source_name is None:  # Positions of the whole history have no gaps, so they can be counted back.
         begin = max(0, store.last_position() - limit - 1)
         found = tuple(islice(events_after(store, None, begin), limit + 1))
@@ -104,15 +104,15 @@ def _beginning_at(
 
 
 def position_before(store: RegistryReader, source_name: str | None, instant: datetime) -> int:
-    """A position after which there are only events at or after an instant, found in a few probes.
+    """A position after which all events are at or after an instant, found with a few probes.
 
-    Of events that are numbered in another order than their times some may be left out.
+    Events whose positions are in a different order from their times may be left out.
     """
 
     def is_late_enough(position: int) -> bool:
         try:
             page = store.events(position, source_name, 1)
-        except InvalidInputError:  # The history has not come so far.
+        except InvalidInputError:  # The history does not reach this position.
             return True
         return not page.items or page.items[0].at >= instant
 

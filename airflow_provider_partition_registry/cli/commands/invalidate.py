@@ -1,4 +1,4 @@
-"""``invalidate``: a person declares published data bad (R6)."""
+"""``invalidate``: declare published data bad by hand (R6)."""
 
 from __future__ import annotations
 

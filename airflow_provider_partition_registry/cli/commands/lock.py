@@ -1,4 +1,4 @@
-"""``lock``: before a partition is written (R3)."""
+"""``lock``: lock a partition before writing it (R3)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def lock(
 
 
 def _locked_text(partition: Partition) -> str:
-    if partition.lock is None:  # pragma: no cover - a lock that was granted is there
+    if partition.lock is None:  # pragma: no cover - a partition that was just locked has a lock
         return f"Locked {partition.key}."
     expires_at = partition.lock.expires_at
     lease = f"lease until {format_to_the_second(expires_at)}" if expires_at else "without a lease"

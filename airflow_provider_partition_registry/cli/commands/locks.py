@@ -1,4 +1,4 @@
-"""``locks``: who holds which locks."""
+"""``locks``: show who holds which locks."""
 
 from __future__ import annotations
 

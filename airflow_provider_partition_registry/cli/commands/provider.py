@@ -99,7 +99,7 @@ def _registration_text(registration: ProviderRegistration) -> str:
 
 
 def may_write(provider: Provider) -> str:
-    """A sentence on where the provider may write."""
+    """A sentence that says where the provider may write."""
     names = ", ".join(map(repr, provider.source_names)) or "no source"
     return f"Provider {provider.name!r} may write to {names}."
 

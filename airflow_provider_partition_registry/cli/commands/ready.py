@@ -1,4 +1,4 @@
-"""``ready``: may an interval be read?"""
+"""``ready``: say whether an interval may be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``release``: a lock is given back, nothing was written (R4)."""
+"""``release``: give a lock back after writing nothing (R4)."""
 
 from __future__ import annotations
 

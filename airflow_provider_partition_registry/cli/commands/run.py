@@ -1,4 +1,4 @@
-"""``run``: a command under a lock, for cron and Kubernetes."""
+"""``run``: run a command under a lock, for cron and Kubernetes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_partition_registry.cli.options import Options, about_us, c
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
 
-STORE_THREADS = 3  # one waits for news, one renews the lease, one finishes
+STORE_THREADS = 3  # one listens for changes, one renews the lease, one finishes
 
 EPILOG = """\b
 Example:
@@ -38,10 +38,10 @@ A message on standard error says which of them it is.
 
 
 class RunCommand(click.Command):
-    """A command whose arguments end with another one, which has options of its own."""
+    """A command whose arguments end with another command, which has options of its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take every option for ours up to the ``--``, and say so to whoever left that out."""
+        """Take every option before the ``--`` as ours, and tell a caller who left the ``--`` out."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -175,18 +175,18 @@ def run(
 
 
 def _identity() -> str:
-    """Of this run alone: containers are restarted under the same name and number, and must not share a lock."""
+    """An identity for this run alone. Containers restart with the same name and process id, but must not share a lock."""
     return f"{host_name()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
 def _details(program: str) -> dict[str, str]:
-    """Not the arguments, which may hold secrets."""
+    """The holder's details. They leave out the arguments, which may contain secrets."""
     details = {**about_us(), "pid": str(os.getpid()), "command": Path(program).name}
     return {name: _as_text(value) for name, value in details.items()}
 
 
 def _as_text(name: str) -> str:
-    """Names of files, hosts and users may hold any bytes."""
+    """Make text of the name of a file, host or user, which may contain any bytes."""
     return os.fsencode(name).decode(errors="replace")
 
 
@@ -195,6 +195,6 @@ def _is_terminal() -> bool:
 
 
 def _is_there(program: str) -> bool:
-    """Whether a program that cannot be executed is found at least, where a shell would look for it."""
+    """Whether a program that cannot be executed exists at least, where a shell would look for it."""
     folders = [""] if os.path.dirname(program) else os.get_exec_path()
     return bool(program) and any(os.path.exists(os.path.join(each, program)) for each in folders)

@@ -1,4 +1,4 @@
-"""``serve``: the web service."""
+"""``serve``: run the web service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import click
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 
 DEFAULT_PORT = 5498
-METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client looks at it when it is imported
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client reads it when it is imported
 APP = "airflow_provider_partition_registry.server.app:create_app"
 NOT_INSTALLED = (
     "The web service needs more than what is installed here: "
@@ -175,7 +175,7 @@ def serve(
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """Listen, or say in a sentence why that is impossible, before anything is started."""
+    """Listen before anything is started, or say in a sentence why that is impossible."""
     from airflow_provider_partition_registry.server.processes.sockets import listen
 
     try:
@@ -187,7 +187,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
 
 @contextmanager
 def _metrics_of_all(workers: int) -> Iterator[None]:
-    """Let several worker processes write their metrics where each of them can sum them up."""
+    """Let several worker processes write their metrics into a folder where each of them can add them up."""
     if workers == 1:
         yield
         return
@@ -197,5 +197,5 @@ def _metrics_of_all(workers: int) -> Iterator[None]:
 
 
 def _given(secret: str | None, file: IO[str] | None) -> str | None:
-    """What a file says counts more than what was said itself; an empty secret is none."""
+    """The secret from the file if there is one, otherwise the secret itself; an empty secret counts as none."""
     return (file.read().strip() if file else secret) or None

@@ -1,4 +1,4 @@
-"""Sources: ``source register`` and ``source list``."""
+"""Work on sources: ``source register`` and ``source list``."""
 
 from __future__ import annotations
 

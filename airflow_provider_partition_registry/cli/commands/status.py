@@ -1,4 +1,4 @@
-"""``status``: the partitions of an interval."""
+"""``status``: show the partitions of an interval."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def status(options: Options, source_name: str, interval: Interval, limit: int, a
     --json.
     """
     with options.open_existing_store() as store:
-        # One more than is shown tells whether more follow.
+        # One partition more than is shown is read, to see whether more follow.
         partitions = list(islice(all_items(partial(store.list_partitions, source_name, interval)), limit + 1))
         readiness = store.check_readiness(source_name, interval)
     found = Status(readiness, tuple(partitions[:limit]), len(partitions) <= limit)

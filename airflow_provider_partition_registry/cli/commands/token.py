@@ -29,7 +29,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def principal_options(function: Function) -> Function:
-    """Add ``--source`` and ``--provider``, of which one must be given; the function gets it as ``principal``."""
+    """Add ``--source`` and ``--provider``, one of which must be given; the function gets it as ``principal``."""
 
     def with_principal(*args: Any, of_source: str | None, of_provider: str | None, **values: Any) -> Any:
         given = {PrincipalKind.SOURCE: of_source, PrincipalKind.PROVIDER: of_provider}

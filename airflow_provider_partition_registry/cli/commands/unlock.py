@@ -1,4 +1,4 @@
-"""``unlock``: the data is good (R4)."""
+"""``unlock``: publish a partition (R4)."""
 
 from __future__ import annotations
 

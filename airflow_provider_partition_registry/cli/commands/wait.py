@@ -1,4 +1,4 @@
-"""``wait``: until intervals may be read."""
+"""``wait``: wait until intervals may be read."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Others as in partition-registry --help. While the registry is unavailable, the w
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """What ``wait --json`` prints; of sources that are not registered there is no answer."""
+    """What ``wait --json`` prints; it has no answer for sources that are not registered."""
 
     is_ready: bool
     answers: tuple[Readiness, ...]
@@ -126,7 +126,7 @@ def wait(
         WaitPolicy(on_failed, on_missing_source),
         is_verbose=verbose or (sys.stderr is not None and sys.stderr.isatty()),
     )
-    # It is asked only for names that a misspelt one may mean; the poller opens its own.
+    # Opened only to look up names similar to a misspelt one; the poller opens a store of its own.
     with options.open_store():
         code = waiting.run(options, timeout.total_seconds(), poll_interval.total_seconds())
     is_ready = code is ExitCode.DONE
@@ -147,7 +147,7 @@ _ENDINGS = {
 
 @dataclass(slots=True)
 class _Waiting:
-    """A wait, and what it knows so far."""
+    """A wait, and what it has learnt so far."""
 
     questions: tuple[Question, ...]
     policy: WaitPolicy
@@ -162,7 +162,7 @@ class _Waiting:
 
     @property
     def explanation(self) -> str:
-        """What the last answers say, and whether the registry has gone since."""
+        """What the last answers say, and whether the registry has become unavailable since."""
         lines = [explain(answer) for answer in self._answers]
         if self._trouble is not None:
             lines.append(str(self._trouble))
@@ -171,9 +171,9 @@ class _Waiting:
     def run(self, options: Options, timeout: float, poll_interval: float) -> ExitCode:
         """Wait.
 
-        :raises RegistryError: waiting does not help.
+        :raises RegistryError: the wait cannot succeed.
         """
-        # Imported late, as it takes longer than all of the help.
+        # Imported late, as importing it takes longer than all of the help.
         import asyncio
 
         from airflow_provider_partition_registry.store.poller import Poller

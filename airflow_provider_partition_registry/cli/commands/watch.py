@@ -1,4 +1,4 @@
-"""``watch``: what happens, as it happens."""
+"""``watch``: show events as they happen."""
 
 from __future__ import annotations
 

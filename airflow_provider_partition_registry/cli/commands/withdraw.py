@@ -1,4 +1,4 @@
-"""``withdraw``: a person takes a partition out (R6)."""
+"""``withdraw``: take a partition back to registered by hand (R6)."""
 
 from __future__ import annotations
 

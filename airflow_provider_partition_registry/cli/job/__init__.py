@@ -1,1 +1,1 @@
-"""``partition-registry run``: a command that is run while its partition is locked."""
+"""``partition-registry run``: runs a command while its partition is locked."""

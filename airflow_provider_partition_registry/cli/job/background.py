@@ -1,4 +1,4 @@
-"""Calls that may take longer than anybody is to wait for them."""
+"""Calls that may take longer than anybody wants to wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def in_background(call: Callable[[], T]) -> Future[T]:
-    """Let a thread make a call. Whoever stops waiting leaves it to itself: it keeps no process from ending."""
+    """Make a call in a daemon thread. A caller may stop waiting for it, and it keeps no process from ending."""
     answer: Future[T] = Future()
 
     def make() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-# Nobody sets it, and it goes on while the host sleeps, as leases do. Not every system has one.
+# Nobody can set this clock, and it runs while the host sleeps, as leases do. Not every system has it.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a partition when its command has ended."""
+"""What becomes of a partition after its command has ended."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from airflow_provider_partition_registry.store.contract import RegistryStore
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """Publishes, or marks as failed; tries again if the registry does not respond.
+    """Publishes the partition or marks it as failed, and retries if the registry does not respond.
 
-    :param limit: for how long.
+    :param limit: how long to retry.
     """
 
     store: RegistryStore
@@ -47,10 +47,10 @@ class Closing:
         return ExitCode.DONE
 
     def fail(self, why: str, last_lines: Sequence[str] = ()) -> None:
-        """Mark as failed.
+        """Mark the partition as failed.
 
         :param why: a sentence.
-        :param last_lines: what the command said last.
+        :param last_lines: the command's last lines of standard error.
         """
         reason = _reason(why, last_lines)
         try:
@@ -83,12 +83,12 @@ class Closing:
 
 
 def lock_in_words(locked: Partition) -> str:
-    """Whose lock it is."""
+    """Who holds the lock."""
     return f"by {locked.lock.holder if locked.lock else 'us'}, generation {locked.generation}"
 
 
 def _reason(why: str, last_lines: Sequence[str]) -> str:
-    """The reason of a failure: the end of what the command said counts most."""
+    """The reason of a failure. If it is too long, the end of the command's output is kept."""
     if not last_lines:
         return why
     opening = f"{why} Last lines of its standard error:\n"

@@ -1,4 +1,4 @@
-"""The command that is run: its guardian's process, as seen from the run."""
+"""The command that is run, and the guardian process that started it, as seen from the run."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from airflow_provider_partition_registry.cli.job.prctl import adopt_orphans
 from airflow_provider_partition_registry.cli.output import write_all
 
 KEPT_OF_STDERR = 16_384  # bytes
-LAST_WORDS_TIMEOUT = 1.0  # seconds that standard error may stay open when the command is over
+LAST_WORDS_TIMEOUT = 1.0  # seconds that standard error may stay open after the command has ended
 READ_AT_ONCE = 65_536
 PAUSE = 0.05  # seconds
 
-# Isolated, without site-packages, and so that any bytes pass the command line unchanged: it starts in milliseconds.
+# Isolated and without site-packages, it starts in milliseconds; UTF-8 mode passes any bytes of the arguments unchanged.
 _PYTHON = (sys.executable, "-I", "-S", "-X", "utf8", "-c")
 _START = f"import sys; sys.path.insert(0, sys.argv.pop(1)); from {guardian.__name__} import main; main()"
 _HOME = str(Path(airflow_provider_partition_registry.__file__).parents[1])
 
 
 class Command:
-    """A command that runs, with all that descends from it.
+    """A running command with all its descendants.
 
-    It gets a process group of its own. On a terminal it stays in the caller's: the shell there stops, wakes and lets
-    read whole groups.
+    It gets a process group of its own. On a terminal it stays in the caller's group, as the shell there stops and
+    continues whole groups, and decides which of them may read.
 
     :param program: the path of its file.
-    :param arguments: the first is what it is to take for its name.
-    :param environment: all of it.
-    :param inbox: is told of what becomes of it.
+    :param arguments: the first is the name it is called by (``argv[0]``).
+    :param environment: the whole environment.
+    :param inbox: receives messages about the command.
     :raises OSError: its guardian cannot be started.
     """
 
@@ -73,7 +73,7 @@ class Command:
         terms = guardian.Terms(theirs.fileno(), write, lease_ends, notice, margin, grace, group)
         try:
             self._guardian = _start_guardian(terms, program, arguments, environment)
-            # The first process of a container inherits the children of others.
+            # The first process of a container inherits orphans, which it must reap.
             signal.signal(signal.SIGCHLD, lambda *_: reap_children(but=self._guardian))
             reap_children(but=self._guardian)
         except BaseException:
@@ -83,7 +83,7 @@ class Command:
         finally:
             theirs.close()
             os.close(write)
-        # Daemons: what the command left running may hold its standard error open for ever.
+        # A daemon thread: processes that the command left running may keep its standard error open for ever.
         self._listener = threading.Thread(target=self._pass_stderr_on, daemon=True)
         self._listener.start()
         threading.Thread(target=self._hear, daemon=True).start()
@@ -99,20 +99,20 @@ class Command:
         self._control.close()
 
     def pass_on(self, signum: int) -> None:
-        """Send it a signal that we got, unless the terminal has done so."""
+        """Send the command a signal that we received, unless the terminal has sent it already."""
         if not (self._is_at_terminal and signum in (signal.SIGINT, signal.SIGQUIT)):
             self._say(guardian.SIGNAL, signum)
 
     def end(self) -> None:
-        """Kill it when its grace is over."""
+        """Have the command killed when its grace is over."""
         self._say(guardian.END)
 
     def renewed(self, lease_ends: float) -> None:
-        """Its lease lasts longer."""
+        """Tell the guardian that the lease lasts longer."""
         self._say(guardian.LEASE_ENDS, lease_ends)
 
     def kill(self) -> None:
-        """Kill it with its guardian, who is gone or does not act; return when nothing is left."""
+        """Kill the command and its guardian, which is gone or does not act; return when nothing is left."""
         os.kill(self._guardian, signal.SIGKILL)
         others = {os.getpgrp()}
         while any(not each.has_ended for each in descendants()):
@@ -121,14 +121,14 @@ class Command:
             reap_children(but=self._guardian)
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines that it wrote to standard error."""
+        """The last lines that the command wrote to standard error."""
         lines = self._stderr.decode(errors="replace").replace("\x00", "").splitlines()
         return [line.rstrip() for line in lines if line.strip()][-count:] if count else []
 
     def _say(self, word: str, number: float | str = "") -> None:
         with contextlib.suppress(ConnectionError):
             self._control.sendall(f"{word} {number}\n".encode())
-        os.kill(self._guardian, signal.SIGCONT)  # somebody may have stopped it
+        os.kill(self._guardian, signal.SIGCONT)  # it may have been stopped
 
     def _hear(self) -> None:
         with contextlib.suppress(ConnectionError), self._control.makefile(errors="replace") as lines:
@@ -149,7 +149,7 @@ class Command:
                 return CommandEnded(int(argument) if argument else None)
 
     def _pass_stderr_on(self) -> None:
-        """Live, to our own; where nobody reads that any more, go on reading: the command must not be held up."""
+        """Copy to our own standard error at once. If nobody reads that, read on: the command must not be held up."""
         is_read = True
         with open(self._read, "rb", buffering=0) as stderr:
             while chunk := stderr.read(READ_AT_ONCE):
@@ -160,7 +160,7 @@ class Command:
 def _start_guardian(
     terms: guardian.Terms, program: str, arguments: Sequence[str], environment: Mapping[bytes, bytes]
 ) -> int:
-    # All other descriptors that can be inherited are our caller's, and meant for the command.
+    # All other inheritable descriptors are the caller's, and meant for the command.
     for each in (terms.control, terms.stderr):
         os.set_inheritable(each, True)
     words = [*_PYTHON, _START, _HOME, *terms.to_arguments(), program, *arguments]

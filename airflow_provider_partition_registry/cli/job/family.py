@@ -1,6 +1,6 @@
-"""All processes that descend from this one: where they are found, how they are signalled and reaped.
+"""All descendants of this process: finding, signalling and reaping them.
 
-Finding them needs ``/proc``. Elsewhere a command's process group has to do, which a process leaves by ``setsid``.
+Finding them needs ``/proc``. Elsewhere the command's process group has to do, which a process can leave by ``setsid``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ENDED = "ZX"
 
 
 class Process(NamedTuple):
-    """A process, as the system lists it."""
+    """A process as the system lists it."""
 
     pid: int
     name: str
@@ -24,12 +24,12 @@ class Process(NamedTuple):
 
     @property
     def has_ended(self) -> bool:
-        """Whether it does nothing any more, and is there only to be reaped."""
+        """Whether it has ended and only has to be reaped."""
         return self.state in _ENDED
 
 
 def descendants() -> list[Process]:
-    """Children, their children, and so on."""
+    """All children, their children, and so on."""
     processes = list(_processes())
     found: list[Process] = []
     parents = {os.getpid()}
@@ -41,10 +41,10 @@ def descendants() -> list[Process]:
 
 
 def signal_descendants(signum: int, *, group: int | None, others: Collection[int]) -> None:
-    """Signal all descendants, by groups where that is possible: it leaves no moment in which one could start another.
+    """Signal all descendants, by groups where possible, which leaves no moment in which one could start another.
 
-    :param group: a process group of theirs that is known; it need not be looked for.
-    :param others: process groups in which there are not only descendants.
+    :param group: a process group of theirs that is known, so that it need not be searched for.
+    :param others: process groups that do not consist of descendants alone.
     """
     targets = {each.pid if each.group in others else -each.group for each in descendants()}
     if group is not None:
@@ -55,9 +55,9 @@ def signal_descendants(signum: int, *, group: int | None, others: Collection[int
 
 
 def reap_children(but: int | None = None) -> None:
-    """Take note of children that have ended; the first process of a container inherits those of others.
+    """Reap children that have ended; the first process of a container inherits orphans.
 
-    :param but: one that somebody else waits for. When it has ended, no further ones are reaped.
+    :param but: a child that another caller waits for. When it has ended, no further children are reaped.
     """
     with contextlib.suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -70,14 +70,14 @@ def _processes() -> Iterator[Process]:
     with contextlib.suppress(FileNotFoundError):
         for entry in os.listdir("/proc"):
             if entry.isdigit():
-                with contextlib.suppress(OSError):  # it has gone meanwhile
+                with contextlib.suppress(OSError):  # the process has ended meanwhile
                     yield _read(entry)
 
 
 def _read(entry: str) -> Process:
     with open(f"/proc/{entry}/stat", errors="replace") as file:
         stat = file.read()
-    # The name is in parentheses, and may itself hold parentheses, spaces and line breaks.
+    # The name is in parentheses, and may itself contain parentheses, spaces and line breaks.
     before, _, after = stat.rpartition(")")
     name = "".join(each if each.isprintable() else "?" for each in before.partition("(")[2])
     state, parent, group = after.split()[:3]

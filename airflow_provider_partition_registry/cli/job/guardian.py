@@ -1,11 +1,11 @@
-"""The process that starts a run's command, and ends it in time whatever becomes of the run.
+"""The process that starts a run's command, and ends it in time whatever happens to the run.
 
-A run may be killed or stopped, and its command would go on writing what others may lock once the lease is over. So
-this process, and not the run, watches the lease. Unless it hears of a renewal, and at once when the run is gone, it
-ends the command with everything that descends from it. What loses its parent becomes its own child, so that it also
-knows when nothing is left.
+If a run is killed or stopped, its command would go on writing what others may lock once the lease is over. So the lease
+is watched by this process, not by the run. It ends the command with all its descendants if it hears of no renewal in
+time, and at once if the run is gone. Orphans of the command become its own children, so that it also knows when nothing
+is left.
 
-Messages to and from the run are lines of a word and, most of them, a number or a text.
+Messages to and from the run are lines of a word and, in most cases, a number or a text.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from airflow_provider_partition_registry.cli.job.family import descendants, sign
 from airflow_provider_partition_registry.cli.job.launch import launch
 from airflow_provider_partition_registry.cli.job.prctl import adopt_orphans
 
-# What the run says:
+# Messages from the run:
 LEASE_ENDS, SIGNAL, END = "lease_ends", "signal", "end"
-# What it hears:
+# Messages to the run:
 UNFIT, LEFT, LEASE_IS_OVER, OVER = "unfit", "left", "lease_is_over", "over"
 
-TICK = 1.0  # seconds: while the host sleeps no poll's time runs, but the lease's does
-SETTLING = 1.0  # seconds in which what the command itself told to end may do so
-FIRST_PAUSE = 0.05  # seconds between killing, and killing what has been started meanwhile
+TICK = 1.0  # seconds: while the host sleeps, the time of a poll stands still, but that of the lease goes on
+SETTLING = 1.0  # seconds in which processes that the command itself told to end may do so
+FIRST_PAUSE = 0.05  # seconds between killing, and killing processes that were started meanwhile
 LONGEST_PAUSE = 5.0
-NAMED = 5  # of the processes that are left
+NAMED = 5  # of the remaining processes
 
 _FAULTS = (
     signal.SIGSEGV,
@@ -48,15 +48,15 @@ _NOT_HANDLED = {signal.SIGKILL, signal.SIGSTOP, *_FAULTS}
 
 
 class Terms(NamedTuple):
-    """How a command is to be guarded.
+    """How to guard a command.
 
     :param control: the socket to the run.
-    :param stderr: what becomes the command's standard error.
-    :param lease_ends: seconds on our clock.
-    :param notice: how many seconds before it is killed for the lease's sake the command is told to end.
+    :param stderr: becomes the command's standard error.
+    :param lease_ends: seconds on the clock of leases.
+    :param notice: how many seconds before it is killed because of the lease the command is told to end.
     :param margin: how many seconds before the end of the lease it is killed.
-    :param grace: how many seconds it may take if it is told to end for another reason.
-    :param group: the process group of the caller that it is to join; 0 for one of its own.
+    :param grace: how many seconds it gets if it is told to end for another reason.
+    :param group: the caller's process group, which it is to join; 0 for a group of its own.
     """
 
     control: int
@@ -68,12 +68,12 @@ class Terms(NamedTuple):
     group: int
 
     def to_arguments(self) -> list[str]:
-        """As words of a command line."""
+        """As arguments of a command line."""
         return [str(float(each)) for each in self]
 
     @classmethod
     def from_arguments(cls, words: list[str]) -> Terms:
-        """From such words."""
+        """Read the arguments of a command line."""
         control, stderr, lease_ends, notice, margin, grace, group = map(float, words)
         return cls(int(control), int(stderr), lease_ends, notice, margin, grace, int(group))
 
@@ -99,7 +99,7 @@ class Guardian:
         """Start the command, and return when nothing of it is left.
 
         :param program: the path of its file.
-        :param arguments: the first is what it is to take for its name.
+        :param arguments: the first is the name it is called by (``argv[0]``).
         """
         self._woken = _handle_signals()
         self._poll.register(self._woken, select.POLLIN)
@@ -148,7 +148,7 @@ class Guardian:
             self._tell_of_rest_at = now() + SETTLING
 
     def _act(self) -> None:
-        """Do what it is time for."""
+        """Do what is due now."""
         moment = now()
         if moment >= self._notice_at():
             self._is_lease_over = True
@@ -162,7 +162,7 @@ class Guardian:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _wait(self) -> None:
-        """Until something happens, or it is time to do something."""
+        """Wait until something happens, or something is due."""
         wake_at = min(now() + TICK, self._notice_at(), self._tell_of_rest_at, self._kill_at())
         for descriptor, _ in self._poll.poll(max(0.0, wake_at - now()) * 1000):
             if descriptor == self._woken:
@@ -208,7 +208,7 @@ class Guardian:
 
     def _tell_to_end(self) -> None:
         self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)  # who is stopped hears nothing
+        self._signal(signal.SIGCONT)  # a stopped process receives no other signal
         self._give_grace()
 
     def _give_grace(self) -> None:
@@ -216,27 +216,27 @@ class Guardian:
         self._tell_of_rest_at = inf
 
     def _signal(self, signum: int) -> None:
-        # When it has ended its group may be another's, unless there are descendants in it.
+        # Once the command has ended, its group may be another's, unless descendants are in it.
         is_group_its_own = not self._terms.group and (self._status is None or not self._can_adopt)
         signal_descendants(signum, group=self._command if is_group_its_own else None, others=self._others)
 
 
 def _handle_signals() -> int:
-    """Let none end this process: service managers send them to every process, and it is the run that decides.
+    """Let no signal end this process: service managers signal every process, and the run decides.
 
-    :return: a descriptor that can be read when one has come, such as that a child has ended.
+    :return: a descriptor that becomes readable when a signal has arrived, such as that a child has ended.
     """
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     for signum in signal.valid_signals() - _NOT_HANDLED:
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # as the command is to ignore it
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # the command is to ignore it as well
             signal.signal(signum, lambda *_: None)
     return woken
 
 
 def main() -> None:
-    """Guard a command. The command line holds the terms, the path of its program, and its arguments."""
+    """Guard a command. The command line contains the terms, the path of its program, and its arguments."""
     split = 1 + len(Terms._fields)
     terms = Terms.from_arguments(sys.argv[1:split])
     program, *arguments = sys.argv[split:]

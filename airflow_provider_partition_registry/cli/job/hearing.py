@@ -1,4 +1,4 @@
-"""Hearing that the source has news while a run waits for somebody else's lock: then it asks at once."""
+"""Notifications of changes to a source, so that a run that waits for its lock asks at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow_provider_partition_registry.cli.job.inbox import Inbox, NewsHeard
 from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.listening import start_listening
 
-SHORTEST_PAUSE = 0.2  # seconds between two pieces of news: of a busy source they come in bursts
+SHORTEST_PAUSE = 0.2  # seconds between two notifications, which come in bursts from a busy source
 
 
 @contextlib.contextmanager
 def news_of(source_name: str, store: RegistryReader, inbox: Inbox) -> Iterator[None]:
-    """Meanwhile tell ``inbox`` of news of a source, where the registry tells of them."""
+    """While the context is entered, pass notifications about a source on to ``inbox``, if the registry sends any."""
     stop = threading.Event()
 
     def hear(source_names: frozenset[str]) -> None:

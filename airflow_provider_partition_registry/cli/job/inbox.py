@@ -1,4 +1,4 @@
-"""What happens while a command runs. The main thread takes it from one queue and alone decides what follows."""
+"""Messages about what happens while a command runs. The main thread alone takes them from a queue and decides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-"""Who sends one of these wants the command to end."""
+"""Signals whose sender wants the command to end."""
 LONGEST_WAIT = 3600.0  # seconds: Python cannot wait as long as a lease may last
 PASSED_ON = (*ENDING_SIGNALS, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -24,7 +24,7 @@ class SignalReceived:
 
 @dataclass(frozen=True, slots=True)
 class CommandUnfit:
-    """The command cannot be started.
+    """The command could not be started.
 
     :param errno: why.
     """
@@ -34,7 +34,7 @@ class CommandUnfit:
 
 @dataclass(frozen=True, slots=True)
 class CommandLeft:
-    """The command has ended with 0, and what it started goes on.
+    """The command has ended with 0, and processes that it started are still running.
 
     :param what: the processes, in words.
     """
@@ -44,9 +44,9 @@ class CommandLeft:
 
 @dataclass(frozen=True, slots=True)
 class CommandEnded:
-    """The command is over, with all that it started.
+    """The command has ended, with all that it started.
 
-    :param status: its exit code, or the negative number of the signal that ended it; None if that is lost.
+    :param status: its exit code, or the negative number of the signal that ended it; None if unknown.
     """
 
     status: int | None
@@ -54,7 +54,7 @@ class CommandEnded:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRenewed:
-    """The lock is kept for longer.
+    """The lease was renewed.
 
     :param lease_ends: on the clock of leases.
     """
@@ -64,29 +64,29 @@ class LeaseRenewed:
 
 @dataclass(frozen=True, slots=True)
 class LeaseIsOver:
-    """The lease was not renewed in time: the guardian ends the command."""
+    """The lease was not renewed in time, so the guardian ends the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardianGone:
-    """The guardian was killed before the command was over."""
+    """The guardian was killed before the command had ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockLost:
-    """The lock is somebody else's, or nobody's."""
+    """The lock is somebody else's, or does not exist any more."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class NewsHeard:
-    """Something happened in the source: who waits for a lock in it may ask again. To all others it means nothing."""
+    """Something happened in the source, so a run that waits for a lock in it may ask again. Others ignore it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallReturned:
-    """A call of ours has returned."""
+    """A call in the background has returned."""
 
 
 Message = (
@@ -104,7 +104,7 @@ Message = (
 
 
 class Inbox:
-    """A queue that signal handlers and threads may fill at any moment; a Condition would not stand the former."""
+    """A queue that signal handlers and threads may fill at any moment. A Condition would not be safe in handlers."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Message] = SimpleQueue()
@@ -114,16 +114,16 @@ class Inbox:
         self._queue.put(message)
 
     def next(self, seconds: float) -> Message | None:
-        """The next message, or None if there is none within so many seconds, or within an hour."""
+        """The next message, or None if none arrives in time, or within an hour."""
         try:
             return self._queue.get(timeout=min(max(0.0, seconds), LONGEST_WAIT))
         except Empty:
             return None
 
     def ending_signal(self, seconds: float) -> int | None:
-        """While no command runs: the signal by which somebody wants us to end, if one comes within so many seconds.
+        """Wait before a command runs. Returns the signal that asks us to end, if one arrives in time.
 
-        Any other message ends the wait early: there may be a reason to try again.
+        Any other message ends the wait early, as there may be a reason to try again.
         """
         message = self.next(seconds)
         return (
@@ -134,7 +134,7 @@ class Inbox:
 
     @contextmanager
     def receiving_signals(self, signums: Sequence[int] = PASSED_ON) -> Iterator[None]:
-        """Take the signals that are to be passed on, but for those that our caller ignores, as ``nohup`` does."""
+        """Receive the signals that are to be passed on, except those that the caller ignores, as ``nohup`` does."""
         before = {each: signal.getsignal(each) for each in signums}
         taken = [each for each, handler in before.items() if handler is not signal.SIG_IGN]
         for each in taken:

@@ -1,4 +1,4 @@
-"""Starting a program as a shell does, in the environment that our caller gave us."""
+"""Starting a program as a shell does, in the environment of our caller."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 def launch(program: str, arguments: list[str], *, stderr: int, group: int) -> int:
     """Start a program in a child process, which is killed when this process is gone.
 
-    The signals that this process handles do to the program what they do to any; those that it ignores stay ignored.
+    Signals that this process handles get their default action in the program; those that it ignores stay ignored.
 
-    :param program: the path of its file; the shell runs one that does not say what else does.
-    :param arguments: the first is what it is to take for its name.
-    :param stderr: what becomes its standard error.
-    :param group: the process group that it joins; 0 for one of its own.
-    :return: the child's process number.
+    :param program: the path of its file; a file that does not name its interpreter is run by the shell.
+    :param arguments: the first is the name it is called by (``argv[0]``).
+    :param stderr: becomes its standard error.
+    :param group: the process group that it joins; 0 for a group of its own.
+    :return: the child's process id.
     :raises OSError: it cannot be started.
     """
     parent = os.getpid()
     failure, report = os.pipe()  # closed by a successful start
-    # Signals that come before the program has begun are kept for it.
+    # Signals that arrive before the program has begun are kept for it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         child = os.fork()
@@ -46,7 +46,7 @@ def launch(program: str, arguments: list[str], *, stderr: int, group: int) -> in
 
 
 def given_environment() -> dict[bytes, bytes]:
-    """What the caller of this process gave it. In the C locale Python chooses another one, for its children too."""
+    """The environment that the caller gave us. In the C locale Python changes it, for its children too."""
     environment = dict(os.environb)
     with contextlib.suppress(OSError), open("/proc/self/environ", "rb") as file:
         given = dict(each.split(b"=", 1) for each in file.read().split(b"\0") if b"=" in each)
@@ -66,7 +66,7 @@ def _become(
             if callable(signal.getsignal(signum)) or signum in _IGNORED_BY_PYTHON:
                 signal.signal(signum, signal.SIG_DFL)
         die_with_parent(signal.SIGKILL)
-        if os.getppid() == parent:  # else it was gone before
+        if os.getppid() == parent:  # otherwise the parent has ended already
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             _execute(program, arguments)
     except OSError as error:
@@ -86,6 +86,6 @@ def _execute(program: str, arguments: list[str]) -> NoReturn:
 
 
 def _is_binary(program: str) -> bool:
-    """As bash tells programs for other machines from scripts."""
+    """Whether it is a program for another machine rather than a script, by the same test as bash."""
     with open(program, "rb") as file:
         return b"\0" in file.read(80).partition(b"\n")[0]

@@ -1,4 +1,4 @@
-"""Keeping a lock while a command runs: a thread that renews the lease and looks whether the lock is still ours."""
+"""Keeping a lock while a command runs: a thread that renews the lease and checks whether the lock is still ours."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from airflow_provider_partition_registry.store.contract import RegistryStore
 RENEWED_AFTER = 1 / 3
 """The part of a lease after which it is renewed: an outage may take most of the rest."""
 LOOKS = 10
-"""How often in a lease it is looked whether the lock is still there."""
-LONGEST_PAUSE = 5.0  # seconds between two looks: a command that has lost its lock does harm
+"""How often per lease the lock is checked."""
+LONGEST_PAUSE = 5.0  # seconds between two checks: a command that has lost its lock does harm
 
 
 class LeaseKeeper:
-    """Renews the lease of a lock while it is entered, or until the lock is lost.
+    """Renews the lease of a lock while the context is entered, or until the lock is lost.
 
-    :param taken_at: on the clock of leases, just before the lock was taken.
-    :param inbox: is told when the lease is renewed and when the lock is lost.
-    :param warn: is told, in a sentence, when the registry does not respond.
+    :param taken_at: when the lock was taken, or just before, on the clock of leases.
+    :param inbox: receives messages when the lease is renewed and when the lock is lost.
+    :param warn: called with a sentence when the registry does not respond.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class LeaseKeeper:
         self._warn = warn
         self._is_in_trouble = False
         self._stopped = threading.Event()
-        # A daemon: a call that hangs must not keep this process.
+        # A daemon thread: a call that hangs must not keep this process from ending.
         self._thread = threading.Thread(target=self._keep, daemon=True, name="lease")
 
     def __enter__(self) -> None:

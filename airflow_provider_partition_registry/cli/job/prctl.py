@@ -1,4 +1,4 @@
-"""What Linux can do for a process with children, and Python has no call for."""
+"""Linux's prctl calls for a process with children, which Python does not offer."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> bool:
-    """Become the parent of all that descends from this process and loses its own.
+    """Become the parent of every descendant that loses its own (a subreaper).
 
-    :return: whether the system can do so.
+    :return: whether the system supports this.
     """
     return _prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent(signum: int) -> None:
-    """Get a signal when the parent is gone, where the system can do so. Kept by the program that is executed next."""
+    """Get a signal when the parent ends, if the system supports it. This survives executing another program."""
     _prctl(_SET_DEATH_SIGNAL, signum)
 
 

@@ -1,4 +1,4 @@
-"""Trying again what somebody else's lock or an outage prevents."""
+"""Retrying what somebody else's lock or an outage prevents."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 FIRST_PAUSE = 0.5  # seconds
 LONGEST_PAUSE = 5.0
-LAST_MOMENT = 0.5  # seconds more for a call that is under way: what it does should be known
+LAST_MOMENT = 0.5  # seconds more for a running call, as it is better to know its outcome
 
 
 class GivenUpError(Exception):
-    """What was to be done was not done.
+    """Retrying was given up.
 
     :param cause: what prevented it last.
-    :param signum: the signal by which somebody wanted us to end; None if the time was over.
+    :param signum: the signal that asked us to end; None if the time was over.
     """
 
     def __init__(self, cause: RegistryError, signum: int | None) -> None:
@@ -40,16 +40,16 @@ class GivenUpError(Exception):
 
 
 class NoResponseError(StoreUnavailableError):
-    """A call was given up that may still take effect."""
+    """A call that may still take effect was given up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """How long to try, and for what. It ends in time also if the registry is silent.
+    """How long to retry, and after which errors. It ends in time even if the registry does not respond.
 
-    :param passing: errors that time may cure.
-    :param code: what trying again is called, for programs.
-    :param consequence: a sentence that tells of it.
+    :param passing: errors that may pass with time.
+    :param code: what retrying is called, for programs.
+    :param consequence: a sentence that says so.
     """
 
     limit: timedelta
@@ -58,9 +58,9 @@ class Retrying:
     consequence: str
 
     def run(self, call: Callable[[], T], inbox: Inbox, teller: Teller) -> T:
-        """Call until it succeeds; tell of each new reason why not.
+        """Call until it succeeds, and report each new reason why it does not.
 
-        :raises GivenUpError: the time is over, or somebody wants us to end.
+        :raises GivenUpError: the time is over, or a signal asks us to end.
         """
         give_up_at = now() + self.limit.total_seconds()
         pause, told = FIRST_PAUSE, ""
@@ -81,7 +81,7 @@ class Retrying:
 def _answer(call: Callable[[], T], give_up_at: float, inbox: Inbox) -> T:
     """What a call returns or raises.
 
-    :raises GivenUpError: it does neither before the time is over or somebody wants us to end.
+    :raises GivenUpError: the call does neither before the time is over or a signal asks us to end.
     """
     answer = in_background(call)
     answer.add_done_callback(lambda _: inbox.put(CallReturned()))
@@ -94,6 +94,6 @@ def _answer(call: Callable[[], T], give_up_at: float, inbox: Inbox) -> T:
             raise GivenUpError(NoResponseError("The registry has not answered."), signum)
         if isinstance(message, SignalReceived) and message.signum in ENDING_SIGNALS:
             signum, limit = message.signum, min(limit, now() + LAST_MOMENT)
-    for each in met:  # they mean something to who comes next
+    for each in met:  # they matter to the next reader of the inbox
         inbox.put(each)
     return answer.result()

@@ -1,4 +1,4 @@
-"""The run of a command under a lock, from taking the lock to what becomes of the partition."""
+"""A run of a command under a lock, from taking the lock to finishing the partition."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Holder, Partition, PartitionKey
 from airflow_provider_partition_registry.store.contract import RegistryStore
 
-LONGEST_MARGIN = 1.0  # seconds between the end of a command that nobody may hold up, and that of its lease
+LONGEST_MARGIN = 1.0  # seconds at most between killing a command and the end of its lease
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a command is to be run.
+    """How to run a command.
 
     :param wait_for: how long to wait for somebody else's lock; None fails at once.
     :param grace: how long a command that is told to end may take before it is killed.
-    :param retry_for: how long to go on trying to tell a registry that does not respond how it ended.
-    :param stderr_lines: how many of its last lines on standard error become part of the reason of a failure.
+    :param retry_for: how long to keep reporting the result to a registry that does not respond.
+    :param stderr_lines: how many of its last lines of standard error to quote in the reason of a failure.
     """
 
     lease: timedelta
@@ -47,7 +47,7 @@ class Terms:
 
 @dataclass(slots=True)
 class Run:
-    """One run.
+    """One run of a command.
 
     :param program: the path of the command's file.
     :param arguments: the command.
@@ -63,9 +63,9 @@ class Run:
     _inbox: Inbox = field(default_factory=Inbox)
 
     def execute(self) -> int:
-        """Do everything, and return the exit code.
+        """Run the command under the lock, and return the exit code.
 
-        :raises RegistryError: the lock cannot be had, so that nothing was run.
+        :raises RegistryError: the lock could not be taken, so nothing was run.
         """
         with self._inbox.receiving_signals():
             try:
@@ -115,7 +115,7 @@ class Run:
         return self._close(closing, ending, last_lines)
 
     def _run_command(self, locked: Partition, taken_at: float) -> tuple[Ending, Sequence[str]]:
-        """How the command ended, and what it said last.
+        """How the command ended, and its last lines of standard error.
 
         :raises OSError: it cannot be started.
         """
@@ -126,7 +126,7 @@ class Run:
             self.arguments,
             self._environment(locked),
             lease_ends=lease_ends,
-            # A lease shorter than the grace must leave time to work; the command then gets less to end in.
+            # A lease shorter than the grace must leave time to work, so the command gets less time to end.
             notice=min(grace, lease / 3),
             margin=margin,
             grace=grace,
@@ -182,5 +182,5 @@ class Run:
 
     @property
     def _program(self) -> str:
-        """What the registry may know of the command: its arguments may hold secrets."""
+        """What the registry may know of the command. Its arguments are left out, as they may contain secrets."""
         return repr(PurePath(self.arguments[0]).name)

@@ -1,4 +1,4 @@
-"""Watching over a command that runs."""
+"""Supervising a running command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from airflow_provider_partition_registry.cli.job.inbox import (
 class Loss:
     """The lock is lost.
 
-    :param is_certain: the registry said so; else the lease is over without an answer, and others may have taken it.
+    :param is_certain: the registry said so; otherwise the lease is over, and others may have taken the lock.
     """
 
     why: str
@@ -40,10 +40,10 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a command ended, and what came before: a signal by which somebody wanted it to, the loss of the lock.
+    """How a command ended, and what came before: a signal that asked it to end, or the loss of the lock.
 
-    :param status: its exit code, or the negative number of the signal that ended it; None if that is lost.
-    :param left_something: whether it had ended by itself, and something that it started had not.
+    :param status: its exit code, or the negative number of the signal that ended it; None if unknown.
+    :param left_something: whether it ended by itself while something that it started went on.
     """
 
     status: int | None
@@ -53,12 +53,12 @@ class Ending:
 
     @property
     def is_success(self) -> bool:
-        """Whether it is finished: exit code 0, of its own accord. Told to end, many end with 0 half-way."""
+        """Whether it succeeded: exit code 0, without being told to end, as many programs then exit with 0 half-way."""
         return self.status == 0 and self.signum is None and self.loss is None
 
     @property
     def exit_code(self) -> int:
-        """What a shell would say, but for a lost lock."""
+        """The exit code that a shell would report, except for a lost lock."""
         if self.loss is not None:
             return ExitCode.CONFLICT
         if self.status == 0 and self.signum is not None:
@@ -68,7 +68,7 @@ class Ending:
         return self.status if self.status >= 0 else 128 - self.status
 
     def in_words(self, program: str) -> str:
-        """How it ended, in a sentence."""
+        """A sentence that says how it ended."""
         words = f"{program} ended {self._how}"
         if self.left_something:
             words += ", and what it left running was ended"
@@ -85,12 +85,12 @@ class Ending:
 
 @dataclass(slots=True)
 class Supervision:
-    """Watches over a command that runs: passes on what its guardian must know, and ends it when the lock is lost.
+    """Supervises a running command: tells its guardian what it must know, and ends the command if the lock is lost.
 
     :param lease_ends: on the clock of leases.
     :param margin: how many seconds before the end of the lease the guardian must have ended the command.
-    :param tell_of_loss: is told why the lock is lost.
-    :param tell_of_rest: is told what the command left running.
+    :param tell_of_loss: called with the reason why the lock is lost.
+    :param tell_of_rest: called with what the command left running.
     """
 
     command: Command
@@ -104,7 +104,7 @@ class Supervision:
     _left_something: bool = False
 
     def until_it_ends(self) -> Ending:
-        """Watch, and return how the command ended.
+        """Supervise the command, and return how it ended.
 
         :raises OSError: it could not be started.
         """
@@ -145,7 +145,7 @@ class Supervision:
 
     @property
     def _late_at(self) -> float:
-        """When the guardian should have ended the command, and cannot have done so if it has not told."""
+        """By when the guardian should have ended the command; after that, silence means that it has not."""
         return self.lease_ends - self.margin / 2
 
     def _ending(self, status: int | None) -> Ending:
@@ -158,10 +158,10 @@ class Supervision:
             self.command.end()
 
     def _stop(self) -> None:
-        """Stop the command and ourselves; go on with it."""
+        """Stop the command and ourselves, and continue together."""
         self.command.pass_on(signal.SIGTSTP)
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        # To this thread: it returns when we are woken, or at once where nobody could wake us.
+        # Sent to this thread, it returns when we are continued, or at once if nobody could continue us.
         signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, handler)
         self.command.pass_on(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""What ``run`` says of itself. Standard output is the command's; this goes to standard error."""
+"""Messages of ``run`` itself. Standard output belongs to the command, so these go to standard error."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from airflow_provider_partition_registry.cli.output import as_json_text, printab
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.models import Partition
 
-LONGEST_WAIT = (
-    1.0  # seconds for who reads it: a terminal or a pipe may be held up for as long as somebody likes
-)
+LONGEST_WAIT = 1.0  # seconds for the reader: a terminal or a pipe may be held up for any time
 
 
 @dataclass(slots=True)
 class Teller:
-    """Tells of what happens, in sentences or as JSON, one object a line. Whether that succeeds changes nothing.
+    """Reports what happens, in sentences or as JSON, one object per line. A report that fails changes nothing.
 
-    :param is_verbose: tell also of what went well. Cron sends a mail about everything that is said.
+    :param is_verbose: report successes as well. Cron sends a mail about everything that is printed.
     """
 
     as_json: bool
@@ -30,12 +28,12 @@ class Teller:
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def inform(self, code: str, message: str, partition: Partition | None = None) -> None:
-        """Tell of what went well."""
+        """Report a success."""
         if self.is_verbose:
             self.warn(code, message, partition)
 
     def warn(self, code: str, message: str, partition: Partition | None = None) -> None:
-        """Tell of what a person should know.
+        """Report what a person should know.
 
         :param code: what happened, for programs.
         """
