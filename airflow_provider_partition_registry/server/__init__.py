@@ -1,1 +1,1 @@
-"""The web service: the registry over HTTP, for machines and for people."""
+"""The web service: the registry over HTTP, for programs and for people."""

@@ -37,10 +37,10 @@ Instants are ISO 8601, UTC unless they say otherwise.
 
 ## Access tokens
 
-The response to registering a source holds its token, this once. With it providers are registered, and each response
-holds the provider's own token, this once; with that the provider locks and publishes. Send a token as
-`Authorization: Bearer prs_...`. An address that sends too many wrong ones is rate limited (429) for a while, except for
-right tokens of sources and providers.
+The response to registering a source contains its token, which no later response does. With it providers are
+registered; each of those responses contains the provider's own token, which no later one does, and with which the
+provider locks and publishes. Send a token as `Authorization: Bearer prs_...`. An address that sends too many wrong ones
+is rate limited (429) for a while, except for valid tokens of sources and providers.
 
 ## Errors
 
@@ -50,28 +50,28 @@ without `/api/` are those of the original partition-registry service, whose erro
 
 ## When a response is lost
 
-After a time-out, a broken connection or a 503 nobody knows whether the call took effect. Most calls are
+After a time-out, a broken connection or a 503 it is unknown whether the call took effect. Most calls are
 idempotent, so repeat them:
 
-- **lock**: the same holder is granted its lock again (R3), with a new generation. Nobody else has heard of the former.
+- **lock**: the same holder is granted its lock again (R3), with a new generation. Nobody knows of the first one.
 - **renew**: the lease runs from the repeated call on.
 - **unlock**, **fail**: a finished call gets the same response again and changes nothing (R4); give the
   generation, so that only the lock that you held is meant.
-- **registering**, and what people decide by hand (R6), is refused with 409 the second time, or gets the same
-  response: it has taken effect, look it up. A partition need not be registered first, `lock` does it (`register`).
-- a **token** in a response that was lost cannot be sent again, only its hash is kept. An administrator rotates it.
+- **registering**, and what people decide by hand (R6): the second call is refused with 409, or gets the same response.
+  Either way it has taken effect, so look it up. `lock` registers a partition by itself (`register`).
+- a **token** in a response that was lost cannot be sent again, as only its hash is kept. An administrator rotates it.
 
-There is no `Idempotency-Key`: to send a registration's response twice the service would have to keep tokens in clear
-(R10), and everything else needs none.
+There is no `Idempotency-Key`: to repeat the response to a registration the service would have to keep tokens in clear
+(R10), and no other call needs one.
 """
 
 
 def create_app(settings: ServiceSettings | None = None, store: RegistryDatabase | None = None) -> FastAPI:
     """Make the application of one worker process.
 
-    :param settings: by default what the environment says.
-    :param store: in place of the one that the settings name.
-    :raises InvalidInputError: the settings make no sense.
+    :param settings: by default those of the environment.
+    :param store: used in place of the one that the settings name.
+    :raises InvalidInputError: the settings are not valid.
     """
     service = Service(settings or ServiceSettings.of_environment(), store)
 
@@ -97,7 +97,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryDatabase 
     errors.install(app)
     app.router.routes[:0] = _express_routes(service)
     for router in (api.router, original_routes.router, health.router, pages.router):
-        # Not included, for which FastAPI would make every route anew, a quarter of a second of work.
+        # Not by include_router(), for which FastAPI would make every route anew, a quarter of a second of work.
         app.router.routes += router.routes
     _complete_description(app)
     return app

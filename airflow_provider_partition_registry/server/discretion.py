@@ -1,4 +1,4 @@
-"""What goes wrong behind the service, in words for anybody. Where its database is and what a driver says is logged."""
+"""The service's own failures, described for callers. Where the database is and what drivers say is only logged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.server.waiting.bulkheads import NotBegu
 
 log = logging.getLogger(__name__)
 
-# Of whom is asked again and again: a sentence that changed every time would be news every time.
+# Waiting clients repeat their questions: a sentence that changed every time would be reported every time.
 WORDS: dict[type[RegistryError], str] = {
     StoreUnavailableError: "The service's database does not respond, or not in time. The call may or may not have "
     "taken effect.",
@@ -41,7 +41,7 @@ MORE = "The service's log says more, under the X-Request-ID of this answer."
 
 
 def told_in_general(error: RegistryError) -> RegistryError:
-    """Log and count an error of the service's own; the same error, saying no more than callers may know."""
+    """Log and count an error of the service itself; return the same error with no more than callers may know."""
     log.error("%s", error)
     count_store_error(error)
     if isinstance(error, NotBegunError):

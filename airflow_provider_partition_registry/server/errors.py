@@ -1,4 +1,4 @@
-"""What went wrong, as HTTP says it: one status per kind of error, and one shape of body for each of the two APIs."""
+"""Errors as HTTP responses: one status per kind of error, and one form of body for each of the two APIs."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from airflow_provider_partition_registry.store.wire.answers import error_to_data
 
 VERSIONED = "/api/"
 RETRY_AFTER = 1  # seconds
-CLIENT_GONE = 499  # for the log and the metrics; nobody gets to see it
+CLIENT_GONE = 499  # for the log and the metrics; no client receives it
 
-# The first that fits counts. What is not here (rights that are missing) is the service's own trouble.
+# The first match counts. An error without one (such as missing rights) is the service's own failure.
 STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (InvalidInputError, 422),
     (UnknownError, 404),
@@ -40,8 +40,8 @@ STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (AccessDeniedError, 403),
     (TooManyAttemptsError, 429),
     (StoreUnavailableError, 503),
-    (HostNotFoundError, 503),  # a database's name may come with the database
-    (SchemaError, 503),  # once somebody has brought it up to date, the service goes on by itself
+    (HostNotFoundError, 503),  # the database's name may appear when the database starts
+    (SchemaError, 503),  # after an upgrade of the schema the service continues by itself
 )
 
 
@@ -51,7 +51,7 @@ def status_of(error: RegistryError) -> int:
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of the app become an answer of the right shape."""
+    """Let the app turn every error into a response of the right form."""
     app.add_exception_handler(RegistryError, respond_to_error)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _respond_to_malformed)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _respond_to_http_error)  # type: ignore[arg-type]
@@ -60,7 +60,7 @@ def install(app: FastAPI) -> None:
 
 
 def respond_to_error(request: Request, error: RegistryError) -> JSONResponse:
-    """What an error says, in the shape of the route that was called."""
+    """The response to an error, in the form of the route that was called."""
     status = status_of(error)
     return _respond(request, status, told_in_general(error) if status >= 500 else error)
 
@@ -72,10 +72,10 @@ def _respond_to_malformed(request: Request, error: RequestValidationError) -> JS
 
 
 def _respond_to_http_error(request: Request, error: HTTPException) -> JSONResponse:
-    """What the framework itself refuses: a path or a method that does not exist, a body that is too large."""
+    """Respond to what the framework itself refuses: an unknown path or method, or a body that is too large."""
     kind = InvalidInputError if error.status_code in (400, 413) else RegistryError
     told = kind(f"{request.method} {request.scope['path']}: {error.detail}.")
-    # The framework says 400 to what cannot even be read.
+    # The framework says 400 to a body that cannot even be read.
     return _respond(request, 422 if error.status_code == 400 else error.status_code, told, error.headers)
 
 

@@ -1,8 +1,8 @@
-"""A fast path for the most frequent question, around the overhead of the framework.
+"""A fast path for the most frequent question, which bypasses the framework's overhead.
 
-FastAPI's way from a query to a function's parameters takes longer than the answer. So a plain question, where anybody
-may read, goes through a route of its own in front of the documented one: it is the same path, and the same answer.
-Whatever has more to it, or something wrong with it, is left to the documented route.
+FastAPI needs longer to turn a query into a function's parameters than the answer takes. So a plain question, where
+anybody may read, is served by a route of its own in front of the documented one, with the same path and the same
+answer. Questions with anything more or anything wrong in them are left to the documented route.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ExpressRoute(Route):
 
     :param path: the documented route's; a source's name may be part of it.
     :param parameters: the names of the query parameters of a plain question.
-    :param to_response: makes the response of an answer, or raises what is wrong.
+    :param to_response: makes the response from an answer, or raises the answer's error.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ExpressRoute(Route):
         self._to_response = to_response
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match plain questions alone."""
+        """Match only plain questions."""
         match, child_scope = super().matches(scope)
         if match is not Match.FULL or scope["method"] != "GET" or self._service.settings.has_private_reads:
             return Match.NONE, {}

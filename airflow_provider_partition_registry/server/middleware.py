@@ -1,4 +1,4 @@
-"""What every request passes through: an id, a limit on its body, headers that every answer has, a line in the log."""
+"""What every request passes through: a request id, a limit on its body, common response headers, a line in the log."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from airflow_provider_partition_registry.store.wire.answers import VERSION_HEADE
 
 log = logging.getLogger("airflow_provider_partition_registry.server.access_log")
 
-LARGEST_BODY = 4 * 1024 * 1024  # bytes: 10,000 questions are about two million
+LARGEST_BODY = 4 * 1024 * 1024  # bytes: 10,000 questions take about two million
 BODY_TIMEOUT = 30.0  # seconds for a body to arrive
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by whoever operates the service: no line each, while all is well."""
+"""Polled every few seconds by operators' tools; while all is well, they get no line in the log."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # With "no-referrer" browsers would hide from us, too, that a form is our own.
+    # With "no-referrer", browsers would not tell us either that a form is our own.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
-    # Nothing of any page comes from elsewhere; that of /redoc would fetch a logo.
+    # Pages load nothing from elsewhere; that of /redoc would fetch a logo.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; frame-ancestors 'none'"
@@ -43,14 +43,14 @@ SECURITY_HEADERS = {
 }
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""Of the request that is being served; lines in the log carry it."""
+"""The id of the request that is being served, a correlation id for lines in the log."""
 
 
 class Envelope:
     """Wraps the application.
 
-    :param app: what answers.
-    :param mask: knows access tokens, which are no ids.
+    :param app: the application.
+    :param mask: recognises access tokens, which must not serve as request ids.
     """
 
     def __init__(self, app: ASGIApp, mask: Mask) -> None:
@@ -91,7 +91,7 @@ class Envelope:
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Take no body that is too large or does not come; who waits for the caller to leave may wait for ever."""
+    """Refuse a body that is too large or does not arrive. Waiting for the client to hang up has no time-out."""
     length = Headers(scope=scope).get("Content-Length", "0")
     announced = int(length) if length.isdigit() else 0
     received = 0
@@ -119,7 +119,7 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:
-    """Count the request, and write a line about it. The query is left out: an access token may be in it."""
+    """Count the request, and log it. The query is left out, as it may contain an access token."""
     route = getattr(scope.get("route"), "path", None)
     count_request(scope["method"], route, status, None if HAS_WAITED in scope else seconds)
     log.log(

@@ -1,4 +1,4 @@
-"""What the requests of one worker process share."""
+"""What all requests of a worker process share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from airflow_provider_partition_registry.store.poller import Poller
 
 # A poller asks in one thread and listens in another.
 POLLER_CONNECTIONS = 2
-HEALTH_TIMEOUT = 2.0  # seconds; whoever asks after the service's health gives up after a few
+HEALTH_TIMEOUT = 2.0  # seconds; health checks give up after a few
 
 
 class Service:
     """The registry as one worker process serves it.
 
-    :param settings: what it was told.
-    :param store: in place of the one that the settings name.
+    :param settings: those of the service.
+    :param store: used in place of the one that the settings name.
     """
 
     def __init__(self, settings: ServiceSettings, store: RegistryDatabase | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How a service is set up. It is told by the environment, so that several worker processes read the same."""
+"""The service's settings. They are passed in the environment, so that all worker processes read the same."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """How a service is set up.
+    """The service's settings.
 
     :param database_url: the registry it serves, in a database, as
         :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
-    :param administrator_token: whoever has it may do everything, and nobody else may register sources. Without one
+    :param administrator_token: its holder may do everything, and nobody else may register sources. Without such a token
         anybody may register sources.
-    :param is_open: writing takes no credentials: for trials on one host.
-    :param is_open_to_the_network: not only on one host.
-    :param has_private_reads: reading takes a token as well, whosever it is.
-    :param connections: how many connections to the database a worker process keeps at most for reading, and how many
-        for writing.
-    :param wrong_tokens_per_minute: how many wrong access tokens a worker process lets an address try.
+    :param is_open: whether writing takes no credentials, for trials on one host.
+    :param is_open_to_the_network: whether that applies to other hosts as well.
+    :param has_private_reads: whether reading takes a token as well, of any source or provider.
+    :param connections: how many database connections a worker process keeps at most for reading, and as many again for
+        writing.
+    :param wrong_tokens_per_minute: how many wrong access tokens an address may send to a worker process per minute.
     """
 
     database_url: str = field(repr=False)
@@ -71,11 +71,11 @@ class ServiceSettings:
 
     @property
     def is_for_this_host_alone(self) -> bool:
-        """Whether nobody on another host is to be let in, as nobody needs credentials."""
+        """Whether to refuse callers on other hosts, as no credentials are needed."""
         return self.is_open and not self.is_open_to_the_network
 
     def as_environment(self) -> dict[str, str]:
-        """The variables that say the same, for worker processes."""
+        """The environment variables that give worker processes these settings."""
         return {
             DATABASE_URL: self.database_url,
             ADMINISTRATOR_TOKEN: self.administrator_token or "",
@@ -88,9 +88,9 @@ class ServiceSettings:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> ServiceSettings:
-        """Read the variables.
+        """Read the settings from environment variables.
 
-        :raises InvalidInputError: one is missing or makes no sense.
+        :raises InvalidInputError: a variable is missing or not valid.
         """
         if not environment.get(DATABASE_URL):
             raise InvalidInputError(f"{DATABASE_URL} does not say which registry to serve.")
@@ -108,7 +108,7 @@ class ServiceSettings:
 
 
 def is_this_host(name: str) -> bool:
-    """Whether a name or an address leads to the very host that uses it."""
+    """Whether a name or an address leads to the host that uses it."""
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:

@@ -1,1 +1,1 @@
-"""Who may do what, and what is kept out: wrong tokens, other sites, ambiguous paths, tokens in logs (R10)."""
+"""Access control (R10), and protection against wrong tokens, other sites, ambiguous paths and tokens in logs."""

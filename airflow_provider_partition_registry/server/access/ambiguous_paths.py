@@ -1,7 +1,7 @@
-"""Ambiguous URLs are refused, because they could name another source than the caller meant (parameter pollution).
+"""Refuses ambiguous URLs, which could name another source than the caller meant (parameter pollution).
 
-Whoever decodes a path or a query puts U+FFFD where it is not UTF-8, so that ``gr%FCn`` and ``gr%E4n`` become one name.
-Of a parameter that is given twice some programs take the first value and some the last.
+Decoders put U+FFFD where a path or a query is not UTF-8, so that ``gr%FCn`` and ``gr%E4n`` become the same name. If a
+parameter is given twice, some programs take the first value and some the last.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from airflow_provider_partition_registry.server.errors import respond_to_error
 
 
 class PlainAddresses:
-    """Lets only those requests through whose address can be read in one way alone.
+    """Lets a request through only if its URL can be read in one way alone.
 
-    :param app: what answers.
+    :param app: the application behind it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -52,7 +52,7 @@ def _check_query(query: bytes) -> None:
             name for name, _ in parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
         ]
     except UnicodeDecodeError:
-        # It is not repeated: an access token may be in it.
+        # The query is not repeated in the message, as it may contain an access token.
         raise InvalidInputError(
             "The query is not valid UTF-8. Write names in UTF-8, percent-encoded."
         ) from None

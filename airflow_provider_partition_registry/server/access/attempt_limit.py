@@ -1,4 +1,4 @@
-"""Rate limit against guessing: an address that keeps sending wrong access tokens is answered 429 for a while."""
+"""Rate limit against guessing: an address that keeps sending wrong access tokens gets 429 for a while."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from airflow_provider_partition_registry.domain.tokens import is_of_own_form
 
 log = logging.getLogger(__name__)
 
-IPV6_SITE = 64  # bits of an IPv6 address; the others its owner may choose at will
+IPV6_SITE = 64  # bits of an IPv6 address that identify a site; its owner may choose the rest at will
 
 
 class AttemptLimit:
-    """Counts wrong access tokens by the address that they come from, in this process.
+    """Counts wrong access tokens by client address, in this process.
 
-    Above the limit the administrator's token, which somebody chose and others might guess, is not looked at. One that
-    the registry made cannot be guessed and is looked up all the same: a job with an old token must not shut out its
+    Above the limit the administrator's token is not checked, since a person chose it and others might guess it. Tokens
+    that the registry made cannot be guessed and are still looked up: a job with an old token must not shut out its
     neighbours behind the same address.
 
     :param wrong_per_minute: how many wrong tokens an address may send within a minute.
@@ -37,10 +37,10 @@ class AttemptLimit:
 
     @contextmanager
     def counting(self, *access_tokens: str, client: str) -> Iterator[None]:
-        """Let a call's tokens be tried, and count it if one is wrong. One that is right and does not do is not wrong.
+        """Allow a call's tokens to be tried, and count it if one is wrong. Lacking a right does not make a token wrong.
 
-        :param client: the address that it comes from.
-        :raises TooManyAttemptsError: too many were wrong lately.
+        :param client: the client's address.
+        :raises TooManyAttemptsError: too many wrong tokens came from there recently.
         """
         if not all(map(is_of_own_form, access_tokens)):
             self._admit(client)
@@ -65,7 +65,7 @@ class AttemptLimit:
 def _site(client: str) -> str:
     try:
         address = ipaddress.ip_address(client)
-    except ValueError:  # a proxy may be told anything
+    except ValueError:  # what a proxy forwards may be any text
         return client
     if address.version == 4:
         return client

@@ -1,7 +1,7 @@
-"""Cross-site request forgery (CSRF) and DNS rebinding: requests that another site makes a browser send are refused.
+"""Refuses requests that another site makes a browser send: cross-site request forgery (CSRF) and DNS rebinding.
 
-Most calls prove by a token who wants them, which no other site has. Some take none: with ``--open`` everything,
-otherwise registering a source where there is no administrator. Those a form of any site could send.
+Most calls carry a token, which no other site has. Some need none: with ``--open`` every call, and otherwise registering
+a source if there is no administrator. A form on any site could send those.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _OWN = frozenset({"same-origin", "none"})
 
 
 class OwnSite:
-    """Refuses what a browser sends on behalf of another site. What is no browser tells of no site, and is let through.
+    """Refuses what a browser sends on behalf of another site. Clients other than browsers name no site and may pass.
 
-    :param app: what answers.
+    :param app: the application behind it.
     """
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
@@ -45,7 +45,7 @@ class OwnSite:
     def _check(self, method: str, headers: Headers) -> None:
         host = headers.get("Host", "")
         if self._settings.is_for_this_host_alone and not is_this_host(_name_in(host)):
-            # Any site can have its name lead here, and is then the same site to the browser.
+            # Any site can let its name resolve to this host; to the browser it is then the same site.
             raise AccessDeniedError(
                 f"This service takes no credentials (--open) and serves only its own host: call it localhost or "
                 f"127.0.0.1, not '{host}', or start it with --open-to-the-network as well."
@@ -58,11 +58,11 @@ class OwnSite:
 
 
 def _foreign(headers: Headers, host: str) -> str | None:
-    """The other site that made a browser send a request, if one did."""
+    """The other site that made a browser send a request, or None."""
     relation, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
     if relation is not None:
         return None if relation in _OWN else origin or relation
-    # Over plain HTTP browsers tell the origin alone.
+    # Over plain HTTP browsers send only the origin.
     if origin is None or _authority_in(origin) == host.lower():
         return None
     return origin

@@ -1,4 +1,4 @@
-"""Masks access tokens in logs: callers may put theirs into a path or a request id, where none belongs."""
+"""Masks access tokens in logs, as callers may put one into a path or a request id by mistake."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _OF_REGISTRY = rf"{PREFIX}_[\w-]+"
 class Mask:
     """Replaces whatever looks like an access token.
 
-    :param administrator_token: looks like nothing in particular; None if there is none.
+    :param administrator_token: it has no particular form, so it must be known; None if there is none.
     """
 
     def __init__(self, administrator_token: str | None) -> None:
-        # As it is, and as it is written within JSON.
+        # As it is, and as it is written inside JSON.
         chosen = [administrator_token, json.dumps(administrator_token)[1:-1]] if administrator_token else []
         self._tokens = re.compile("|".join([*map(re.escape, chosen), _OF_REGISTRY]))
 
     def applied_to(self, text: str) -> str:
-        """The text without tokens."""
+        """The text with its tokens masked."""
         return self._tokens.sub("***", text)
 
     def is_needed_for(self, text: str) -> bool:
-        """Whether a token is in the text."""
+        """Whether the text contains a token."""
         return self._tokens.search(text) is not None

@@ -1,7 +1,7 @@
-"""Who calls, and what they may (R10).
+"""Authentication and authorization: who calls, and what they may do (R10).
 
-An administrator may do everything. A source's token is its owner's: it grants providers the right to write, and may do
-to its source what they may. A provider's token writes as that provider, where it has a grant.
+An administrator may do everything. A source's token belongs to its owner: it grants providers the right to write, and
+may do to the source what they may. A provider's token writes as that provider, where it has a grant.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class PresentedToken:
-    """The access token that a request presents, or a session in its place, and where it comes from.
+    """The access token or the session that a request presents, and where the request comes from.
 
-    :param text: None if it presents none.
+    :param text: the token; None if there is none.
     :param client: the caller's address.
-    :param session: of a browser; it counts for reading alone.
+    :param session: a browser's session, which allows only reading.
     """
 
     text: str | None = field(repr=False)
@@ -70,17 +70,17 @@ class PresentedToken:
 async def _token_of(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> PresentedToken:
-    if len(request.headers.getlist("Authorization")) > 1:  # Some programs take the first and some the last.
+    if len(request.headers.getlist("Authorization")) > 1:  # Some programs take the first, and some the last.
         raise InvalidInputError("The request has several Authorization headers. Send one.")
     if credentials:
         return PresentedToken.with_request(credentials.credentials, request)
-    # Whatever writes takes the token in a header, which browsers do not add by themselves.
+    # Writing takes a token in a header, which browsers do not add by themselves, so a session cannot write.
     session = request.cookies.get(cookie_name(request)) if request.method == "GET" else None
     return PresentedToken.with_request(None, request, session)
 
 
 Token = Annotated[PresentedToken, Depends(_token_of)]
-"""The bearer token of a request; in place of one, if it only reads, a browser's session."""
+"""The bearer token of a request or, if it only reads, a browser's session in its place."""
 
 
 class Access:
@@ -97,10 +97,10 @@ class Access:
 
     @contextmanager
     def limited(self, token: PresentedToken) -> Iterator[str]:
-        """Let the token's text be tried; whoever tries too many wrong ones is held off.
+        """Allow the token's text to be tried; callers that try too many wrong ones are rate limited.
 
         :raises TokenRequiredError: there is none.
-        :raises TooManyAttemptsError: this address tried too many.
+        :raises TooManyAttemptsError: too many wrong tokens came from this address.
         """
         text = token.required()
         with self._attempts.counting(text, client=token.client):
@@ -108,13 +108,13 @@ class Access:
 
     @contextmanager
     def granting(self, token: PresentedToken, provider_token: str | None) -> Iterator[tuple[str, str | None]]:
-        """Let a source's token be tried that grants a provider the right to write (R10).
+        """Allow a source's token to be tried for granting a provider the right to write (R10).
 
-        :param provider_token: by which the provider agrees, if it exists.
-        :return: the source's token, and the other as the store takes it: None if nobody has to agree.
-        :raises TokenRequiredError: there is no source's token.
-        :raises AdministratorTokenError: it is the administrator's, which says of no source that it is meant.
-        :raises TooManyAttemptsError: this address tried too many wrong ones.
+        :param provider_token: with which an existing provider agrees.
+        :return: the source's token, and the provider's as the store takes it: None if nobody has to agree.
+        :raises TokenRequiredError: the source's token is missing.
+        :raises AdministratorTokenError: it is the administrator's, which does not say which source is meant.
+        :raises TooManyAttemptsError: too many wrong tokens came from this address.
         """
         text, agreeing = token.required(), provider_token or ""
         with self._attempts.counting(text, *filter(None, [agreeing]), client=token.client):
@@ -124,10 +124,10 @@ class Access:
             yield text, None if needs_nobody else agreeing
 
     def identify(self, token: PresentedToken) -> AccessToken:
-        """Whose the token is.
+        """Say whose the token is.
 
-        :raises InvalidTokenError: nobody's.
-        :raises AdministratorTokenError: the administrator's, of which there is nothing else to tell.
+        :raises InvalidTokenError: it is not valid.
+        :raises AdministratorTokenError: it is the administrator's, about which there is nothing else to say.
         """
         with self.limited(token) as text:
             if self._is_administrators(text):
@@ -135,11 +135,11 @@ class Access:
             return self._store.identify_token(text)
 
     def begin_session(self, token: PresentedToken) -> str:
-        """Let a browser read from now on without the token.
+        """Let a browser read without the token from now on.
 
         :raises TokenRequiredError: there is none.
-        :raises InvalidTokenError: it is nobody's.
-        :raises TooManyAttemptsError: this address tried too many.
+        :raises InvalidTokenError: it is not valid.
+        :raises TooManyAttemptsError: too many wrong tokens came from this address.
         """
         with self.limited(token) as text:
             is_administrators = self._is_administrators(text)
@@ -147,7 +147,7 @@ class Access:
         return self._sessions.begin(who)
 
     def require_reader(self, token: PresentedToken) -> None:
-        """Let only those read who may.
+        """Check that the caller may read.
 
         :raises AccessDeniedError: the caller may not.
         """
@@ -155,18 +155,18 @@ class Access:
             self._principal_of(token)
 
     def require_reader_still(self, token: PresentedToken) -> None:
-        """Let somebody who was let in read on. Being wrong now is not held against the address.
+        """Check that a caller who was let in may still read. A token that has ended does not count as a wrong one.
 
         :raises InvalidTokenError: the token has expired or was revoked meanwhile.
         """
         if not self._settings.has_private_reads or self._is_in_session(token):
             return
-        text = token.text or ""  # of a session that has ended
+        text = token.text or ""  # None if a session has ended
         if not self._is_administrators(text):
             self._store.identify_token(text)
 
     def require_registrar(self, token: PresentedToken) -> None:
-        """Let only those register sources who may: anybody, or the administrator if there is one.
+        """Check that the caller may register sources: anybody may, or only the administrator if there is one.
 
         :raises AccessDeniedError: the caller may not.
         """
@@ -176,7 +176,7 @@ class Access:
             raise AccessDeniedError("Only the administrator of this service registers sources.")
 
     def require_writer(self, token: PresentedToken, source_name: str, provider_name: str) -> None:
-        """Let only the provider itself, or the source's owner, write as the provider into the source.
+        """Check that the caller is the provider itself, or the source's owner, so that it may write.
 
         :raises AccessDeniedError: the caller may not.
         """
@@ -187,23 +187,23 @@ class Access:
         )
 
     def require_owner(self, token: PresentedToken, source_name: str) -> None:
-        """Let only the source's owner decide over what others do there (R6).
+        """Check that the caller owns the source, so that it may overrule its providers (R6).
 
         :raises AccessDeniedError: the caller may not.
         """
         self._require(token, Principal(PrincipalKind.SOURCE, source_name))
 
     def require_self(self, token: PresentedToken, principal: Principal) -> None:
-        """Let only a source or provider itself manage its tokens.
+        """Check that the caller is the source or provider itself, so that it may manage its tokens.
 
         :raises AccessDeniedError: the caller may not.
         """
         self._require(token, principal)
 
     def require_own_token(self, token: PresentedToken, token_id: str) -> AccessToken:
-        """Look up a token for those who may manage it. To others it is as if there were none.
+        """Look up a token for a caller who may manage it. For others it does not exist.
 
-        :raises UnknownTokenError: no such token, or somebody else's.
+        :raises UnknownTokenError: there is no such token, or it is somebody else's.
         """
         principal = None if self._settings.is_open else self._principal_of(token)
         found = self._store.get_token(token_id)
@@ -212,7 +212,7 @@ class Access:
         return found
 
     def _is_in_session(self, token: PresentedToken) -> bool:
-        """A session that has ended, or is another service's, is no wrong token: nobody can guess one."""
+        """Whether the session is open. One that has ended is not counted as a wrong token, as nobody can guess one."""
         return token.text is None and token.session is not None and self._sessions.is_open(token.session)
 
     def _require(self, token: PresentedToken, *allowed: Principal) -> None:
@@ -227,16 +227,16 @@ class Access:
             )
 
     def _principal_of(self, token: PresentedToken) -> Principal | None:
-        """Whom the token speaks for; None for the administrator."""
+        """The principal that the token speaks for; None for the administrator."""
         with self.limited(token) as text:
             return None if self._is_administrators(text) else self._store.identify_token(text).principal
 
     def _is_administrators(self, text: str) -> bool:
         expected = self._settings.administrator_token
-        # Of equal length, so that the comparison tells nothing of it.
+        # Both hashes have the same length, so that the comparison reveals nothing about the token.
         return expected is not None and hmac.compare_digest(_hash(text), _hash(expected))
 
 
 def _hash(text: str) -> bytes:
-    # Whatever JSON or the environment may hold; some of it is not valid UTF-8.
+    # JSON and the environment may contain text that is not valid UTF-8.
     return hashlib.sha256(text.encode(errors="surrogatepass")).digest()

@@ -1,8 +1,9 @@
-"""Sessions of browsers, which open nothing but reading.
+"""Browsers' sessions, which allow only reading.
 
-A browser sends a cookie to whatever else is served under the same host name, on any port. So it holds no access token
-but a statement that whoever signed in may read until then, authenticated with a key that derives from what the registry
-keeps of the token. Every worker process knows it, also after a restart; it ends with the token; nothing is stored.
+A browser sends its cookies to whatever is served under the same host name, on any port. So the cookie holds no access
+token, but a statement of who signed in and until when, authenticated with a key that is derived from what the registry
+keeps of the token. Every worker process can derive that key, also after a restart; the session ends with the token; and
+nothing is stored.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ from airflow_provider_partition_registry.domain.errors import InvalidTokenError
 LIFETIME = 12 * 3600  # seconds
 COOKIE = "partition_registry_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"
-"""Over TLS: browsers let nobody set one of such a name but the very host, over TLS."""
+"""The name used over TLS: browsers accept a cookie of this name only from the host itself, over TLS."""
 ADMINISTRATOR = "administrator"
-"""In place of the id of a token; none looks like it."""
+"""Stands in place of a token's id, and looks like none."""
 _FORM = re.compile(
     rf"(?P<statement>(?P<who>{ADMINISTRATOR}|[0-9a-f]{{16}})\.(?P<expires_at>[0-9]{{1,12}}))\.(?P<signature>[0-9a-f]{{64}})"
 )
 
 
 class KnowsKeys(Protocol):
-    """What knows a key for each valid access token."""
+    """Knows a key for each valid access token."""
 
     def session_key(self, token_id: str) -> bytes | None:
-        """The key, or None if the token is not valid (any more)."""
+        """The key, or None if the token is not valid."""
 
 
 class Sessions:
-    """Begins sessions, and tells whether one is open.
+    """Begins sessions, and says whether they are open.
 
-    :param keys: of the tokens of sources and providers.
+    :param keys: knows the keys for the tokens of sources and providers.
     """
 
     def __init__(self, keys: KnowsKeys, administrator_token: str | None) -> None:
@@ -47,10 +48,10 @@ class Sessions:
         self._administrator_token = administrator_token
 
     def begin(self, who: str) -> str:
-        """A session, as the cookie holds it.
+        """Begin a session; returns the cookie's value.
 
         :param who: the id of the token that somebody signed in with, or :data:`ADMINISTRATOR`.
-        :raises InvalidTokenError: the token has just ended.
+        :raises InvalidTokenError: the token is no longer valid.
         """
         key = self._key_of(who)
         if key is None:
@@ -59,7 +60,7 @@ class Sessions:
         return f"{statement}.{_signature(statement, key)}"
 
     def is_open(self, session: str) -> bool:
-        """Whether it was begun here, is not over, and the token is still valid."""
+        """Whether the session was begun here, has not ended, and its token is still valid."""
         found = _FORM.fullmatch(session)
         key = self._key_of(found["who"]) if found else None
         if found is None or key is None:
@@ -72,7 +73,7 @@ class Sessions:
 
     @cached_property
     def _administrators_key(self) -> bytes | None:
-        """Somebody chose that token: nobody who got hold of a cookie shall find it by trying what people choose."""
+        """A slow hash (scrypt), as a person chose the token: a stolen cookie must not allow guessing it."""
         if self._administrator_token is None:
             return None
         chosen = self._administrator_token.encode(errors="surrogatepass")
@@ -80,7 +81,7 @@ class Sessions:
 
 
 def cookie_name(request: Request) -> str:
-    """Under which name the browser that sent a request keeps its session."""
+    """The name of the session's cookie for the browser that sent a request."""
     return SECURE_COOKIE if request.url.scheme == "https" else COOKIE
 
 

@@ -1,4 +1,4 @@
-"""The versioned API, for everything that the store can do."""
+"""The versioned API, which offers everything that the store can do."""
 
 from fastapi import APIRouter
 

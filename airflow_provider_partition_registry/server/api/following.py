@@ -1,4 +1,4 @@
-"""The history, page by page, waiting for more, or as a stream."""
+"""The history: page by page, by long polling, or as a stream."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.store.wire.fields import Limit, SourceN
 
 router = APIRouter(route_class=StrictRoute, prefix="/events", tags=["History"])
 
-RECHECKED_EVERY = 10.0  # seconds: so long somebody reads on whose token has expired
+RECHECKED_EVERY = 10.0  # seconds for which a reader may read on whose token has expired
 ENDING_TOKENS = frozenset({EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED})
 
 
@@ -43,7 +43,7 @@ async def events(
     limit: Limit = 1000,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
-    """List what happened after a position (R9), waiting for something to happen if nothing has yet."""
+    """List what happened after a position (R9). If nothing has, the request waits for the next event (long polling)."""
 
     def read() -> Page[Event]:
         service.access.require_reader(token)
@@ -92,7 +92,7 @@ def _start(
         int | None, Header(description="Sent by a client that connects again.", ge=0)
     ] = None,
 ) -> int:
-    """Where to begin; asked before the stream begins, so that a refusal can still be told."""
+    """Where to begin; read before the stream begins, as a refusal cannot be sent afterwards."""
     service.access.require_reader(token)
     given = last_event_id if last_event_id is not None else after
     if given is None:
@@ -115,7 +115,7 @@ async def stream(
     start: Annotated[int, Depends(_start)],
     source_name: SourceName | None = None,
 ) -> AsyncGenerator[ServerSentEvent, None]:
-    """Follow the history as server-sent events, from the present end or from where ``Last-Event-ID`` says."""
+    """Follow the history as server-sent events, from its present end or after ``Last-Event-ID``."""
     with suppress(InvalidTokenError):
         async with (
             service.long_polls.limit(request, "stream", None) as limit,
@@ -135,7 +135,7 @@ async def stream(
 async def _while_valid(
     service: Service, token: PresentedToken, limit: asyncio.Timeout
 ) -> AsyncIterator[None]:
-    """Let the limit expire when the token does, or soon after it was revoked: a stream may tell nothing of that."""
+    """Let the limit expire when the token does, or soon after it was revoked; the stream must end then."""
     if not service.settings.has_private_reads:
         yield
         return
@@ -150,7 +150,7 @@ async def _end_when_invalid(service: Service, token: PresentedToken, limit: asyn
     with suppress(RegistryError):
         while True:
             await asyncio.sleep(RECHECKED_EVERY)
-            with suppress(StoreUnavailableError):  # which has nothing new to tell either
+            with suppress(StoreUnavailableError):  # the stream has nothing new to send then either
                 await asyncio.to_thread(service.access.require_reader_still, token)
     limit.reschedule(asyncio.get_running_loop().time())
 

@@ -1,4 +1,4 @@
-"""May it be read?"""
+"""Routes that say whether an interval may be read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WaitSeconds = Annotated[
     Query(
         ge=0,
         le=LONGEST_WAIT,
-        description="Answer as soon as everything is ready, or after so many seconds what is still missing.",
+        description="Respond as soon as everything is ready, or after so many seconds with what is still missing.",
     ),
 ]
 
@@ -59,14 +59,14 @@ async def check_readiness(
     published_after: PublishedAfter = None,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
-    """May ``[start, end)`` of a source be read, and if not, exactly why (R1, R2)."""
+    """Say whether ``[start, end)`` of a source may be read, and if not, exactly why (R1, R2)."""
     question = Question(source_name, Interval(start, end), published_after)  # type: ignore[arg-type]
     (found,) = await _ask(request, service, token, [question], wait_seconds)
     return response_of(found)
 
 
 def response_of(found: Answer) -> Response:
-    """The answer to one question.
+    """The response to one question.
 
     :raises UnknownSourceError: no such source.
     """
@@ -87,7 +87,7 @@ async def check_readiness_many(
     token: Token,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
-    """Answer many questions for one moment, at little more than the price of one (R2)."""
+    """Answer many questions for one moment, at little more than the cost of one (R2)."""
     questions = [each.question() for each in body.questions]
     found = await _ask(request, service, token, questions, wait_seconds, explain=body.explain)
     return respond(Answers, Answers(tuple(_as_data(each) for each in found)))
@@ -102,7 +102,7 @@ def changed_since(
     end: End,
     as_of: Annotated[int, Query(description="From an earlier answer about the same source.", examples=[4])],
 ) -> Response:
-    """Was anything in ``[start, end)`` locked, failed or republished after an earlier answer (R7)?"""
+    """Say whether anything in ``[start, end)`` was locked, failed or republished after an earlier answer (R7)."""
     service.access.require_reader(token)
     return respond(Changed, Changed(service.store.changed_since(source_name, Interval(start, end), as_of)))
 

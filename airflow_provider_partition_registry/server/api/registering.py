@@ -1,4 +1,4 @@
-"""Sources and providers."""
+"""Routes of sources and providers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class NewSource(Body):
 
 
 class NewProvider(Body):
-    """A provider to register; the bearer token is that of the source it shall write to."""
+    """A provider to register; the bearer token is that of the source to which it will write."""
 
     provider_name: ProviderName
     provider_token: ProviderToken = None
@@ -51,7 +51,7 @@ class NewProvider(Body):
     responses=responses_of(SourceRegistration, examples.SOURCE_REGISTRATION, *WITH_A_BODY, 409, status=201),
 )
 def register_source(body: NewSource, service: InService, token: Token) -> Response:
-    """Register a source. The answer holds its access token, this once."""
+    """Register a source. Its access token is in this response, and in no later one."""
     service.access.require_registrar(token)
     return respond(SourceRegistration, service.store.register_source(body.source_name, body.owner), 201)
 
@@ -83,9 +83,10 @@ def get_source(source_name: SourceName, service: InService, token: Token) -> Res
     ),
 )
 def register_provider(body: NewProvider, service: InService, token: Token) -> Response:
-    """Register a provider for the source whose access token is the bearer token, or add that grant.
+    """Register a provider for the source whose access token is the bearer token, or add a grant to an existing one.
 
-    A new provider gets an access token of its own, in this answer and never again. One that exists has to agree.
+    The response to registering a new provider contains its own access token, which no later one does. An existing
+    provider has to agree.
     """
     with service.access.granting(token, body.provider_token) as (source_token, agreeing):
         registration = service.store.register_provider(

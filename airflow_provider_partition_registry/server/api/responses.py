@@ -1,4 +1,4 @@
-"""What the versioned API answers: values of the domain as they are."""
+"""Responses of the versioned API: values of the domain as they are."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from airflow_provider_partition_registry.store.wire.answers import encode
 
 
 def respond(kind: Any, value: Any, status: int = 200) -> Response:
-    """A value as the body, without being checked and copied once more."""
+    """Respond with a value as the body, without validating and copying it once more."""
     return Response(encode(kind, value), status, media_type="application/json")
 
 
 def responses_of(kind: Any, example: Any, *refused: int, status: int = 200) -> Refusals:
-    """How a route's answers look: a success, and the refusals beyond those that any route has."""
+    """Describe a route's responses: its success, and the refusals beyond those that every route has."""
     shown = {"content": {"application/json": {"example": json.loads(encode(kind, example))}}}
     return {status: shown, **refusals(*refused)}

@@ -1,6 +1,6 @@
-"""Calls of the versioned API, read strictly: what could mean one thing or another is refused.
+"""Strict reading of calls to the versioned API: ambiguous and unknown input is refused.
 
-So is what nobody knows: a misspelt ``published_after`` that is ignored would call old data ready.
+If a misspelt ``published_after`` were ignored, old data would be called ready.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from airflow_provider_partition_registry.server.waiting.bulkheads import Bulkhea
 
 
 class StrictRequest(Request):
-    """A request whose JSON is in UTF-8, and names nothing twice."""
+    """A request whose JSON must be UTF-8, and must not name anything twice."""
 
     async def json(self) -> Any:
-        """The body.
+        """Read the body.
 
         :raises HTTPException: it could be read in more than one way.
-        :raises json.JSONDecodeError: it is no JSON.
+        :raises json.JSONDecodeError: it is not JSON.
         """
         return _read(await self.body())
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its query and its body strictly."""
+    """A route that reads the query and the body strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the usual handler."""
@@ -49,7 +49,7 @@ class StrictRoute(APIRoute):
 
 
 class WritingRoute(StrictRoute, BulkheadRoute):
-    """A route that is read strictly, and of which what it writes takes one of the writers' threads."""
+    """A strict route whose writes take one of the writers' threads."""
 
 
 def _read(body: bytes) -> Any:
@@ -63,6 +63,6 @@ def _read(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # Some programs take the first value and some the last.
+        # Some programs take the first value, and some the last.
         raise HTTPException(400, "the body gives one of its values twice, under the same name")
     return found

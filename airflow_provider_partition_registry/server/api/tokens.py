@@ -1,4 +1,4 @@
-"""Access tokens and grants: seen and managed by those whose they are (R10)."""
+"""Routes of access tokens and grants, for those to whom they belong (R10)."""
 
 from __future__ import annotations
 
@@ -40,18 +40,20 @@ router = APIRouter(route_class=WritingRoute, tags=["Access tokens"])
 
 
 class RotateBody(Body):
-    """Whose token to replace: a source's or a provider's."""
+    """The source or provider whose token to replace."""
 
     source_name: SourceName | None = None
     provider_name: Annotated[ProviderName | None, Field(examples=["nightly-load"])] = None
     overlap_seconds: Annotated[
-        Seconds, Field(description="How long the old ones stay valid; 0 revokes them.")
+        Seconds, Field(description="How long the old tokens stay valid; 0 revokes them.")
     ] = 0
-    expires_in_seconds: Annotated[Seconds | None, Field(description="How long the new one is valid.")] = None
+    expires_in_seconds: Annotated[Seconds | None, Field(description="How long the new token is valid.")] = (
+        None
+    )
 
 
 class RevokeTokenBody(Body):
-    """A token to end at once."""
+    """A token to revoke at once."""
 
     token_id: TokenId
     reason: Reason
@@ -59,7 +61,7 @@ class RevokeTokenBody(Body):
 
 
 class RevokeGrantBody(Body):
-    """A provider's right to write to a source, to be taken back."""
+    """A provider's right to write to a source, to be revoked."""
 
     source_name: SourceName
     provider_name: ProviderName
@@ -80,7 +82,7 @@ def list_tokens(
     after: AfterName = None,
     limit: Limit = 100,
 ) -> Response:
-    """List the tokens of a source or of a provider, never their values."""
+    """List the tokens of a source or a provider, never their secrets."""
     principal = _principal(source_name, provider_name)
     service.access.require_self(token, principal)
     return respond(Page[AccessToken], service.store.list_tokens(principal, after, limit))
@@ -105,9 +107,9 @@ def get_token(token_id: TokenId, service: InService, token: Token) -> Response:
     responses=responses_of(IssuedToken, examples.ISSUED, *WITH_A_BODY, 404, status=201),
 )
 def rotate_token(body: RotateBody, service: InService, token: Token) -> Response:
-    """Issue a new token for a source or a provider, and answer it this once.
+    """Issue a new token for a source or a provider. The token is in this response, and in no later one.
 
-    The others stay valid for the overlap; without one they are revoked.
+    The other tokens stay valid for the overlap; without an overlap they are revoked.
     """
     principal = _principal(body.source_name, body.provider_name)
     service.access.require_self(token, principal)
@@ -123,7 +125,7 @@ def rotate_token(body: RotateBody, service: InService, token: Token) -> Response
     responses=responses_of(AccessToken, replace(examples.TOKEN, revoked_at=examples.NOW), *WITH_A_BODY, 404),
 )
 def revoke_token(body: RevokeTokenBody, service: InService, token: Token) -> Response:
-    """End one token at once."""
+    """Revoke one token at once."""
     service.access.require_own_token(token, body.token_id)
     return respond(AccessToken, service.store.revoke_token(body.token_id, reason=body.reason, by=body.by))
 
@@ -134,7 +136,7 @@ def revoke_token(body: RevokeTokenBody, service: InService, token: Token) -> Res
     responses=responses_of(Provider, replace(examples.PROVIDER, source_names=()), *WITH_A_BODY, 404),
 )
 def revoke_grant(body: RevokeGrantBody, service: InService, token: Token) -> Response:
-    """Take a provider's right to write to a source back."""
+    """Revoke a provider's right to write to a source."""
     service.access.require_owner(token, body.source_name)
     provider = service.store.revoke_grant(
         body.source_name, body.provider_name, reason=body.reason, by=body.by

@@ -1,4 +1,4 @@
-"""What people look at: sources at a glance and over time. No answer grows with a source's history."""
+"""Routes behind the pages: sources at a glance and over time. No answer grows with a source's history."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(route_class=StrictRoute, tags=["Overviews"])
     "/overview", response_model=SourceOverview, responses=responses_of(SourceOverview, examples.OVERVIEW, 404)
 )
 def get_overview(source_name: SourceName, service: InService, token: Token) -> Response:
-    """Show one source at a glance: what is ready last, and what is locked, expired or failed now."""
+    """Show one source at a glance: up to when it is ready, and what is locked, expired or failed now."""
     service.access.require_reader(token)
     return respond(SourceOverview, service.store.get_overview(source_name))
 
@@ -55,8 +55,8 @@ def timeline(
     resolution: Annotated[
         int,
         Query(
-            description="How many partitions, and how many ready intervals, are listed at most; and into how many "
-            f"slots the interval is cut where there are more. 1 to {FINEST_RESOLUTION}."
+            description="The most partitions, and the most ready intervals, that are listed. Where there are more, "
+            f"the interval is cut into this many slots. 1 to {FINEST_RESOLUTION}."
         ),
     ] = 400,
 ) -> Response:

@@ -1,4 +1,4 @@
-"""Partitions: registering, locking, publishing, and what people decide by hand."""
+"""Routes of partitions: registering, locking, publishing, and what people decide by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WHEN_WRITING = (404, *WITH_A_BODY, 409)
     responses=responses_of(Partition, examples.REGISTERED, *WHEN_WRITING, status=201),
 )
 def register_partition(body: KeyBody, service: InService, token: Token) -> Response:
-    """Make a partition known. It covers and blocks nothing yet."""
+    """Register a partition. It covers and blocks nothing yet."""
     service.access.require_writer(token, body.source_name, body.provider_name)
     return respond(Partition, service.store.register_partition(body.key()), 201)
 
@@ -58,7 +58,7 @@ def register_partition(body: KeyBody, service: InService, token: Token) -> Respo
 def lock(body: LockBody, service: InService, token: Token) -> Response:
     """Take the lock before (re)writing a partition (R3).
 
-    Safe to repeat after a lost answer: the same holder is granted it again, with a new generation.
+    Safe to repeat after a lost response: the same holder is granted the lock again, with a new generation.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
     return respond(Partition, service.store.change(body.request()))
@@ -70,7 +70,7 @@ def lock(body: LockBody, service: InService, token: Token) -> Response:
     responses=responses_of(Partition, examples.LOCKED, *WHEN_WRITING),
 )
 def renew(body: RenewBody, service: InService, token: Token) -> Response:
-    """Let the lease of a held lock run for so many seconds from now on (R5)."""
+    """Let the lease of a held lock run for this many seconds from now on (R5)."""
     service.access.require_writer(token, body.source_name, body.provider_name)
     return respond(Partition, service.store.change(body.request()))
 
@@ -83,7 +83,7 @@ def renew(body: RenewBody, service: InService, token: Token) -> Response:
 def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     """Publish: the data is good, the partition becomes ready (R4).
 
-    Safe to repeat after a lost answer: a finished call is answered again without a change.
+    Safe to repeat after a lost response: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
     return respond(Partition, service.store.change(body.request()))
@@ -106,9 +106,9 @@ def fail(body: FailBody, service: InService, token: Token) -> Response:
     responses=responses_of(Partition, examples.RELEASED, *WHEN_WRITING),
 )
 def release(body: ReleaseBody, service: InService, token: Token) -> Response:
-    """Give a lock back under which nothing was written: the partition is again what it was before it (R4).
+    """Release a lock under which nothing was written: the partition becomes again what it was before (R4).
 
-    Safe to repeat after a lost answer: a finished call is answered again without a change.
+    Safe to repeat after a lost response: a finished call is answered again without a change.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
     return respond(Partition, service.store.change(body.request()))
@@ -142,7 +142,7 @@ def invalidate(body: DecisionBody, service: InService, token: Token) -> Response
     responses=responses_of(Partition, examples.REGISTERED, *WHEN_WRITING),
 )
 def withdraw(body: DecisionBody, service: InService, token: Token) -> Response:
-    """Take a partition out of the picture: back to registered, it covers and blocks nothing (R6)."""
+    """Take a partition back to registered, where it covers and blocks nothing (R6)."""
     service.access.require_owner(token, body.source_name)
     return respond(Partition, service.store.change(body.request(Decision.WITHDRAW)))
 
@@ -169,7 +169,7 @@ def list_partitions(
 
 @router.get("/locks/count", response_model=LockCounts, responses=responses_of(LockCounts, LockCounts(2, 1)))
 def count_locks(service: InService, token: Token) -> Response:
-    """Count the locks of all sources, of each at most 10,000."""
+    """Count the locks of all sources, at most 10,000 per source."""
     service.access.require_reader(token)
     return respond(LockCounts, service.store.count_locks())
 

@@ -1,1 +1,1 @@
-"""What those who operate the service watch: metrics, logs and health."""
+"""What operators watch: metrics, logs and health."""

@@ -1,4 +1,4 @@
-"""For those who operate the service: whether the process lives, whether it can serve, and its figures."""
+"""Routes for operators: whether the process lives, whether it can serve, and its metrics."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ router = APIRouter(tags=["Health"])
 
 @router.get("/healthz")
 async def is_alive() -> dict[str, str]:
-    """Whether the process answers, whatever its database does."""
+    """Say that the process responds, whatever its database does."""
     return {"status": "alive"}
 
 
 @router.get("/readyz", responses={503: {"description": "Not ready; `reason` says why"}})
 async def can_serve(service: InService) -> JSONResponse:
-    """Whether the database answers and its schema fits."""
+    """Say whether the database answers and its schema fits."""
     try:
         await service.health.ping()
     except RegistryError as error:
@@ -35,7 +35,7 @@ async def can_serve(service: InService) -> JSONResponse:
 
 @router.get("/metrics", response_class=Response)
 async def read_metrics(service: InService) -> Response:
-    """Figures for Prometheus. They name no source, provider or partition."""
+    """Metrics for Prometheus. They name no source, provider or partition."""
     locks = await service.lock_counter.latest()
     text = await service.health.run(partial(metrics.exposition, locks))
     return Response(text, media_type=CONTENT_TYPE_LATEST)

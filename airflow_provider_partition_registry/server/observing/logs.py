@@ -1,4 +1,4 @@
-"""Logs of a service: one JSON object per line, each with the id of the request that it is about."""
+"""Logs of the service: one JSON object per line, with the id of the request that it belongs to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_partition_registry.server.settings import ADMINISTRATOR_TO
 
 
 class WithRequestId(logging.Filter):
-    """Adds the request's id to whatever is logged while one is served."""
+    """Adds the request's id (correlation id) to whatever is logged while the request is served."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add it."""
@@ -27,11 +27,11 @@ class WithRequestId(logging.Filter):
 
 
 class JsonLines(JsonFormatter):
-    """One JSON object per line, its time in UTC. Whatever looks like an access token is left out, wherever it is."""
+    """Formats records as one JSON object per line, with times in UTC. Anything that looks like a token is masked."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Made anew in each worker process, all of which are told by the environment.
+        # Made anew in each worker process; the environment gives all of them the same token.
         self._mask = Mask(os.environ.get(ADMINISTRATOR_TOKEN))
 
     def format(self, record: logging.LogRecord) -> str:
@@ -45,10 +45,10 @@ class JsonLines(JsonFormatter):
 
 
 class Seldom:
-    """Warns of what outsiders can bring about as often as they like: of each kind at most once in a while.
+    """Limits warnings that outsiders can cause as often as they like: each kind is logged once in a while.
 
-    :param log: where to.
-    :param pause: seconds between two warnings of one kind; the second says how many there were meanwhile.
+    :param log: the logger to warn with.
+    :param pause: seconds between two warnings of one kind; the second says how many were left out.
     """
 
     def __init__(self, log: logging.Logger, pause: float = 10.0) -> None:
@@ -57,9 +57,9 @@ class Seldom:
         self._kinds: dict[str, tuple[float, int]] = {}
 
     def warn(self, message: str, *args: object) -> None:
-        """Warn, unless it was done just now.
+        """Warn, unless a warning of this kind was logged just now.
 
-        :param message: as the logger takes it; its kind.
+        :param message: the logger's format string, which is also the kind.
         """
         now = time.monotonic()
         told_at, untold = self._kinds.get(message, (-math.inf, 0))
@@ -81,7 +81,7 @@ LOGGING: dict[str, Any] = {
             "()": JsonLines,
             "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
-            # What uvicorn adds for terminals is the message again.
+            # uvicorn adds the message once more for terminals.
             "reserved_attrs": [*RESERVED_ATTRS, "color_message"],
         }
     },
@@ -95,4 +95,4 @@ LOGGING: dict[str, Any] = {
         "alembic.runtime.plugins": {"level": "WARNING"},
     },
 }
-"""As ``logging.config.dictConfig`` takes it."""
+"""In the form that ``logging.config.dictConfig`` takes."""

@@ -1,7 +1,7 @@
-"""What operators watch, as Prometheus reads it: requests, questions, who waits, locks, and the store's troubles.
+"""Metrics for Prometheus: requests, questions, waiting requests, locks, and errors of the store.
 
-Of several worker processes each writes into files in a folder that ``partition-registry serve`` makes, and whichever
-is asked sums them up. No label holds a name from the registry: there may be any number of those.
+With several worker processes, each writes into files in a folder that ``partition-registry serve`` makes, and the one
+that is asked adds them up. No label contains a name from the registry, as there may be any number of those.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from airflow_provider_partition_registry.domain.questions import Answer, Readine
 from airflow_provider_partition_registry.store.contract import RegistryReader
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that prometheus-client goes by, when it is imported: where worker processes write."""
+"""The variable, read when prometheus-client is imported, that says where worker processes write."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NO_ROUTE = "(none)"
-disable_created_metrics()  # as many series again, which nobody looks at
+disable_created_metrics()  # they would double the number of series, and nobody looks at them
 
-LOCKS_ARE_FRESH = 5.0  # seconds: however many ask, the store is not asked more often
-LOCKS_TAKE_AT_MOST = 1.0  # seconds: what else there is to tell must not wait for a store in trouble
+LOCKS_ARE_FRESH = 5.0  # seconds for which the counts are kept, so that many scrapes cost the store no more
+LOCKS_TAKE_AT_MOST = 1.0  # seconds: the other metrics must not wait for a store in trouble
 
 REQUESTS = Counter(
     "partition_registry_requests", "Requests answered.", ["method", "route", "status"], registry=None
@@ -77,10 +77,10 @@ _ALL: tuple[Collector, ...] = (
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float | None) -> None:
-    """Note a request.
+    """Count a request.
 
-    :param route: the template of its path; None if there is none.
-    :param seconds: how long it took; None if it waited.
+    :param route: the template of its path; None if no route matched.
+    :param seconds: how long it took; None if it waited for something to happen.
     """
     labels = (method if method in METHODS else "(other)", route or NO_ROUTE)
     REQUESTS.labels(*labels, status).inc()
@@ -89,19 +89,19 @@ def count_request(method: str, route: str | None, status: int, seconds: float | 
 
 
 def counted(answers: list[Answer]) -> list[Answer]:
-    """Note the answers to readiness questions; the answers."""
+    """Count the answers to readiness questions, and return them."""
     for each in answers:
         ANSWERS.labels(_kind_of(each)).inc()
     return answers
 
 
 def count_store_error(error: Exception) -> None:
-    """Note that the store did not answer as it should."""
+    """Count an error of the store."""
     STORE_ERRORS.labels(error.code if isinstance(error, RegistryError) else "bug").inc()
 
 
 class LockCounter:
-    """Counts the registry's locks when somebody wants to know, but not too often.
+    """Counts the registry's locks when metrics are read, but not too often.
 
     :param store: used from threads.
     """
@@ -112,7 +112,7 @@ class LockCounter:
         self._due_at = 0.0
 
     async def latest(self) -> LockCounts | None:
-        """The counts, or None if the store does not tell them in time."""
+        """The counts, or None if the store does not give them in time."""
         now = asyncio.get_running_loop().time()
         if self._counting is None or (self._counting.done() and now >= self._due_at):
             self._counting = asyncio.ensure_future(asyncio.to_thread(self._store.count_locks))
@@ -127,7 +127,7 @@ class LockCounter:
 
 
 def exposition(locks: LockCounts | None) -> bytes:
-    """All metrics as text, those of all worker processes."""
+    """All metrics as text, including those of the other worker processes."""
     registry = CollectorRegistry()
     folder = os.environ.get(FOLDER)
     if folder:
@@ -161,11 +161,11 @@ def _kind_of(answer: Answer) -> str:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Nobody waits any more in a worker that was killed."""
+    """Remove the waiting requests of workers that were killed."""
     for file in folder.glob("gauge_live*_*.db"):
         pid = file.stem.rpartition("_")[2]
         if not _is_alive(int(pid)):
-            with contextlib.suppress(FileNotFoundError):  # another worker was faster
+            with contextlib.suppress(FileNotFoundError):  # another worker has removed it already
                 mark_process_dead(pid, str(folder))
 
 

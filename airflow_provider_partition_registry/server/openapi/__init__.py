@@ -1,1 +1,1 @@
-"""What the OpenAPI description shows: examples of answers and of refusals."""
+"""The examples of answers and refusals that the OpenAPI description shows."""

@@ -1,4 +1,4 @@
-"""What the OpenAPI description shows as answers: values of the domain, so that they are what is really answered."""
+"""Examples of answers for the OpenAPI description. They are values of the domain, so that they match real answers."""
 
 from __future__ import annotations
 

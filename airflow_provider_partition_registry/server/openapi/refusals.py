@@ -1,4 +1,4 @@
-"""What may go wrong, as the OpenAPI description shows it: per status a description, a schema and an example."""
+"""Refusals for the OpenAPI description: for each status a description, a schema and an example."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
         InvalidInputError("POST /api/v1/readiness: a body has at most 4194304 bytes."),
     ),
     422: (
-        "Malformed: a name, an interval, a number or a body that makes no sense",
+        "Malformed: a name, an interval, a number or a body that is not valid",
         InvalidIntervalError("The interval [2026-11-02T00:00:00Z, 2026-11-01T00:00:00Z) is empty."),
     ),
     429: ("Too many wrong access tokens came from this address", TooManyAttemptsError(42)),
@@ -72,7 +72,7 @@ _HEADERS = {
 
 
 class Refusal(BaseModel):
-    """The body of the original's refusals."""
+    """The body of a refusal by the original's routes."""
 
     status_code: int
     detail: str
@@ -96,7 +96,7 @@ def original_refusals(*statuses: int) -> Refusals:
 def schemas() -> dict[str, Any]:
     """The bodies of all refusals, for the description's components.
 
-    Given to FastAPI as models they would be built anew for every status of every route, which takes a second.
+    If FastAPI were given them as models, it would build them anew for every status of every route: a second of work.
     """
     kinds = [(kind, "serialization", TypeAdapter(kind)) for kind in (ProblemBody, Refusal)]
     _, described = TypeAdapter.json_schemas(kinds, ref_template=REFERENCE)  # type: ignore[arg-type]

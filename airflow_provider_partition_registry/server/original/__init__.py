@@ -1,1 +1,1 @@
-"""The routes of the original partition-registry service, for the clients that were written for it."""
+"""The routes of the original partition-registry service, for clients that were written for it."""

@@ -1,4 +1,4 @@
-"""What the original's routes answer, in the original's shapes."""
+"""Answers of the original's routes, in the original's form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class HandedOut(BaseModel):
-    """An access token, in the one answer that carries it (R10)."""
+    """An access token, in the only answer that contains it (R10)."""
 
     token: str
 
@@ -33,7 +33,7 @@ class SourceObject(BaseModel):
 
     @classmethod
     def of(cls, source: Source, access_token: str | None = None) -> Self:
-        """As the original shows it."""
+        """Convert to the original's form."""
         return cls(
             source_id=source.id,
             name=source.name,
@@ -53,7 +53,7 @@ class ProviderObject(BaseModel):
 
     @classmethod
     def of(cls, provider: Provider, access_token: str | None = None) -> Self:
-        """As the original shows it."""
+        """Convert to the original's form."""
         return cls(
             provider_id=provider.id,
             name=provider.name,
@@ -74,7 +74,7 @@ class PartitionObject(BaseModel):
 
     @classmethod
     def of(cls, partition: Partition, source: Source, provider: Provider) -> Self:
-        """As the original shows it."""
+        """Convert to the original's form."""
         return cls(
             partition_id=partition.id,
             start=partition.start,
@@ -86,7 +86,7 @@ class PartitionObject(BaseModel):
 
 
 class EventObject(BaseModel):
-    """What happened to a partition; the last three are ours."""
+    """What happened to a partition; the last three fields are ours."""
 
     partition: PartitionObject
     event_type: EventType
@@ -97,7 +97,7 @@ class EventObject(BaseModel):
 
     @classmethod
     def of(cls, event_type: EventType, partition: Partition, source: Source, provider: Provider) -> Self:
-        """As the original shows it."""
+        """Convert to the original's form."""
         lock = partition.lock
         return cls(
             partition=PartitionObject.of(partition, source, provider),
@@ -117,7 +117,7 @@ class Registered(BaseModel, Generic[T]):
 
 
 class ReadinessAnswer(BaseModel):
-    """Whether it may be read, and why not; the last three are ours (R2, R7)."""
+    """Whether the interval may be read, and why not; the last three fields are ours (R2, R7)."""
 
     status_code: int = 200
     is_ready: bool
@@ -128,7 +128,7 @@ class ReadinessAnswer(BaseModel):
 
     @classmethod
     def of(cls, readiness: Readiness) -> Self:
-        """As the original shows it, and why."""
+        """Convert to the original's form, with the reasons."""
         return cls(
             is_ready=readiness.is_ready,
             message=None if readiness.is_ready else " ".join(explain(readiness).split()),

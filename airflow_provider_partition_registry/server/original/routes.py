@@ -1,6 +1,6 @@
 """The six routes of the original partition-registry service, for clients that were written for it.
 
-All parameters are query parameters; what they mean beyond the original's is the versioned API's.
+All parameters are query parameters; those beyond the original's mean what they mean in the versioned API.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ router = APIRouter(
 
 async def _token(
     token: Token,
-    access_token: Annotated[str | None, Query(description="In place of the bearer token.")] = None,
+    access_token: Annotated[str | None, Query(description="Used in place of the bearer token.")] = None,
 ) -> PresentedToken:
     return token if access_token is None else replace(token, text=access_token)
 
@@ -68,14 +68,12 @@ async def _key(start: Start, end: End, source_name: SourceName, provider_name: P
 
 
 Key = Annotated[PartitionKey, Depends(_key)]
-HolderName = Annotated[
-    Identity | None, Query(description="Who writes; without one the provider itself does.")
-]
+HolderName = Annotated[Identity | None, Query(description="Who writes; by default the provider itself.")]
 NamedAgain = Annotated[
     str | None,
-    Query(alias="source_name", description="Ignored: it is the path that names the source."),
+    Query(alias="source_name", description="Ignored: the path names the source."),
 ]
-FailureReason = Annotated[str, Query(description="The write went wrong: say why, and fail it.")]
+FailureReason = Annotated[str, Query(description="Why the write went wrong; marks it as failed.")]
 
 
 def _event(
@@ -100,7 +98,7 @@ PARTITION = PartitionObject.of(examples.REGISTERED, examples.SOURCE, examples.PR
 def register_source(
     source_name: SourceName, owner: Owner, service: InService, token: GivenToken
 ) -> Registered[SourceObject]:
-    """Register a source. The answer holds its access token, this once."""
+    """Register a source. Its access token is in this response, and in no later one."""
     service.access.require_registrar(token)
     registration = service.store.register_source(source_name, owner)
     return Registered(registered_object=SourceObject.of(registration.source, registration.access_token))
@@ -110,10 +108,10 @@ def register_source(
 def register_provider(
     provider_name: ProviderName, service: InService, bearer: Token, token: GivenToken
 ) -> Registered[ProviderObject]:
-    """Register a provider with a source's access token. A new one gets a token of its own, this once.
+    """Register a provider with a source's access token. A new provider's own token is in this response alone.
 
-    One that exists agrees by its own token (or the administrator's) as the bearer token; the source's is then the
-    parameter.
+    An existing provider agrees by its own token (or the administrator's) as the bearer token; the source's token is
+    then the parameter.
     """
     provider_token = None if token == bearer else bearer.text
     with service.access.granting(token, provider_token) as (source_token, agreeing):
@@ -123,7 +121,7 @@ def register_provider(
 
 @router.post("/partitions/register", responses=_shown(Registered(registered_object=PARTITION)))
 def register_partition(key: Key, service: InService, token: GivenToken) -> Registered[PartitionObject]:
-    """Make a partition known."""
+    """Register a partition."""
     service.access.require_writer(token, key.source_name, key.provider_name)
     partition = service.store.register_partition(key)
     return Registered(registered_object=PartitionObject.of(partition, *_owners(service, key)))
@@ -153,7 +151,7 @@ def unlock(
     generation: Generation | None = None,
     reason: FailureReason | None = None,
 ) -> Registered[EventObject]:
-    """Publish: the data is good. With a reason: the write went wrong."""
+    """Publish: the data is good. With a reason, mark the write as failed."""
     service.access.require_writer(token, key.source_name, key.provider_name)
     if reason is None:
         published = service.store.unlock(key, holder=holder, generation=generation)
@@ -182,12 +180,12 @@ def check_readiness(
 
 
 def _in_path(name: str) -> str:
-    """What becomes of a name that a client puts into a path as it is."""
+    """What a name becomes if a client puts it into a path without encoding it."""
     return posixpath.normpath(unquote(name))
 
 
 def to_response(found: Answer) -> ReadinessAnswer:
-    """The answer to a readiness question as the original's clients read it.
+    """The answer to a readiness question in the original's form.
 
     :raises UnknownSourceError: no such source.
     """

@@ -1,4 +1,4 @@
-"""Pages for people: the sources, each source over time, and whether an interval of it is ready. They only read."""
+"""Pages for people: the sources, each source over time, and whether an interval is ready. The pages only read."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""What pages load: one style sheet, one script, one icon. They come with the package, and from nowhere else."""
+"""The files that pages load: one style sheet, one script, one icon. They are part of the package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = APIRouter()
 
 @router.get("/pages/{name}")
 async def asset(name: str) -> Response:
-    """Send one of them. Its address changes with its content, so it may be kept."""
+    """Send a file. Its address changes with its content, so browsers may cache it for ever."""
     if name not in _ASSETS:
         raise HTTPException(404, "there is no such file")
     return Response(_ASSETS[name], media_type=_KINDS[Path(name).suffix], headers=_FOR_EVER)

@@ -1,4 +1,4 @@
-"""How pages are made: templates that escape everything, a strict policy for the browser, and errors as pages."""
+"""Rendering pages: templates that escape everything, a strict Content-Security-Policy, and errors as pages."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ ENVIRONMENT.globals |= {"version": __version__, "event_types": " ".join(EventTyp
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page.
+    """Render a page.
 
-    :param template: its name, without the ending.
+    :param template: its name, without the extension.
     """
     page = ENVIRONMENT.get_template(f"{template}.html").render(
         is_signed_in=cookie_name(request) in request.cookies, **values
@@ -59,7 +59,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
 
 
 def render_error(request: Request, error: RegistryError) -> HTMLResponse:
-    """The page that says what went wrong, or asks who wants to read."""
+    """Render the page that says what went wrong, or the one that asks the visitor to sign in."""
     if isinstance(error, AccessDeniedError):
         return render_sign_in(request, None if isinstance(error, TokenRequiredError) else error.message)
     status = status_of(error)
@@ -69,9 +69,9 @@ def render_error(request: Request, error: RegistryError) -> HTMLResponse:
 
 
 def render_sign_in(request: Request, refusal: str | None = None, back: str | None = None) -> HTMLResponse:
-    """The page that asks for an access token.
+    """Render the page that asks for an access token.
 
-    :param back: where to go on afterwards: a path of this service, with its query.
+    :param back: where to go afterwards: a path of this service, with its query.
     """
     if back is None:
         back = request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
@@ -79,7 +79,7 @@ def render_sign_in(request: Request, refusal: str | None = None, back: str | Non
 
 
 class PageRoute(APIRoute):
-    """A route that tells of errors on a page."""
+    """A route that shows errors on a page."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the usual handler."""

@@ -1,4 +1,4 @@
-"""Signing in, where reading takes a token: a cookie keeps a session, which scripts and other sites cannot use."""
+"""Signing in, where reading takes a token: a cookie keeps the session, which scripts and other sites cannot use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(route_class=PageRoute)
 
 @router.post("/sign-in")
 async def sign_in(request: Request, service: InService) -> Response:
-    """Begin a session, if the token is right, and go on to where somebody wanted to go."""
+    """Begin a session if the token is valid, and go on to the page that was asked for."""
     token, back = _read(await request.body())
     try:
         presented = PresentedToken.with_request(token, request)
@@ -41,7 +41,7 @@ async def sign_out(request: Request) -> Response:
 
 
 def _read(form: bytes) -> tuple[str, str]:
-    """The token, and where to go on afterwards.
+    """The token, and where to go afterwards.
 
     :raises InvalidInputError: it is not valid UTF-8.
     """
@@ -58,5 +58,5 @@ def _attributes(request: Request) -> dict[str, Any]:
 
 
 def _go_to(back: str) -> RedirectResponse:
-    # With "./" in front it cannot lead to another host, whatever it is.
+    # With "./" in front it cannot lead to another host, whatever it says.
     return RedirectResponse(f"./{back}", 303)

@@ -24,16 +24,16 @@ EVENTS = 25
 BLOCKERS = 50
 REASONS = 50
 MOST_PROBLEMS = 1_000
-"""With more gaps or blockers than that an answer is not explained: nobody would read it."""
+"""An answer with more gaps or blockers than this is not explained, as nobody would read it."""
 
 router = APIRouter(route_class=PageRoute)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Somebody's question on a source's page, and what there is to say to it.
+    """A question on a source's page, and its answer.
 
-    :param readiness: the answer; None where there is none, or too much of it.
+    :param readiness: the answer; None if there is none, or it is too long.
     """
 
     start: str
@@ -47,7 +47,7 @@ class Asked:
 def list_sources(
     request: Request, service: InService, token: Token, prefix: str = "", after: str | None = None
 ) -> Response:
-    """All sources at a glance."""
+    """Show all sources at a glance."""
     service.access.require_reader(token)
     prefix, problem = prefix.strip(), None
     try:
@@ -69,7 +69,7 @@ def show_source(
     end: str = "",
     before: int | None = None,
 ) -> Response:
-    """One source: how it stands, over time, what happened, and whether an interval of it is ready."""
+    """Show one source: its state, its timeline, its history, and whether an interval of it is ready."""
     service.access.require_reader(token)
     store = service.store
     overview = store.get_overview(name)
@@ -88,7 +88,7 @@ def show_source(
 
 
 def _blockers(store: RegistryStore, overview: SourceOverview) -> tuple[Partition, ...] | None:
-    """What is locked, expired or failed; None if it is too much to list."""
+    """What is locked, expired or failed; None if there is too much to list."""
     if not overview.blockages or overview.extent is None:
         return ()
     seen = store.timeline(overview.source.name, overview.extent, BLOCKERS)
@@ -98,7 +98,7 @@ def _blockers(store: RegistryStore, overview: SourceOverview) -> tuple[Partition
 
 
 def _suggestion(overview: SourceOverview) -> Asked:
-    """The last day that is ready, to begin with."""
+    """A question to begin with: the last day that is ready."""
     ready = overview.last_ready
     if ready is None:
         return Asked("", "")

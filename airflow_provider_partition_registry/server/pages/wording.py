@@ -1,4 +1,4 @@
-"""How pages write instants, lengths of time, and addresses that somebody else gave."""
+"""How pages write instants, lengths of time, and addresses that users gave."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNITS = (
 
 
 def instant(value: datetime) -> Markup:
-    """Date and time, in UTC as everything on the pages; seconds only where they say something."""
+    """Date and time in UTC, like everything on the pages; seconds only if they are not zero."""
     text = value.strftime("%H:%M:%S" if value.second else "%H:%M")
     exact = format_instant(value)
     return Markup('<time datetime="{}" title="{}">{} {}</time>').format(
@@ -32,12 +32,12 @@ def instant(value: datetime) -> Markup:
 
 
 def for_input(value: datetime) -> str:
-    """As the value of a field for date and time."""
+    """The value of an input field for date and time."""
     return value.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def duration(length: timedelta) -> str:
-    """A length of time as people say it: ``3 h 20 min``, ``12 min``."""
+    """A length of time in everyday words: ``3 h 20 min``, ``12 min``."""
     for (unit, name), (smaller, its_name) in pairwise(_UNITS):
         if length >= unit:
             more = (length % unit) // smaller if unit > _MINUTE else 0
@@ -46,12 +46,12 @@ def duration(length: timedelta) -> str:
 
 
 def relative(value: datetime, now: datetime) -> str:
-    """How long ago it was, or will be."""
+    """How long ago an instant was, or how long until it comes."""
     return f"{duration(now - value)} ago" if value <= now else f"in {duration(value - now)}"
 
 
 def log_address(text: str | None) -> str | None:
-    """The address of a log, if a link may lead there: holders can give any text, also ``javascript:``."""
+    """The address of a log if it is safe to link to: holders can give any text, even ``javascript:``."""
     try:
         parts = urlsplit(text or "")
     except ValueError:
@@ -60,12 +60,12 @@ def log_address(text: str | None) -> str | None:
 
 
 def linked(text: str) -> Markup:
-    """Text with its web addresses as links; everything else in it is shown as it is."""
+    """Text with its web addresses as links; everything else is escaped."""
     parts = _ADDRESS.split(text)
     link = Markup('<a href="{0}" rel="noreferrer noopener" target="_blank">{0}</a>')
     return Markup().join(link.format(part) if log_address(part) else escape(part) for part in parts)
 
 
 def now() -> datetime:
-    """The present, for lengths of time on pages."""
+    """The present, against which pages compute lengths of time."""
     return datetime.now(UTC)

@@ -1,1 +1,1 @@
-"""The processes of the service: started, supervised and stopped; their sockets and connections."""
+"""The service's processes: starting, supervising and stopping them; their sockets and connections."""

@@ -19,22 +19,22 @@ from airflow_provider_partition_registry.store.wire.answers import error_to_data
 
 seldom = Seldom(logging.getLogger(__name__))
 
-LARGEST_HEAD = 32 * 1024  # bytes of a request besides its body: its first line and its headers
+LARGEST_HEAD = 32 * 1024  # bytes of a request without its body: its first line and its headers
 MOST_HEADERS = 100
-HEAD_TIMEOUT = 10.0  # seconds for a head to arrive; from connecting on for the first
-BODY_TIMEOUT = 40.0  # seconds for a body; those who read it wait for less, and answer
+HEAD_TIMEOUT = 10.0  # seconds for a head to arrive; the first one is timed from connecting
+BODY_TIMEOUT = 40.0  # seconds for a body; routes that read one give up earlier, and respond
 MOST_CONNECTIONS = 10_000
 RESERVED = 128  # descriptors for everything else: the database, logs, metrics
 
 
 class Refusal(NamedTuple):
-    """What is answered to a request that is not looked at."""
+    """The response to a request that is not processed."""
 
     status: HTTPStatus
     error: RegistryError
 
     def as_bytes(self) -> bytes:
-        """The answer, after which the connection is closed."""
+        """The response as it is sent; the connection is closed after it."""
         body = json.dumps(error_to_data(self.error)).encode()
         head = (
             f"HTTP/1.1 {self.status.value} {self.status.phrase}\r\nContent-Type: application/json\r\n"
@@ -62,7 +62,7 @@ TOO_MANY = Refusal(
 
 
 def most_connections() -> int:
-    """How many connections this process may have."""
+    """How many connections this process may have open."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
         return MOST_CONNECTIONS
@@ -70,14 +70,14 @@ def most_connections() -> int:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Reads requests, within limits; uvicorn has none of its own for their heads, nor for half of a request.
+    """Reads requests within limits. uvicorn limits neither their heads nor incomplete requests.
 
-    A request that arrives at once is not timed: what an ordinary one pays is a few additions.
+    A request that arrives at once is not timed; it costs a few additions.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._besides_body = 0  # bytes since a request or a part of a body has ended
+        self._besides_body = 0  # bytes since the last request, or part of a body, ended
         self._head_size = self._header_count = 0
         self._is_arriving = self._has_head = False
         self._refusal: Refusal | None = None
@@ -97,7 +97,7 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # to nothing that we speak; it was served as what it is besides
+            pass  # The request asks to switch to a protocol that we do not speak; it is served as plain HTTP.
         except httptools.HttpParserError:
             self._refuse(self._refusal or MALFORMED)
             return
@@ -138,12 +138,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def _is_idle(self) -> bool:
-        """Whether nothing is being answered here."""
+        """Whether no response is under way on this connection."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def _is_useless(self) -> bool:
-        """Whether nobody would miss it: it is idle, or has not sent a whole request."""
+        """Whether closing it harms nobody: it is idle, or has not sent a whole request."""
         return self._is_idle or self._is_arriving
 
     @property
@@ -154,10 +154,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_size += size
         if self._head_size > LARGEST_HEAD or self._header_count > MOST_HEADERS:
             self._refusal = TOO_LARGE
-            raise ValueError  # which ends the parsing
+            raise ValueError  # ends the parsing
 
     def _timeout_now(self) -> float | None:
-        """How long what is still to come may take; None if nothing is."""
+        """How long the rest of a request may take; None if there is nothing to wait for."""
         if self._is_arriving and self._has_head:
             return BODY_TIMEOUT
         return HEAD_TIMEOUT if self._is_arriving or self._is_idle else None
@@ -171,7 +171,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = None if seconds is None else self.loop.call_later(seconds, self._time_out)
 
     def _time_out(self) -> None:
-        if not self._is_arriving:  # it has not said a word
+        if not self._is_arriving:  # no request has begun
             self.transport.close()
         elif not self._has_head:
             self._refuse(TOO_SLOW)
@@ -186,7 +186,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _make_room(self) -> None:
-        """If there are too many connections, hang up on one that does nothing: on whom there are most of."""
+        """If there are too many connections, close idle ones of the client address that has most of them."""
         most = most_connections()
         if len(self.connections) <= most:
             return
@@ -200,7 +200,7 @@ class LimitedProtocol(HttpToolsProtocol):
         ((address, _),) = Counter(each._address for each in useless).most_common(1)
         of_address = [each for each in useless if each._address == address]
         of_address.sort(key=lambda each: each._idle_since)
-        # Some more than one, not to look around for each newcomer.
+        # A few more than one, so that not every new connection causes a search.
         for each in of_address[: 1 + len(of_address) // 50]:
             each.transport.close()
             self.connections.discard(each)

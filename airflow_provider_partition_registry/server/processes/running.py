@@ -1,4 +1,4 @@
-"""Runs the server: in this process, or in worker processes."""
+"""Running the server, in this process or in worker processes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from airflow_provider_partition_registry.server.processes.supervising import STA
 
 log = logging.getLogger(__name__)
 
-GRACE = 30  # seconds that running requests get when the service is told to stop
-KEEP_ALIVE = 75  # seconds; longer than clients and proxies keep idle connections: none is closed in mid-call
+GRACE = 30  # seconds that running requests get at a graceful shutdown
+KEEP_ALIVE = (
+    75  # seconds; longer than clients and proxies keep idle connections, so that none is closed in mid-call
+)
 
 OPTIONS: dict[str, Any] = {
     "log_config": None,
@@ -29,14 +31,14 @@ OPTIONS: dict[str, Any] = {
     "http": LimitedProtocol,
     "ws": "none",
 }
-"""What uvicorn is told wherever the service runs."""
+"""uvicorn's options wherever the service runs."""
 
 
 def run(app: str, sockets: Sequence[socket], *, workers: int, trusted_proxies: str) -> int:
     """Serve until told to stop.
 
-    :param app: where the application's factory is to be imported from.
-    :param sockets: what to listen on.
+    :param app: the import path of the application's factory.
+    :param sockets: the sockets to listen on.
     :return: the exit code.
     """
     logging.config.dictConfig(LOGGING)
@@ -50,7 +52,7 @@ def run(app: str, sockets: Sequence[socket], *, workers: int, trusted_proxies: s
 
 
 def work_alone(app: str, sockets: Sequence[socket], trusted_proxies: str) -> None:
-    """Serve in this process alone."""
+    """Serve in this process, without workers."""
     logging.config.dictConfig(LOGGING)
     config = uvicorn.Config(
         app,
@@ -60,7 +62,7 @@ def work_alone(app: str, sockets: Sequence[socket], trusted_proxies: str) -> Non
         **OPTIONS,
     )
     server = uvicorn.Server(config)
-    # uvicorn heeds a signal, and when it has ended in good order raises it again. That is a good end too: exit code 0.
+    # After a graceful shutdown uvicorn raises the signal again. The exit code is to be 0 all the same.
     with contextlib.suppress(KeyboardInterrupt):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         server.run(list(sockets))

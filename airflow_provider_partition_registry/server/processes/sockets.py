@@ -1,4 +1,4 @@
-"""What the service listens on, and how many connections this process may have open."""
+"""The service's listening sockets, and how many connections this process may have open."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import errno
 import resource
 import socket
 
-BACKLOG = 2048  # connections that nobody has taken yet
+BACKLOG = 2048  # connections that have not been accepted yet
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address that a host name stands for, of those that this machine has.
+    """Listen on every address of this machine that a host name stands for.
 
-    Not only bind: as long as nobody listens on a port, any number of services can be bound to it, and all of them would
-    say that they run.
+    Binding alone is not enough: as long as nobody listens on a port, any number of services can bind to it, and all of
+    them would report that they run.
 
-    :param port: 0 for any that is free.
-    :raises OSError: it is in use, or there is no such address here.
+    :param port: 0 for any free port.
+    :raises OSError: the port is in use, or there is no such address here.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     listening: list[socket.socket] = []
@@ -25,7 +25,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
         for family, address in dict.fromkeys((each[0], each[4]) for each in found):
             chosen = listening[0].getsockname()[1] if listening else port
             try:
-                # The last two parts of an IPv6 address say on which network it is.
+                # The last two parts of an IPv6 address identify the network.
                 at = (address[0], chosen, *address[2:])
                 listening.append(socket.create_server(at, family=family, backlog=BACKLOG))
             except OSError as error:
@@ -42,11 +42,11 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process and those that it starts open as many files and connections as the system allows them to."""
+    """Let this process and its children open as many files and connections as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
         return
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    except (ValueError, OSError):  # macOS says "unlimited" and does not mean it
+    except (ValueError, OSError):  # macOS reports "unlimited" but does not accept it
         return

@@ -1,4 +1,4 @@
-"""Graceful shutdown: what is called when a signal tells the process to stop."""
+"""Graceful shutdown: calls to make when a signal tells the process to stop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from types import FrameType
 
 @contextmanager
 def called_at_the_end(call: Callable[[], None]) -> Iterator[None]:
-    """Have it called when the process is told to stop: the server waits for running requests before it says so."""
-    if threading.current_thread() is not threading.main_thread():  # where no signals arrive
+    """Call a function when a signal tells the process to stop: the server announces that only after requests end."""
+    if threading.current_thread() is not threading.main_thread():  # which alone receives signals
         yield
         return
     loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""Worker processes: started, looked after, and started again when they end.
+"""Worker processes: starting them, checking their heartbeat, and restarting them when they end.
 
-uvicorn has a supervisor as well. It takes a worker that is still importing for one that hangs, kills it, and on a slow
-machine goes on like that for ever without saying why; and while it waits for one worker, nothing else is looked after.
+uvicorn has a supervisor as well. It mistakes a worker that is still importing for one that hangs and kills it; on a
+slow machine it does so for ever, without saying why. While it waits for one worker, it looks after no other.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 STARTUP_FAILURE = 3
-"""The exit code of a worker that cannot start, and could not the next time either; it is uvicorn's."""
+"""The exit code, uvicorn's, of a worker that cannot start and would fail again."""
 
 LOOK_EVERY = 0.5  # seconds
-START_IS_SLOW_AFTER = 30.0  # seconds; then, and every so often, the log says so
-HEARTBEAT_TIMEOUT = 30.0  # seconds without a sign of life, after which a worker that had started hangs
+START_IS_SLOW_AFTER = 30.0  # seconds, after which the log says so, and again after each such time
+HEARTBEAT_TIMEOUT = (
+    30.0  # seconds without a heartbeat, after which a worker that had started counts as hanging
+)
 
 _spawn = multiprocessing.get_context("spawn")
 
 
 class Worker:
-    """A process that works until it is told to stop, or until the one that started it is gone.
+    """A process that works until it is told to stop, or until its parent is gone.
 
-    :param work: the function that it calls, as ``module:function``; the worker imports it.
-    :param arguments: what it is called with.
+    :param work: the function that it imports and calls, as ``module:function``.
+    :param arguments: the function's arguments.
     """
 
     def __init__(self, work: str, *arguments: Any) -> None:
@@ -54,11 +56,11 @@ class Worker:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; None while it works."""
+        """The exit code; None while it works."""
         return self._process.exitcode
 
     def find_trouble(self) -> str | None:
-        """What is wrong with it, in words that go on from its name. It is never waited for."""
+        """What is wrong with it, as words that continue from its name. This never blocks."""
         if not self._process.is_alive():
             return f"has ended with {_in_words(self._process.exitcode)}"
         now = time.monotonic()
@@ -104,9 +106,9 @@ class Worker:
 
 
 def supervise(count: int, work: str, *arguments: Any) -> int:
-    """Keep so many workers working until this process is told to stop, by SIGTERM or SIGINT.
+    """Keep ``count`` workers running until SIGTERM or SIGINT tells this process to stop.
 
-    :param work: and its arguments, see :class:`Worker`.
+    :param work: with its arguments, see :class:`Worker`.
     :return: the exit code.
     """
     with _told_to_stop() as stop:
@@ -158,7 +160,7 @@ def _in_words(exit_code: int | None) -> str:
 
 
 def _run(answers: Connection, work: str, *arguments: Any) -> None:
-    """In the worker: give signs of life before anything is imported that takes time, and work."""
+    """In the worker: start the heartbeat before importing anything that takes time, then work."""
     threading.Thread(target=_respond, args=(answers,), name="signs-of-life", daemon=True).start()
     pkgutil.resolve_name(work)(*arguments)
 
@@ -167,5 +169,5 @@ def _respond(answers: Connection) -> None:
     with contextlib.suppress(OSError, EOFError):
         while True:
             answers.send(answers.recv())
-    # Nobody asks any more: the parent is gone. A worker that outlived it would keep the port.
+    # The parent is gone. A worker that outlived it would keep the port.
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""What waits, and what must not: long polling, the feed of events, and bulkheads between kinds of calls."""
+"""Waiting requests: long polling, the feed of events, and bulkheads between kinds of calls."""

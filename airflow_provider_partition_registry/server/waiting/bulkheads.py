@@ -1,7 +1,7 @@
-"""Bulkheads: what holds up one kind of call holds up no other.
+"""Bulkheads: if one kind of call is held up, the others are not.
 
-Readers, writers and health checks have threads and connections to the database of their own. Readers run in the threads
-that the framework lends everybody; what is here keeps writers and health checks out of these.
+Readers, writers and health checks have separate threads and database connections. Readers run in the framework's shared
+thread pool; this module keeps writers and health checks out of it.
 """
 
 from __future__ import annotations
@@ -21,23 +21,21 @@ from airflow_provider_partition_registry.domain.errors import StoreUnavailableEr
 
 T = TypeVar("T")
 
-TURN_TIMEOUT = (
-    5.0  # seconds until a writer has its turn; clients wait for ten, the database's answer included
-)
+TURN_TIMEOUT = 5.0  # seconds a writer waits for its turn; clients wait ten for the whole response
 
 
 class NotBegunError(StoreUnavailableError):
-    """A writer whose turn has not come in time. It says nothing about the database that callers may not know."""
+    """A writer's turn did not come in time. The message tells nothing about the database that callers may not know."""
 
 
 class WriterBulkhead:
-    """Threads for writers: so many in all, and one for each source.
+    """A thread pool for writers, of which one writes to each source at a time.
 
-    The database lets the writers of a source in one after the other, by a lock on the source's row. A thread that they
-    waited for there would be missing to the writers of other sources, so they wait for it here, in the order of their
-    coming, where waiting takes neither a thread nor a connection.
+    The database serialises a source's writers by a lock on the source's row. Threads that waited for that lock would
+    be missing for writers of other sources. So writers wait here in the order of their arrival, where waiting takes
+    neither a thread nor a connection.
 
-    :param count: how many may write at once; each has a connection to the database.
+    :param count: how many may write at once; each has a database connection.
     """
 
     def __init__(self, count: int) -> None:
@@ -46,10 +44,10 @@ class WriterBulkhead:
         self._turns: WeakValueDictionary[str | None, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, lane: str | None, write: Callable[[], T]) -> T:
-        """Write in a thread, when it is its turn.
+        """Run a write in a thread when its turn comes.
 
         :param lane: writers of the same lane write one after the other.
-        :raises StoreUnavailableError: its turn has not come in time.
+        :raises StoreUnavailableError: the turn did not come in time.
         """
         turn = self._turns.setdefault(lane, asyncio.Lock())
         try:
@@ -67,9 +65,9 @@ class WriterBulkhead:
 
 
 class HealthCheck:
-    """What those ask who operate the service, in threads of its own.
+    """Runs health checks in threads of their own.
 
-    :param ping: raises why the store cannot serve.
+    :param ping: raises an error if the store cannot serve.
     """
 
     def __init__(self, ping: Callable[[], None]) -> None:
@@ -78,22 +76,22 @@ class HealthCheck:
         self._pinging: asyncio.Task[None] | None = None
 
     async def ping(self) -> None:
-        """Return if the store can serve. It is asked once for all who want to know at the same time.
+        """Return if the store can serve. Simultaneous callers share one check.
 
         :raises RegistryError: it cannot.
         """
         if self._pinging is None or self._pinging.done():
             self._pinging = asyncio.create_task(self.run(self._ping))
-        # Whoever hangs up must not take the answer away from the others.
+        # A caller that hangs up must not cancel the check for the others.
         await asyncio.shield(self._pinging)
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Call something in one of these threads."""
+        """Call a function in one of these threads."""
         return await run_sync(call, limiter=self._threads)
 
 
 class BulkheadRoute(APIRoute):
-    """A route that takes one of the writers' threads, unless it only reads or knows by itself how to wait."""
+    """A route that takes one of the writers' threads, unless it only reads or is a coroutine, which waits by itself."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         only_reads = set(options.get("methods") or ()) <= _READING
@@ -115,7 +113,7 @@ def _in_turn(endpoint: Callable[..., T]) -> Callable[..., Any]:
 
 
 def _lane_of(arguments: Mapping[str, Any]) -> str | None:
-    """The source that a call names as a parameter, in its body or in its place; else the token, which is a source's."""
+    """The source that a call names, in a parameter, its body or its key; otherwise its token, which is a source's."""
     named = (
         arguments.get("source_name"),
         *(getattr(each, "source_name", None) for each in arguments.values()),

@@ -1,4 +1,4 @@
-"""Fan-out of the history to its subscribers: it is read once per process, however many follow it."""
+"""Fan-out of the history to its subscribers: each process reads it once, however many subscribers it has."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from airflow_provider_partition_registry.store.listening import back_off, start_
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = 10_000  # events; whoever follows closely is served without the database
+REMEMBERED = 10_000  # events; subscribers that are this close to the end are served without the database
 PAGE = 1_000
-POLL_INTERVAL = 1.0  # seconds between two looks, where nothing tells of changes or the news were lost
-LONGEST_BACK_OFF = 5.0  # seconds between two looks while the store is in trouble
+POLL_INTERVAL = 1.0  # seconds between two reads, if there are no notifications or they were lost
+LONGEST_BACK_OFF = 5.0  # seconds between two reads while the store is in trouble
 
 
 class Feed:
-    """Reads what is new in the history, once for all.
+    """Reads new events once for all subscribers.
 
-    It remembers the newest events: all those after ``_known_from``, up to ``_position``. Both are None until it has
-    found out where the history ends, and again when the history turns out to be another one, from a backup.
+    It remembers the newest events: those after ``_known_from``, up to ``_position``. Both are None until it has read
+    where the history ends, and again if a backup was restored and the history is therefore a different one.
 
     :param store: used from threads.
     """
@@ -43,14 +43,14 @@ class Feed:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Read until cancelled; a store in trouble is waited for."""
+        """Read until cancelled, and retry while the store is in trouble."""
         stop = threading.Event()
         loop = asyncio.get_running_loop()
         start_listening(self._store, stop, lambda _names: loop.call_soon_threadsafe(self._hint.set))
         failures = 0
         try:
             while True:
-                # Before the look: of what is told from here on it may not see everything.
+                # Cleared before reading, as the read may miss what is announced from here on.
                 self._hint.clear()
                 try:
                     await self._look()
@@ -60,7 +60,7 @@ class Feed:
                     pause = min(back_off(failures), LONGEST_BACK_OFF)
                     count_store_error(error)
                     log.warning("The history cannot be read, trying again: %s", error)
-                # Not wait_for: up to Python 3.11 it forgets that it was cancelled if the hint comes just then.
+                # Not wait_for: up to Python 3.11 it loses a cancellation if the hint arrives at the same moment.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._hint.wait()
@@ -68,15 +68,15 @@ class Feed:
             stop.set()
 
     async def follow(self, after: int, source_name: str | None = None) -> AsyncGenerator[list[Event], None]:
-        """Yield the events after a position as they come, some at a time. It never ends by itself.
+        """Yield the events after a position as they come, several at a time. It never ends by itself.
 
-        :raises InvalidInputError: the history has never reached that position.
+        :raises InvalidInputError: the history has not reached that position.
         :raises UnknownSourceError: no such source.
-        :raises StoreUnavailableError: what the feed does not remember cannot be read.
+        :raises StoreUnavailableError: events that the feed does not remember cannot be read.
         """
         restorations = self._restorations
         while True:
-            # Taken before anything is looked at: what comes while we look sets this one.
+            # Taken before reading anything: events that arrive meanwhile set this one.
             changed = self._changed
             end = self._position
             if restorations == self._restorations and self._remembers(after):
@@ -105,7 +105,7 @@ class Feed:
             raise
 
     async def _read_page(self) -> bool:
-        """Whether there is more."""
+        """Read one page. Returns whether there is more."""
         assert self._position is not None
         page = await asyncio.to_thread(self._store.events, self._position, None, PAGE)
         if page.items:
@@ -117,7 +117,7 @@ class Feed:
         return page.next is not None
 
     def _forget(self) -> None:
-        """The history ends before what was read of it: a backup was restored. Who follows it has to be told."""
+        """Forget everything, as a restored backup made the history shorter. Its subscribers get an error."""
         self._recent.clear()
         self._known_from = self._position = None
         self._restorations += 1
@@ -138,7 +138,7 @@ class Feed:
 def _end_of(page: Page[Event], known: int | None) -> int | None:
     """How far a page of the history reaches.
 
-    :param known: where the history of all sources ended, for all one knew before the page was read.
+    :param known: where the history of all sources ended before the page was read, if known.
     """
     last = page.items[-1].position if page.items else None
     if page.next is not None or known is None:

@@ -1,4 +1,4 @@
-"""Long polling: requests that wait for readiness, or for the next event."""
+"""Long polling: requests that wait for readiness or for the next event."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from airflow_provider_partition_registry.server.observing.metrics import WAITING
 from airflow_provider_partition_registry.store.poller import Poller
 
 LONGEST_WAIT = 300.0  # seconds
-POLL_INTERVAL = 1.0  # seconds, where nothing tells of changes; all who wait share one question
+POLL_INTERVAL = 1.0  # seconds, where there are no notifications; all waiting requests share one question
 HAS_WAITED = "partition_registry.has_waited"
-"""In the scope of a request that has waited: how long it took says nothing about the service."""
+"""Key in the scope of a request that has waited, whose duration says nothing about the service."""
 
 
 class ClientGoneError(Exception):
-    """Whoever waited for the answer has hung up."""
+    """The client that waited for the response has hung up."""
 
 
 class LongPolls:
@@ -36,9 +36,9 @@ class LongPolls:
     async def limit(
         self, request: Request, kind: str, seconds: float | None
     ) -> AsyncIterator[asyncio.Timeout]:
-        """Leave the block when the time is over, without an error.
+        """Leave the block without an error when the time is over.
 
-        :param kind: what it waits for, in the metrics.
+        :param kind: what the request waits for, as the metrics name it.
         """
         request.scope[HAS_WAITED] = True
         with WAITING_CLIENTS.labels(kind).track_inprogress(), contextlib.suppress(TimeoutError):
@@ -50,7 +50,7 @@ class LongPolls:
                     self._limits.discard(limit)
 
     def end(self) -> None:
-        """End all waits, and those to come."""
+        """End all present and future waits."""
         self._is_over = True
         for limit in self._limits:
             limit.reschedule(asyncio.get_running_loop().time())
@@ -58,7 +58,7 @@ class LongPolls:
 
 @asynccontextmanager
 async def while_present(request: Request) -> AsyncIterator[None]:
-    """Leave the block when there is nobody any more to answer. The request's body must have been read.
+    """Leave the block when the client has hung up. The request's body must have been read before.
 
     :raises ClientGoneError: the client has hung up.
     """
@@ -82,7 +82,7 @@ async def _end_when_gone(receive: Receive, presence: asyncio.Timeout) -> None:
 
 
 async def wait_until_ready(poller: Poller, questions: Sequence[Question]) -> list[Answer]:
-    """Wait until everything asked for is ready, or a source does not exist.
+    """Wait until everything asked for is ready, or some source is unknown.
 
     :raises RegistryError: the store refuses to answer, for a reason that waiting does not cure.
     """
@@ -94,5 +94,5 @@ async def wait_until_ready(poller: Poller, questions: Sequence[Question]) -> lis
 
 
 def is_final(answers: Sequence[Answer]) -> bool:
-    """Whether there is nothing to wait for: everything is ready, or a source does not exist."""
+    """Whether there is nothing left to wait for: everything is ready, or some source is unknown."""
     return WaitPolicy().judge(answers) is not WaitOutcome.NOT_YET
