@@ -1,7 +1,7 @@
 """Partition Registry for Apache Airflow: a registry of data readiness.
 
 What can be imported from here is public, and changes only as the support policy says; everything else may change at any
-time. A name is looked up when it is first used, so that a DAG file pays for what it imports and for nothing else.
+time. A name is imported when it is first used, so that a DAG file pays only for what it uses.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from airflow_provider_partition_registry import __version__
 INTEGRATION = "Partition Registry"
 PACKAGE = "airflow_provider_partition_registry"
 
-# The connection form. Airflow 3 reads it here, Airflow 2 from the hook, which reads it here as well.
+# The connection form. Airflow 3 reads it here; Airflow 2 reads it from the hook, which takes it from here.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": [],
     "relabeling": {
@@ -57,7 +57,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """What Airflow asks of a provider package (entry point ``apache_airflow_provider``)."""
+    """Describe the package to Airflow (entry point ``apache_airflow_provider``)."""
     return {
         "package-name": "airflow-provider-partition-registry",
         "name": INTEGRATION,

@@ -1,4 +1,4 @@
-"""Airflow's cluster policy of this package: what is wrong with a DAG's locks is said when the DAG is parsed.
+"""The package's cluster policy for Airflow, which reports mistakes in a DAG's locks when the DAG is parsed.
 
 Airflow imports this at every start and calls it for every DAG (entry point ``airflow.policy``), so it imports nothing
 that a DAG without partitions does not need.
@@ -22,10 +22,10 @@ USERS = (
 def dag_policy(dag: Any) -> None:
     """Check a DAG whose edges are all known.
 
-    :raises AirflowClusterPolicyViolation: it cannot work as it is written. Nothing else: no DAG fails because of us.
+    :raises AirflowClusterPolicyViolation: it cannot work as it is written. No other error of ours makes a DAG fail.
     """
     if not any(module in sys.modules for module in USERS):
-        return  # No DAG file of this process uses any of ours.
+        return  # No DAG file of this process uses an operator of this package.
     from airflow.exceptions import AirflowClusterPolicyViolation
 
     from airflow_provider_partition_registry.proof.parsing import check

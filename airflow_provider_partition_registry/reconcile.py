@@ -1,6 +1,6 @@
 """The ``partition-registry-reconcile`` command.
 
-It asks Airflow's own database, so it runs where a scheduler or an API server could. It is no part of
+It asks Airflow's own database, so it runs wherever a scheduler or an API server could. It is not part of
 ``partition-registry``, which needs no Airflow.
 """
 
@@ -48,14 +48,14 @@ def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
     """
     if find_spec("airflow") is None:
         raise click.UsageError("There is no Airflow here; this command asks its database.")
-    with redirect_stdout(sys.stderr):  # to which Airflow writes its log
+    with redirect_stdout(sys.stderr):  # Airflow writes its log to standard output
         found = _reconcile(conn_id, dry_run=dry_run)
     show(found.as_result(), lambda: str(found), as_json=as_json)
     return ExitCode.ACCESS_DENIED if found.refused else ExitCode.DONE
 
 
 def _reconcile(conn_id: str, *, dry_run: bool) -> Reconciliation:
-    # As Airflow's own commands do, so that connections are also looked for in its database.
+    # As Airflow's own commands do, so that connections in its database are found as well.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.runtime.connections import RegistryConnectionNotFoundError

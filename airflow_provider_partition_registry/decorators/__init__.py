@@ -1,1 +1,1 @@
-"""The decorator and the context manager: write a partition in one task."""
+"""A decorator and a context manager for writing a partition in one task."""

@@ -1,6 +1,6 @@
-"""Writing a partition in one task: the lock is renewed while the code runs, and its end decides about the partition.
+"""Writing a partition in one task: the lock is renewed while the code runs, and how it ends decides what follows.
 
-DAG files that use this are parsed again and again: what only a running task needs is imported when it runs.
+DAG files that use this are parsed again and again, so what only a running task needs is imported when it runs.
 """
 
 from __future__ import annotations
@@ -47,12 +47,15 @@ SHORTEST_LEASE = timedelta(seconds=1)
 FILLED = "write"
 """The parameter of a decorated function that is filled with the :class:`PartitionWrite`."""
 TEMPLATED = ("source_name", "provider_name", "start", "end", "partition_registry_conn_id")
-CAN_AWAIT = AIRFLOW_VERSION >= (3, 2)  # Before, nobody awaits what a task's coroutine function returns.
+CAN_AWAIT = AIRFLOW_VERSION >= (
+    3,
+    2,
+)  # Earlier versions do not await what a task's coroutine function returns.
 
-# By name, since not every Airflow has all of them, and each has them elsewhere.
+# By name, since not every Airflow has all of them, and they are in different places.
 LEAVING = {"TaskDeferred", "AirflowRescheduleException", "TaskAwaitingInput"}
 
-_being_written: set[tuple[str, PartitionKey]] = set()  # of which registry's URL, in this process
+_being_written: set[tuple[str, PartitionKey]] = set()  # in this process, with the URL of the registry
 log = logging.getLogger(__name__)
 
 
@@ -60,13 +63,13 @@ log = logging.getLogger(__name__)
 class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - used as contextlib's are
     """A context manager for the code of a task that writes a partition.
 
-    The lock is taken before the code runs, and its lease renewed while it does. When the code is done the partition is
-    published; if it raises, the partition becomes failed with the text of the exception. If the lock is lost meanwhile,
-    nothing is published. Should the process be killed, the lease runs out: readers go on waiting, a retry of the task
-    takes up its own lock at once, and others may after the lease.
+    The lock is taken before the code runs, and its lease is renewed while it does. When the code is done the partition
+    is published; if it raises, the partition becomes failed with the text of the exception. If the lock is lost
+    meanwhile, nothing is published. If the process is killed, the lease runs out: readers keep waiting, a retry of the
+    task takes its own lock up again at once, and others may take it over after the lease.
 
     ``AirflowSkipException`` releases the lock: the partition goes back to what it was before. So raise it only if
-    nothing was touched. A task that defers or reschedules itself inside fails, since nobody would renew the lock.
+    nothing was written. A task that defers or reschedules itself inside fails, since nobody would renew the lock.
 
     :param source_name: the source that the partition belongs to.
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id.
@@ -74,21 +77,21 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
         see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`.
     :param end: first instant after it.
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
-    :param timezone: in which a named grain begins.
-    :param register: register the partition first if it is not known.
-    :param lease: for how long the lock is kept without a sign of life from the task, as a timedelta or in seconds. It
-        bounds the outages of the registry that a write survives unnoticed, and how long others wait for a dead task.
+    :param timezone: the time zone in which a named grain begins.
+    :param register: register the partition first if it is not registered.
+    :param lease: how long the lock lasts without a renewal by the task, as a timedelta or in seconds. It limits how
+        long an outage of the registry a write can survive, and how long others wait for a task that was killed.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
-    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
-        waits for others also waits for a registry that does not respond.
-    :param poke_interval: time between two looks while waiting, as a timedelta or in seconds.
-    :param timeout: after which waiting ends with a failure, as a timedelta or in seconds.
+    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. A task
+        that waits also waits for a registry that does not respond.
+    :param poke_interval: time between two attempts while waiting, as a timedelta or in seconds.
+    :param timeout: after how long the wait ends with a failure, as a timedelta or in seconds.
     :param partition_registry_conn_id: the Airflow connection of the registry.
     :return: the :class:`PartitionWrite` that holds the lock.
     :raises AmbiguousInstanceError: this Airflow has no name of its own.
-    :raises PartitionLockedError: somebody else holds the lock, and is not or no longer to be waited for.
+    :raises PartitionLockedError: somebody else holds the lock, and the task does not wait, or no longer.
     :raises AccessDeniedError: the provider may not write to the source.
-    :raises LockLostError: somebody else got the lock while the code ran; nothing is published.
+    :raises LockLostError: the lock was lost while the code ran; nothing is published.
     """
 
     source_name: str
@@ -130,7 +133,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._write.is_in_its_process:
-            return  # A fork of the task ends here; the writer is the task.
+            return  # A fork of the task ends here; only the task itself finishes the write.
         with self._on_exit:
             _end(self._write, error)
 
@@ -139,7 +142,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
         from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
         from airflow_provider_partition_registry.runtime.identity import holder_of_task, require_name
 
-        # Read here: only the task's main thread may ask Airflow for anything.
+        # Read here, as only the task's main thread may ask Airflow for anything.
         settings = PartitionRegistryHook(self.partition_registry_conn_id).settings
         require_name(settings.instance, self.partition_registry_conn_id)
         provider = acting_provider(self.provider_name, settings, context["ti"].dag_id)
@@ -150,7 +153,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
         _claim_in_process((settings.url, key), on_exit)
         store = on_exit.enter_context(
             settings.open(pool_size=2)
-        )  # for the code's thread and the renewing one
+        )  # for the thread of the code, and the one that renews
         holder = holder_of_task(context, instance=settings.instance)
         write = self._lock(settings, store, key, holder)
         write.start()
@@ -178,21 +181,21 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
 
 
 class writes_partition(write_partition):  # noqa: N801 - used as a decorator
-    """A decorator, under ``@task``, for a function that writes a partition; :class:`write_partition` around its calls.
+    """A decorator, under ``@task``, for a function that writes a partition in a :class:`write_partition` context.
 
-    It takes what that takes; ``source_name``, ``provider_name``, ``start``, ``end`` and ``partition_registry_conn_id``
-    are templated::
+    It takes the same parameters; ``source_name``, ``provider_name``, ``start``, ``end`` and
+    ``partition_registry_conn_id`` are templated::
 
         @task
         @writes_partition(source_name="shop.sales", start="{{ params.day }}", grain="day")
         def load(write: PartitionWrite):
             ...
 
-    A parameter called ``write`` is filled with the :class:`PartitionWrite`; callers do not see it. Other arguments of
-    the function can be named in templates: ``"{{ task.op_kwargs.day }}"``, also if the task is mapped over them.
+    A parameter called ``write`` is filled with the :class:`PartitionWrite`; callers do not see it. Templates can name
+    other arguments of the function: ``"{{ task.op_kwargs.day }}"``, also if the task is mapped over them.
 
-    It works under ``@task``, ``@task.branch`` and whatever else calls the function in the task's own process and is
-    done when it returns; ``@task.virtualenv`` and ``@task.bash``, for example, are refused.
+    It works under ``@task``, ``@task.branch`` and everything else that calls the function in the task's own process and
+    is done when the function returns; ``@task.virtualenv`` and ``@task.bash``, for example, are refused.
     """
 
     def __post_init__(self) -> None:
@@ -234,7 +237,7 @@ class writes_partition(write_partition):  # noqa: N801 - used as a decorator
         return written
 
     def _rendered(self) -> write_partition:
-        """What is to be written, for the running task."""
+        """The write with its templates rendered for the running task."""
         from airflow_provider_partition_registry.runtime.compat import get_current_context
 
         context = get_current_context()
@@ -246,7 +249,7 @@ class writes_partition(write_partition):  # noqa: N801 - used as a decorator
 
 
 def _claim_in_process(written: tuple[str, PartitionKey], on_exit: ExitStack) -> None:
-    """A task would take its own lock again, and the inner write publish what the outer one has not finished."""
+    """Refuse a nested write, which would take the task's own lock again and publish what is not finished."""
     if written in _being_written:
         raise InvalidInputError(
             f"The {written[1]} is already being written by this task. Write a partition in one place."
@@ -262,12 +265,12 @@ def _is_held_by(holder: Holder, store: RegistryStore, key: PartitionKey) -> bool
     try:
         found = store.get_partition(key)
     except UnknownError:
-        return False  # Of these errors locking speaks better.
+        return False  # The attempt to lock reports such errors better.
     return found.state in LOCKED_STATES and found.lock is not None and found.lock.holder == holder
 
 
 def _end(write: PartitionWrite, error: BaseException | None) -> None:
-    """What becomes of the partition when its code has ended."""
+    """Finish the partition when its code has ended."""
     from airflow_provider_partition_registry.runtime.compat import AirflowSkipException
 
     if error is None:
@@ -291,15 +294,15 @@ def _end(write: PartitionWrite, error: BaseException | None) -> None:
 
 
 def _in_words(error: BaseException) -> str:
-    """An exception as the reason of a failure, which all readers see: without secrets that Airflow knows."""
+    """An exception as the reason of a failure, which all readers see, without secrets that Airflow knows."""
     from airflow_provider_partition_registry.runtime.compat import redact
 
     try:
         text = "".join(traceback.format_exception_only(error)).strip()
-        # Escaped first: of a text that is no UTF-8 Airflow 2 hides nothing, and then fails to log that it did not.
+        # Escaped first: Airflow 2 hides nothing in text that is not UTF-8, and then fails to log that it did not.
         return storable(str(redact(escape_unstorable(text))))
     except Exception:
-        # The registry is told in any case, and before anything that might stumble over the text as well, like a log.
+        # The registry must be told in any case, and before anything else that the text might make fail, such as a log.
         return f"{type(error).__name__}, whose message cannot be read."
 
 
@@ -319,7 +322,7 @@ def _check_function(function: Any) -> None:
 
 
 def _done(result: Any) -> Any:
-    """The result of a function whose work is done."""
+    """Return the result of a function whose work is done, and refuse one that has only begun it."""
     if isinstance(result, Awaitable) or inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise InvalidInputError(
             f"The function returned {type(result).__name__!r}, which has not done its work yet. Finish the work before "
@@ -329,7 +332,7 @@ def _done(result: Any) -> Any:
 
 
 def _filling(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Calls the function with what its caller gave, and the write if it has a parameter for it."""
+    """Pass on what the function's caller gave, and the write if the function has a parameter for it."""
     parameters = inspect.signature(function).parameters
     position = list(parameters).index(FILLED) if _is_filled(parameters) else None
 
@@ -349,7 +352,7 @@ def _is_filled(parameters: Mapping[str, inspect.Parameter]) -> bool:
 
 
 def _look_like(function: Callable[..., Any], written: Any) -> None:
-    """What Airflow reads of a function when it makes a task of it."""
+    """Copy what Airflow reads of a function when it makes a task of it."""
     signature = inspect.signature(function)
     if _is_filled(signature.parameters):
         others = [each for name, each in signature.parameters.items() if name != FILLED]
@@ -359,7 +362,7 @@ def _look_like(function: Callable[..., Any], written: Any) -> None:
 
     def returning() -> None: ...
 
-    # Airflow looks the names in it up where the function is defined, which for Airflow would be here.
+    # Airflow resolves the names in it where the function is defined, which to Airflow would be here.
     with suppress(Exception):
         returning.__annotations__ = {"return": function.__annotations__["return"]}
         resolved = get_type_hints(returning, function.__globals__)

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 class PartitionRegistryHook(BaseHook):
     """Talk to a partition registry.
 
-    It has what DAG authors ask, with intervals given by their ends, as anything that
-    :func:`~airflow_provider_partition_registry.domain.intervals.to_instant` accepts; and what answers an access token,
-    which is then kept out of the logs. For the rest :meth:`get_conn` returns the whole
-    :class:`~airflow_provider_partition_registry.store.contract.RegistryStore`, which documents what all of it means and
-    raises.
+    The hook has the methods that DAG authors need, with intervals given by their ends, as anything that
+    :func:`~airflow_provider_partition_registry.domain.intervals.to_instant` accepts. It also has the methods that
+    return an access token, which it keeps out of the logs. For everything else :meth:`get_conn` returns the whole
+    :class:`~airflow_provider_partition_registry.store.contract.RegistryStore`, whose methods say what they mean and
+    raise.
 
     :param partition_registry_conn_id: the Airflow connection of type ``partition_registry``.
     """
@@ -71,7 +71,7 @@ class PartitionRegistryHook(BaseHook):
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """The connection form's own fields, for Airflow 2; Airflow 3 reads them from the provider's metadata."""
+        """The connection form's own fields, for Airflow 2; Airflow 3 reads them from the package's metadata."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from wtforms import StringField
 
@@ -82,7 +82,7 @@ class PartitionRegistryHook(BaseHook):
 
     @cached_property
     def settings(self) -> ConnectionSettings:
-        """What the connection says.
+        """The connection's settings.
 
         :raises RegistryConnectionNotFoundError: there is no such connection.
         :raises InvalidInputError: it does not say where the registry is.
@@ -91,7 +91,7 @@ class PartitionRegistryHook(BaseHook):
 
     @cached_property
     def store(self) -> RegistryStore:
-        """The registry; connects when it is first asked something."""
+        """The registry; the first call connects."""
         return self.settings.open()
 
     def get_conn(self) -> RegistryStore:
@@ -101,7 +101,7 @@ class PartitionRegistryHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the registry answers, for the Test button. Creates nothing."""
         try:
-            # Not as self.settings, whose errors name the connection: Airflow tests a form under a random name.
+            # Not self.settings, whose errors name the connection: Airflow tests a form under a random name.
             settings = read_connection(self._find_connection())
             with settings.open() as store:
                 store.ping()
@@ -114,19 +114,19 @@ class PartitionRegistryHook(BaseHook):
     def check_readiness(
         self, source_name: str, start: Instant, end: Instant, *, published_after: datetime | None = None
     ) -> Readiness:
-        """May ``[start, end)`` of the source be read, and if not, why?"""
+        """Say whether ``[start, end)`` of the source may be read, and if not, why."""
         return self.store.check_readiness(source_name, Interval(start, end), published_after)
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        """Many questions at once."""
+        """Answer many questions at once."""
         return self.store.check_readiness_many(questions, explain=explain)
 
     def changed_since(self, source_name: str, start: Instant, end: Instant, as_of: int) -> bool:
-        """Was anything in ``[start, end)`` rewritten after an earlier answer?"""
+        """Say whether anything in ``[start, end)`` was rewritten after an earlier answer."""
         return self.store.changed_since(source_name, Interval(start, end), as_of)
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
-        """Register a source; answers its access token, this once."""
+        """Register a source and return its access token, which is answered only this once."""
         registration = self.store.register_source(source_name, owner)
         mask_secret(registration.access_token)
         return registration
@@ -134,9 +134,9 @@ class PartitionRegistryHook(BaseHook):
     def register_provider(
         self, provider_name: str, access_token: str, *, provider_token: str | None = None
     ) -> ProviderRegistration:
-        """Register a provider with a source's access token; answers a new one's own token, this once.
+        """Register a provider with a source's access token. A new provider's own token is returned only this once.
 
-        :param provider_token: by which a provider that exists agrees; the connection's own unless it is told.
+        :param provider_token: with which an existing provider agrees; by default that of the connection.
         """
         mask_secret(access_token)
         if provider_token is not None:
@@ -155,7 +155,7 @@ class PartitionRegistryHook(BaseHook):
         overlap: timedelta = timedelta(0),
         expires_in: timedelta | None = None,
     ) -> IssuedToken:
-        """Issue a new access token for a source or a provider and end its other ones."""
+        """Issue a new access token for a source or a provider, and end its other tokens."""
         issued = self.store.rotate_token(principal, overlap=overlap, expires_in=expires_in)
         mask_secret(issued.access_token)
         return issued
@@ -168,7 +168,7 @@ class PartitionRegistryHook(BaseHook):
 
 
 def _whose_token(settings: ConnectionSettings, store: RegistryStore) -> str:
-    """Who this Airflow is to a web service; reading may be open to all, so a wrong token would go unnoticed."""
+    """Say whose the access token is to a web service. Reading may be open, so a wrong one would go unnoticed."""
     if not settings.is_service:
         return ""
     if settings.access_token is None:

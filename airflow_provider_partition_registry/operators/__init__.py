@@ -1,1 +1,1 @@
-"""The operators: register, lock and unlock partitions, end locks left behind."""
+"""Operators that register, lock and unlock partitions, and end locks that were left behind."""

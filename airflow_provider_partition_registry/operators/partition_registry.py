@@ -1,6 +1,6 @@
-"""The operators around a writing task: register, lock, unlock.
+"""Operators around a task that writes: register, lock, unlock.
 
-DAG files that use them are parsed again and again: what only a running task needs is imported when it runs.
+DAG files that use them are parsed again and again, so what only a running task needs is imported when it runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class _PartitionOperator(BaseOperator):
-    """What all operators on one partition share: which partition it is, and who writes it."""
+    """The parameters that all operators on one partition share: which partition it is, and who writes it."""
 
     template_fields: Sequence[str] = (
         "source_name",
@@ -79,7 +79,7 @@ class _PartitionOperator(BaseOperator):
         self.grain = None if grain is None else check_grain(grain)
         self.timezone = timezone
         self.partition_registry_conn_id = partition_registry_conn_id
-        # As written in the DAG, before templates are rendered: what the lock and its unlock have in common.
+        # As written in the DAG, before templates are rendered: a lock and its unlock are matched by this.
         self.written = tuple(getattr(self, name) for name in WRITTEN)
 
     @cached_property
@@ -99,7 +99,7 @@ class _PartitionOperator(BaseOperator):
 
     @contextmanager
     def _registry(self) -> Iterator[RegistryStore]:
-        """The registry. Whom a web service refuses is told what in Airflow says who a task is, and where it is."""
+        """The registry. If a web service denies access, the error adds which settings decide who a task acts as."""
         settings = self.hook.settings
         try:
             with access_explained(self._provider(), settings, self.partition_registry_conn_id):
@@ -108,11 +108,11 @@ class _PartitionOperator(BaseOperator):
             raise of_connection(error, self.partition_registry_conn_id) from None
 
     def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
-        """The lock on this partition that a task of this run takes: this one, or another.
+        """The lock on this partition that this task, or another one of this run, takes.
 
-        :param task_id: of the task that takes it, by default this one.
-        :param map_index: of that task, by default that of this one.
-        :raises InvalidIntervalError: neither the parameters nor the run say which interval it is about.
+        :param task_id: the task that takes it, by default this one.
+        :param map_index: that task's map index, by default that of this task.
+        :raises InvalidIntervalError: neither the parameters nor the run say which interval is meant.
         """
         from airflow_provider_partition_registry.proof.notes import LockNote
         from airflow_provider_partition_registry.runtime.identity import holder_of_task
@@ -133,7 +133,7 @@ class _PartitionOperator(BaseOperator):
 
 
 class PartitionRegisterOperator(_PartitionOperator):
-    """Make a partition known before anybody writes it. Does nothing if it is known.
+    """Register a partition before anybody writes it. Does nothing if it is registered.
 
     Its result (XCom) names the partition: ``source_name``, ``provider_name``, ``start`` and ``end``.
 
@@ -143,7 +143,7 @@ class PartitionRegisterOperator(_PartitionOperator):
         see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
-    :param timezone: in which a named grain begins.
+    :param timezone: the time zone in which a named grain begins.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
@@ -165,12 +165,12 @@ class PartitionRegisterOperator(_PartitionOperator):
 
 
 class PartitionLockOperator(_PartitionOperator):
-    """Take the lock on a partition before writing it: from now on nobody is told that it may be read (R3).
+    """Take the lock on a partition before writing it: from now on it counts as not ready (R3).
 
-    This Airflow needs a name of its own for that: see Instance in its connection.
+    For that this Airflow needs a name of its own: see Instance in its connection.
 
     Its result (XCom) names the partition, the ``holder``, the ``generation`` and ``expires_at``. A retried or cleared
-    task takes its own lock again.
+    task takes its own lock up again.
 
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
@@ -178,15 +178,15 @@ class PartitionLockOperator(_PartitionOperator):
         see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
-    :param timezone: in which a named grain begins.
-    :param register: register the partition first if it is not known.
-    :param lease: after which anybody with a grant may take the lock over, as a timedelta or in seconds; by default the
-        lock lasts. Nothing renews it between the tasks: make it longer than the work can take, retries included.
+    :param timezone: the time zone in which a named grain begins.
+    :param register: register the partition first if it is not registered.
+    :param lease: after how long anybody with a grant may take the lock over, as a timedelta or in seconds; by default
+        never. Nothing renews it between the tasks: make it longer than the work can take, retries included.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
-    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. Who
-        waits for others also waits for a registry that does not respond.
-    :param poke_interval: time between two looks while waiting, as a timedelta or in seconds; deferred, the longest one.
-    :param timeout: after which waiting ends with a failure, as a timedelta or in seconds.
+    :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released. A task
+        that waits also waits for a registry that does not respond.
+    :param poke_interval: time between two attempts while waiting, as a timedelta or in seconds; the most if deferred.
+    :param timeout: after how long the wait ends with a failure, as a timedelta or in seconds.
     :param deferrable: wait in the triggerer, without a worker.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
@@ -218,7 +218,7 @@ class PartitionLockOperator(_PartitionOperator):
         """Take the lock, or wait for it.
 
         :raises AmbiguousInstanceError: this Airflow has no name of its own.
-        :raises PartitionLockedError: somebody else holds it, and is not or no longer to be waited for.
+        :raises PartitionLockedError: somebody else holds the lock, and the task does not wait, or no longer.
         :raises AccessDeniedError: the provider may not write to the source.
         """
         from airflow_provider_partition_registry.runtime.identity import require_name
@@ -227,7 +227,7 @@ class PartitionLockOperator(_PartitionOperator):
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
     def try_again(self, context: Context, event: Any) -> dict[str, Any]:
-        """Called when the trigger found nobody in the way any more, or the time over, or that it cannot wait."""
+        """Called when the trigger has ended: no lock is in the way any more, the time is over, or it cannot wait."""
         if event["status"] == "failed":
             raise WaitFailedError(event["message"])
         return self._lock_by(context, datetime.fromisoformat(event["deadline"]))
@@ -247,7 +247,7 @@ class PartitionLockOperator(_PartitionOperator):
         )
 
     def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
-        """The lock that this task takes, with all that it asks for."""
+        """The lock that this task takes, with all its options."""
         note = super().note(context, task_id=task_id, map_index=map_index)
         lease = None if self.lease is None else self.lease.total_seconds()
         return replace(note, lease=lease, exclusive=self.exclusive, register=self.register)
@@ -291,14 +291,14 @@ class PartitionLockOperator(_PartitionOperator):
 
 
 class PartitionUnlockOperator(_PartitionOperator):
-    """Publish a partition after it was written: from now on it may be read (R4). Only proof publishes (R12).
+    """Publish a partition after it was written: from now on it may be read (R4). Only proved work is published (R12).
 
     Every task instance between the lock and this task must have succeeded in a try that began under the present lock.
-    Else the partition becomes failed, with each task that is not proved as the reason, and so does this task. It
-    therefore runs when everything before it is done, well or not (``trigger_rule="all_done"``), as a plain task and as
-    a teardown alike.
+    Otherwise the partition becomes failed, with each task that is not proved in the reason, and this task fails. It
+    therefore runs when everything before it has ended, successfully or not (``trigger_rule="all_done"``), both as a
+    plain task and as a teardown.
 
-    What a branch or short circuit skipped is excused by what it chose instead. Where it chose nothing, ``on_skipped``
+    If a branch or short circuit skipped a task, what it chose instead excuses that. If it chose nothing, ``on_skipped``
     says what that means.
 
     :param source_name: the source that the partition belongs to. (templated)
@@ -307,12 +307,12 @@ class PartitionUnlockOperator(_PartitionOperator):
         see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
-    :param timezone: in which a named grain begins.
+    :param timezone: the time zone in which a named grain begins.
     :param lock_task_id: the task that took the lock; by default the nearest :class:`PartitionLockOperator` upstream
-        with the same source, provider and interval as they are written in the DAG.
-    :param on_skipped: what it means that a branch or short circuit decided to do none of the work: "fail", the write
-        failed; "publish", it is complete as it is; "unchanged", nothing was touched, so the partition goes back to what
-        it was before the lock, and this task is skipped.
+        whose source, provider and interval are written in the same way in the DAG.
+    :param on_skipped: what it means if a branch or short circuit decided to do none of the work: "fail", the write
+        failed; "publish", the partition is complete as it is; "unchanged", nothing was written, so the partition goes
+        back to what it was before the lock, and this task is skipped.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
@@ -331,17 +331,17 @@ class PartitionUnlockOperator(_PartitionOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
-        """Airflow's, with this operator's own trigger rule: a mapped task is not constructed before it runs."""
+        """As Airflow's, with this operator's own trigger rule, as a mapped task is not constructed before it runs."""
         kwargs.setdefault("trigger_rule", "all_done")
         return super().partial(**kwargs)
 
     def as_teardown(self, **kwargs: Any) -> Any:
-        """Airflow's, but a run that could not publish has failed, unless ``on_failure_fail_dagrun=False`` says else."""
+        """As Airflow's, but a run that could not publish fails, unless ``on_failure_fail_dagrun=False`` is given."""
         kwargs.setdefault("on_failure_fail_dagrun", True)
         return super().as_teardown(**kwargs)
 
     def __enter__(self) -> Any:
-        """Airflow's, for ``with unlock.as_teardown(...):``; remembers which tasks it is to surround."""
+        """As Airflow's, for ``with unlock.as_teardown(...):``; remembers which tasks are inside."""
         self.surrounded = set(self.dag.task_ids)
         return super().__enter__()
 
@@ -358,7 +358,7 @@ class PartitionUnlockOperator(_PartitionOperator):
         """
         from airflow_provider_partition_registry.proof.publication import finish_write
 
-        unlock = self.dag.get_task(self.task_id)  # as the DAG has it, where it may be a mapped task
+        unlock = self.dag.get_task(self.task_id)  # as it is in the DAG, where it may be a mapped task
         lock = lock_of(unlock)
         if lock is None:
             raise AirflowFailException(
@@ -370,7 +370,7 @@ class PartitionUnlockOperator(_PartitionOperator):
             return _as_result(finish_write(context, store, unlock, lock, note, self.on_skipped))
 
     def _note_of(self, lock: Any, context: Context) -> LockNote:
-        """What the lock task took for this partition, by its own word, else what it should have taken."""
+        """What the lock task noted that it took for this partition; without a note, what it should have taken."""
         from airflow_provider_partition_registry.proof.notes import LockNote
 
         note = self.note(context, task_id=lock.task_id, map_index=None if is_mapped(lock) else -1)

@@ -1,4 +1,4 @@
-"""The operator that ends locks which nobody will unlock."""
+"""The operator that ends locks which no task will end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 class PartitionReconcileOperator(BaseOperator):
-    """End the locks of this Airflow that nobody will unlock: their run is over or deleted, or their task died (R12).
+    """End the locks of this Airflow that no task will end: their run is over or deleted, or their task died (R12).
 
-    Their partitions become failed, and say why. It asks this Airflow about the runs and tasks that hold locks, of all
-    DAGs, and touches no lock of anybody else. Airflow tells listeners of most runs that end; this is for the rest: a
-    DAG or run that was deleted, a lock task that was killed, and whatever happened while the registry was down.
+    Their partitions become failed, and say why. The operator asks this Airflow about the runs and tasks that hold
+    locks, in all DAGs, and leaves everybody else's locks alone. Airflow notifies listeners when most runs end; this is
+    for the rest: a DAG or run that was deleted, a lock task that was killed, and whatever happened while the registry
+    was down.
 
     Its result (XCom) says how many locks were ``looked_at``, and which were ``ended``.
 
@@ -33,7 +34,7 @@ class PartitionReconcileOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.partition_registry_conn_id = partition_registry_conn_id
-        self._is_dry_run = dry_run  # not by its own name, which is a method of every operator
+        self._is_dry_run = dry_run  # not as dry_run, which is a method of every operator
 
     def execute(self, context: Context) -> dict[str, Any]:
         """End the locks.

@@ -1,1 +1,1 @@
-"""What Airflow loads of us in every process: the listeners, and what they do in the background."""
+"""What Airflow loads in every process: the listeners, and what they do in the background."""

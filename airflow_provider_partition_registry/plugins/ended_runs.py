@@ -1,8 +1,8 @@
-"""Ending the locks that runs leave behind, in the background of whichever process Airflow tells of their end.
+"""Ending the locks that runs leave behind, in a background thread of the process that Airflow notifies of their end.
 
-In the scheduler, and in Airflow 3's API server when a person sets a run's state, Airflow tells of it in the middle of a
-transaction and of a loop that must not wait. So the run is only noted, and one thread does the rest when that is
-committed. What a process forgets because it is stopped first, the reconciliation finds.
+The scheduler, and Airflow 3's API server when a person sets a run's state, notify in the middle of a transaction and of
+a loop that must not wait. So the run is only noted, and a thread does the rest when the transaction is committed. If a
+process is stopped before that, reconciliation finds what is left.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-AFTER_COMMIT = 1.0  # seconds until Airflow has, as a rule, committed what it told of
-AFTER_KILLS = 30.0  # seconds until what somebody cut off in the middle has been stopped by its worker
-LOOKS_AT_RUNS_THAT_GO_ON = 6  # with growing delays, about a minute: longer than it takes to commit
+AFTER_COMMIT = 1.0  # seconds until Airflow has, as a rule, committed the run's end
+AFTER_KILLS = 30.0  # seconds until workers have stopped tasks that were cut off in the middle
+LOOKS_AT_RUNS_THAT_GO_ON = 6  # with growing delays, about a minute: longer than a commit takes
 MOST_RUNS = 10_000  # that are remembered
 
 
@@ -39,11 +39,11 @@ MOST_RUNS = 10_000  # that are remembered
 class EndedRun:
     """A run that Airflow says is over.
 
-    :param how: it ended, to complete "The run ...".
-    :param conn_id: the Airflow connection of a registry that may hold its locks.
-    :param is_cut_off: whether tasks of it may have been running.
-    :param due: when to look, by the clock of :func:`time.monotonic`.
-    :param looks: how many there were.
+    :param how: how it ended, to complete "The run ...".
+    :param conn_id: the Airflow connection of a registry in which it may hold locks.
+    :param is_cut_off: whether some of its tasks may have been running.
+    :param due: when to look at it, by the clock of :func:`time.monotonic`.
+    :param looks: how often it was looked at.
     """
 
     dag_id: str
@@ -61,7 +61,7 @@ class EndedRun:
 
 
 class EndedRuns:
-    """The runs that are to be looked at, and the thread that does so while there are any."""
+    """The ended runs whose locks are still to be ended, and the thread that does so."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -72,8 +72,8 @@ class EndedRuns:
     def add(self, dag_run: Any, msg: str) -> None:
         """Note a run; returns at once.
 
-        :param dag_run: of which nothing is read that would ask the database: its session is in use here.
-        :param msg: what Airflow says of its end.
+        :param dag_run: nothing of it is read that would query the database, as its session is in use here.
+        :param msg: what Airflow says about its end.
         """
         state = str(getattr(dag_run.state, "value", dag_run.state))
         how, is_cut_off = _how_it_ended(state, msg or "")
@@ -81,12 +81,12 @@ class EndedRuns:
         self.note(dag_run.dag_id, dag_run.run_id, how, conn_ids, is_cut_off=is_cut_off)
 
     def note(self, dag_id: str, run_id: str, how: str, conn_ids: Iterable[str], *, is_cut_off: bool) -> None:
-        """Note a run of which it is known how it ended; returns at once."""
+        """Note a run whose end is known; returns at once."""
         due = time.monotonic() + AFTER_COMMIT
         self._put([EndedRun(dag_id, run_id, how, conn_id, is_cut_off, due) for conn_id in conn_ids])
 
     def wait_until_done(self, timeout: float) -> bool:
-        """Whether nothing is left to do, at the latest after ``timeout`` seconds."""
+        """Wait until nothing is left to do, at most ``timeout`` seconds; say whether that is so."""
         with self._changed:
             return self._changed.wait_for(lambda: self._thread is None, timeout)
 
@@ -112,13 +112,13 @@ class EndedRuns:
                 self._put(self._look(conn_id, runs))
 
     def _next(self) -> list[EndedRun]:
-        """The runs that are due, once there are some; none when nothing waits, and the thread is to end."""
+        """The runs that are due, as soon as there are any; none if nothing is left, so that the thread can end."""
         with self._changed:
             while self._waiting:
                 now = time.monotonic()
                 first_due = min(run.due for run in self._waiting)
                 if first_due <= now:
-                    # What ends at about the same time is looked at together.
+                    # Runs that end at about the same time are looked at together.
                     soon = now + AFTER_COMMIT / 2
                     due = [run for run in self._waiting if run.due <= soon]
                     self._waiting = [run for run in self._waiting if run.due > soon]
@@ -145,12 +145,12 @@ class EndedRuns:
 
 
 def _is_to_be_seen_again(run: EndedRun, going_on: set[RunKey]) -> bool:
-    """Whether one look was not enough; says then when the next one is due."""
+    """Whether the run must be looked at again; if so, it also sets when."""
     run.looks += 1
     if run.key in going_on and run.looks < LOOKS_AT_RUNS_THAT_GO_ON:
         run.due = time.monotonic() + 2.0**run.looks
         return True
-    # A task that was about to take the lock may still have taken it.
+    # A task that was about to take the lock may still have taken it since.
     seen_again, run.is_cut_off, run.due = run.is_cut_off, False, time.monotonic() + AFTER_KILLS
     return seen_again
 
@@ -159,7 +159,7 @@ def _end_locks(runs: Sequence[EndedRun], store: RegistryStore, instance: str) ->
     """End the locks of runs that are over.
 
     :param instance: the name of this Airflow.
-    :return: the runs with locks that Airflow does not, or not yet, call over.
+    :return: the runs with locks that Airflow does not, or not yet, report as over.
     """
     with fork_gate.passing():
         from airflow_provider_partition_registry.runtime.identity import prefix_of
@@ -188,11 +188,11 @@ def _how_it_ended(state: str, msg: str) -> tuple[str, bool]:
 
 
 ended_runs = EndedRuns()
-"""Of this process."""
+"""Those of this process."""
 
 
 def _start_anew() -> None:
-    """In a child: the parent goes on looking at its runs, and its thread is not here."""
+    """Start with no runs in a forked child: the parent goes on with its runs, and its thread does not exist here."""
     ended_runs.__init__()  # type: ignore[misc]
 
 

@@ -1,7 +1,7 @@
-"""The listener: what this package does when Airflow tells of runs and tasks.
+"""The listener: what this package does when Airflow reports events of runs and tasks.
 
 Every Airflow process loads this module, and Airflow calls the listener in the middle of its own loops, requests and
-transactions. So it imports at once only what is there anyway, asks nobody anything, and never raises.
+transactions. So it imports only what is loaded anyway, makes no calls that could block, and never raises.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from airflow_provider_partition_registry.runtime.compat import AirflowPlugin, ho
 _log = logging.getLogger(__name__)
 
 BY_HAND = "manually set"
-"""Part of what Airflow 3's API server says of a run whose state a person sets."""
+"""Part of the message of Airflow 3's API server about a run whose state a person sets."""
 
 
 class RegistryListener:
-    """Hears of runs that end, and of tasks that a person marks as success."""
+    """Is notified of runs that begin and end, and of tasks that a person marks as success."""
 
     @hookimpl
     def on_dag_run_running(self, dag_run: Any, msg: str) -> None:
-        """In the scheduler."""
+        """Called in the scheduler."""
         _without_harm(_note_running, dag_run)
 
     @hookimpl
     def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
-        """In the scheduler, and in the API server of Airflow 3 when a person says so."""
+        """Called in the scheduler, and in Airflow 3's API server when a person sets the state."""
         _without_harm(_end_locks_of, dag_run, msg)
         if BY_HAND in (msg or ""):
-            _without_harm(_take_words_back, dag_run)
+            _without_harm(_withdraw_marks, dag_run)
 
     @hookimpl
     def on_dag_run_failed(self, dag_run: Any, msg: str) -> None:
-        """In the same places."""
+        """Called in the same places as for success."""
         _without_harm(_end_locks_of, dag_run, msg)
 
     @hookimpl
     def on_task_instance_running(self, previous_state: Any, task_instance: Any) -> None:
-        """In the process that executes the task, before its own code."""
+        """Called in the process that executes the task, before the task's own code."""
         _without_harm(_guard, task_instance)
 
     @hookimpl
     def on_task_instance_success(self, previous_state: Any, task_instance: Any) -> None:
-        """In the worker, or without a previous state in the API server of Airflow 3, when a person says so."""
+        """Called in the worker, or without a previous state in Airflow 3's API server, when a person sets the state."""
         if previous_state is None:
-            _without_harm(_keep_word, task_instance)
+            _without_harm(_record_mark, task_instance)
 
 
 class PartitionRegistryPlugin(AirflowPlugin):
@@ -77,13 +77,13 @@ def _end_locks_of(dag_run: Any, msg: str) -> None:
     ended_runs.add(dag_run, msg)
 
 
-def _take_words_back(dag_run: Any) -> None:
+def _withdraw_marks(dag_run: Any) -> None:
     from airflow_provider_partition_registry.runtime.marks import take_words_back
 
     take_words_back(dag_run)
 
 
-def _keep_word(task_instance: Any) -> None:
+def _record_mark(task_instance: Any) -> None:
     from airflow_provider_partition_registry.runtime.marks import keep_word
 
     keep_word(task_instance)
@@ -92,5 +92,5 @@ def _keep_word(task_instance: Any) -> None:
 def _without_harm(action: Callable[..., None], *arguments: Any) -> None:
     try:
         action(*arguments)
-    except Exception:  # Airflow's loop or request must go on, whatever it is
+    except Exception:  # Airflow's loop or request must go on, whatever happens
         _log.warning("The partition registry's listener failed at %s.", action.__name__, exc_info=True)

@@ -1,4 +1,4 @@
-"""The registries that an Airflow process's background threads ask: which they are, and whether they answer."""
+"""The registries that an Airflow process's background threads ask, and whether they respond."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 LONGEST_DELAY = 300.0  # seconds between two attempts while a registry does not respond
-CONNECTION_REMEMBERED = 60.0  # seconds, also that there is none
+CONNECTION_REMEMBERED = 60.0  # seconds, also if there is none
 
 fork_gate = ForkGate()
-"""Passed while modules are imported: a child born in the middle of an import could never import that module itself."""
+"""Held while modules are imported: a child forked in the middle of an import could never import that module itself."""
 
 os.register_at_fork(before=fork_gate.shut, after_in_parent=fork_gate.open, after_in_child=fork_gate.renew)
 
 
 class RestingError(Exception):
-    """A registry is not to be asked for a while, or does not respond."""
+    """The registry does not respond, or did not recently and is not asked again yet."""
 
 
 @dataclass
 class Registry:
-    """What is known of the registry behind an Airflow connection.
+    """What is known about the registry behind an Airflow connection.
 
     :param settings: None while there is no such connection.
     :param known_until: when the connection is to be looked up again, by the clock of :func:`time.monotonic`.
-    :param failures: how often it did not answer, since it last did.
-    :param rests_until: when it is to be asked again, by the same clock.
+    :param failures: how many times in a row it did not respond.
+    :param rests_until: when it may be asked again, by the same clock.
     """
 
     conn_id: str
@@ -50,19 +50,19 @@ class Registry:
     rests_until: float = 0.0
 
     def ask(self, question: Callable[[RegistryStore, str], T], otherwise: str) -> T | None:
-        """Put a question to the registry.
+        """Ask the registry a question.
 
-        :param question: called with the store and the name of this Airflow in it.
-        :param otherwise: what is said, before the reason, if there is no answer.
+        :param question: called with the store and with this Airflow's name in it.
+        :param otherwise: logged, before the reason, if there is no answer.
         :return: None if there is no such connection.
-        :raises RestingError: if it does not respond, or is left in peace at the moment.
+        :raises RestingError: the registry does not respond, or is not asked again yet (back-off).
         """
         if time.monotonic() < self.rests_until:
             raise RestingError
         try:
             settings = self._look_up()
             answer = None if settings is None else _ask(settings, self.conn_id, question)
-        # Of the registry, of Airflow's database, or of whatever holds connections.
+        # An error of the registry, of Airflow's database, or of whatever stores the connections.
         except Exception as error:
             self.failures += 1
             self.rest(min(2.0 ** min(self.failures, 30), LONGEST_DELAY))
@@ -72,11 +72,11 @@ class Registry:
         return answer
 
     def rest(self, seconds: float) -> None:
-        """Leave it in peace for a while."""
+        """Ask nothing for a while."""
         self.rests_until = time.monotonic() + seconds
 
     def _look_up(self) -> ConnectionSettings | None:
-        """What the connection says, remembered for a while."""
+        """The connection's settings, remembered for a while."""
         if time.monotonic() >= self.known_until:
             self.settings = _read_connection(self.conn_id)
             self.known_until = time.monotonic() + CONNECTION_REMEMBERED
@@ -84,7 +84,7 @@ class Registry:
 
 
 def uses_the_registry(dag: Any) -> bool:
-    """Whether any task of a DAG, as the scheduler has it, is one of ours."""
+    """Whether any task of a DAG, as the scheduler has it, uses an operator of this package."""
     return any(
         hasattr(task, CONNECTION_FIELD) or CONNECTION_FIELD in getattr(task, "partial_kwargs", {})
         for task in getattr(dag, "tasks", ())
@@ -92,21 +92,21 @@ def uses_the_registry(dag: Any) -> bool:
 
 
 def connections_of(dag: Any) -> set[str]:
-    """The Airflow connections of the registries that a DAG, as the scheduler has it, may hold locks in."""
+    """The Airflow connections of the registries in which a DAG, as the scheduler has it, may hold locks."""
     from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
     found = {DEFAULT_CONN_ID}
     for task in getattr(dag, "tasks", ()):
         conn_id = getattr(task, CONNECTION_FIELD, None)
         conn_id = conn_id or getattr(task, "partial_kwargs", {}).get(CONNECTION_FIELD)
-        # What a template says is known to the running task alone.
+        # Only the running task knows what a template renders to.
         if isinstance(conn_id, str) and "{{" not in conn_id:
             found.add(conn_id)
     return found
 
 
 def _read_connection(conn_id: str) -> ConnectionSettings | None:
-    # As a whole, since Airflow imports much of itself, and what holds its connections, to look one up.
+    # The whole look-up passes the gate, since Airflow imports much of itself for it, and so do secrets backends.
     with fork_gate.passing():
         from airflow_provider_partition_registry.domain.errors import RegistryError
         from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook

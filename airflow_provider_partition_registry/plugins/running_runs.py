@@ -1,9 +1,9 @@
-"""Noticing the end of runs of which Airflow tells nobody.
+"""Noticing the end of runs about which Airflow notifies nobody.
 
-Airflow 2's web server tells no listener when a person marks a run, and an API server may be stopped before it has ended
-a run's locks. So whichever process hears that runs begin, the scheduler, looks from time to time whether those that
-lock anything still go on. Which ones they are it hears from Airflow, and from the registry itself: a scheduler that was
-restarted has not heard of those that its predecessor began.
+Airflow 2's web server notifies no listener when a person marks a run, and an API server may be stopped before it has
+ended a run's locks. So the process that is notified when runs begin, the scheduler, checks from time to time whether
+those that hold locks still go on. It learns of them from Airflow, and from the registry: a scheduler that was restarted
+was not notified of runs that its predecessor began.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 BETWEEN_LOOKS = 20.0  # seconds; one statement in Airflow's own database, however many runs there are
-BETWEEN_LISTS = 300.0  # seconds; the locks of this Airflow, from each registry
+BETWEEN_LISTS = 300.0  # seconds; each registry lists the locks of this Airflow
 
 
 class RunningRuns:
-    """The runs with locks that are going on, and the thread that looks at them once a run has begun."""
+    """The running runs that may hold locks, and the thread that checks them once a run has begun."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,7 +46,7 @@ class RunningRuns:
     def add(self, dag_run: Any) -> None:
         """Note a run that begins; returns at once.
 
-        :param dag_run: of which nothing is read that would ask the database: its session is in use here.
+        :param dag_run: nothing of it is read that would query the database, as its session is in use here.
         """
         dag = getattr(dag_run, "dag", None)
         conn_ids = connections_of(dag)
@@ -60,11 +60,11 @@ class RunningRuns:
                 self._thread.start()
 
     def forget(self, dag_run: Any) -> None:
-        """A run of whose end Airflow has told."""
+        """Forget a run whose end Airflow has reported."""
         self._drop((dag_run.dag_id, dag_run.run_id))
 
     def stop(self, timeout: float) -> None:
-        """Look no more, and wait for the thread; the next run that begins starts another one.
+        """Stop checking, and wait for the thread; the next run that begins starts another one.
 
         :param timeout: (seconds)
         """
@@ -78,11 +78,11 @@ class RunningRuns:
             self._list()
             try:
                 self._look()
-            except Exception:  # Airflow's database may be away; it is asked again
+            except Exception:  # Airflow's database may be down; the thread tries again
                 _log.warning("Which runs still go on cannot be looked up.", exc_info=True)
 
     def _list(self) -> None:
-        """Add the runs that hold locks now and that nobody has told of."""
+        """Add the runs that hold locks and that Airflow has not reported to this process."""
         with self._lock:
             registries = list(self._registries.values())
         for registry in registries:
@@ -100,7 +100,7 @@ class RunningRuns:
             known = dict(self._connections)
         states = states_of_runs(known) if known else {}
         over = {key for key in known if states.get(key) in (None, *ENDED)}
-        # Whoever is told of an end knows more about it, such as that a person marked the run; so that one comes first.
+        # A process that Airflow notifies of an end knows more, such as that a person marked the run; it goes first.
         for key in over & self._over_at_last_look:
             state = states.get(key)
             how = "was deleted" if state is None else f"ended as {state}"
@@ -114,9 +114,9 @@ class RunningRuns:
 
 
 def _runs_with_locks(store: RegistryStore, instance: str) -> set[RunKey]:
-    """The runs of this Airflow that hold locks and that it knows.
+    """The runs of this Airflow that hold locks and that Airflow knows.
 
-    One that it does not know may be somebody's trial with this Airflow's connection: deleted are those that it knew.
+    An unknown run may be somebody's trial with this Airflow's connection; only runs that were known can be deleted.
     """
     with fork_gate.passing():
         from airflow_provider_partition_registry.runtime.identity import prefix_of
@@ -128,6 +128,6 @@ def _runs_with_locks(store: RegistryStore, instance: str) -> set[RunKey]:
 
 
 running_runs = RunningRuns()
-"""Of this process."""
+"""Those of this process."""
 
 os.register_at_fork(after_in_child=running_runs.__init__)  # type: ignore[misc]

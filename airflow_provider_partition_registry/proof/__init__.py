@@ -1,1 +1,1 @@
-"""Only proof publishes (R12): what the work between a lock and its unlock is, and what shows that it was done."""
+"""Only proved work is published (R12): which tasks are the work between a lock and its unlock, and what proves it."""

@@ -1,4 +1,4 @@
-"""What Airflow and the guard's notes say of the work of a run, gathered for the judgement."""
+"""Gathers what Airflow and the guard's notes say about the work of a run, for the verdict."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from airflow_provider_partition_registry.runtime.compat import (
 )
 from airflow_provider_partition_registry.runtime.marks import words_of_people
 
-# Where Airflow's branches and short circuits keep what they decided.
+# The XCom in which Airflow's branches and short circuits keep their decisions.
 _DECISION = "skipmixin_key"
 
 
 def gather_work(context: Any, unlock: Any, lock: Any, note: LockNote, generation: int | None) -> Work:
-    """All that is known of the work between a lock and its unlock.
+    """Everything known about the work between a lock and its unlock.
 
-    :param unlock: the task as the DAG has it; ``context`` is that of its running instance.
-    :param generation: of the lock under which the work must have begun.
+    :param unlock: the task as the DAG has it; ``context`` belongs to its running instance.
+    :param generation: that of the lock under which the work must have begun.
     """
     dag = unlock.dag
     awaited = unlock.get_flat_relative_ids(upstream=True)
@@ -42,12 +42,12 @@ def gather_work(context: Any, unlock: Any, lock: Any, note: LockNote, generation
     states = {
         (task_id, map_index): state
         for (task_id, map_index), state in states_of_tasks(context, tasks.keys()).items()
-        # Removed: left over from before a clear, after which there was less to map over.
+        # "removed" instances are left over from before a clear, after which the task was mapped over fewer values.
         if state != "removed"
         and (map_index == index or not are_mapped_together(unlock, dag.get_task(task_id)))
     }
     work = Work(tasks, _instances(context, states, note.holder), generation)
-    work = _with_decisions(context, dag, _with_words(context, work))
+    work = _with_decisions(context, dag, _with_marks(context, work))
     return _with_times(context, lock, note, work)
 
 
@@ -82,8 +82,8 @@ def _instance(
     return Instance(task_id, map_index, state, note.generations.get(holder), note.ended)
 
 
-def _with_words(context: Any, work: Work) -> Work:
-    """Ask who was marked as successful by hand, where nothing else shows the end."""
+def _with_marks(context: Any, work: Work) -> Work:
+    """Look up which instances a person marked as success, for those whose end nothing else shows."""
     doubtful = {each.task_id for each in work.writers() if each.state == "success" and not each.ended}
     if not doubtful:
         return work
@@ -92,7 +92,7 @@ def _with_words(context: Any, work: Work) -> Work:
 
 
 def _with_decisions(context: Any, dag: Any, work: Work) -> Work:
-    """Ask what was decided, where something was skipped."""
+    """Look up decisions, if anything was skipped."""
     if all(each.state != "skipped" for each in work.instances):
         return work
     return _with(
@@ -116,10 +116,10 @@ def _decision(context: Any, work: Work, instance: Instance) -> Decision | None:
 
 
 def _had_nothing_to_map(context: Any, task: Any, instance: Instance) -> bool:
-    """Whether a list that the task is mapped over is there, and empty."""
+    """Whether a list that the task is mapped over exists and is empty."""
     if instance.state != "skipped" or instance.map_index >= 0 or not task.get_needs_expansion():
         return False
-    if not hasattr(task, "iter_mapped_dependencies"):  # in a mapped group, not mapped by itself
+    if not hasattr(task, "iter_mapped_dependencies"):  # a task in a mapped group that is not mapped itself
         return False
     lists = [
         pull_one(context["ti"], upstream.task_id, "return_value", -1)
@@ -131,7 +131,7 @@ def _had_nothing_to_map(context: Any, task: Any, instance: Instance) -> bool:
 def _with_times(context: Any, lock: Any, note: LockNote, work: Work) -> Work:
     """Where no guard ran, compare Airflow's own times of the lock task and of the work.
 
-    They speak of the present lock only if it is still the one that the lock task took.
+    These times belong to the present lock only if it is still the one that the lock task took.
     """
     if note.generation is None or note.generation != work.generation:
         return work
@@ -142,7 +142,7 @@ def _with_times(context: Any, lock: Any, note: LockNote, work: Work) -> Work:
             return each
         began = began_at(context, each.task_id, each.map_index)
         is_later = began is not None and locked_at is not None and began >= locked_at
-        # What was only called successful has a time, too.
+        # An instance that was only marked as successful has times, too.
         has_run = is_later and (each.by_hand or has_ended_by_itself(context, each.task_id, each.map_index))
         return replace(each, began_after_lock=has_run)
 

@@ -1,4 +1,4 @@
-"""Which tasks are the work between a lock and its unlock: a matter of the DAG's graph alone (R12).
+"""Which tasks are the work between a lock and its unlock, by the DAG's graph alone (R12).
 
 Tasks are looked at as the DAG file made them, so a mapped task is not unmapped here.
 """
@@ -11,14 +11,14 @@ from enum import StrEnum
 from typing import Any
 
 WRITTEN = ("source_name", "provider_name", "start", "end")
-"""The parameters that a lock and its unlock have in common as they are written in the DAG."""
+"""The parameters by which a lock and its unlock are matched, as they are written in the DAG."""
 
-# Airflow's bases of what decides or waits; it writes no data. By name, so that none of them is imported.
+# Airflow's base classes of tasks that decide or wait, and write no data. By name, so that none has to be imported.
 _DECIDERS_AND_WAITERS = {"SkipMixin", "BaseSensorOperator"}
 
 
 class Role(StrEnum):
-    """What an operator of this package is to a partition; it stands in the class attribute ``registry_role``."""
+    """What an operator of this package does to a partition; its class attribute ``registry_role`` says it."""
 
     LOCK = "lock"
     UNLOCK = "unlock"
@@ -32,12 +32,12 @@ def operator_class_of(task: Any) -> type:
 
 
 def role_of(task: Any) -> Role | None:
-    """What the task is to a partition, or None: every other task may be work."""
+    """What the task does to a partition, or None: every other task may be work."""
     return getattr(operator_class_of(task), "registry_role", None)
 
 
 def argument_of(task: Any, name: str) -> Any:
-    """What a task was told, of a mapped one as far as all its instances have it in common; else None."""
+    """An argument of a task; for a mapped task only if all its instances have it in common, else None."""
     common = getattr(task, "partial_kwargs", {})
     return common[name] if name in common else getattr(task, name, None)
 
@@ -52,8 +52,8 @@ def may_write(task: Any) -> bool:
 def lock_of(unlock: Any) -> Any | None:
     """The task that takes the lock which this unlock ends, or None.
 
-    It is the one that ``lock_task_id`` names, else the nearest lock upstream that is written with the same source,
-    provider and interval, else the nearest lock upstream.
+    It is the one that ``lock_task_id`` names; otherwise the nearest lock upstream that is written with the same source,
+    provider and interval; otherwise the nearest lock upstream.
     """
     named = argument_of(unlock, "lock_task_id")
     if named is not None:
@@ -66,9 +66,9 @@ def lock_of(unlock: Any) -> Any | None:
 def work_of(unlock: Any, lock: Any) -> set[str]:
     """The ids of the tasks that count as the work between a lock and its unlock.
 
-    That is whatever runs after the lock and does not wait for the unlock, also tasks for which nobody waits: they may
-    be writing still. Only a group says by itself what is in it; what comes after a task of the group reads. Operators
-    of this package write nothing.
+    The work is whatever runs after the lock and does not wait for the unlock, including tasks that nobody waits for, as
+    these may still be writing. A lock group alone defines its work itself; what comes after one of its tasks, outside
+    the group, only reads. Operators of this package write nothing.
     """
     waiting_for_unlock = set(unlock.get_flat_relative_ids(upstream=False))
     awaited_by_unlock = set(unlock.get_flat_relative_ids(upstream=True))
@@ -85,14 +85,14 @@ def work_of(unlock: Any, lock: Any) -> set[str]:
 
 
 def locks_around(task: Any) -> list[Any]:
-    """The locks that must be held while this task runs: those in whose work it is."""
+    """The locks that must be held while this task runs: those whose work includes it."""
     unlocks = [each for each in task.dag.tasks if role_of(each) is Role.UNLOCK]
     pairs = [(unlock, lock_of(unlock)) for unlock in unlocks]
     return [lock for unlock, lock in pairs if lock is not None and task.task_id in work_of(unlock, lock)]
 
 
 def has_locks(dag: Any) -> bool:
-    """Whether anything in the DAG takes a lock; cheap, as it is asked in every DAG."""
+    """Whether anything in the DAG takes a lock. It is cheap, as it is called for every DAG."""
     return any(role_of(task) is Role.LOCK for task in dag.task_dict.values())
 
 
@@ -103,18 +103,18 @@ def mapped_group_of(task: Any) -> str | None:
 
 
 def are_mapped_together(one: Any, other: Any) -> bool:
-    """Whether equal map indexes of the two belong together: only a common mapped task group says so."""
+    """Whether equal map indexes of the two belong together, which only a common mapped task group guarantees."""
     group = mapped_group_of(one)
     return group is not None and group == mapped_group_of(other)
 
 
 def is_mapped(task: Any) -> bool:
-    """Whether the task has instances by map index."""
+    """Whether the task has several instances, told apart by map index."""
     return bool(task.get_needs_expansion()) or mapped_group_of(task) is not None
 
 
 def descendants(of: Iterable[str], downstream: Mapping[str, Iterable[str]]) -> set[str]:
-    """The given nodes and whatever can be reached from them."""
+    """The given nodes, and everything that can be reached from them."""
     reached, waiting = set[str](), deque(of)
     while waiting:
         node = waiting.popleft()
@@ -125,7 +125,7 @@ def descendants(of: Iterable[str], downstream: Mapping[str, Iterable[str]]) -> s
 
 
 def _nearest_upstream(task: Any, is_wanted: Callable[[Any], bool]) -> Any | None:
-    """The wanted task that is the fewest steps upstream, or None."""
+    """The wanted task with the fewest steps upstream, or None."""
     seen, waiting = {task.task_id}, deque(task.upstream_list)
     while waiting:
         candidate = waiting.popleft()
@@ -143,7 +143,7 @@ def _is_lock(task: Any) -> bool:
 
 
 def _are_written_alike(one: Any, other: Any) -> bool:
-    """Of a mapped task it is known only what all its instances have in common."""
+    """Whether the two are written alike; of a mapped task only what all its instances have in common is compared."""
     mine, theirs = _written(one), _written(other)
     return all(mine[name] == theirs[name] for name in mine.keys() & theirs.keys())
 

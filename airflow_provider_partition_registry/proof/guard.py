@@ -1,8 +1,8 @@
 """The guard at the start of work: no task between a lock and its unlock runs without the lock (R3, R12).
 
 Whatever made the task run (a schedule, a retry, a clear of this task alone, a backfill), its run must hold the lock.
-If it does not, the lock is taken again; if somebody else has it, the task fails before its own code runs. What was held
-is noted for the unlock, to which it is the proof.
+If it does not, the guard takes the lock again; if somebody else has it, the task fails before its own code runs. The
+guard notes what was held, which is the unlock's proof.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ log = logging.getLogger("airflow.task")
 
 
 def begin_work(context: Any) -> None:
-    """Make sure that every lock around the task is held, and note under which generation its work begins.
+    """Make sure that every lock around the task is held, and note the generation under which its work begins.
 
     :raises PartitionLockedError: somebody else holds one; the task must not run.
-    :raises LockNotTakenError: it cannot be known which partition was to be locked.
+    :raises LockNotTakenError: it cannot be known which partition should have been locked.
     """
     ti = context["ti"]
     notes = [note for lock in locks_around(ti.task) for note in _notes_of(lock, context)]
     if not notes:
         return
     generations = {note.holder: _hold(note, context) for note in notes}
-    # A try that was deferred began under the locks of then: if one was lost meanwhile, that is not undone.
+    # A deferred try began under the locks of that time; if one was lost meanwhile, the work under it is not undone.
     if is_resumed(ti) and WorkNote.of_myself(ti) is not None:
         return
     WorkNote(map_index=_map_index(ti), generations=generations).push(ti)
 
 
 def end_work(context: Any) -> None:
-    """Note that the task came to the end of its own code."""
+    """Note that the task reached the end of its own code."""
     ti = context["ti"]
     note = WorkNote.of_myself(ti)
     if note is not None:
@@ -51,7 +51,7 @@ def end_work(context: Any) -> None:
 
 
 def _notes_of(lock: Any, context: Any) -> Iterator[LockNote]:
-    """What the lock task took for this task: by its own word, else by what it would take now."""
+    """What the lock task noted that it took for this task; without a note, what it would take now."""
     ti = context["ti"]
     if are_mapped_together(lock, ti.task):
         note = LockNote.of(ti, lock, _map_index(ti))
@@ -78,7 +78,7 @@ def _note_in_place_of(lock: Any, context: Any) -> LockNote:
 
 
 def _hold(note: LockNote, context: Any) -> int:
-    """The generation under which the lock is held by this run; takes it if it is not."""
+    """Take the lock unless this run holds it. Returns the generation under which it is held."""
     with PartitionRegistryHook(note.conn_id).get_conn() as store:
         partition = look_up(store, note)
         if partition is None or not is_held(partition, note.holder):
@@ -92,7 +92,7 @@ def _hold(note: LockNote, context: Any) -> int:
 
 
 def look_up(store: RegistryStore, note: LockNote) -> Partition | None:
-    """The partition that the note is about, or None if nobody has registered it."""
+    """The partition that the note is about, or None if it is not registered."""
     try:
         return store.get_partition(note.key)
     except UnknownPartitionError:

@@ -1,6 +1,6 @@
-"""How the guard gets around a task: with the DAG file, or in the process that executes the task.
+"""How the guard is put around a task: when the DAG file is parsed, or in the process that executes the task.
 
-Nothing here is imported from outside when a DAG file is parsed; the guard itself is when a task begins.
+Nothing else is imported when a DAG file is parsed; the guard itself is imported when a task begins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def end_guarded(context: Any, result: Any = None) -> None:
 
 
 def guard_in_dag(task: Any) -> None:
-    """Put the guard around a task of a DAG file, mapped or not, whether or not the plugin will be there to do it."""
+    """Put the guard around a task of a DAG file, mapped or not, so that it does not depend on the plugin."""
     if _is_guarded(task) or not calls_hooks_of(operator_class_of(task)):
         return
     for argument, attribute, guard in _HOOKS:
@@ -60,7 +60,7 @@ def _is_guarded(task: Any) -> bool:
 
 
 def _both(guard: Callable[..., None], own: Callable[..., None] | None) -> Callable[..., None]:
-    """The guard, and what the task has there already: the guard is the first to begin and the last to end."""
+    """Call the guard and the task's own hook: the guard is the first to begin and the last to end."""
     if own is None:
         return guard
     hooks = (guard, own) if guard is begin_guarded else (own, guard)

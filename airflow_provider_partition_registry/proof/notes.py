@@ -1,6 +1,6 @@
-"""What the tasks of a run leave for each other as XComs: which lock was taken, and under which one work began.
+"""Notes that the tasks of a run leave for each other as XComs: which lock was taken, and under which lock work began.
 
-Airflow deletes a task's XComs when a new try of it starts, so each note speaks of the newest try alone.
+Airflow deletes a task's XComs when a new try of it starts, so each note is about the newest try alone.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ WORK_NOTE = "partition_registry_work"
 class LockNote:
     """The lock that a task takes: what to ask the registry for.
 
-    :param holder: the identity of the task that takes it.
+    :param holder: the identity of the task that takes the lock.
     :param lease: in seconds, or None.
-    :param generation: under which it was granted; None where it has not been asked for yet.
+    :param generation: under which it was granted; None if it has not been requested yet.
     """
 
     conn_id: str
@@ -41,7 +41,7 @@ class LockNote:
 
     @property
     def interval(self) -> Interval:
-        """Of the partition."""
+        """The partition's interval."""
         return Interval(self.start, self.end)
 
     @property
@@ -51,24 +51,24 @@ class LockNote:
 
     @property
     def lease_time(self) -> timedelta | None:
-        """The lease, as the registry takes it."""
+        """The lease as a timedelta."""
         return None if self.lease is None else timedelta(seconds=self.lease)
 
     def __str__(self) -> str:
         return f"{self.interval} of source {self.source_name!r} (provider {self.provider_name!r})"
 
     def push(self, ti: Any) -> None:
-        """Leave it for the tasks that follow."""
+        """Leave the note for the tasks that follow."""
         ti.xcom_push(key=LOCK_NOTE, value=asdict(self))
 
     @classmethod
     def all_of(cls, ti: Any, lock: Any) -> list[Self]:
-        """Those that the instances of a lock task left."""
+        """The notes that the instances of a lock task left."""
         return [cls(**value) for value in pull_all(ti, lock.task_id, LOCK_NOTE)]
 
     @classmethod
     def of(cls, ti: Any, lock: Any, map_index: int) -> Self | None:
-        """The one that one instance of a lock task left, or None."""
+        """The note that one instance of a lock task left, or None."""
         value = pull_one(ti, lock.task_id, LOCK_NOTE, map_index)
         return None if value is None else cls(**value)
 
@@ -77,7 +77,7 @@ class LockNote:
 class WorkNote:
     """Under which locks a try of a working task began, and whether it came to its end.
 
-    :param generations: of the locks, by their holders.
+    :param generations: the generations of the locks, by their holders.
     """
 
     map_index: int
@@ -85,17 +85,17 @@ class WorkNote:
     ended: bool = False
 
     def push(self, ti: Any) -> None:
-        """Leave it for the unlock."""
+        """Leave the note for the unlock."""
         ti.xcom_push(key=WORK_NOTE, value=asdict(self))
 
     @classmethod
     def of_myself(cls, ti: Any) -> Self | None:
-        """The one that this very try has left already, or None."""
+        """The note that this very try has left already, or None."""
         value = pull_one(ti, ti.task_id, WORK_NOTE, -1 if ti.map_index is None else ti.map_index)
         return None if value is None else cls(**value)
 
     @classmethod
     def all_of(cls, ti: Any, task_id: str) -> dict[int, Self]:
-        """Those that the instances of a task left, by map index."""
+        """The notes that the instances of a task left, by map index."""
         notes = [cls(**value) for value in pull_all(ti, task_id, WORK_NOTE)]
         return {note.map_index: note for note in notes}

@@ -1,4 +1,4 @@
-"""What can be seen to be wrong with a DAG's writes before it runs, and put right."""
+"""Checks of a DAG's writes when it is parsed: mistakes are refused, warned of, or corrected."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class LeaseTooShortWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Writes:
-    """What in a DAG writes partitions.
+    """The tasks of a DAG that write partitions.
 
-    :param pairs: each unlock with the task that takes its lock, if there is one in the DAG.
+    :param pairs: each unlock with the task that takes its lock, or None if the DAG has none.
     """
 
     dag: Any
@@ -60,10 +60,10 @@ def check(dag: Any) -> None:
 
 
 def require_own_process(task: Any) -> None:
-    """Make sure that a task calls its function in its own process, and is done when that returns.
+    """Check that a task calls its function in its own process, and is done when the function returns.
 
-    Else the lock would not be held while it writes: ``@task.virtualenv`` ships the function's source elsewhere, and
-    what the function of ``@task.bash`` returns runs after it.
+    Otherwise the lock would not be held while it writes: ``@task.virtualenv`` ships the function's source elsewhere,
+    and what the function of ``@task.bash`` returns runs after it.
 
     :raises AirflowClusterPolicyViolation: it does not.
     """
@@ -104,7 +104,7 @@ def _warn_of_short_leases(writes: Writes) -> None:
 
 
 def _allowed_until(dag: Any, lock: Any, unlock: Any) -> tuple[timedelta, str]:
-    """How long the DAG's own time-outs let it take from lock to unlock, as far as is known, and which they are."""
+    """How long the DAG's own time-outs allow from lock to unlock, as far as is known, and which time-outs these are."""
     longest, is_bounded = _longest_path(lock, unlock)
     by_tasks = (longest, "what execution_timeout, retries and retry_delay add up to")
     if dag.dagrun_timeout is None:
@@ -114,7 +114,7 @@ def _allowed_until(dag: Any, lock: Any, unlock: Any) -> tuple[timedelta, str]:
 
 
 def _longest_path(lock: Any, unlock: Any) -> tuple[timedelta, bool]:
-    """The longest time that the tasks in between are known to be allowed, and whether it is known of all of them."""
+    """The longest time that the tasks in between may take, as far as is known, and whether all of it is known."""
     between = set(lock.get_flat_relative_ids(upstream=False)) & set(
         unlock.get_flat_relative_ids(upstream=True)
     )
@@ -139,7 +139,7 @@ def _is_bounded(task: Any) -> bool:
 
 
 def _warn(dag: Any, message: str) -> None:
-    # Explicitly: it is about the DAG's file, and Python shows a warning once for each place.
+    # Explicitly, with the DAG's file as the place, since Python shows a warning once for each place.
     warnings.warn_explicit(message, LeaseTooShortWarning, dag.fileloc, 0)
 
 
@@ -164,7 +164,7 @@ def _require_useful_trigger_rules(writes: Writes) -> None:
 
 
 def _require_edges_of_surrounded_tasks(writes: Writes) -> None:
-    """Airflow gives mapped tasks in a ``with unlock.as_teardown(...)`` no edges."""
+    """Refuse tasks in a ``with unlock.as_teardown(...)`` to which Airflow gives no edges, as with mapped tasks."""
     for lock, unlock in writes.pairs:
         awaited = unlock.get_flat_relative_ids(upstream=True)
         protected = set() if lock is None else lock.get_flat_relative_ids(upstream=False)
@@ -178,7 +178,7 @@ def _require_edges_of_surrounded_tasks(writes: Writes) -> None:
 
 
 def _let_readers_wait_for_publication(writes: Writes) -> None:
-    """What uses the result of a task in a group comes after the group, also if only that task says so."""
+    """Let tasks that use the result of a task in a group wait for the whole group, even if they name only that task."""
     for lock, unlock in writes.pairs:
         if lock is None or not getattr(lock.task_group, "locks_partition", False):
             continue

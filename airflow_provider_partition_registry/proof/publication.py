@@ -1,4 +1,4 @@
-"""How a write ends: the partition is published, given back or failed, as the work's proof has it (R4, R12)."""
+"""How a write ends: the partition is published, released or failed, as the work proves (R4, R12)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ HAS_RUN = {"success", "failed", "running", "up_for_retry", "deferred", "restarti
 def finish_write(
     context: Any, store: RegistryStore, unlock: Any, lock: Any, note: LockNote, on_skipped: OnSkipped
 ) -> Partition:
-    """End the write of a partition as its work deserves.
+    """End the write of a partition according to the proof of its work.
 
-    :param unlock: the task as the DAG has it; ``context`` is that of its running instance.
+    :param unlock: the task as the DAG has it; ``context`` belongs to its running instance.
     :param lock: the task that takes the lock.
-    :param note: what it took, or would have taken.
+    :param note: the lock that it took, or would have taken.
     :return: the published partition.
     :raises AirflowSkipException: there was nothing to publish.
     :raises AirflowFailException: the work is not proved.
@@ -61,7 +61,7 @@ def finish_write(
 
 
 def _is_of(partition: Partition, holder: str) -> bool:
-    """Whether the partition is locked, or was finished, under this holder's lock."""
+    """Whether this holder holds the lock, or finished the partition under it."""
     return partition.lock is not None and partition.lock.holder.identity == holder
 
 
@@ -73,7 +73,7 @@ def _was_published(work: Work) -> bool:
 def _require_lock_task(
     context: Any, store: RegistryStore, lock: Any, note: LockNote, held: Partition | None
 ) -> None:
-    """Publish nothing under a lock whose task did not succeed; if it took the lock nevertheless, end it."""
+    """Refuse to publish under a lock whose task did not succeed; if it took the lock nevertheless, end the lock."""
     states = states_of_tasks(context, {lock.task_id})
     state = states.get((lock.task_id, note.map_index))
     if state == "success":
@@ -89,7 +89,7 @@ def _require_lock_task(
 def _lock_afterwards(
     context: Any, store: RegistryStore, note: LockNote, partition: Partition | None, work: Work
 ) -> int:
-    """Take the lock that the work should have had, so that the history shows a rewrite (R7, R8)."""
+    """Take the lock that the work should have held, so that the history shows a rewrite (R7, R8)."""
     if not any(each.state in HAS_RUN for each in work.writers()):
         raise AirflowFailException(
             f"Nothing to publish: the lock on {note} is not held, and no work was done."
@@ -108,7 +108,7 @@ def _lock_afterwards(
 
 
 def _without_release(verdict: Verdict) -> Verdict:
-    """Without a lock nobody can swear that nothing was touched."""
+    """Replace a release by a failure: without a lock nobody can vouch that nothing was written."""
     if verdict.outcome is Outcome.RELEASE:
         return Verdict(Outcome.FAIL, f"{verdict.reason}, but the lock was not held meanwhile")
     return verdict

@@ -1,7 +1,7 @@
-"""Was the work proved? A function over values: no Airflow, no registry (R12).
+"""Whether the work is proved: a function over values, without Airflow or a registry (R12).
 
-Nothing is published because nothing failed. Every instance of the work needs evidence of its own, or an excuse that the
-DAG itself gave.
+That nothing failed is not enough for publishing. Every instance of the work needs evidence of its own, or an excuse
+that the DAG itself gave.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FAILED = {"failed", "upstream_failed"}
 
 @dataclass(frozen=True)
 class Decision:
-    """What a branch or short circuit decided: the tasks right after it that go on, or all that it skipped."""
+    """What a branch or short circuit decided: which of the tasks right after it go on, or all that it skipped."""
 
     followed: frozenset[str] | None = None
     skipped: frozenset[str] = frozenset()
@@ -34,9 +34,9 @@ class Decision:
 class Task:
     """A task of the work as the DAG has it.
 
-    :param writes: whether it can write data; what cannot (a sensor, a branch) has to end well, and no more.
+    :param writes: whether it can write data; a task that cannot (a sensor, a branch) only has to end successfully.
     :param is_awaited: whether the unlock waits for it.
-    :param mapped_group: the mapped task group that it is in: of tasks in one group equal map indexes belong together.
+    :param mapped_group: the mapped task group that contains it: within one group equal map indexes belong together.
     """
 
     task_id: str
@@ -50,16 +50,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Instance:
-    """What is known of one task instance of the work.
+    """What is known about one task instance of the work.
 
     :param state: Airflow's; None if it was never scheduled.
     :param began_under: the generation of the lock that was held when its newest try began, as its guard noted.
-    :param ended: whether that try came to the end of its own code.
+    :param ended: whether that try reached the end of its own code.
     :param by_hand: whether a person marked this very instance as successful.
     :param decision: what it decided, if it is a branch or short circuit that skipped something.
-    :param had_nothing_to_map: whether it stands for a mapped task that was given nothing to map over.
-    :param began_after_lock: where no guard ran: whether it began after the lock task ended, by Airflow's own times, and
-        was not only called successful with its run.
+    :param had_nothing_to_map: whether it stands for a mapped task that had nothing to map over.
+    :param began_after_lock: if no guard ran: whether by Airflow's own times it began after the lock task ended, and was
+        not only marked successful with its run.
     """
 
     task_id: str
@@ -99,7 +99,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Work:
-    """All that must have been done under a lock: its tasks, and what is known of their instances."""
+    """Everything that must have been done under a lock: its tasks, and what is known about their instances."""
 
     tasks: Mapping[str, Task]
     instances: tuple[Instance, ...]
@@ -109,8 +109,8 @@ class Work:
     def judge(self, on_skipped: OnSkipped = "fail") -> Verdict:
         """Say what becomes of the partition.
 
-        :param on_skipped: what a decision to do nothing means: the write failed, it is complete as it is, or nothing
-            was touched and the partition goes back to what it was.
+        :param on_skipped: what a decision to do nothing means: the write failed, the partition is complete as it is, or
+            nothing was written and it goes back to what it was.
         """
         unproved = [
             f"{each} {self._why_not(each)}{self._what_to_do(each.task_id)}"
@@ -176,7 +176,7 @@ class Work:
     # Skipped by the DAG itself
 
     def _excuse(self, instance: Instance) -> frozenset[Key] | None:
-        """The decisions by which it was skipped; none if its own trigger rule did so; None if nothing explains it."""
+        """The decisions that skipped it; empty if its own trigger rule did so; None if nothing explains it."""
         if instance.state != "skipped":
             return None
         if instance.had_nothing_to_map:
@@ -204,7 +204,7 @@ class Work:
         return task_id in decision.skipped
 
     def _by_trigger_rule(self, instance: Instance) -> frozenset[Key] | None:
-        """Whether Airflow had to skip it for how what is before it ended."""
+        """Whether Airflow had to skip it because of how its upstream tasks ended."""
         task = self.tasks[instance.task_id]
         before = [
             each
@@ -214,21 +214,21 @@ class Work:
         ]
         excuses = [self._excuse(each) for each in before if each.state == "skipped"]
         rule = _SKIPPED_BY.get(task.trigger_rule)
-        # Of what is before it but not part of the work nothing is known but that it was not skipped: the lock was held.
+        # Of upstream tasks outside the work it is only known that they were not skipped, since the lock was held.
         knows_all = task.upstream <= self.tasks.keys()
         if rule is None or None in excuses or not rule([each.state for each in before], knows_all):
             return None
         return frozenset[Key]().union(*(each for each in excuses if each is not None))
 
     def _stops(self) -> list[Instance]:
-        """The decisions in whose place nothing was done."""
+        """The decisions in place of which nothing was done."""
         deciders = {
             key for each in self.instances if not self._is_done(each) for key in self._excuse(each) or ()
         }
         return [each for each in self.instances if each.key in deciders and not self._was_done_instead(each)]
 
     def _was_done_instead(self, decider: Instance) -> bool:
-        """Whether something that only this decision let run has written."""
+        """Whether a task that only this decision let run has written."""
         if decider.decision is None:
             return False
         task = self.tasks[decider.task_id]
@@ -306,7 +306,7 @@ def _some_not_skipped(states: Iterable[str | None], knows_all: bool) -> bool:
     return not (FAILED | {"success"}).isdisjoint(states)
 
 
-# Under which states of what is before it Airflow skips a task, by its trigger rule. Rules that never skip are absent.
+# For each trigger rule that can skip a task: the states of its upstream tasks in which Airflow skips it.
 _SKIPPED_BY: Mapping[str, Callable[[list[str | None], bool], bool]] = {
     "all_success": _any_skipped,
     "none_skipped": _any_skipped,

@@ -1,1 +1,1 @@
-"""Inside a running Airflow: what its tasks, triggers, listeners and commands have in common."""
+"""What tasks, triggers, listeners and commands inside a running Airflow have in common."""

@@ -1,4 +1,4 @@
-"""As whom a task acts towards the registry, and what it is told when that is refused."""
+"""Which provider a task acts as, and what its error says if a web service denies that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_partition_registry.domain.errors import AccessDeniedError
 
 
 class ActingSettings(Protocol):
-    """What an Airflow connection says about who acts over it."""
+    """The settings of an Airflow connection that decide who acts over it."""
 
     @property
     def provider(self) -> str | None:
@@ -18,7 +18,7 @@ class ActingSettings(Protocol):
 
     @property
     def is_service(self) -> bool:
-        """Whether it is a web service that is asked, not a database."""
+        """Whether the registry is behind a web service, rather than in a database."""
 
 
 def acting_provider(provider_name: str | None, settings: ActingSettings, dag_id: str) -> str:
@@ -30,9 +30,9 @@ def acting_provider(provider_name: str | None, settings: ActingSettings, dag_id:
 
 @contextmanager
 def access_explained(provider_name: str, settings: ActingSettings, conn_id: str) -> Iterator[None]:
-    """Whom a web service refuses is told what in Airflow says who a task is.
+    """If a web service denies access, add to the error which settings in Airflow decide who a task acts as.
 
-    :raises AccessDeniedError: with that added.
+    :raises AccessDeniedError: with these sentences added.
     """
     try:
         yield

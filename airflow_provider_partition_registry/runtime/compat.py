@@ -1,4 +1,4 @@
-"""Where Airflow's versions differ, in one place."""
+"""The differences between Airflow's versions, in one place."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _SECRETS = (
     "airflow.sdk.execution_time.secrets_masker",
     "airflow.utils.log.secrets_masker",
 )
-# Where Airflow itself has what `airflow.providers.common.compat.sdk` may not: that came with common-compat 1.8, which
-# is younger than Airflow 2.11 and 3.0, and had all of these names in 1.22. The newest module comes first.
+# Where Airflow itself has what `airflow.providers.common.compat.sdk` may lack: that module came with common-compat 1.8,
+# after Airflow 2.11 and 3.0, and has all of these names since 1.22. The newest module comes first.
 _MODULES = {
     "AirflowFailException": ("airflow.sdk.exceptions", "airflow.exceptions"),
     "AirflowNotFoundException": ("airflow.sdk.exceptions", "airflow.exceptions"),
@@ -61,7 +61,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """One of Airflow's names, when it is first needed: most processes need few of them."""
+    """Import one of Airflow's names when it is first needed, as most processes need few of them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     for module in ("airflow.providers.common.compat.sdk", *_MODULES[name]):
@@ -75,21 +75,22 @@ def __getattr__(name: str) -> Any:
 AIRFLOW_VERSION = tuple(int(part) for part in __version__.split(".")[:2])
 IS_AIRFLOW_3 = AIRFLOW_VERSION >= (3, 0)
 
-# Before, a trigger started by the scheduler would see the text of templates instead of their values.
+# In earlier versions a trigger that the scheduler starts would see the text of templates instead of their values.
 CAN_START_FROM_TRIGGER = AIRFLOW_VERSION >= (3, 3)
 
-# Before, nothing in a triggerer could store the task's result.
+# In earlier versions nothing in a triggerer could store the task's result.
 CAN_END_IN_TRIGGERER = AIRFLOW_VERSION >= (3, 3)
 
-# Airflow 3 may fail a task that is resumed while its worker is still being put to rest after the deferral, which
-# takes it up to `[workers] min_heartbeat_interval` (5 s).
+# Airflow 3 may fail a task that is resumed while its worker is still finishing the deferral, which takes up to
+# `[workers] min_heartbeat_interval` (5 s).
 RESUME_NOT_BEFORE = 6.0 if IS_AIRFLOW_3 else 0.0  # seconds after a trigger starts
 
 
 async def ask_in_thread(question: Callable[..., T], *arguments: Any) -> T:
-    """Call a function that asks Airflow something, from an event loop that must not wait for the answer.
+    """Call a function that asks Airflow something from an event loop, without blocking it.
 
-    The triggerers of Airflow 3.0 and 3.1 end when any other thread than one of asgiref's asks: only those know the
+    The triggerers of Airflow 3.0 and 3.1 end if a thread asks that is not one of asgiref's, as only those know the
+    loop that reads the answers.
     loop that reads the answers.
     """
     from asgiref.sync import sync_to_async  # noqa: TID251 - with as many threads as the loop has
@@ -100,7 +101,7 @@ async def ask_in_thread(question: Callable[..., T], *arguments: Any) -> T:
 async def push_result(task_instance: Any, value: Any) -> None:
     """Store a task's result from inside a trigger that ends it, on Airflow 3.3.
 
-    The XComs of an end event would arrive as JSON text instead of the value.
+    Airflow would store the XComs of an end event as JSON text instead of the value.
     """
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -120,7 +121,7 @@ def states_of_tasks(
     """The states of tasks of the same run, by task id and map index (-1 for tasks that are not mapped)."""
     if IS_AIRFLOW_3:
         ti = context["ti"]
-        # One by one: each answer joins task id and map index, which only so come apart again.
+        # One by one, as each answer joins task id and map index, which cannot be told apart otherwise.
         return {
             (task_id, index): state
             for task_id in task_ids
@@ -134,9 +135,9 @@ def states_of_tasks(
 
 
 def states_of_task(ti: Any, dag_id: str, run_id: str, task_id: str) -> dict[int, str | None]:
-    """The states of one task of any run on Airflow 3, where they come by ``task`` or ``task_2``, by map index.
+    """The states of one task of any run on Airflow 3, whose keys are ``task`` or ``task_2``, by map index.
 
-    :param ti: the running task's own instance, which asks.
+    :param ti: the running task's own instance, through which it asks.
     """
     found = ti.get_task_states(dag_id=dag_id, task_ids=[task_id], run_ids=[run_id])
     return {
@@ -146,18 +147,18 @@ def states_of_task(ti: Any, dag_id: str, run_id: str, task_id: str) -> dict[int,
 
 
 def pull_all(ti: Any, task_id: str, key: str) -> list[Any]:
-    """The XComs of this key of all instances of a task of the same run, whatever their map index."""
+    """The XComs with this key of all instances of a task of the same run, whatever their map index."""
     found = ti.xcom_pull(task_ids=[task_id], key=key)
     return [value for value in found or () if value is not None]
 
 
 def pull_one(ti: Any, task_id: str, key: str, map_index: int) -> Any:
-    """The XCom of this key of one task instance of the same run, or None."""
+    """The XCom with this key of one task instance of the same run, or None."""
     return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
 
 
 def is_resumed(ti: Any) -> bool:
-    """Whether this process goes on with a try that was deferred."""
+    """Whether this process resumes a try that was deferred."""
     if IS_AIRFLOW_3:
         from_server = getattr(ti, "_ti_context_from_server", None)
         return bool(from_server and from_server.next_method)
@@ -167,7 +168,7 @@ def is_resumed(ti: Any) -> bool:
 def calls_hooks_of(operator_class: Any) -> bool:
     """Whether Airflow calls the functions given to such operators as ``pre_execute`` and ``post_execute``.
 
-    In Airflow 2 the methods of these names call them, which an operator may have replaced.
+    In Airflow 2 the methods of these names call them, and an operator may have overridden those.
     """
     if IS_AIRFLOW_3:
         return True
@@ -180,22 +181,22 @@ def calls_hooks_of(operator_class: Any) -> bool:
 
 
 def began_at(context: Mapping[str, Any], task_id: str, map_index: int) -> datetime | None:
-    """When the newest try of a task instance of the same run began; None where Airflow does not tell."""
+    """When the newest try of a task instance of the same run began; None if Airflow does not say."""
     times = _times_of(context, task_id, map_index)
     return None if times is None else times.start_date
 
 
 def ended_at(context: Mapping[str, Any], task_id: str, map_index: int) -> datetime | None:
-    """When the newest try of a task instance of the same run ended; None where Airflow does not tell."""
+    """When the newest try of a task instance of the same run ended; None if Airflow does not say."""
     times = _times_of(context, task_id, map_index)
     return None if times is None else times.end_date
 
 
 def has_ended_by_itself(context: Mapping[str, Any], task_id: str, map_index: int) -> bool:
-    """Whether the newest try of a successful task instance of the same run came to its end, as far as Airflow tells.
+    """Whether the newest try of a successful task instance of the same run reached its end, as far as Airflow says.
 
-    When a person marks a run as success, Airflow 2 calls successful what has not even begun; Airflow 3 skips that. In
-    Airflow 2's audit log a task that ends by itself leaves its try, and a person does not.
+    When a person marks a run as success, Airflow 2 also marks tasks that have not begun as successful; Airflow 3 skips
+    those. In Airflow 2's audit log, a task that ends by itself leaves its try number, and a person does not.
     """
     if IS_AIRFLOW_3:
         return True
@@ -223,9 +224,9 @@ def _times_of(context: Mapping[str, Any], task_id: str, map_index: int) -> Any:
 
 
 def _times_from_supervisor(context: Mapping[str, Any], task_id: str, map_index: int) -> Any:
-    """Airflow 3 tells a task the times of instances "before" a date only, and only of runs that have one.
+    """Airflow 3 tells a task the times of instances only "before" a date, and only in runs that have one.
 
-    Dates of runs are unique in a DAG, so of those before the next microsecond the newest is of this run.
+    Dates of runs are unique in a DAG, so the newest instance before the next microsecond is that of this run.
     """
     logical_date = getattr(context["dag_run"], "logical_date", None)
     if AIRFLOW_VERSION < (3, 2) or logical_date is None:
@@ -250,10 +251,10 @@ _NOTE = "partition_registry_waits"
 
 
 def keep_note(context: Mapping[str, Any], text: str) -> None:
-    """Keep a text for the next process of the same try of a task that is rescheduled, which loses its XComs.
+    """Keep a text for the next process of the same try of a rescheduled task, whose XComs are deleted.
 
-    On Airflow 2 it is an entry in the audit log, on Airflow 3.3 an entry of the task's state store. In between there
-    is nothing to keep it in.
+    On Airflow 2 it is an entry in the audit log, on Airflow 3.3 an entry in the task's state store. The versions in
+    between have nothing to keep it in.
     """
     ti = context["ti"]
     if "task_state_store" in context:

@@ -1,4 +1,4 @@
-"""When somebody else holds a lock that conflicts: fail, or wait until it is released."""
+"""What to do when somebody else holds a lock that conflicts: fail, or wait until it is released."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def check_on_conflict(on_conflict: OnConflict) -> OnConflict:
-    """Return ``on_conflict`` if it is a choice there is.
+    """Return ``on_conflict`` if it is valid.
 
     :raises InvalidInputError: it is not.
     """
@@ -34,13 +34,13 @@ def lock_by(
     pause: Callable[[], None],
     tell: Callable[[str], object],
 ) -> T:
-    """Take a lock, waiting if told to. Who waits for others also waits for a registry that does not respond.
+    """Take a lock, and wait if asked to. While it waits, it also waits for a registry that does not respond.
 
     :param take: takes the lock, once.
     :param pause: called between two attempts.
-    :param tell: is told why it waits, whenever that changes.
-    :raises PartitionLockedError: somebody else holds it, and is not or no longer to be waited for.
-    :raises StoreUnavailableError: the registry does not respond, and is not or no longer to be waited for.
+    :param tell: called with the reason for waiting, whenever that changes.
+    :raises PartitionLockedError: somebody else holds the lock, and this does not wait, or no longer.
+    :raises StoreUnavailableError: the registry does not respond, and this does not wait, or no longer.
     """
     told = ""
     while True:
@@ -56,10 +56,10 @@ def lock_by(
 
 
 def in_seconds(duration: timedelta | float) -> float:
-    """A duration that is given as a timedelta or in seconds."""
+    """Convert a duration given as a timedelta or in seconds."""
     return duration.total_seconds() if isinstance(duration, timedelta) else duration
 
 
 def seconds_until(deadline: datetime) -> float:
-    """The time that is left, not less than none."""
+    """The time that is left, at least zero."""
     return max(0.0, (deadline - datetime.now(UTC)).total_seconds())

@@ -1,4 +1,4 @@
-"""Looking an Airflow connection up: for a task, and for the triggers of one event loop, which share a poller."""
+"""Looking up an Airflow connection: for a task, and for the triggers of one event loop, which share a poller."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def missing_connection(conn_id: str) -> RegistryConnectionNotFoundError:
 
 
 def settings_of(connection: Connection) -> ConnectionSettings:
-    """Read a connection, and keep what is secret in it out of the logs.
+    """Read a connection, and mask its secrets in logs.
 
     :raises InvalidInputError: it does not say where the registry is.
     """
@@ -54,7 +54,7 @@ def settings_of(connection: Connection) -> ConnectionSettings:
 
 
 def read_connection(connection: Connection) -> ConnectionSettings:
-    """As :func:`settings_of`, with errors that do not name the connection."""
+    """As :func:`settings_of`, but the errors do not name the connection."""
     settings = ConnectionSettings.of_connection(connection)
     for secret in settings.secrets:
         mask_secret(secret)
@@ -62,7 +62,7 @@ def read_connection(connection: Connection) -> ConnectionSettings:
 
 
 async def poller_of(conn_id: str) -> Poller:
-    """The poller that all triggers of this triggerer on the same registry share.
+    """The poller that all triggers of this triggerer for the same registry share.
 
     :raises RegistryConnectionNotFoundError: there is no such connection.
     :raises InvalidInputError: it does not say where the registry is.
@@ -74,28 +74,28 @@ async def poller_of(conn_id: str) -> Poller:
             "only if the triggerer runs on the host where the data's writers do.",
             conn_id,
         )
-    # Everything that opening depends on, so that a connection may be corrected while others wait.
+    # Everything that opening depends on, so that a connection can be corrected while others wait.
     door = (settings.url, settings.access_token, settings.verify, settings.timeout)
     return shared_poller(door, lambda: settings.open(pool_size=POLLER_CONNECTIONS))
 
 
 async def shared_settings(conn_id: str) -> ConnectionSettings:
-    """What the connection says. Whoever asks while somebody else does gets the same answer.
+    """The connection's settings. Simultaneous callers share one look-up.
 
-    A triggerer starts all its triggers at once, and each look-up goes through Airflow's supervisor. Nothing is kept
-    once it is answered, so that a connection may be edited.
+    A triggerer starts all its triggers at once, and each look-up goes through Airflow's supervisor. The answer is not
+    kept, so that a connection can be edited.
     """
     running = _look_ups.setdefault(asyncio.get_running_loop(), {})
 
     def forget(look_up: asyncio.Task[ConnectionSettings]) -> None:
         del running[conn_id]
         if not look_up.cancelled():
-            look_up.exception()  # Has been seen, even if nobody waits any more: asyncio complains otherwise.
+            look_up.exception()  # Retrieved, even if nobody waits any more: asyncio complains otherwise.
 
     if conn_id not in running:
         running[conn_id] = asyncio.create_task(_look_up(conn_id))
         running[conn_id].add_done_callback(forget)
-    # A trigger that is cancelled must not take the answer away from the others.
+    # A trigger that is cancelled must not cancel the look-up for the others.
     return await asyncio.shield(running[conn_id])
 
 
@@ -104,7 +104,7 @@ async def _look_up(conn_id: str) -> ConnectionSettings:
         connection = await _find_connection(conn_id)
     except AirflowNotFoundException as error:
         raise missing_connection(conn_id) from error
-    # In a thread: what is secret in it is reported to Airflow's supervisor, whose answer must not be waited for here.
+    # In a thread: masking secrets reports them to Airflow's supervisor, for which the event loop must not wait.
     return await ask_in_thread(settings_of, connection)
 
 

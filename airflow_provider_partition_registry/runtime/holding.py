@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.contract import RegistryStore
 
 RENEWED_AFTER = 1 / 3
-"""The part of a lease after which it is renewed: an outage may take most of the rest."""
+"""The part of a lease after which it is renewed: an outage may take up most of the rest."""
 TRIED_AGAIN_AFTER = 1 / 30
-"""The part of a lease after which what an outage prevented is tried again."""
+"""The part of a lease after which a renewal that failed is tried again."""
 LOST = (NotLockHolderError, UnknownError)
-"""By what a registry says that a lock is gone."""
+"""The errors by which a registry says that a lock is gone."""
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 class PartitionWrite:
     """A partition while it is written, under a lock whose lease a thread renews.
 
-    :param store: the registry; asked by two threads at a time.
-    :param locked: the partition as the lock was granted.
-    :param lease: by which it is renewed.
-    :param taken_at: what ``time.monotonic()`` said just before the lock was taken.
-    :param is_taken_up: whether the task held the lock already: a try of it that was killed may have written.
+    :param store: the registry; used by two threads at a time.
+    :param locked: the partition as it was when the lock was granted.
+    :param lease: by which the lock is renewed.
+    :param taken_at: the time of ``time.monotonic()`` just before the lock was taken.
+    :param is_taken_up: whether the task held the lock already: an earlier try that was killed may have written.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PartitionWrite:
         self._loss: str | None = None
         self._process = os.getpid()
         self._is_over = threading.Event()
-        # A daemon: a call that hangs must not keep this process.
+        # A daemon thread: a call that hangs must not keep this process from ending.
         self._thread = threading.Thread(target=self._keep, daemon=True, name="partition-lease")
 
     @property
@@ -69,26 +69,26 @@ class PartitionWrite:
 
     @property
     def provider_name(self) -> str:
-        """Who supplies it."""
+        """The provider that supplies it."""
         return self._locked.provider_name
 
     @property
     def interval(self) -> Interval:
-        """Which interval it is."""
+        """The partition's interval."""
         return self._locked.interval
 
     @property
     def generation(self) -> int:
         """The fencing token: each lock on this partition has a greater one than all before it.
 
-        A system that remembers the greatest it has seen can refuse whatever a writer with a smaller one sends late.
+        A storage system that remembers the greatest token it has seen can refuse late writes with a smaller one.
         """
         return self._locked.generation
 
     def require_lock(self) -> None:
-        """Make sure that the lock is still this task's. Costs nothing while the lease is known to last.
+        """Check that the lock is still this task's. Costs nothing while the lease is known to last.
 
-        Call it before a step that must not be done beside another writer. Once it has raised nothing is published,
+        Call it before a step that must not happen beside another writer. Once it has raised, nothing is published,
         whatever becomes of the exception.
 
         :raises LockLostError: somebody else may be writing by now.
@@ -105,19 +105,19 @@ class PartitionWrite:
 
     @property
     def is_in_its_process(self) -> bool:
-        """Whether this is the process that took the lock, and not a fork of it."""
+        """Whether this is the process that took the lock, not a fork of it."""
         return os.getpid() == self._process
 
     def start(self) -> None:
-        """Begin to renew."""
+        """Start renewing the lease."""
         self._thread.start()
 
     def publish(self) -> None:
-        """Say that it is written: it may be read from now on. An outage is waited for as long as the lease lasts.
+        """Publish: the data may be read from now on. If the registry is down, retry for as long as the lease lasts.
 
-        A lease that ran out is no loss if nobody took the lock over (R5): that this call succeeds proves it.
+        A lease that ran out does not matter if nobody took the lock over (R5): success of this call proves that.
 
-        :raises LockLostError: the lock is not this task's any more; nothing is published.
+        :raises LockLostError: the lock is no longer this task's; nothing is published.
         :raises StoreUnavailableError: the registry did not answer for too long.
         """
         self._finish(lambda: self._store.unlock(self._locked.key, generation=self.generation))
@@ -126,16 +126,16 @@ class PartitionWrite:
         )
 
     def release(self) -> None:
-        """Say that nothing was touched: the partition goes back to what it was before (R4).
+        """Release the lock, as nothing was written: the partition goes back to what it was before (R4).
 
-        :raises LockLostError: the lock is not this task's any more.
+        :raises LockLostError: the lock is no longer this task's.
         :raises StoreUnavailableError: the registry did not answer for too long.
         """
         self._finish(lambda: self._store.release(self._locked.key, generation=self.generation))
         log.info("Released %s of source %s: nothing was written.", self.interval, self.source_name)
 
     def fail(self, reason: str) -> None:
-        """Mark the partition as failed. What prevents that is logged: the work has an error of its own to end with."""
+        """Mark the partition as failed. If that fails it is only logged: the task already ends with its own error."""
         self._is_over.set()
         try:
             self._store.fail(self._locked.key, generation=self.generation, reason=reason)
@@ -181,7 +181,7 @@ class PartitionWrite:
         while not self._is_over.wait(pause):
             try:
                 self._renew()
-            except Exception as error:  # whatever it is: nobody else renews the lease
+            except Exception as error:  # of any kind, as nobody else renews the lease
                 if self._is_over.is_set() or self._loss is not None:
                     return
                 if str(error) != told:
@@ -191,7 +191,7 @@ class PartitionWrite:
                 pause, told = self._seconds * RENEWED_AFTER, ""
 
     def _renew(self) -> None:
-        """Renew the lease, or know that the lock is lost."""
+        """Renew the lease, or note that the lock is lost."""
         asked_at = time.monotonic()
         try:
             self._store.renew(self._locked.key, generation=self.generation, lease=self._lease)

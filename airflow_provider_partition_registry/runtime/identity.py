@@ -1,4 +1,4 @@
-"""Who a task is as a lock holder."""
+"""The identity of a task as a lock holder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from airflow_provider_partition_registry.domain.explanation import LOG_URL
 from airflow_provider_partition_registry.domain.models import Holder
 from airflow_provider_partition_registry.runtime.compat import conf
 
-# What the web address of an Airflow that nobody told its own says.
+# Hosts in the web address of an Airflow whose own address nobody configured.
 SHARED_HOSTS = ("airflow", "localhost", "127.0.0.1", "0.0.0.0", "::1")  # noqa: S104 - names, nothing is bound
 
 
 TAKEN_BY = "taken_by"
-"""The detail of a lock that names the task for which it was taken again, where that is not the lock task."""
+"""The detail of a lock that names the task for which it was taken again, if that is not the lock task."""
 
 
 class AmbiguousInstanceError(RegistryError):
@@ -39,7 +39,7 @@ class AmbiguousInstanceError(RegistryError):
 class HolderIdentity:
     """A task of a run as a lock holder: ``instance/dag/run/task``, and ``/map index`` if it is mapped.
 
-    Without the try number, so that a retried or cleared task takes up its own lock again (R3).
+    The try number is left out, so that a retried or cleared task takes its own lock up again (R3).
     """
 
     instance: str
@@ -59,12 +59,12 @@ class HolderIdentity:
 
 
 def prefix_of(instance: str, *parts: str) -> str:
-    """How the identities of all holders of an instance begin, or of a DAG there, or of a run."""
+    """The common beginning of the identities of all holders of an instance, of a DAG there, or of a run."""
     return "".join(f"{_quoted(part)}/" for part in (instance, *parts))
 
 
 def parse_identity(text: str) -> HolderIdentity | None:
-    """The task that a lock holder is, or None if no task has such an identity."""
+    """Read a lock holder's identity; None if it is not one of a task."""
     parts = [unquote(part) for part in text.split("/")]
     if len(parts) not in (4, 5):
         return None
@@ -87,11 +87,11 @@ def holder_of_task(
     task_id: str | None = None,
     map_index: int | None = None,
 ) -> Holder:
-    """The holder that a task is.
+    """The holder as which a task acts.
 
     :param instance: tells this Airflow from others; by default the host of its web address.
-    :param task_id: of the task that holds the lock, if that is another one of the same run.
-    :param map_index: of that task.
+    :param task_id: the task that holds the lock, if it is another task of the same run.
+    :param map_index: that task's map index.
     """
     ti = context["ti"]
     index = ti.map_index if map_index is None else map_index
@@ -106,7 +106,7 @@ def holder_of_task(
 
 
 def details_of_task(ti: Any) -> dict[str, str]:
-    """What helps a person find the try of a task: host, try number and log."""
+    """Details that help a person find the try of a task: host, try number and log."""
     details = {
         "host": socket.gethostname(),
         "try_number": str(ti.try_number),
@@ -116,32 +116,32 @@ def details_of_task(ti: Any) -> dict[str, str]:
 
 
 def require_name(instance: str | None, conn_id: str) -> None:
-    """Make sure that this Airflow can be told from others.
+    """Check that this Airflow can be told from others.
 
-    :param instance: what its connection calls it.
-    :raises AmbiguousInstanceError: nothing, and others may have the same web address.
+    :param instance: its name in the connection, or None.
+    :raises AmbiguousInstanceError: it has no name there, and others may have the same web address.
     """
     if not instance and is_ambiguous(default_instance()):
         raise AmbiguousInstanceError(default_instance(), conn_id)
 
 
 def own_name(instance: str | None, conn_id: str) -> str:
-    """What this Airflow is called.
+    """The name of this Airflow.
 
-    :param instance: what its connection calls it.
-    :raises AmbiguousInstanceError: nothing, and others may have the same web address.
+    :param instance: its name in the connection, or None.
+    :raises AmbiguousInstanceError: it has no name there, and others may have the same web address.
     """
     require_name(instance, conn_id)
     return instance or default_instance()
 
 
 def is_ambiguous(instance: str) -> bool:
-    """Whether several Airflows may well be called so."""
+    """Whether several Airflows may well have this name."""
     return urlsplit(f"//{instance}").hostname in SHARED_HOSTS
 
 
 def default_instance() -> str:
-    """What this Airflow is called unless its connection says otherwise: host and port of its web address."""
+    """The name of this Airflow unless its connection gives one: host and port of its web address."""
     for section in ("api", "webserver"):  # Airflow 3, Airflow 2
         address = urlsplit(conf.get(section, "base_url", fallback="") or "")
         if address.netloc:

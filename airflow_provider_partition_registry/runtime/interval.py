@@ -1,4 +1,4 @@
-"""Which interval a run is about."""
+"""The interval that a run is about."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def interval_of_run(
     In this order: ``start`` and ``end``; ``start`` alone with a ``grain``; the run's partition date with a ``grain``
     (Airflow 3.2 and later); the run's data interval as it is, if it is not empty.
 
-    :param context: of the running task.
+    :param context: that of the running task.
     :param grain: "hour", "day", "week", "month", or a timedelta.
-    :param timezone: in which a named grain begins.
-    :raises InvalidIntervalError: nothing of this is there; says what to set.
+    :param timezone: the time zone in which a named grain begins.
+    :raises InvalidIntervalError: none of these is given; the message says what to set.
     """
     for name, value in (("start", start), ("end", end)):
         if value == "":
@@ -75,6 +75,6 @@ def _data_interval(context: Mapping[str, Any]) -> Interval:
 
 
 def _of_run(context: Mapping[str, Any], name: str) -> Any:
-    """A date of the run. Airflow 3 leaves out the keys that have no value, and 2.11 does not know all of them."""
+    """A date of the run. Airflow 3 leaves out keys without a value, and 2.11 does not know all of them."""
     value = context.get(name)
     return value if value is not None else getattr(context.get("dag_run"), name, None)

@@ -1,11 +1,11 @@
-"""A person's word: task instances that somebody marked as success by hand, one by one.
+"""Marks by people: task instances that somebody marked as success by hand, one by one.
 
-Airflow keeps no trace of that in a task instance: it looks as if its code had run to its end. So does one that was
-running when somebody marked its whole *run* as success. But that says nothing about its data: there is no word of it,
-and what was said before about single task instances of that run is taken back.
+Airflow keeps no trace of that in a task instance, which looks as if its code had run to its end. So does a task
+instance that was running when somebody marked its whole *run* as success. But marking a run says nothing about its
+tasks' data: it is not recorded as a mark, and it withdraws earlier marks on single task instances of that run.
 
-On Airflow 3 the API server tells the listeners, and the word is kept as an XCom, in the transaction that changes the
-state. On Airflow 2 no listener hears of it, and the audit log is read.
+On Airflow 3 the API server notifies listeners, and the mark is kept as an XCom, in the transaction that changes the
+state. On Airflow 2 no listener is notified, and the audit log is read.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from airflow_provider_partition_registry.runtime.compat import IS_AIRFLOW_3
 KEY = "partition_registry_word"
 
 Words = dict[tuple[str, int], datetime]
-"""When each was said, by task id and map index, by the clock of Airflow's web or API server."""
+"""When each mark was made, by task id and map index, by the clock of Airflow's web or API server."""
 
-CONNECTION_FIELD = "partition_registry_conn_id"  # a templated field of all our operators, and of none else
+CONNECTION_FIELD = "partition_registry_conn_id"  # a templated field of all our operators, and of no others
 
 _log = logging.getLogger(__name__)
 
@@ -31,15 +31,15 @@ _log = logging.getLogger(__name__)
 def words_of_people(context: Mapping[str, Any], task_ids: Collection[str]) -> Words:
     """Which instances of these tasks of the same run a person marked as success.
 
-    Whether they still are in that state is not said here. What cannot be found out counts as not said.
+    It does not say whether they are still in that state. A mark that cannot be found out counts as not made.
 
-    :param context: of the task that asks.
-    :return: when each was marked; a map index is -1 for tasks that are not mapped.
+    :param context: that of the task that asks.
+    :return: when each was marked; the map index is -1 for tasks that are not mapped.
     """
     try:
         said = _in_xcoms(context["ti"], task_ids) if IS_AIRFLOW_3 else _in_audit_log(context, task_ids)
     except Exception:
-        # A backend for XComs that cannot read them, say: without a word, nothing is published.
+        # For example, an XCom backend that cannot read them. Without marks, less is proved and published.
         _log.warning("Cannot look up which tasks were marked as success by hand.", exc_info=True)
         return {}
     return said
@@ -49,7 +49,7 @@ def words_of_people(context: Mapping[str, Any], task_ids: Collection[str]) -> Wo
 
 
 def keep_word(task_instance: Any) -> None:
-    """Note that somebody marks this task instance as success. For the API server of Airflow 3, before it commits."""
+    """Record that somebody marks this task instance as success, in Airflow 3's API server, before it commits."""
     from airflow.models.xcom import XComModel
 
     session = _session_of(task_instance)
@@ -64,15 +64,15 @@ def keep_word(task_instance: Any) -> None:
             task_id=task_instance.task_id,
             run_id=task_instance.run_id,
             map_index=task_instance.map_index,
-            serialize=False,  # else a task would pull the text of it
+            serialize=False,  # otherwise a task would pull the JSON text of it
             session=session,
         )
 
 
 def take_words_back(dag_run: Any) -> None:
-    """Forget what was said about task instances of this run, whose own state somebody sets by hand.
+    """Withdraw the marks on task instances of this run, whose own state somebody sets by hand.
 
-    Airflow 3 marks the task instances that were running first, as if each had been marked alone.
+    Airflow 3 first marks the task instances that were running, as if each had been marked alone.
     """
     from airflow.models.xcom import XComModel
 
@@ -84,7 +84,7 @@ def take_words_back(dag_run: Any) -> None:
 def _in_xcoms(ti: Any, task_ids: Collection[str]) -> Words:
     words: Words = {}
     for task_id in task_ids:
-        # As a list, for else Airflow looks for an instance with the map index of the task that asks.
+        # As a list, since Airflow otherwise looks for an instance with the map index of the task that asks.
         for word in ti.xcom_pull(task_ids=[task_id], key=KEY):
             if word and word["by_hand"] == "success":
                 words[task_id, word["map_index"]] = datetime.fromisoformat(word["at"])
@@ -92,14 +92,14 @@ def _in_xcoms(ti: Any, task_ids: Collection[str]) -> Words:
 
 
 def _session_of(row: Any) -> Any:
-    """The session that a row is changed in."""
+    """The session in which a row is changed."""
     from airflow.settings import Session
 
     return cast("Any", Session).object_session(row)
 
 
 def _uses_the_registry(dag_id: str, session: Any) -> bool:
-    """Whether any task of the DAG is one of ours; only then somebody will ask for words."""
+    """Whether any task of the DAG uses an operator of this package; only then are marks ever asked for."""
     known = session.info.setdefault(KEY, {})
     if dag_id not in known:
         known[dag_id] = _is_one_of_ours_in(dag_id, session)
@@ -118,7 +118,7 @@ def _is_one_of_ours_in(dag_id: str, session: Any) -> bool:
 
 # Airflow 2: the audit log
 
-# What is logged when somebody marks tasks or a run as success: by pages, and by the REST API, which pages use too.
+# Events that are logged when somebody marks tasks or a run as success, on pages or by the REST API.
 _TASKS_MARKED = (
     "success",
     *("api.patch_task_instance", "ui.patch_task_instance"),
@@ -131,7 +131,7 @@ _PICKED_FROM_LIST = "action_set_success"
 
 
 def _in_audit_log(context: Mapping[str, Any], task_ids: Collection[str]) -> Words:
-    """What the audit log says in the order in which it was said, of the newest try of each task instance."""
+    """The marks in the audit log, in order, for the newest try of each task instance."""
     words: Words = {}
     began = {
         (each.task_id, each.map_index): each.start_date
@@ -143,7 +143,7 @@ def _in_audit_log(context: Mapping[str, Any], task_ids: Collection[str]) -> Word
             words.clear()
         else:
             words |= dict.fromkeys(_marked_by(entry, began, context), entry.dttm)
-    # What was said of a task before it was cleared says nothing of what it does now.
+    # Marks from before a task was cleared say nothing about its newest try.
     return {key: said for key, said in words.items() if began[key] is None or said >= began[key]}
 
 
@@ -153,7 +153,7 @@ def _entries(dag_id: str, run_id: str) -> Iterator[Any]:
 
     with create_session() as session:
         entries = session.query(Log).filter(
-            # A task that ends by itself logs "success" as well, and its try.
+            # A task that ends by itself logs "success" as well, but with its try number.
             Log.event.in_((*_TASKS_MARKED, *_RUN_MARKED, _PICKED_FROM_LIST)) & Log.try_number.is_(None),
             (Log.dag_id == dag_id) | (Log.event == _PICKED_FROM_LIST),
         )
@@ -166,12 +166,12 @@ def _entries(dag_id: str, run_id: str) -> Iterator[Any]:
 def _marked_by(
     entry: Any, instances: Iterable[tuple[str, int]], context: Mapping[str, Any]
 ) -> set[tuple[str, int]]:
-    """Which of the task instances an entry of the audit log says were marked as success."""
+    """The task instances that an entry of the audit log says were marked as success."""
     extra = _extra(entry)
     if extra.get("new_state", "success") != "success" or _is_true(extra, "dry_run"):
         return set()
     named = _named(entry, extra, context["dag"])
-    # The pages name one map index at most; relatives are marked with all of theirs.
+    # Pages name at most one map index; tasks marked along with it are marked with all their instances.
     index = None if extra.get("map_index") is None else int(extra["map_index"])
     own = entry.task_id or extra.get("task_id")
     return {
@@ -182,7 +182,7 @@ def _marked_by(
 
 
 def _named(entry: Any, extra: Mapping[str, Any], dag: Any) -> set[str]:
-    """The tasks that were marked: one or a group, and if that was asked for, what stands before and after."""
+    """The tasks that were marked: one or a group and, if that was chosen, those upstream and downstream of it."""
     task_id, group_id = entry.task_id or extra.get("task_id"), extra.get("group_id")
     if group_id:
         tasks = list(dag.task_group.get_task_group_dict()[group_id].iter_tasks())

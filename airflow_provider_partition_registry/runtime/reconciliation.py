@@ -1,7 +1,7 @@
-"""Locks whose run is over, or gone, or whose task died: which they are, and how they are ended (R12).
+"""Locks whose run is over or deleted, or whose task died: finding them and ending them (R12).
 
-A lock is ended by the generation that was listed, and Airflow is asked after it was listed. So whatever happens
-meanwhile, a run that was cleared and has locked again keeps its lock.
+Airflow is asked after the locks were listed, and a lock is ended by the generation that was listed. So if a run is
+cleared and locks again meanwhile, it keeps its new lock.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from airflow_provider_partition_registry.runtime.states import (
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.paging import all_items
 
-# States in which a task that took a lock has not let it go, and will not come back to it by itself.
+# States in which a task that took a lock has not released it, and will not come back to it by itself.
 _DEAD = ("failed", "upstream_failed", "skipped", "removed")
 
 
@@ -50,18 +50,18 @@ class HeldLock:
 
     @property
     def is_of_lock_task(self) -> bool:
-        """Whether the lock task itself took it, and not a guard for the work that was cleared after it."""
+        """Whether the lock task itself took it, and not a guard for work that was cleared after it."""
         return TAKEN_BY not in self.lock.holder.details
 
 
 @dataclass(frozen=True)
 class EndedLock:
-    """What became of a lock that nobody will unlock.
+    """What became of a lock that no task will end.
 
-    :param held: as it was found.
-    :param reason: why it is to end, which the failed partition says from now on.
+    :param held: the lock as it was found.
+    :param reason: why it is to end, which becomes the reason of the failed partition.
     :param was_ended: whether the partition is failed now.
-    :param refusal: why the registry did not allow it, if it did not.
+    :param refusal: the registry's reason if it refused to end the lock.
     """
 
     held: HeldLock
@@ -83,7 +83,7 @@ class Reconciliation:
     """What became of the locks of one Airflow.
 
     :param looked_at: how many locks there were.
-    :param found: those that nobody will unlock.
+    :param found: those that no task will end.
     """
 
     looked_at: int
@@ -91,7 +91,7 @@ class Reconciliation:
 
     @property
     def refused(self) -> tuple[EndedLock, ...]:
-        """Those that the registry did not let us end."""
+        """Those that the registry refused to end."""
         return tuple(each for each in self.found if each.refusal is not None)
 
     def __str__(self) -> str:
@@ -99,7 +99,7 @@ class Reconciliation:
         return "\n".join([counted, *map(str, self.found)])
 
     def as_result(self) -> dict[str, Any]:
-        """For programs: which locks they are, and why they had to end."""
+        """A result for programs: which locks they are, and why they had to end."""
         return {
             "looked_at": self.looked_at,
             "found": [
@@ -124,9 +124,9 @@ def reconcile(
 ) -> Reconciliation:
     """End the locks of one Airflow whose run is over or gone, or whose task died.
 
-    :param instance: what this Airflow is called in the registry.
+    :param instance: the name of this Airflow in the registry.
     :param ask: says how runs and tasks of this Airflow stand.
-    :param dry_run: only say which they are.
+    :param dry_run: only report which locks would be ended.
     :raises StoreUnavailableError: the registry does not respond.
     """
     held = list(held_locks(store, prefix_of(instance)))
@@ -135,7 +135,7 @@ def reconcile(
 
 
 def held_locks(store: RegistryStore, prefix: str) -> Iterator[HeldLock]:
-    """The present locks of Airflow tasks whose identities begin so."""
+    """The present locks of Airflow tasks whose identities begin with this prefix."""
     for partition in all_items(partial(store.list_locks, prefix)):
         holder = parse_identity(partition.lock.holder.identity) if partition.lock else None
         if partition.lock is not None and holder is not None:
@@ -153,8 +153,8 @@ def end_locks(
     """End those of the locks that are no longer in use.
 
     :param runs: how the holders' runs stand, asked after the locks were listed.
-    :param endings: how runs ended, where more is known of it than their states.
-    :param dry_run: only say which they are.
+    :param endings: how runs ended, if more is known than their states.
+    :param dry_run: only report which locks would be ended.
     """
     for each in held:
         run = runs[run_of(each.holder)]
@@ -175,8 +175,8 @@ def reason_to_end(
     """Why this holder's lock must be ended, or None while it may still be in use.
 
     :param run: how its run stands.
-    :param endings: how runs ended, where more is known of it than their states.
-    :param is_of_lock_task: whether the lock task took the present lock, so that its death is that of the lock.
+    :param endings: how runs ended, if more is known than their states.
+    :param is_of_lock_task: whether the lock task took the present lock, so that the lock dies with that task.
     """
     name = f"The run {holder.run_id} of DAG {holder.dag_id}"
     died = _death_of(holder, run) if is_of_lock_task else None
@@ -199,9 +199,9 @@ def _death_of(holder: HolderIdentity, run: RunState) -> str | None:
 
 
 def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:
-    """Fail the partition, unless the lock is another one by now.
+    """Fail the partition, unless there is another lock by now.
 
-    :return: what became of it, or None if it was not there any more.
+    :return: what became of the lock, or None if it no longer existed.
     :raises StoreUnavailableError: the registry does not respond.
     """
     partition, short = held.partition, storable(reason)
@@ -215,5 +215,5 @@ def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:
         return None
     except AccessDeniedError as error:
         return EndedLock(held, reason, was_ended=False, refusal=str(error))
-    # With another reason it had failed in the meantime.
+    # If the reason is another one, the partition had failed in the meantime.
     return EndedLock(held, reason) if failed.reason == short else None

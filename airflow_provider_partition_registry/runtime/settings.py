@@ -1,4 +1,4 @@
-"""What an Airflow connection of type ``partition_registry`` says."""
+"""The settings in an Airflow connection of type ``partition_registry``."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class ConnectionSettings:
     :param provider: the provider that tasks act as unless they name another one.
     :param instance: tells this Airflow's lock holders from those of others.
     :param timeout: seconds after which a call gives up.
-    :param access_token: what a web service knows this Airflow by; databases need none.
-    :param verify: whether, or by which authorities' file, a web service's certificate is checked.
+    :param access_token: by which a web service knows this Airflow; databases need none.
+    :param verify: whether to check a web service's certificate, or the path of a file with the authorities to trust.
     """
 
     url: str = field(repr=False)
@@ -59,8 +59,8 @@ class ConnectionSettings:
         Its host is either a URL (``https://...``, ``postgresql://...``, ``sqlite:////...``), whose missing parts are
         filled from the other fields, or the name of a PostgreSQL host.
 
-        :raises InvalidInputError: it does not say where the registry is. The message leaves the connection's name to
-            the caller: one that is being tested has none that people know.
+        :raises InvalidInputError: it does not say where the registry is. The caller adds the connection's name, as a
+            connection that is being tested has a random one.
         """
         if connection.conn_type and connection.conn_type != CONN_TYPE:
             raise InvalidInputError(
@@ -85,12 +85,12 @@ class ConnectionSettings:
 
     @property
     def is_service(self) -> bool:
-        """Whether it is a web service that is asked, not a database."""
+        """Whether the registry is behind a web service, rather than in a database."""
         return self.url.startswith(SERVICE_SCHEMES)
 
     @property
     def secrets(self) -> list[str]:
-        """What must not appear in a log: the access token, or the password as it is and as the URL has it."""
+        """What must not appear in a log: the access token, or the password as it is and as it is written in the URL."""
         password = urlsplit(self.url).password or ""
         found = (self.access_token, unquote(password), password)
         return list(dict.fromkeys(secret for secret in found if secret))
@@ -107,7 +107,7 @@ class ConnectionSettings:
 
 
 def of_connection(error: E, conn_id: str) -> E:
-    """The same error of a registry that does not do what it should, with the Airflow connection that leads there."""
+    """The error of a registry, with the Airflow connection that leads there added to its message."""
     return error.continued(f"The Airflow connection {conn_id!r} leads there.")
 
 
@@ -117,11 +117,11 @@ def how_to_configure(conn_id: str) -> str:
 
 
 def _extra(connection: Connection) -> dict[str, Any]:
-    """The fields of the connection's extra that are filled in; a saved form writes the empty ones as null."""
+    """The fields of the connection's extra that are filled in; a saved form writes empty fields as null."""
     from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS
 
     try:
-        # Not as extra_dejson, for which an extra that cannot be read is an empty one, without its TLS mode, say.
+        # Not extra_dejson, which treats an extra that cannot be read as an empty one, for example without its TLS mode.
         given = json.loads(connection.extra or "{}")
     except ValueError:
         given = None
@@ -185,7 +185,7 @@ def _service_url(url: str, port: int | None) -> str:
 
 
 def _access_token(connection: Connection) -> str | None:
-    """The token, without the white space that copying it may have added."""
+    """The token without white space around it, which copying may have added."""
     return (connection.password or "").strip() or None
 
 
@@ -200,7 +200,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _authority(connection: Connection, given: SplitResult) -> str:
-    """``user:password@host:port``, with what the URL leaves out taken from the connection's fields."""
+    """``user:password@host:port``, with what the URL lacks taken from the connection's fields."""
     if given.password is not None or "password" in parse_qs(given.query):
         raise InvalidInputError(
             "The password is in the connection's host, which Airflow shows to everybody. Move it to the "
@@ -216,13 +216,13 @@ def _authority(connection: Connection, given: SplitResult) -> str:
 
 
 def _with_port(address: str, port: int | None) -> str:
-    """The address, with the port unless it has one."""
+    """The address with the port, unless it has one."""
     # Port 0 is what Airflow's connection test sends for an empty field.
     return address if not port or ":" in address.rpartition("]")[2] else f"{address}:{port}"
 
 
 def _verify(extra: Mapping[str, Any]) -> bool | str:
-    """Whether, or by which file, certificates are checked; forms know only text."""
+    """Whether to check certificates, or the file with the authorities to trust; forms can hold only text."""
     value = extra.get("verify", True)
     return {"true": True, "false": False}.get(str(value).strip().lower(), str(value))
 

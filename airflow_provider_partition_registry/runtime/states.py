@@ -1,4 +1,4 @@
-"""What Airflow knows of the runs and tasks that hold locks, asked in the two ways that there are."""
+"""What Airflow knows about the runs and tasks that hold locks, asked through its API or its database."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ RunKey = tuple[str, str]
 class RunState:
     """How a run stands.
 
-    :param state: None if Airflow does not know the run, which it did know once: it was deleted.
-    :param tasks: the states of the tasks that were asked for, by task id and map index; those that are there.
+    :param state: None if Airflow no longer knows the run: it was deleted.
+    :param tasks: the states of those of the wanted tasks that exist, by task id and map index.
     """
 
     state: str | None
@@ -29,7 +29,7 @@ class RunState:
 
 
 AskAirflow = Callable[[Collection[HolderIdentity]], Mapping[RunKey, RunState]]
-"""Answers how the runs of these lock holders stand, and the holders' own tasks in them; for every run it was asked."""
+"""Says for every run of these lock holders how it stands, with the states of the holders' own tasks."""
 
 
 def run_of(holder: HolderIdentity) -> RunKey:
@@ -52,7 +52,7 @@ def _ask_api(ti: Any, run: RunKey, task_ids: Collection[str]) -> RunState:
     dag_id, run_id = run
 
     def is_there(states: list[str] | None = None) -> bool:
-        # Counted, for asking for a run's state fails alike when it was deleted and when the API server is ill.
+        # By counting, as asking for a run's state fails alike when the run was deleted and when the API server is ill.
         return bool(ti.get_dr_count(dag_id=dag_id, run_ids=[run_id], states=states))
 
     if not is_there():
@@ -67,7 +67,7 @@ def _ask_api(ti: Any, run: RunKey, task_ids: Collection[str]) -> RunState:
 
 
 def ask_database(holders: Collection[HolderIdentity]) -> dict[RunKey, RunState]:
-    """Ask Airflow's own database: in schedulers, web and API servers, commands, and tasks of Airflow 2."""
+    """Ask Airflow's own database, in schedulers, web and API servers, commands, and tasks of Airflow 2."""
     from airflow.models import DagRun, TaskInstance
     from airflow.utils.session import create_session
 
@@ -85,7 +85,7 @@ def ask_database(holders: Collection[HolderIdentity]) -> dict[RunKey, RunState]:
 
 
 def states_of_runs(runs: Iterable[RunKey]) -> dict[RunKey, str | None]:
-    """Ask Airflow's own database how runs stand; of those that it does not know nothing is said."""
+    """Ask Airflow's own database how runs stand; unknown runs are left out."""
     from airflow.models import DagRun
     from airflow.utils.session import create_session
 
@@ -106,5 +106,5 @@ def _tasks_by_run(holders: Collection[HolderIdentity]) -> dict[RunKey, set[str]]
 
 
 def _text(state: Any) -> str | None:
-    """Airflow's states are texts that print with the name of their class."""
+    """The text of a state; Airflow's states print with the name of their class."""
     return None if state is None else str(getattr(state, "value", state))

@@ -1,4 +1,4 @@
-"""What a reading task asks the registry, and what it makes of the answers; the same in every mode of the sensor."""
+"""What a reading task asks the registry, and what it concludes from the answers, in every mode of the sensor."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from airflow_provider_partition_registry.runtime.errors import UpstreamFailedErr
 from airflow_provider_partition_registry.runtime.interval import interval_of_run
 
 Requirement = str | Mapping[str, Any]
-"""A source's name, or a mapping with ``source_name`` and, where they differ from the task's, ``start``, ``end`` and
+"""A source's name, or a mapping with ``source_name`` and, if they differ from the task's, ``start``, ``end`` and
 ``published_after``."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WaitParameters:
-    """What a reading task says of its wait. The sensor documents it; its trigger inherits it."""
+    """A reading task's parameters of a wait. The sensor documents them; its trigger inherits them."""
 
     source_name: str | None = None
     requires: Sequence[Requirement] | None = None
@@ -43,15 +43,15 @@ class WaitParameters:
 
     @classmethod
     def of_task(cls, task: Any) -> WaitParameters:
-        """Those of a task that has attributes of the same names."""
+        """Read the parameters of a task that has attributes of the same names."""
         return cls(**{each.name: getattr(task, each.name) for each in fields(cls)})
 
 
 @dataclass(frozen=True)
 class Wait:
-    """What is waited for, and what ends the wait besides readiness.
+    """What a task waits for, and what ends the wait besides readiness.
 
-    :param is_single: whether one source was asked for by name, so that the result is one answer and not a list.
+    :param is_single: whether one source was given by name, so that the result is one answer and not a list.
     """
 
     questions: tuple[Question, ...]
@@ -60,7 +60,7 @@ class Wait:
 
     @classmethod
     def of_run(cls, context: Mapping[str, Any], parameters: WaitParameters) -> Wait:
-        """Read what a task's parameters and its run say.
+        """Combine a task's parameters with its run.
 
         :raises InvalidInputError: they do not say what to wait for.
         """
@@ -93,10 +93,10 @@ class Wait:
         return cls(tuple(questions), not parameters.requires, policy)
 
     def result(self, answers: Sequence[Answer]) -> Any:
-        """What the task answers when everything is ready, or None while it is not.
+        """The task's result if everything is ready, or None while it is not.
 
-        :raises UnknownSourceError: a source does not exist, and that is not to be waited for.
-        :raises UpstreamFailedError: a write failed, and that is not to be waited for.
+        :raises UnknownSourceError: a source does not exist, and the task does not wait for it.
+        :raises UpstreamFailedError: a write failed, and the task does not wait for its repair.
         """
         outcome = self.policy.judge(answers)
         if outcome is WaitOutcome.SOURCE_MISSING:

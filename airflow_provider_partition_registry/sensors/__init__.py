@@ -1,1 +1,1 @@
-"""The sensor: wait until data may be read."""
+"""The sensor, which waits until data may be read."""

@@ -1,6 +1,6 @@
-"""The sensor: wait until data may be read.
+"""The sensor, which waits until data may be read.
 
-DAG files that use it are parsed again and again: what only a running task needs is imported when it runs.
+DAG files that use it are parsed again and again, so what only a running task needs is imported when it runs.
 """
 
 from __future__ import annotations
@@ -51,34 +51,34 @@ if TYPE_CHECKING:
 
 TRIGGER = "airflow_provider_partition_registry.triggers.partition_registry.PartitionReadinessTrigger"
 
-# In a template: what reaches for the task instance or for results of other tasks.
+# Matches templates that use the task instance or the results of other tasks.
 _OTHER_TASKS = re.compile(r"\{[{%].*\b(ti|task_instance|xcom\w*)\b", re.DOTALL)
 
 
 class PartitionReadinessSensor(BaseSensorOperator):
     """Wait until ``[start, end)`` of one or several sources may be read (R1).
 
-    Its result (XCom) is the answer: source, interval, and ``as_of``, with which ``changed_since`` later tells whether
-    the data was rewritten; with ``requires`` a list of them. A registry that does not respond is waited for. A mistake
-    in the connection to it, such as a host that nobody knows, ends the wait at once.
+    Its result (XCom) is the answer: source, interval, and ``as_of``, with which ``changed_since`` can later tell
+    whether the data was rewritten; with ``requires`` a list of answers. The sensor waits for a registry that does not
+    respond. A mistake in its connection, such as a host name that does not exist, ends the wait at once.
 
     :param source_name: the source to read. (templated)
-    :param requires: several sources: names, or mappings with ``source_name`` and, where they differ from the sensor's
+    :param requires: several sources: names, or mappings with ``source_name`` and, if they differ from the sensor's
         own, ``start``, ``end``, ``published_after``. All must be ready at the same moment. (templated)
     :param start: first instant to read; text or datetime, naive means UTC. By default the run's own interval, see
         :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param published_after: ask also that all of it was published at or after this instant (R8). (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
-    :param timezone: in which a named grain begins.
+    :param timezone: the time zone in which a named grain begins.
     :param on_failed: what a failed write upstream means: "wait" for its repair, or "fail".
-    :param on_missing_source: what a source that does not exist means: "fail" at once, also with ``soft_fail``, or
+    :param on_missing_source: what a source that does not exist means: "fail" at once, even with ``soft_fail``, or
         "wait" until somebody registers it.
     :param deferrable: wait in the triggerer, without a worker; ``poke_interval`` is then the longest pause between two
-        questions, and ``exponential_backoff`` and ``max_wait`` mean nothing. On Airflow 3.3 and later the task also
-        starts there, unless it is mapped, a template needs results of other tasks, its DAG brings own macros or
-        filters, or it has an ``execution_timeout`` or something to call before it starts; and it ends there, unless it
-        has outlets, multiple outputs, or something to call on success.
+        questions, and ``exponential_backoff`` and ``max_wait`` have no effect. On Airflow 3.3 and later the task also
+        starts there, unless it is mapped, a template needs results of other tasks, its DAG defines macros or filters
+        of its own, or it has an ``execution_timeout`` or something to call before it starts; and it ends there, unless
+        it has outlets, multiple outputs, or something to call on success.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
@@ -125,7 +125,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         for name, value in (("on_failed", on_failed), ("on_missing_source", on_missing_source)):
             if value not in ("wait", "fail"):
                 raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
-        # On the instance, never the class: mapped tasks must expand their arguments on a worker first.
+        # On the instance, not the class, as mapped tasks must first expand their arguments on a worker.
         if deferrable and CAN_START_FROM_TRIGGER and not self._needs_worker():
             self.start_from_trigger = True
             self.start_trigger_args = self._start_trigger_args()
@@ -138,7 +138,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return PartitionRegistryHook(self.partition_registry_conn_id)
 
     def execute(self, context: Context) -> Any:
-        """Ask once; then wait in the triggerer, or go on asking here."""
+        """Ask once; then wait in the triggerer, or keep asking here."""
         from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 
         if not self.deferrable:
@@ -166,7 +166,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: Any) -> Any:
         """End the task as the trigger says."""
         if not isinstance(event, dict):
-            # Where triggers run inline (dag.test) Airflow passes on that the trigger ended the task, and no more.
+            # Where triggers run inline (dag.test) Airflow passes on only that the trigger ended the task.
             return self._ask(self._what_to_wait_for(context), context)
         match event["status"]:
             case "ready":
@@ -185,7 +185,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
             raise AirflowSensorTimeout(f"{error} {self._missing}") from None
 
     def _ask(self, wait: Wait, context: Context) -> Any:
-        """The result if everything is ready, else None, with the reasons in the log when they change."""
+        """The result if everything is ready, otherwise None; the reasons are logged when they change."""
         from airflow_provider_partition_registry.domain.waiting import explain_missing
 
         try:
@@ -206,16 +206,16 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return result
 
     def _is_outage(self, error: RegistryError, context: Context) -> bool:
-        """Whether to wait until it is over.
+        """Whether to wait until the error passes.
 
-        A host's name that was known when an earlier process of the same try asked is not a wrong one.
+        If an earlier process of the same try could resolve the host's name, the name does not count as wrong.
         """
         if isinstance(error, HostNotFoundError):
             return bool(self.reschedule and read_note(context))
         return isinstance(error, StoreUnavailableError)
 
     def _say(self, text: str, context: Context) -> None:
-        """Log it unless it was said last; in reschedule mode every question is asked by another process."""
+        """Log a text unless it was the last one logged; in reschedule mode every question has a process of its own."""
         said_last = self._said or (read_note(context) if self.reschedule else "")
         self._said = text
         if text != said_last:
@@ -232,10 +232,10 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return Wait.of_run(context, WaitParameters.of_task(self))
 
     def _needs_worker(self) -> bool:
-        """Whether something of this task happens on a worker only.
+        """Whether something about this task can happen only on a worker.
 
         A triggerer has neither results of other tasks nor DAG files to render templates with. It calls nothing before
-        it starts, and would take a limit on the execution for one on the wait.
+        a task starts, and would apply a limit on the execution to the wait.
         """
         own_jinja = self.has_dag() and (self.dag.user_defined_macros or self.dag.user_defined_filters)
         is_called_first = self.on_execute_callback or self._pre_execute_hook
@@ -244,12 +244,12 @@ class PartitionReadinessSensor(BaseSensorOperator):
         )
 
     def _ends_on_worker(self) -> bool:
-        """Whether something happens after success on a worker only: marking assets, calling back, splitting results."""
+        """Whether something after success can happen only on a worker: marking assets, callbacks, splitting results."""
         is_called_last = self.on_success_callback or self._post_execute_hook
         return bool(self.outlets or is_called_last or self.multiple_outputs)
 
     def _resolved(self, wait: Wait) -> dict[str, Any]:
-        """The wait as a trigger's arguments, with nothing left that only a run can tell."""
+        """The wait as a trigger's arguments, with everything filled in that only a run can tell."""
         requirements = [_as_requirement(question) for question in wait.questions]
         return requirements[0] if wait.is_single else {"requires": requirements}
 
@@ -300,7 +300,7 @@ def _is_of_other_tasks(value: Any) -> bool:
 
 
 def _as_json(value: Any) -> Any:
-    """Templates and names as they are, instants as text: a trigger's arguments are stored as JSON."""
+    """Templates and names as they are, and instants as text, since a trigger's arguments are stored as JSON."""
     if isinstance(value, dict):
         return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,1 +1,1 @@
-"""The task group: a lock before the work, an unlock after it."""
+"""A task group with a lock before the work and an unlock after it."""

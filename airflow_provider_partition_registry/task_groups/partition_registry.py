@@ -1,4 +1,4 @@
-"""The one-line form: a task group that puts a lock and its unlock around whatever tasks are in it."""
+"""A task group that puts a lock and its unlock around whatever tasks are in it."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def partition_lock(
     lock_kwargs: dict[str, Any] | None = None,
     **group_kwargs: Any,
 ) -> PartitionLockGroup:
-    """Lock a partition while the tasks in this group write it, and publish it when all of them are proved (R12).
+    """Lock a partition while the tasks in this group write it, and publish it when the work of all is proved (R12).
 
     ::
 
         with partition_lock(source_name="shop.sales", start="{{ params.day }}", grain="day"):
             extract() >> load()
 
-    What the group waits for is what its first task, ``lock``, waits for; what waits for the group waits until its last
-    task, ``unlock``, has published. No task in it begins without the lock: if it was published or lost meanwhile (the
-    task was cleared, say), the lock is taken again first, and if somebody else has it, the task fails before its own
-    code runs. Of nested mapped task groups each instance has a lock of its own.
+    Whatever the group waits for, its first task, ``lock``, waits for; whatever waits for the group waits until its last
+    task, ``unlock``, has published. No task in it begins without the lock: if the partition was published or the lock
+    was lost meanwhile (because the task was cleared, say), the lock is taken again first, and if somebody else has it,
+    the task fails before its own code runs. In nested mapped task groups each instance has a lock of its own.
 
     :param group_id: of the task group; its lock and unlock are called ``<group_id>.lock`` and ``<group_id>.unlock``.
     :param source_name: the source that the partition belongs to. (templated)
@@ -60,20 +60,20 @@ def partition_lock(
         see :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
-    :param timezone: in which a named grain begins.
-    :param register: register the partition first if it is not known.
-    :param lease: after which anybody with a grant may take the lock over, as a timedelta or in seconds; by default the
-        lock lasts. It begins anew with every task of the group: make it longer than any of them can take.
+    :param timezone: the time zone in which a named grain begins.
+    :param register: register the partition first if it is not registered.
+    :param lease: after how long anybody with a grant may take the lock over, as a timedelta or in seconds; by default
+        never. It begins anew with every task of the group: make it longer than any of them can take.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
     :param on_conflict: when somebody else holds a lock that conflicts: "fail", or "wait" until it is released.
-    :param on_skipped: what it means that a branch or short circuit in the group decided to do none of the work: "fail",
-        the write failed; "publish", it is complete as it is; "unchanged", nothing was touched, so the partition goes
-        back to what it was before.
+    :param on_skipped: what it means if a branch or short circuit in the group decided to do none of the work: "fail",
+        the write failed; "publish", the partition is complete as it is; "unchanged", nothing was written, so the
+        partition goes back to what it was before.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
-    :param lock_kwargs: what else the lock task is to get, such as ``trigger_rule``, ``poke_interval``, ``timeout`` and
+    :param lock_kwargs: further arguments of the lock task, such as ``trigger_rule``, ``poke_interval``, ``timeout`` and
         ``deferrable``.
-    :param group_kwargs: what Airflow's own ``TaskGroup`` takes, such as ``default_args`` or ``tooltip``.
-    :raises InvalidInputError: when the group ends: it holds no tasks, or one that would run without the lock.
+    :param group_kwargs: arguments of Airflow's own ``TaskGroup``, such as ``default_args`` or ``tooltip``.
+    :raises InvalidInputError: at the end of the group: it has no tasks, or one that would run without the lock.
     """
     partition = {
         "source_name": source_name,
@@ -96,8 +96,8 @@ def partition_lock(
 class PartitionLockGroup(TaskGroup):
     """The task group that :func:`partition_lock` makes.
 
-    :param lock: what its :class:`PartitionLockOperator` gets.
-    :param unlock: what its :class:`PartitionUnlockOperator` gets.
+    :param lock: the arguments of its :class:`PartitionLockOperator`.
+    :param unlock: the arguments of its :class:`PartitionUnlockOperator`.
     """
 
     locks_partition = True
@@ -120,11 +120,11 @@ class PartitionLockGroup(TaskGroup):
             super().__exit__(kind, error, trace)
 
     def get_roots(self) -> Generator[Any, None, None]:
-        """What the group waits for, its lock waits for."""
+        """The group's lock, which waits for whatever the group waits for."""
         yield self.lock
 
     def get_leaves(self) -> Generator[Any, None, None]:
-        """What waits for the group waits for the publication."""
+        """The group's unlock: whatever waits for the group waits for the publication."""
         yield self.unlock
 
     def _close(self) -> None:

@@ -1,1 +1,1 @@
-"""The trigger: wait without a worker, many waits with one question."""
+"""Triggers that wait without a worker; many waits share one question."""

@@ -1,4 +1,4 @@
-"""The triggers: waiting in the triggerer, all on one connection sharing one batched question."""
+"""Triggers that wait in the triggerer; all on one connection share one batch of questions."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     """Wait until everything asked for is ready.
 
     The parameters are those of
-    :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`, of which a grain
-    that is a timedelta is given by its seconds, and further:
+    :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`, except that a
+    grain that is a timedelta is given in seconds, and further:
 
-    :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
-    :param deadline: ISO 8601; when to give up. Without it, shortly before Airflow's own time-out.
+    :param poll_interval: seconds between two questions at most; notifications only shorten it.
+    :param deadline: ISO 8601; when to give up. By default shortly before Airflow's own time-out.
     :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3.3).
     :param pushes_result: then also store the answer as the task's result.
     """
@@ -63,13 +63,13 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
         self._render_error: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where to find the class, and what to call it with."""
+        """The class's path, and the arguments to make the trigger again."""
         return _serialized(self)
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Called by Airflow 3.3 when the task starts in the triggerer: the one chance to see the run.
+        """Called by Airflow 3.3 when the task starts in the triggerer; only here is the run known.
 
-        What goes wrong is told by :meth:`run`: to Airflow a trigger that breaks is a deferral that failed, for which
+        :meth:`run` reports errors of this: to Airflow a trigger that breaks is a deferral that failed, for which
         ``soft_fail`` would skip the task.
         """
         self._context = context
@@ -79,7 +79,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             self._render_error = f"A template cannot be rendered: {error!r}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield one event: how the wait ended."""
+        """Wait, and yield one event that says how the wait ended."""
         resumable_at = time.monotonic() + (RESUME_NOT_BEFORE if self._comes_from_worker() else 0)
         event = await self._outcome()
         if not isinstance(event, TaskSuccessEvent):
@@ -109,7 +109,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     async def _until_ready(self, wait: Wait, poller: Poller) -> Any:
         """The result, or None when the time is over; ``_missing`` then says what was missing.
 
-        The first question is always asked: a triggerer with much to do may come to it late.
+        The first question is always asked, as a busy triggerer may come to it late.
         """
         try:
             async with asyncio.timeout(None) as limit:
@@ -144,7 +144,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PartitionLockTrigger(BaseTrigger):
-    """Wait until nobody else's lock is in the way. The operator that waits then tries again to take it.
+    """Wait until no other lock is in the way. The waiting operator then tries again to take the lock.
 
     :param partition_registry_conn_id: the Airflow connection of the registry.
     :param source_name: the source that the partition belongs to.
@@ -153,7 +153,7 @@ class PartitionLockTrigger(BaseTrigger):
     :param end: first instant after it, ISO 8601.
     :param holder: identity of the holder that wants the lock.
     :param exclusive: whether overlapping locks of other providers are in the way as well.
-    :param poll_interval: seconds between two questions at most; wake-ups only shorten it.
+    :param poll_interval: seconds between two questions at most; notifications only shorten it.
     :param deadline: ISO 8601; when to give up, or None.
     """
 
@@ -171,11 +171,11 @@ class PartitionLockTrigger(BaseTrigger):
         BaseTrigger.__init__(self)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Where to find the class, and what to call it with."""
+        """The class's path, and the arguments to make the trigger again."""
         return _serialized(self)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield one event; when the time is over, the operator tries once more and says why not."""
+        """Wait, and yield one event; when the time is over, the operator tries once more and says why it cannot."""
         key = PartitionKey(self.source_name, self.provider_name, Interval(self.start, self.end))
         await asyncio.sleep(RESUME_NOT_BEFORE)
         try:
@@ -189,7 +189,7 @@ class PartitionLockTrigger(BaseTrigger):
             self.log.error("%s", told)
             yield TriggerEvent({"status": "failed", "message": told})
             return
-        # Not in the arguments of the deferral: dag.test() drops these.
+        # Not as an argument of the deferral, which dag.test() drops.
         yield TriggerEvent({"status": "try_again", "deadline": self.deadline})
 
     async def _until_free(self, key: PartitionKey, poller: Poller) -> None:
@@ -211,14 +211,14 @@ class PartitionLockTrigger(BaseTrigger):
 
 
 def _told(error: Exception | None, conn_id: str) -> str:
-    """What went wrong, with the connection that leads to a registry that does not do what it should."""
+    """What went wrong, with the connection that leads to the registry if it is the registry's failure."""
     if isinstance(error, (StoreRefusedError, StoreUnavailableError)):
         error = of_connection(error, conn_id)
     return str(error)
 
 
 def _serialized(trigger: PartitionReadinessTrigger | PartitionLockTrigger) -> tuple[str, dict[str, Any]]:
-    """The trigger's class and its arguments, fit for JSON."""
+    """The trigger's class and its arguments, ready to be stored as JSON."""
     kind = type(trigger)
     arguments = {each.name: getattr(trigger, each.name) for each in fields(trigger)}
     return f"{kind.__module__}.{kind.__qualname__}", {
