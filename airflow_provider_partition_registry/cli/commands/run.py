@@ -175,7 +175,7 @@ def run(
 
 
 def _identity() -> str:
-    """An identity for this run alone. Containers restart with the same name and process id, but must not share a lock."""
+    """An identity for this run alone. Containers restart with the same name and process id but must not share locks."""
     return f"{host_name()}/{os.getpid()}/{secrets.token_hex(4)}"
 
 
