@@ -11,7 +11,7 @@ from airflow_provider_partition_registry.runtime import compat
 SDK = "airflow.providers.common.compat.sdk"
 
 
-@pytest.mark.parametrize("name", sorted(compat._PLACES))
+@pytest.mark.parametrize("name", sorted(compat._MODULES))
 def test_airflow_itself_has_what_common_compat_may_lack(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from_common_compat = getattr(compat, name)
     monkeypatch.setitem(sys.modules, SDK, None)
@@ -19,14 +19,14 @@ def test_airflow_itself_has_what_common_compat_may_lack(name: str, monkeypatch: 
     assert getattr(compat, name) is from_common_compat
 
 
-def test_common_compat_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_common_compat_is_tried_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{SDK}.BaseHook", "theirs", raising=False)
     assert compat.BaseHook == "theirs"
 
 
-def test_a_name_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AttributeError, match="no attribute 'BaseHok'"):
         compat.BaseHok  # noqa: B018
-    monkeypatch.setitem(compat._PLACES, "Gone", ("airflow.nowhere", "airflow.exceptions"))
+    monkeypatch.setitem(compat._MODULES, "Gone", ("airflow.nowhere", "airflow.exceptions"))
     with pytest.raises(ImportError, match="has no Gone"):
         compat.Gone  # noqa: B018

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.store import listening, watch
+from airflow_provider_partition_registry.store import listening, poller
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.database import time_limits as watchdog
@@ -84,7 +84,7 @@ async def until_quiet(asked: list[int]) -> None:
     await until(lambda: DAYS_ASKED in asked, what="all to be asked for")
     while asked:
         asked.clear()
-        await asyncio.sleep(watch.EXPLANATION_PAUSE + 0.5)  # in which nobody may ask
+        await asyncio.sleep(poller.EXPLANATION_PAUSE + 0.5)  # in which nobody may ask
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def our_threads() -> list[str]:
 def test_a_crowd_shares_one_question(
     postgres_registry: RegistryStore, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "EXPLANATION_PAUSE", 0.5)
+    monkeypatch.setattr(poller, "EXPLANATION_PAUSE", 0.5)
 
     async def run() -> tuple[Any, Ticker, float]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(CROWD)]
