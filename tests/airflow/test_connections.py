@@ -71,7 +71,7 @@ def settings(**fields: Any) -> ConnectionSettings:
         ),
     ],
 )
-def test_where_the_registry_is(fields: dict[str, Any], url: str) -> None:
+def test_the_connections_fields_make_the_registrys_url(fields: dict[str, Any], url: str) -> None:
     assert settings(**fields).url == url
 
 
@@ -96,7 +96,7 @@ def test_a_saved_form_writes_empty_fields(empty: str | None) -> None:
     assert found == ConnectionSettings("postgresql://db/")
 
 
-def test_what_nobody_reads_is_told() -> None:
+def test_unsupported_extra_fields_are_refused() -> None:
     with pytest.raises(
         InvalidInputError, match=r"has ssl_mode, which is not supported; supported are .*sslmode"
     ):
@@ -116,20 +116,20 @@ def test_an_extra_that_cannot_be_read_is_not_an_empty_one(
 
 @pytest.mark.parametrize("field", ["provider", "instance"])
 @pytest.mark.parametrize("name", [5, ["loader"], "a\0b"])
-def test_a_name_that_is_none_is_told_before_tasks_use_it(field: str, name: Any) -> None:
+def test_an_invalid_name_is_refused_before_tasks_use_it(field: str, name: Any) -> None:
     with pytest.raises(InvalidInputError, match=f"connection's {field}"):
         settings(host="db", extra={field: name})
 
 
 @pytest.mark.parametrize("host", ["postgresql://me:secret@db/r", "postgresql://me@db/r?password=secret"])
-def test_no_password_where_everybody_sees_it(host: str) -> None:
+def test_a_password_in_the_host_is_refused(host: str) -> None:
     with pytest.raises(InvalidInputError, match="Move it to the connection's password") as refused:
         settings(host=host)
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("timeout", ["soon", 0, -1, "nan", 3601, [], {}])
-def test_an_impossible_timeout(timeout: Any) -> None:
+def test_an_invalid_timeout_is_refused(timeout: Any) -> None:
     with pytest.raises(InvalidInputError, match="timeout must be a number of seconds"):
         settings(host="db", extra={"timeout": timeout})
 
@@ -141,7 +141,7 @@ def test_an_empty_connection_tells_how_to_fill_it(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("path", ["registry.db", "./registry.db", ":memory:", ""])
-def test_a_relative_path_would_be_another_file_in_every_process(path: str) -> None:
+def test_a_relative_path_to_sqlite_is_refused(path: str) -> None:
     with pytest.raises(InvalidInputError, match="absolute path"):
         settings(host=f"sqlite:///{path}")
 
@@ -149,7 +149,7 @@ def test_a_relative_path_would_be_another_file_in_every_process(path: str) -> No
 @pytest.mark.parametrize(
     "host", ["postgresql://[::1/registry", "db:port", "mysql://db/registry", "postgresql://db:x/r"]
 )
-def test_an_impossible_host(host: str, connect: Connect) -> None:
+def test_an_invalid_host_is_refused(host: str, connect: Connect) -> None:
     connect(host)
     is_well, message = PartitionRegistryHook().test_connection()
     assert not is_well
@@ -275,20 +275,20 @@ def press_test_button(**fields: Any) -> tuple[bool, str]:
 
 @pytest.mark.usefixtures("airflow_home")
 class TestForm:
-    def test_of_a_new_registry(self, migrated_sqlite_url: str) -> None:
+    def test_with_a_registry_without_sources(self, migrated_sqlite_url: str) -> None:
         assert press_test_button(host=migrated_sqlite_url) == (
             True,
             "The registry answers; it has no sources yet.",
         )
 
-    def test_of_a_path_that_may_be_mistyped(self, tmp_path: Path) -> None:
+    def test_with_a_file_that_does_not_exist(self, tmp_path: Path) -> None:
         is_well, message = press_test_button(host=f"sqlite:///{tmp_path}/new.db")
         assert not is_well
         assert message.startswith(f"There is no file {tmp_path}/new.db on this host.")
         assert "the first write to the registry creates the file" in message
         assert list(tmp_path.iterdir()) == []
 
-    def test_of_another_file(self, tmp_path: Path) -> None:
+    def test_with_a_file_without_a_registry(self, tmp_path: Path) -> None:
         (tmp_path / "empty.db").touch()
         is_well, message = press_test_button(host=f"sqlite:///{tmp_path}/empty.db")
         assert not is_well
@@ -304,7 +304,7 @@ class TestForm:
             ({"host": "127.0.0.1", "port": 1, "extra": {"timeout": "2"}}, "does not respond"),
         ],
     )
-    def test_of_what_cannot_be(self, fields: dict[str, Any], told: str) -> None:
+    def test_with_invalid_fields(self, fields: dict[str, Any], told: str) -> None:
         is_well, message = press_test_button(**fields)
         assert not is_well
         assert told in message

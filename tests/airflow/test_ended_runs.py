@@ -93,7 +93,7 @@ def test_a_lock_task_that_died_is_named(ended: EndedRuns, left: Left) -> None:
     )
 
 
-def test_the_commit_is_waited_for(ended: EndedRuns, left: Left, later: Callable[..., None]) -> None:
+def test_it_waits_for_airflows_commit(ended: EndedRuns, left: Left, later: Callable[..., None]) -> None:
     left.set_state("running")
     told = left.as_told
 
@@ -119,7 +119,7 @@ def test_a_run_that_goes_on_keeps_its_lock(
     assert left.partition.state is PartitionState.LOCKED
 
 
-def test_what_was_cut_off_is_looked_at_again(
+def test_a_run_that_was_cut_off_is_looked_at_again(
     ended: EndedRuns, left: Left, looks: list[str], later: Callable[..., None]
 ) -> None:
     """The lock task was about to take the lock when somebody ended the run, and its worker stopped it too late."""

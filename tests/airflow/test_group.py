@@ -154,7 +154,7 @@ class TestItsWiring:
         assert run.state == "success", run.errors
         assert the_partition(registry, "clicks").state is PartitionState.READY
 
-    def test_a_reader_of_a_task_in_the_group_is_no_work(
+    def test_a_reader_of_a_task_in_the_group_is_not_part_of_the_work(
         self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
     ) -> None:
         @task

@@ -143,7 +143,7 @@ class TestEndings:
         assert partition.state is PartitionState.FAILED
         assert "an earlier try of it was killed" in partition.reason
 
-    def test_a_task_that_wants_to_leave(self, registry: RegistryStore) -> None:
+    def test_a_task_that_tries_to_defer_fails(self, registry: RegistryStore) -> None:
         with pytest.raises(WriteInterruptedError, match="nobody would renew"), write_partition(**DAY):
             raise TaskDeferred(trigger=SuccessTrigger(), method_name="execute_complete")
         partition = the_partition(registry)
@@ -247,7 +247,9 @@ class TestLoss:
             until(lambda: warned("was lost while it was written"), "a warning")
         check_untouched(registry)
 
-    def test_is_told_to_the_code(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
+    def test_stops_the_code_at_its_next_check(
+        self, registry: RegistryStore, warned: Callable[[str], bool]
+    ) -> None:
         with pytest.raises(LockLostError, match="held by somebody since"):
             with write_partition(**DAY, lease=1) as write:
                 take_away(registry)
@@ -255,25 +257,25 @@ class TestLoss:
                 write.require_lock()
         check_untouched(registry)
 
-    def test_that_no_renewal_has_noticed(self, registry: RegistryStore) -> None:
+    def test_is_noticed_at_the_end_if_no_renewal_noticed_it(self, registry: RegistryStore) -> None:
         with pytest.raises(LockLostError, match="held by somebody since"), write_partition(**DAY):
             take_away(registry)
         check_untouched(registry)
 
-    def test_to_a_writer_that_has_finished(self, registry: RegistryStore) -> None:
+    def test_to_a_writer_that_has_published_already(self, registry: RegistryStore) -> None:
         with pytest.raises(LockLostError, match="is ready since"), write_partition(**DAY):
             take_away(registry)
             registry.unlock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
         assert the_partition(registry).generation == 2
 
-    def test_of_work_that_failed(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
+    def test_while_the_work_fails(self, registry: RegistryStore, warned: Callable[[str], bool]) -> None:
         with pytest.raises(ValueError, match="disk full"), write_partition(**DAY):
             take_away(registry)
             raise ValueError("disk full")
         check_untouched(registry)
         assert warned("cannot be marked as failed")
 
-    def test_of_the_whole_registration(self, registry: RegistryStore) -> None:
+    def test_by_withdrawing_the_partition(self, registry: RegistryStore) -> None:
         with pytest.raises(LockLostError), write_partition(**DAY):
             registry.withdraw(PartitionKey("sales", "loader", THE_DAY), reason="retired", by="an operator")
         assert the_partition(registry).state is PartitionState.REGISTERED
@@ -299,7 +301,7 @@ class TestOutage:
             write.require_lock()
         assert the_partition(registry).state is PartitionState.READY
 
-    def test_what_was_told_lost_is_not_published(
+    def test_work_whose_check_failed_is_not_published(
         self, outage: Callable[[], Any], registry: RegistryStore
     ) -> None:
         with pytest.raises(LockLostError, match="cannot be proved"), write_partition(**DAY, lease=1) as write:
@@ -342,7 +344,7 @@ class TestOutage:
         meanwhile.join()
         assert the_partition(registry).state is PartitionState.READY
 
-    def test_for_good(self, outage: Callable[[], Any], registry: RegistryStore) -> None:
+    def test_that_does_not_end(self, outage: Callable[[], Any], registry: RegistryStore) -> None:
         with (
             ExitStack() as happening,
             pytest.raises(StoreUnavailableError, match="The work is done"),

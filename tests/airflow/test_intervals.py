@@ -35,7 +35,9 @@ DATA_INTERVAL = {"data_interval_start": THE_DAY.start, "data_interval_end": THE_
         ({"partition_date": datetime(2020, 1, 1)}, {"start": "2026-11-01", "grain": "day"}),
     ],
 )
-def test_where_it_comes_from(run: dict[str, Any], said: dict[str, Any]) -> None:
+def test_parameters_partition_date_or_data_interval_give_the_interval(
+    run: dict[str, Any], said: dict[str, Any]
+) -> None:
     assert interval_of_run(a_context(**run), **said) == THE_DAY
     assert interval_of_run(a_context() | run, **said) == THE_DAY
 
@@ -57,7 +59,9 @@ def test_where_it_comes_from(run: dict[str, Any], said: dict[str, Any]) -> None:
         ({}, {"start": "2026-11-02", "end": "2026-11-01"}, "2026-11-02"),
     ],
 )
-def test_what_is_missing_is_told(run: dict[str, Any], said: dict[str, Any], remedy: str) -> None:
+def test_an_error_says_how_to_give_the_interval(
+    run: dict[str, Any], said: dict[str, Any], remedy: str
+) -> None:
     with pytest.raises(InvalidIntervalError, match=remedy):
         interval_of_run(a_context(**run), **said)
 
@@ -78,7 +82,7 @@ def test_days_on_which_the_clock_changes(day: str, grain: str, zone: str, start:
 
 
 @pytest.mark.parametrize("partition", [{}, {"grain": "day"}])
-def test_of_a_real_run(
+def test_a_real_run_has_its_data_interval(
     partition: dict[str, str],
     registry: RegistryStore,
     new_dag: NewDag,
@@ -92,7 +96,9 @@ def test_of_a_real_run(
     assert registry.get_partition(PartitionKey("sales", "loader", THE_DAY)).generation == 1
 
 
-def test_of_a_run_without_one(registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+def test_a_manual_run_without_a_data_interval_fails(
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
+) -> None:
     """Without a schedule the interval of a manual run is empty, in both versions."""
     with new_dag() as dag:
         PartitionLockOperator(task_id="lock", source_name="sales")
@@ -103,7 +109,7 @@ def test_of_a_run_without_one(registry: RegistryStore, new_dag: NewDag, run_dag:
     assert not registry.list_partitions("sales").items
 
 
-def test_of_a_run_without_a_date(
+def test_a_run_without_a_date(
     registry: RegistryStore,
     new_dag: NewDag,
     run_dag: RunDag,

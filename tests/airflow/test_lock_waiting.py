@@ -67,7 +67,7 @@ class TestConflict:
         assert run.results["lock"]["generation"] == 2
         assert the_partition(registry).lock.holder.identity.endswith("/lock")
 
-    def test_waited_for_too_long(self, registry: RegistryStore, wait_for_lock: RunLock) -> None:
+    def test_a_wait_for_a_lock_times_out(self, registry: RegistryStore, wait_for_lock: RunLock) -> None:
         run = wait_for_lock(timeout=0.5)
         assert run.state == "failed"
         assert isinstance(run.error("lock"), PartitionLockedError)
@@ -77,7 +77,7 @@ class TestConflict:
         run = run_lock(on_conflict="wait", poke_interval=timedelta(hours=1), timeout=timedelta(seconds=0.5))
         assert isinstance(run.error("lock"), PartitionLockedError)
 
-    def test_waiting_that_fails_in_the_triggerer(
+    def test_an_error_in_the_triggerer_ends_the_wait(
         self, run_lock: RunLock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Trying again would end in the triggerer again, at once and for hours."""
@@ -113,16 +113,18 @@ class TestRegistryThatIsDown:
         assert outages == []
         assert the_partition(registry).state is PartitionState.LOCKED
 
-    def test_is_waited_for_too_long(self, outages: list[str], wait_for_lock: RunLock) -> None:
+    def test_a_wait_for_the_registry_times_out(self, outages: list[str], wait_for_lock: RunLock) -> None:
         outages += ["connection refused"] * 1000
         assert isinstance(wait_for_lock(timeout=0.5).error("lock"), StoreUnavailableError)
 
-    def test_is_an_error_at_once_for_who_does_not_wait(self, outages: list[str], run_lock: RunLock) -> None:
+    def test_is_an_error_at_once_for_a_lock_that_does_not_wait(
+        self, outages: list[str], run_lock: RunLock
+    ) -> None:
         outages += ["connection refused"] * 2
         assert isinstance(run_lock().error("lock"), StoreUnavailableError)
         assert len(outages) == 1
 
-    def test_is_told_when_that_changes(
+    def test_each_new_reason_is_logged(
         self, outages: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(PartitionLockOperator, "log", logging.getLogger("lock"))

@@ -269,7 +269,7 @@ class TestAServiceThatIsDown:
         assert run_dag(dag).state == "success"
 
 
-def test_the_hook_is_made_for_tasks(place: Place) -> None:
+def test_a_dropped_hook_leaves_nothing_open(place: Place) -> None:
     """Which create one and drop it: nothing stays open, and nothing has to be closed."""
     PartitionRegistryHook().get_conn().get_source(place.source)
     gc.collect()  # an open socket that is found now is a warning, and warnings are errors here

@@ -250,7 +250,7 @@ class TestStartingInTheTriggerer:
             {"execution_timeout": timedelta(seconds=30)},
         ],
     )
-    def test_not_with_what_happens_on_a_worker(self, arguments: dict[str, Any]) -> None:
+    def test_not_with_options_that_need_a_worker(self, arguments: dict[str, Any]) -> None:
         sensor = PartitionReadinessSensor(task_id="wait", deferrable=True, **DAY, **arguments)
         assert not sensor.start_from_trigger
 
@@ -348,7 +348,9 @@ with DAG("listened_to", schedule=None):
 """
 
 
-def test_our_listener_is_in_no_sensors_way(tmp_path: Path, load_dags: Callable[[Path], Any]) -> None:
+def test_our_listener_does_not_stop_sensors_from_ending_in_the_triggerer(
+    tmp_path: Path, load_dags: Callable[[Path], Any]
+) -> None:
     """Airflow refuses tasks with ``end_from_trigger=True`` where anybody listens; waits that end there are no such."""
     from airflow.listeners.listener import get_listener_manager
 

@@ -86,17 +86,17 @@ class TestShortLeases:
         assert not said_of(a_dag(new_dag, HOUR, {"execution_timeout": HOUR}, dagrun_timeout=9 * HOUR))
         assert not said_of(a_dag(new_dag, HOUR, {"execution_timeout": 9 * HOUR}, dagrun_timeout=HOUR))
 
-    def test_only_pauses_are_known(self, new_dag: NewDag) -> None:
+    def test_retry_delays_count_without_execution_timeouts(self, new_dag: NewDag) -> None:
         assert said_of(a_dag(new_dag, HOUR, {"retries": 3, "retry_delay": HOUR}))
 
     @pytest.mark.parametrize("lease", [None, timedelta(days=1), 86_400, 86_400.0])
     def test_leases_that_are_fine(self, lease: Any, new_dag: NewDag) -> None:
         assert not said_of(a_dag(new_dag, lease, {"execution_timeout": HOUR}))
 
-    def test_in_seconds(self, new_dag: NewDag) -> None:
+    def test_a_lease_in_seconds(self, new_dag: NewDag) -> None:
         assert said_of(a_dag(new_dag, 60, {"execution_timeout": HOUR}))
 
-    def test_nothing_is_known(self, new_dag: NewDag) -> None:
+    def test_tasks_without_limits_cause_no_warning(self, new_dag: NewDag) -> None:
         assert not said_of(a_dag(new_dag, 60, {}))
 
     def test_the_longest_path(self, new_dag: NewDag) -> None:
@@ -156,7 +156,9 @@ class TestWhereADecoratedFunctionRuns:
         # One that is not mapped needs the package virtualenv on Airflow 2.
         [("virtualenv", True), *itertools.product(("external_python", "bash", "sensor"), (False, True))],
     )
-    def test_not_here(self, decorator: str, is_mapped: bool, new_dag: NewDag) -> None:
+    def test_is_refused_if_it_is_another_process_or_later(
+        self, decorator: str, is_mapped: bool, new_dag: NewDag
+    ) -> None:
         options = {"python": sys.executable} if decorator == "external_python" else {}
 
         @getattr(task, decorator)(**options)
@@ -170,7 +172,7 @@ class TestWhereADecoratedFunctionRuns:
             settings.dag_policy(dag)
 
     @pytest.mark.parametrize("decorator", ["", "branch", "short_circuit"])
-    def test_here(self, decorator: str, new_dag: NewDag) -> None:
+    def test_is_accepted_if_it_is_the_tasks_process(self, decorator: str, new_dag: NewDag) -> None:
         @(getattr(task, decorator) if decorator else task)
         @writes_partition(**DAY)
         def load() -> str:
@@ -180,7 +182,7 @@ class TestWhereADecoratedFunctionRuns:
             load()
         settings.dag_policy(dag)
 
-    def test_when_no_policy_has_seen_it(self, new_dag: NewDag, registry: Any) -> None:
+    def test_is_checked_again_when_the_task_runs(self, new_dag: NewDag, registry: Any) -> None:
         from tests.airflow.writers import in_task
 
         @task.bash
@@ -218,7 +220,7 @@ class TestThePolicy:
         settings.dag_policy(dag)
         assert "could not be checked" in caplog.text
 
-    def test_looks_at_nothing_where_nothing_is_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_does_nothing_without_our_operators(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(policies, "USERS", ("no.such.module",))
         policies.dag_policy(None)
 
@@ -282,7 +284,7 @@ class TestRefusals:
         settings.dag_policy(dag)
 
 
-def test_who_reads_the_result_of_a_task_in_a_group_waits_for_the_publication(new_dag: NewDag) -> None:
+def test_a_reader_of_a_task_in_a_group_waits_for_the_publication(new_dag: NewDag) -> None:
     @task
     def load() -> int:
         return 1

@@ -31,7 +31,7 @@ holders = st.builds(HolderIdentity, names, names, names, names, st.integers(-1, 
 
 class TestIdentity:
     @given(holders)
-    def test_is_found_again_in_its_text(self, holder: HolderIdentity) -> None:
+    def test_is_parsed_from_its_text(self, holder: HolderIdentity) -> None:
         assert parse_identity(str(holder)) == holder
 
     @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ class TestIdentity:
             "a/b//%64",
         ],
     )
-    def test_of_others_is_none(self, text: str) -> None:
+    def test_of_other_holders_is_not_parsed(self, text: str) -> None:
         assert parse_identity(text) is None
 
 
@@ -77,7 +77,7 @@ class TestReasons:
     @pytest.mark.parametrize(
         "state", [None, "queued", "running", "up_for_retry", "up_for_reschedule", "deferred", "success"]
     )
-    def test_a_task_that_goes_on(self, state: str | None) -> None:
+    def test_a_task_that_is_still_running(self, state: str | None) -> None:
         assert reason_to_end(HOLDER, RunState("running", {("lock", 2): state})) is None
 
     def test_a_task_that_airflow_does_not_know(self) -> None:
@@ -110,7 +110,7 @@ def test_a_lock_that_a_guard_took_again_outlives_its_lock_task(registry: Registr
     assert len(reconcile(registry, "here", ask).found) == 1
 
 
-def test_a_lock_that_was_finished_meanwhile_is_none_of_ours(registry: RegistryStore) -> None:
+def test_a_lock_that_was_finished_meanwhile_is_not_counted(registry: RegistryStore) -> None:
     registry.lock(PartitionKey("sales", "loader", THE_DAY), holder=str(HOLDER), register=True)
 
     def ask(_: Any) -> dict[tuple[str, str], RunState]:
@@ -153,7 +153,7 @@ class TestOperator:
         assert left.partition.reason is not None
         assert "was deleted" in left.partition.reason
 
-    def test_touches_nothing_of_others_or_that_goes_on(self, left: Left, run_reconcile: Any) -> None:
+    def test_leaves_locks_of_others_and_of_running_runs_alone(self, left: Left, run_reconcile: Any) -> None:
         left.set_state("running")
         left.registry.lock(PartitionKey("clicks", "loader", THE_DAY), holder="elsewhere/d/r/t", register=True)
         left.registry.lock(PartitionKey("clicks", "other", THE_DAY), holder="here/somebody", register=True)
@@ -163,7 +163,7 @@ class TestOperator:
         assert result == {"looked_at": 1, "found": []}
         assert left.registry.count_locks().held == 3
 
-    def test_only_says_so_if_asked(self, left: Left, run_reconcile: Any) -> None:
+    def test_a_dry_run_ends_nothing(self, left: Left, run_reconcile: Any) -> None:
         result = run_reconcile(dry_run=True).results["reconcile"]
 
         assert [each["was_ended"] for each in result["found"]] == [False]
@@ -213,7 +213,7 @@ class TestCommand:
         assert answer.returncode == 2
         assert "The Airflow connection 'nothing_here' is not configured." in answer.stderr
 
-    def test_wants_a_name_for_this_airflow(self, registry_url: str, connect: Connect) -> None:
+    def test_requires_a_name_for_this_airflow(self, registry_url: str, connect: Connect) -> None:
         connect(registry_url, extra={key: IN_CONNECTION[key] for key in ("provider",)})
 
         answer = self.call("--json")
@@ -222,7 +222,7 @@ class TestCommand:
         assert answer.returncode != 0
 
 
-def test_runs_are_asked_for_in_one_way_or_the_other(left: Left) -> None:
+def test_airflows_database_says_how_runs_stand(left: Left) -> None:
     left.set_task_state("skipped")
     key = (left.dag_id, left.run_id)
     asked = [HolderIdentity("here", *key, "lock"), HolderIdentity("here", "no_dag", "no_run", "lock")]

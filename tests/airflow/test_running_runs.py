@@ -128,7 +128,7 @@ def test_a_run_that_airflow_never_knew(
     assert the_partition(left.registry, provider="other").state is PartitionState.LOCKED
 
 
-def test_a_run_of_whose_end_it_is_told(
+def test_a_run_whose_end_is_reported_is_left_to_the_listener(
     new_scheduler: MakeScheduler, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever is told ends its locks, and knows more about it."""

@@ -147,7 +147,7 @@ class TestMisconfiguration:
             ({"source_name": None, "requires": [{"source": "sales"}]}, "A requirement is"),
         ],
     )
-    def test_is_told(
+    def test_fails_at_once_and_says_why(
         self, arguments: dict[str, Any], told: str, registry: RegistryStore, connect: Connect, wait: Wait
     ) -> None:
         publish(registry)

@@ -51,7 +51,7 @@ TOKEN = "prs_a-token_that.opens~nothing"
         ),
     ],
 )
-def test_where_the_service_is(fields: dict[str, Any], url: str) -> None:
+def test_the_connections_fields_make_the_services_url(fields: dict[str, Any], url: str) -> None:
     found = settings(password=TOKEN, **fields)
     assert (found.url, found.access_token, found.is_service, found.is_on_one_host) == (
         url,
@@ -100,7 +100,7 @@ def test_a_database_gets_no_token() -> None:
         ("https://[registry", "cannot be parsed"),
     ],
 )
-def test_an_impossible_url(host: str, told: str, connect: Connect) -> None:
+def test_an_invalid_url_is_refused(host: str, told: str, connect: Connect) -> None:
     connect(host)
     is_well, message = PartitionRegistryHook().test_connection()
     assert not is_well
@@ -137,7 +137,7 @@ def test_a_uri_as_people_write_it(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_the_form_fits_both_homes(connection_form: dict[str, Any]) -> None:
+def test_the_form_fits_databases_and_services(connection_form: dict[str, Any]) -> None:
     assert connection_form["labels"]["password"] == "Password or access token"
     assert connection_form["placeholders"]["host"].startswith("https://registry.example.com, ")
     label, description = connection_form["extra"]["verify"]
@@ -238,7 +238,7 @@ class TestButton:
         assert "does not respond" in message
         assert TOKEN not in message
 
-    def test_with_another_site(self, another_site: str) -> None:
+    def test_with_a_server_that_is_not_a_registry(self, another_site: str) -> None:
         is_well, message = press_test_button(host=another_site, password=TOKEN)
         assert not is_well
         assert message.startswith(f"What answers at {another_site} is no partition registry")
@@ -267,7 +267,7 @@ class TestCertificate:
         with TlsProxy(int(place.url.rpartition(":")[2]), certificate) as proxy:
             yield proxy.url
 
-    def test_that_is_not_trusted(self, url: str, place: Place, connect: Connect) -> None:
+    def test_an_untrusted_one_is_refused(self, url: str, place: Place, connect: Connect) -> None:
         connect(url, password=place.tokens["loader"])
         with pytest.raises(
             StoreRefusedError, match=f"certificate of the registry at {url} cannot be trusted: self.signed"
@@ -275,7 +275,7 @@ class TestCertificate:
             PartitionRegistryHook().get_conn().list_sources()
 
     @pytest.mark.parametrize("verify", ["the file", "false"])
-    def test_that_is_trusted(
+    def test_a_trusted_one_is_accepted(
         self, verify: str, url: str, place: Place, certificate: Path, connect: Connect
     ) -> None:
         verify = str(certificate) if verify == "the file" else verify
@@ -283,7 +283,7 @@ class TestCertificate:
         assert PartitionRegistryHook().get_conn().get_source(place.source).name == place.source
 
     @pytest.mark.parametrize("content", [None, "", "no certificate"])
-    def test_of_authorities_that_cannot_be_read(
+    def test_an_unreadable_file_of_authorities_is_refused(
         self, content: str | None, url: str, tmp_path: Path, connect: Connect
     ) -> None:
         file = tmp_path / "authorities.pem"
@@ -312,7 +312,7 @@ class TestSecrets:
         assert not [text for text in seen if token in text]
         assert redact(f"Bearer {token}") == "Bearer ***"
 
-    def test_nor_while_the_service_is_down(
+    def test_the_token_is_not_in_errors_of_an_outage(
         self, connect: Connect, redact: Callable[[str], str], caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG)
@@ -322,7 +322,7 @@ class TestSecrets:
         assert not [text for text in (str(raised.value), repr(raised.value), caplog.text) if TOKEN in text]
         assert redact(f"Bearer {TOKEN}") == "Bearer ***"
 
-    def test_nor_in_the_rest_api(
+    def test_the_token_is_not_in_the_rest_api(
         self, shown_by_rest_api: Callable[[StoredConnection], dict[str, Any]]
     ) -> None:
         stored = StoredConnection(
@@ -333,7 +333,7 @@ class TestSecrets:
         assert TOKEN not in json.dumps(shown)
 
 
-def test_a_wrong_token_is_told_as_such(place: Place, connect: Connect) -> None:
+def test_a_wrong_token_is_reported_as_such(place: Place, connect: Connect) -> None:
     connect(place.url, password=TOKEN)
     with pytest.raises(InvalidTokenError, match="is unknown, has expired or was revoked"):
         PartitionRegistryHook().check_readiness(**place.day)

@@ -67,7 +67,7 @@ async def started(*conn_ids: str) -> list[asyncio.Task[ConnectionSettings]]:
     return tasks
 
 
-def test_who_asks_at_the_same_time_shares_the_answer(play: Callable[[Scenario], None]) -> None:
+def test_simultaneous_callers_share_one_look_up(play: Callable[[Scenario], None]) -> None:
     async def scenario(airflow: SlowAirflow) -> None:
         waiting = await started("here", "here", "there", "here")
         airflow.may_answer.set()
@@ -77,7 +77,7 @@ def test_who_asks_at_the_same_time_shares_the_answer(play: Callable[[Scenario], 
     play(scenario)
 
 
-def test_who_asks_later_sees_what_was_edited(play: Callable[[Scenario], None]) -> None:
+def test_a_later_caller_sees_an_edited_connection(play: Callable[[Scenario], None]) -> None:
     async def scenario(airflow: SlowAirflow) -> None:
         airflow.may_answer.set()
         await shared_settings("here")
@@ -89,7 +89,7 @@ def test_who_asks_later_sees_what_was_edited(play: Callable[[Scenario], None]) -
 
 
 @pytest.mark.parametrize("cancelled", [0, 1])
-def test_one_that_is_cancelled_leaves_the_others_their_answer(
+def test_a_cancelled_caller_does_not_cancel_the_others(
     cancelled: int, play: Callable[[Scenario], None]
 ) -> None:
     async def scenario(airflow: SlowAirflow) -> None:
@@ -107,7 +107,7 @@ def test_one_that_is_cancelled_leaves_the_others_their_answer(
     play(scenario)
 
 
-def test_an_error_is_told_to_all(play: Callable[[Scenario], None]) -> None:
+def test_an_error_is_raised_for_all_callers(play: Callable[[Scenario], None]) -> None:
     async def scenario(airflow: SlowAirflow) -> None:
         airflow.host = None
         waiting = await started("nowhere", "nowhere")
@@ -135,7 +135,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_dropped(
     assert "never retrieved" not in caplog.text
 
 
-def test_what_is_asked_in_a_thread_is_answered_in_this_loop() -> None:
+def test_calls_in_a_thread_are_answered_in_the_same_loop() -> None:
     """The triggerers of Airflow 3.0 and 3.1 read their supervisor's answers there; read elsewhere they end them."""
 
     async def the_answers_loop() -> asyncio.AbstractEventLoop:

@@ -105,7 +105,7 @@ class TestReadiness:
         publish(registry)
         assert event_of(PartitionReadinessTrigger(**WAIT, deadline=over)).payload["status"] == "ready"
 
-    def test_a_worker_is_not_called_back_while_it_is_put_to_rest(
+    def test_a_task_is_not_resumed_while_its_worker_finishes_the_deferral(
         self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         publish(registry)
@@ -142,13 +142,13 @@ class TestReadiness:
         as_elsewhere = event_of(PartitionReadinessTrigger(**WAIT)).payload["result"]
         assert pushed == ([as_elsewhere] if pushes_result else [])
 
-    def test_time_is_over(self, registry: RegistryStore) -> None:
+    def test_a_deadline_ends_the_wait(self, registry: RegistryStore) -> None:
         registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="the-night-job")
         event = event_of(PartitionReadinessTrigger(**WAIT, deadline=soon()))
         assert event.payload["status"] == "timeout"
         assert "the-night-job" in event.payload["message"]
 
-    def test_time_is_over_as_airflow_says(self, registry: RegistryStore) -> None:
+    def test_airflows_own_time_out_ends_the_wait(self, registry: RegistryStore) -> None:
         trigger = PartitionReadinessTrigger(**WAIT)
         trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=TIMEOUT_MARGIN + 0.5)
         assert event_of(trigger).payload["status"] == "timeout"
@@ -169,7 +169,7 @@ class TestReadiness:
         assert (event.payload["status"], event.payload["code"]) == ("failed", "no_connection")
         assert "AIRFLOW_CONN_NOWHERE" in event.payload["message"]
 
-    def test_a_file_is_no_registry_for_several_hosts(
+    def test_a_sqlite_registry_causes_a_warning(
         self, registry: RegistryStore, caplog: pytest.LogCaptureFixture
     ) -> None:
         publish(registry)
@@ -177,7 +177,7 @@ class TestReadiness:
         assert "SQLite file, which the processes of one host share" in caplog.text
 
     @pytest.mark.postgres
-    def test_a_server_is_one(
+    def test_a_postgresql_registry_causes_no_warning(
         self, postgres_registry: RegistryStore, caplog: pytest.LogCaptureFixture
     ) -> None:
         publish(postgres_registry)
@@ -236,7 +236,7 @@ class TestLock:
         release = lambda: registry.unlock(PartitionKey("sales", "other", THE_DAY), holder="somebody")  # noqa: E731
         assert event_of(PartitionLockTrigger(**LOCK, exclusive=True), release)
 
-    def test_time_is_over(self, registry: RegistryStore) -> None:
+    def test_a_deadline_ends_the_wait(self, registry: RegistryStore) -> None:
         registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="somebody")
         deadline = soon()
         assert event_of(PartitionLockTrigger(**LOCK, deadline=deadline)).payload["deadline"] == deadline

@@ -183,7 +183,7 @@ def test_an_unpublished_teardown_is_no_success(registry: RegistryStore, run_betw
 
 
 class TestSkippedWork:
-    def test_of_another_branch(self, registry: RegistryStore, run_between: RunBetween) -> None:
+    def test_in_a_branch_that_was_not_chosen(self, registry: RegistryStore, run_between: RunBetween) -> None:
         @task.branch
         def choose() -> str:
             return "full"
@@ -193,7 +193,9 @@ class TestSkippedWork:
         assert run.state == "success"
         assert the_partition(registry).state is PartitionState.READY
 
-    def test_all_of_it(self, registry: RegistryStore, run_between: RunBetween, work: Any) -> None:
+    def test_by_itself_is_not_proved(
+        self, registry: RegistryStore, run_between: RunBetween, work: Any
+    ) -> None:
         work.does |= {"one": "skip", "two": "skip"}
         assert run_between(["one", "two"]).state == "failed"
         assert the_partition(registry).reason == (
@@ -279,7 +281,7 @@ def test_a_lock_in_a_group(registry: RegistryStore, new_dag: NewDag, run_dag: Ru
     assert work_failed.reason.startswith("Work is not proved: ")
 
 
-def test_a_lock_of_another_run_of_the_partition(
+def test_two_runs_write_the_partition_one_after_the_other(
     registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, work: Any
 ) -> None:
     with new_dag() as dag:

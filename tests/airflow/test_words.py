@@ -96,7 +96,7 @@ def by_hand(through_the_database: Callable[[Any], Any]) -> SimpleNamespace:
     return SimpleNamespace(mark_task=mark_task, mark_run=mark_run)
 
 
-def test_single_tasks_are_kept_until_they_run_again(
+def test_marks_on_single_tasks_are_kept_until_these_run_again(
     a_run: Run, by_hand: SimpleNamespace, rerun: Rerun
 ) -> None:
     let_it_run(a_run, WRITE, SECOND)
@@ -108,7 +108,7 @@ def test_single_tasks_are_kept_until_they_run_again(
     assert rerun(a_run, "write").results["ask"] == ["double[1]"]
 
 
-def test_a_whole_run_takes_them_back(a_run: Run, by_hand: SimpleNamespace) -> None:
+def test_marking_the_whole_run_withdraws_earlier_marks(a_run: Run, by_hand: SimpleNamespace) -> None:
     let_it_run(a_run, WRITE, SECOND)
     by_hand.mark_task(a_run, "write", None, "success")
     assert words(a_run) == {WRITE}
@@ -118,7 +118,7 @@ def test_a_whole_run_takes_them_back(a_run: Run, by_hand: SimpleNamespace) -> No
     assert words(a_run) == set()
 
 
-def test_what_fails_is_not_said(a_run: Run, by_hand: SimpleNamespace) -> None:
+def test_failed_or_other_marks_are_not_recorded(a_run: Run, by_hand: SimpleNamespace) -> None:
     let_it_run(a_run, WRITE, SECOND)
 
     with pytest.raises(ConnectionError):
@@ -128,7 +128,7 @@ def test_what_fails_is_not_said(a_run: Run, by_hand: SimpleNamespace) -> None:
     assert words(a_run) == set()
 
 
-def test_a_dag_without_our_tasks_gets_none(
+def test_no_marks_are_recorded_for_a_dag_without_our_operators(
     new_dag: NewDag, run_dag: RunDag, by_hand: SimpleNamespace
 ) -> None:
     with new_dag() as dag:

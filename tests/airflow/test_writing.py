@@ -241,7 +241,7 @@ class TestFunctions:
         assert operator.multiple_outputs is True
 
     @pytest.mark.parametrize("later", ["coroutine", "generator"])
-    def test_work_that_is_still_to_be_done(
+    def test_a_result_whose_work_is_not_done_is_refused(
         self, later: str, registry: RegistryStore, call_task: CallTask, recwarn: pytest.WarningsRecorder
     ) -> None:
         async def coroutine() -> None: ...
@@ -260,7 +260,9 @@ class TestFunctions:
         work.close()
         assert state(registry) is PartitionState.FAILED
 
-    def test_templates_of_what_the_caller_says(self, registry: RegistryStore, call_task: CallTask) -> None:
+    def test_templates_can_name_the_callers_arguments(
+        self, registry: RegistryStore, call_task: CallTask
+    ) -> None:
         @writes_partition(source_name="sales", start="{{ task.op_kwargs.day }}", grain="day")
         def load(day: str) -> None: ...
 
@@ -268,7 +270,7 @@ class TestFunctions:
         assert state(registry) is PartitionState.READY
 
     @pytest.mark.usefixtures("as_task", "registry")
-    def test_values_are_no_templates_in_a_task(self) -> None:
+    def test_templates_are_refused_in_a_running_task(self) -> None:
         with pytest.raises(InvalidInputError, match="params"):
             with write_partition(source_name="sales", start="{{ params.day }}", grain="day"):
                 pytest.fail("rendered what may come from outside")
@@ -277,7 +279,7 @@ class TestFunctions:
 class TestRefusals:
     """When the DAG file is parsed."""
 
-    def test_over_a_task(self) -> None:
+    def test_the_decorator_above_a_task(self) -> None:
         with pytest.raises(InvalidInputError, match="under @task"):
 
             @writes_partition(**DAY)

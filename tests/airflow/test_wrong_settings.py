@@ -121,7 +121,7 @@ class TestAHostThatNobodyKnows:
         assert not a_sensor(mode="reschedule").poke(a_context())
 
     @pytest.mark.parametrize("number", [socket.EAI_AGAIN, socket.EAI_NODATA])
-    def test_is_waited_for_if_nobody_can_be_asked(
+    def test_is_waited_for_if_dns_does_not_answer(
         self, connected: str, lookups: Lookups, number: int
     ) -> None:
         lookups(number)
@@ -129,7 +129,7 @@ class TestAHostThatNobodyKnows:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "http"])
-def test_what_is_no_host_at_all(scheme: str, connect: Connect) -> None:
+def test_an_invalid_host_name_ends_a_wait_at_once(scheme: str, connect: Connect) -> None:
     connect(f"{scheme}://{'x' * 70}/registry", conn_id=CONN_ID)
     with pytest.raises(HostNotFoundError, match="Check the name"):
         a_sensor().poke(a_context())
@@ -167,7 +167,7 @@ class TestAPortThatNobodyListensOn:
         assert f"The Airflow connection '{CONN_ID}' leads there." in str(error)
         assert "goes on" not in str(error)
 
-    def test_is_an_outage_to_who_does_not_wait(self, home: str, connect: Connect) -> None:
+    def test_is_an_outage_without_waiting(self, home: str, connect: Connect) -> None:
         connect(home, extra={"timeout": 1})
         with pytest.raises(StoreUnavailableError):
             PartitionRegistryHook().get_conn().list_sources()

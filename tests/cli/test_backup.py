@@ -130,7 +130,7 @@ class TestRefusals:
         assert history_of(copy)
 
     @pytest.mark.parametrize("has_links", [True, False])
-    def test_nor_is_one_that_comes_meanwhile(
+    def test_a_file_that_appears_meanwhile_is_not_replaced(
         self, nightly: Command, copy: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
     ):
         link = os.link
@@ -155,7 +155,7 @@ class TestRefusals:
         assert history_of(copy)
         assert [each.name for each in copy.parent.iterdir()] == [copy.name]
 
-    def test_the_registry_itself_never(self, nightly: Command, registry: Path, tmp_path: Path):
+    def test_the_registry_itself_is_never_replaced(self, nightly: Command, registry: Path, tmp_path: Path):
         (tmp_path / "alias.db").symlink_to(registry)
         for name in ("registry.db", "alias.db"):
             assert "the registry itself" in self.refused(nightly, tmp_path / name, "--overwrite")

@@ -94,7 +94,7 @@ class TestProvider:
         known = nightly("provider", "register", "hourly", "--access-token", other, "--json").json
         assert known == {"provider": known["provider"], "access_token": None}
 
-    def test_the_token_is_asked_for_on_a_terminal(
+    def test_a_terminal_prompts_for_the_token(
         self, run: Command, token: str, monkeypatch: pytest.MonkeyPatch
     ):
         class Terminal:
@@ -113,7 +113,7 @@ class TestProvider:
         assert refused.code == 2
         assert "PARTITION_REGISTRY_ACCESS_TOKEN" in refused.stderr
 
-    def test_a_web_service_wants_the_provider_to_agree(self, nightly: Command, migrated_sqlite_url: str):
+    def test_a_web_service_requires_the_providers_consent(self, nightly: Command, migrated_sqlite_url: str):
         other = nightly("source", "register", "stock", "--owner", "x", "--json").json["access_token"]
         own = nightly("token", "rotate", "--provider", "nightly", "--json").json["access_token"]
         with ServiceThread(ServiceSettings(migrated_sqlite_url)) as service:
@@ -244,7 +244,7 @@ class TestDeciding:
         assert done.stdout.startswith(f"Withdrew partition {FIRST}")
         assert "nobody has published" in nightly("ready", "sales", *day(1)).stdout
 
-    def test_who_decides_is_the_current_user_unless_told(self, nightly: Command):
+    def test_the_current_user_decides_by_default(self, nightly: Command):
         publish(nightly, 1)
         done = nightly("withdraw", "sales", "nightly", *day(1), "--reason", "retired", "--json")
         assert done.json["reason"] == f"retired ({getpass.getuser()})"
@@ -329,7 +329,7 @@ class TestAsking:
         assert third[details:] == "disk full; by nightly"
         assert (empty, sentence[:10]) == ("", "Not ready:")
 
-    def test_status_is_whole_but_on_a_terminal(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
+    def test_status_is_shortened_only_on_a_terminal(self, nightly: Command, monkeypatch: pytest.MonkeyPatch):
         holder = "sales-airflow/nightly/manual__2026-11-02T00:00:00+00:00/lock"
         lock(nightly, 1, "--holder", holder, "--lease", "2h")
         assert f"by {holder}; lease until 20" in nightly("status", "sales", *day(1)).stdout.splitlines()[1]
@@ -408,7 +408,7 @@ class TestAsking:
         ["\x1b", "\x9b", "\x85", "\x7f", "\u2028", "\u2029", "\u202e", "\u2066", "\u200b", "\U000e0001"],
         ids=ascii,
     )
-    def test_what_a_terminal_obeys_is_not_printed(self, nightly: Command, mark: str):
+    def test_control_characters_are_escaped(self, nightly: Command, mark: str):
         reason = f"a{mark}b\tGröße 数据 😀"
         lock(nightly, 1)
         shown = [nightly("fail", "sales", "nightly", *day(1), "--reason", reason)]
@@ -429,7 +429,7 @@ class TestAsking:
         assert mark.isspace() or escaped in shown[1].stdout
         assert "Größe 数据 😀" in shown[2].stdout
 
-    def test_what_a_terminal_obeys_is_not_printed_of_a_bug_either(
+    def test_control_characters_in_a_bugs_message_are_escaped(
         self, nightly: Command, monkeypatch: pytest.MonkeyPatch
     ):
         def fail(*_: object) -> None:

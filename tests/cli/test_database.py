@@ -63,14 +63,14 @@ def test_rows_that_keep_the_schema_from_being_upgraded(empty: Command, tmp_path:
 
 
 @pytest.mark.parametrize("command", ["current", "verify"])
-def test_asking_creates_nothing(empty: Command, tmp_path: Path, command: str):
+def test_reading_commands_create_no_registry(empty: Command, tmp_path: Path, command: str):
     refused = empty("db", command, "--json")
     assert (refused.code, refused.error["code"]) == (7, "registry_file_missing")
     assert list((tmp_path / "empty").iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["current", "verify", "upgrade"])
-def test_a_dropped_table_does_not_send_people_in_circles(nightly: Command, tmp_path: Path, command: str):
+def test_the_advice_for_a_dropped_table_works(nightly: Command, tmp_path: Path, command: str):
     with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
         connection.execute("DROP TABLE partition_registry_ready_interval")
     refused = nightly("db", command, "--json")

@@ -107,7 +107,7 @@ def test_what_click_says_ends_like_a_sentence(nightly: Command):
     assert nightly("source").stderr == "Error: Missing command. See: partition-registry source --help\n"
 
 
-def test_no_error_speaks_python(nightly: Command):
+def test_no_error_message_contains_python(nightly: Command):
     for arguments in (UNLOCK, (*LOCK, "--no-register"), ("withdraw", *UNLOCK[1:], "--reason", "x")):
         assert "register it first (a lock can register it, too)" in nightly(*arguments).stderr
     nightly(*LOCK, "--holder", "somebody")
@@ -149,7 +149,7 @@ def test_the_url_may_stand_before_or_behind_the_command(run: Command, sqlite_url
     assert run("--url", "ftp://x", "source", "list", "--url", sqlite_url, url="ftp://y").code == 0
 
 
-def test_a_bug_is_no_answer(run: Command, monkeypatch: pytest.MonkeyPatch):
+def test_a_bug_has_an_exit_code_of_its_own(run: Command, monkeypatch: pytest.MonkeyPatch):
     def broken(*_: object, **__: object) -> str:
         raise RuntimeError("unforeseen")
 
@@ -163,7 +163,7 @@ def test_a_bug_is_no_answer(run: Command, monkeypatch: pytest.MonkeyPatch):
     assert run("source", "list", "--json").error["code"] == "bug"
 
 
-def test_an_interrupt_is_no_answer(run: Command, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupt_has_an_exit_code_of_its_own(run: Command, monkeypatch: pytest.MonkeyPatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -172,7 +172,7 @@ def test_an_interrupt_is_no_answer(run: Command, monkeypatch: pytest.MonkeyPatch
     assert (told.code, told.stdout) == (130, "")
 
 
-def test_json_is_not_ours_behind_two_dashes():
+def test_a_json_option_after_two_dashes_belongs_to_the_command():
     assert wants_json(["ready", "--json"])
     assert not wants_json(["run", "--", "tool", "--json"])
     assert not wants_json([])
@@ -236,7 +236,7 @@ def test_an_option_where_an_argument_belongs(run: Command, option: str):
     ],
     ids=" ".join,
 )
-def test_asking_begins_no_registry_at_a_mistyped_path(
+def test_reading_commands_create_no_registry_at_a_mistyped_path(
     run: Command, tmp_path: Path, asking: tuple[str, ...]
 ) -> None:
     file = tmp_path / "typo.db"
@@ -260,13 +260,13 @@ def test_asking_begins_no_registry_at_a_mistyped_path(
         (("token", "list", "--provider", "nightl"), "'nightly'"),
     ],
 )
-def test_a_misspelt_name_is_met_with_what_was_meant(nightly: Command, call: tuple[str, ...], meant: str):
+def test_a_misspelt_name_gets_a_suggestion(nightly: Command, call: tuple[str, ...], meant: str):
     refused = nightly(*call)
     assert refused.code == 4
     assert refused.stderr.endswith(f" Did you mean {meant}?\n")
 
 
-def test_nothing_is_suggested_where_nothing_is_alike(nightly: Command):
+def test_a_name_unlike_all_others_gets_no_suggestion(nightly: Command):
     assert "Did you mean" not in nightly("ready", "inventory", *NOVEMBER).stderr
 
 

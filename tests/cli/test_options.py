@@ -34,7 +34,7 @@ def test_durations(text: str, duration: timedelta):
     "text",
     ["", "15", "m", "-1m", "1.5h", "1m1h", "15 m", "1w", "0s", "٣m", "999999999d24h", "9" * 5000 + "s"],
 )
-def test_no_durations(text: str):
+def test_invalid_durations_are_refused(text: str):
     with pytest.raises(click.BadParameter):
         DurationType().convert(text, None, None)
 
@@ -53,7 +53,7 @@ def test_instants(text: str, instant: datetime):
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-13-01", "0001-01-01T00:00+01:00"])
-def test_no_instants(text: str):
+def test_invalid_instants_are_refused(text: str):
     with pytest.raises(click.BadParameter):
         InstantType().convert(text, None, None)
 
@@ -119,7 +119,7 @@ def test_now_is_one_moment_in_a_call(nightly: Command):
         ("--grain", "day"),
     ],
 )
-def test_no_intervals(nightly: Command, arguments: tuple[str, ...]):
+def test_invalid_intervals_are_refused(nightly: Command, arguments: tuple[str, ...]):
     refused = nightly("ready", "sales", *arguments)
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Error: ")

@@ -88,7 +88,7 @@ def test_a_command_with_a_store_imports_no_airflow(sqlite_url: str):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_reader_who_leaves_gets_no_answer(migrated_sqlite_url: str):
+def test_a_closed_pipe_does_not_look_like_an_answer(migrated_sqlite_url: str):
     read, write = os.pipe()
     os.close(read)
     try:
@@ -115,7 +115,7 @@ def test_a_terminal_that_does_not_know_all_letters(sqlite_url: str):
     assert b"\\u043f" in done.stdout
 
 
-def test_closed_standard_input_is_no_token(sqlite_url: str) -> None:
+def test_a_closed_standard_input_gives_no_token(sqlite_url: str) -> None:
     done = subprocess.run(
         f"{sys.executable} -m airflow_provider_partition_registry.cli provider register p <&-",
         shell=True,
@@ -140,7 +140,7 @@ def test_closed_standard_input_is_no_token(sqlite_url: str) -> None:
     ],
     ids=ascii,
 )
-def test_arguments_that_are_no_utf8(migrated_sqlite_url: str, arguments: tuple[str, ...]):
+def test_arguments_that_are_not_utf8_are_refused(migrated_sqlite_url: str, arguments: tuple[str, ...]):
     refused = call(*arguments, url=migrated_sqlite_url)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("Error: ")

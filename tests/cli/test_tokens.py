@@ -49,7 +49,7 @@ class TestList:
         assert len(set(ids(nightly, OWNERS["source"]))) == 5
 
     @pytest.mark.parametrize("command", ["list", "rotate"])
-    def test_of_either_a_source_or_a_provider(self, run: Command, command: str):
+    def test_either_a_source_or_a_provider_must_be_given(self, run: Command, command: str):
         for of in ((), (*OWNERS["source"], *OWNERS["provider"])):
             refused = run("token", command, *of)
             assert refused.code == 2
@@ -57,7 +57,7 @@ class TestList:
 
     @pytest.mark.parametrize("command", ["list", "rotate"])
     @pytest.mark.parametrize("option", ["--source", "--provider"])
-    def test_of_nobody(self, run: Command, command: str, option: str):
+    def test_an_unknown_or_invalid_owner_is_refused(self, run: Command, command: str, option: str):
         assert run("token", command, option, "nobody").code == 4
         assert run("token", command, option, "no body").code == 2
 
@@ -88,7 +88,7 @@ class TestRotate:
 
     @pytest.mark.parametrize("wrong", ["0s", "soon", "-1d"])
     @pytest.mark.parametrize("option", ["--overlap", "--expires-in"])
-    def test_lengths_of_time_that_are_none(self, nightly: Command, option: str, wrong: str):
+    def test_invalid_durations_are_refused(self, nightly: Command, option: str, wrong: str):
         assert nightly("token", "rotate", *OWNERS["source"], option, wrong).code == 2
 
 
@@ -128,7 +128,7 @@ class TestGrant:
     def test_as_json(self, nightly: Command):
         assert nightly("grant", "revoke", "sales", "nightly", *WHY, "--json").json["source_names"] == []
 
-    def test_there_must_be_one(self, nightly: Command):
+    def test_revoking_a_grant_that_does_not_exist_is_refused(self, nightly: Command):
         nightly("grant", "revoke", "sales", "nightly", *WHY)
         assert nightly("grant", "revoke", "sales", "nightly", *WHY).code == 6
         assert nightly("grant", "revoke", "sales", "nobody", *WHY).code == 4

@@ -47,7 +47,7 @@ def test_what_is_ready_is_not_waited_for_and_nothing_is_said(published: Command)
     assert published(*WAIT, *SHORT, "--verbose").stderr.startswith("Ready: [2026-11-01")
 
 
-def test_time_is_over(failed: Command):
+def test_a_time_out_says_what_is_missing(failed: Command):
     began = time.monotonic()
     late = failed(*WAIT, *SHORT)
     assert (late.code, late.stdout) == (3, "")
@@ -62,7 +62,7 @@ def test_a_failed_write_may_end_it(failed: Command):
     assert "disk full" in ended.stderr
 
 
-def test_fresh_enough(published: Command):
+def test_published_after(published: Command):
     assert published(*WAIT, *SHORT, "--published-after", "2026-01-01").code == 0
     late = published(*WAIT, *SHORT, "--published-after", "2999-01-01")
     assert "not known to have been published since" in late.stderr
@@ -141,7 +141,7 @@ def test_postgres_wakes_it_and_nothing_holds_up_its_end(postgres_url: str, postg
     assert ended_at - woken_at < 1.5
 
 
-def test_who_interrupts_it_more_than_once_reads_no_traceback(nightly: Command, sqlite_url: str):
+def test_a_second_interrupt_prints_no_traceback(nightly: Command, sqlite_url: str):
     environment = {**os.environ, URL_VARIABLE: sqlite_url}
     waiting = subprocess.Popen(
         [SCRIPT, *WAIT, "--verbose"], env=environment, stderr=subprocess.PIPE, text=True

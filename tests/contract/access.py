@@ -70,7 +70,7 @@ class AccessContract(ContractBase):
         assert found.principal == Principal(PrincipalKind.PROVIDER, "new")
         assert newest(store).details == {"token_id": found.id}
 
-    def test_who_grants_a_provider_one_more_source_gets_no_token_of_it(
+    def test_granting_a_provider_one_more_source_issues_no_token(
         self, store: RegistryStore, token: str
     ) -> None:
         """Or whoever holds a token of any source could act as everybody's provider."""
@@ -190,7 +190,7 @@ class AccessContract(ContractBase):
             with refused(store, errors.InvalidTokenError):
                 store.identify_token(each.access_token)
 
-    def test_who_revoked_them_is_told_in_the_history(self, store: RegistryStore) -> None:
+    def test_the_history_says_who_revoked_them(self, store: RegistryStore) -> None:
         issued = store.rotate_token(SOURCE)
         details = {"token_id": issued.token.id, "others_revoked_at": "2026-03-01T12:00:00Z"}
         assert all_events(store)[-1].details == details
@@ -240,7 +240,9 @@ class AccessContract(ContractBase):
         with refused(store, errors.InvalidTokenError):
             use(store, token)
 
-    def test_nobody_is_told_why_a_token_is_not_valid(self, store: RegistryStore, clock: ManualClock) -> None:
+    def test_the_error_does_not_say_why_a_token_is_not_valid(
+        self, store: RegistryStore, clock: ManualClock
+    ) -> None:
         revoked, expired = (store.rotate_token(SOURCE, overlap=HOUR, expires_in=HOUR) for _ in range(2))
         store.revoke_token(revoked.token.id, **WHY)
         clock.advance(HOUR)
@@ -292,13 +294,13 @@ class AccessContract(ContractBase):
         assert issued < set(listed)
 
     @pytest.mark.parametrize("method", ["list_tokens", "rotate_token"])
-    def test_tokens_of_nobody(self, store: RegistryStore, method: str) -> None:
+    def test_tokens_of_an_unknown_owner(self, store: RegistryStore, method: str) -> None:
         for kind, error in (("source", errors.UnknownSourceError), ("provider", errors.UnknownProviderError)):
             with refused(store, error):
                 getattr(store, method)(Principal(PrincipalKind(kind), "nobody"))
 
     @pytest.mark.parametrize("act", ["get_token", "revoke_token"])
-    def test_a_token_that_nobody_knows(self, store: RegistryStore, act: str) -> None:
+    def test_an_unknown_token(self, store: RegistryStore, act: str) -> None:
         with refused(store, errors.UnknownTokenError) as caught:
             getattr(store, act)("0123456789abcdef", **(WHY if act == "revoke_token" else {}))
         assert caught.value.token_id == "0123456789abcdef"

@@ -337,7 +337,7 @@ class LockingContract(ContractBase):
         store.lock(PartitionKey("s", "p", WHOLE))
         assert store.unlock(PartitionKey("s", "p", WHOLE)).state == "ready"
 
-    def test_nobody_forges_a_take_over(self, store) -> None:
+    def test_a_holders_details_cannot_fake_a_take_over(self, store) -> None:
         forger = Holder("me", {"took_over_from": "you", "host": "h"})
         store.lock(PartitionKey("s", "p", WHOLE), holder=forger, register=True)
         assert newest(store).details == {"host": "h"}
@@ -351,7 +351,7 @@ class LockingContract(ContractBase):
         assert blocker.lock.holder.details == {"host": "h"}
 
     @pytest.mark.parametrize("flag", ["exclusive", "register"])
-    def test_a_flag_in_words(self, store, flag: str) -> None:
+    def test_a_flag_given_as_text_is_refused(self, store, flag: str) -> None:
         with refused(store, errors.InvalidInputError):
             store.lock(PartitionKey("s", "p", WHOLE), **{flag: "false"})
 

@@ -69,7 +69,7 @@ class MomentContract(ContractBase):
         self.ask_in_turns(home, store, *asked, explain=explain)
 
     @pytest.mark.parametrize("explain", [True, False], ids=["explained", "unexplained"])
-    def test_nor_is_it_among_more_than_a_statement_holds(
+    def test_what_was_never_ready_together_is_never_called_so_in_a_large_batch(
         self, home: Home, store: RegistryStore, explain: bool
     ) -> None:
         fillers = [Question("s", hours(10 + hour, 11 + hour)) for hour in range(FILLERS)]

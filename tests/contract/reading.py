@@ -148,7 +148,7 @@ class ReadingContract(ContractBase):
         assert store.check_readiness("s", hours(0, 1))
 
     @pytest.mark.parametrize("wrong", [None, "s", Question("s", hours(0, 1)), ["s"], 7])
-    def test_what_is_no_sequence_of_questions(self, store: RegistryStore, wrong: Any) -> None:
+    def test_anything_but_a_sequence_of_questions_is_refused(self, store: RegistryStore, wrong: Any) -> None:
         with refused(store, errors.InvalidInputError):
             store.check_readiness_many(wrong)
 
@@ -157,7 +157,7 @@ class ReadingContract(ContractBase):
         with refused(store, errors.InvalidInputError):
             store.check_readiness_many(once)  # type: ignore[arg-type]
 
-    def test_fresh_enough(self, store: RegistryStore, clock: ManualClock) -> None:
+    def test_published_after(self, store: RegistryStore, clock: ManualClock) -> None:
         publish(store, hours(0, 2), hours(2, 4))
         later = clock.advance(HOUR)
         publish(store, hours(1, 2), provider="q")
@@ -169,7 +169,7 @@ class ReadingContract(ContractBase):
         ).is_ready
         assert store.check_readiness("s", hours(0, 4), published_after=later - HOUR).is_ready
 
-    def test_data_from_the_future_are_not_known_to_be_fresh(
+    def test_publishing_times_in_the_future_do_not_count_as_fresh(
         self, store: RegistryStore, clock: ManualClock
     ) -> None:
         publish(store, hours(0, 1))

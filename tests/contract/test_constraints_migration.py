@@ -101,7 +101,7 @@ class TestRowsInTheWay:
         assert (everything(before.database), names_of_constraints(before.database)) == (was, constraints)
         assert revisions.current(before.database) == "0004"
 
-    def test_once_they_are_set_right_the_upgrade_goes_on(self, before: SqlRegistryStore) -> None:
+    def test_once_they_are_repaired_the_upgrade_succeeds(self, before: SqlRegistryStore) -> None:
         execute(before.database, f"UPDATE {TABLE} SET reason = NULL WHERE state = 'failed'")
         with pytest.raises(errors.SchemaBlockedError, match=f"{TABLE} id 3 breaks state"):
             revisions.upgrade(before.database)
@@ -118,7 +118,7 @@ class TestRowsInTheWay:
             revisions.upgrade(before.database)
         assert (caught.value.count, len(caught.value.rows)) == (30, 20)
 
-    def test_who_opens_a_sqlite_registry_is_told(self, before: SqlRegistryStore) -> None:
+    def test_opening_a_sqlite_registry_reports_them(self, before: SqlRegistryStore) -> None:
         execute(before.database, f"UPDATE {TABLE} SET state = 'banana' WHERE state = 'failed'")
         expected = errors.SchemaBlockedError if before.database.is_sqlite else errors.SchemaOutdatedError
         with pytest.raises(expected):

@@ -91,7 +91,7 @@ def test_what_is_there_survives(older: Database) -> None:
     assert store.check_readiness("s", INTERVAL).is_ready
 
 
-def test_what_a_lock_from_before_gives_back_nobody_knows(older: Database) -> None:
+def test_a_lock_from_before_cannot_be_released(older: Database) -> None:
     revisions.upgrade(older)
     store = SqlRegistryStore(older)
     with pytest.raises(errors.PartitionStateError, match="older version"):
@@ -124,7 +124,7 @@ def test_a_provider_from_before_gets_a_token(older: Database) -> None:
 
 
 @pytest.mark.parametrize("of", ["1, 1", "NULL, NULL", "7, NULL", "NULL, 7"])
-def test_a_token_speaks_for_one_that_is_there(older: Database, of: str) -> None:
+def test_a_token_must_refer_to_an_existing_principal(older: Database, of: str) -> None:
     revisions.upgrade(older)
     columns = "id, secret_hash, created_at, source_id, provider_id"
     with pytest.raises(errors.RegistryError, match=r"one_principal|(?i:foreign key)") as caught:
@@ -135,7 +135,7 @@ def test_a_token_speaks_for_one_that_is_there(older: Database, of: str) -> None:
     assert isinstance(caught.value.__cause__, IntegrityError)
 
 
-def test_who_opens_it(older: Database) -> None:
+def test_opening_it_upgrades_only_sqlite(older: Database) -> None:
     """SQLite, which has no administrator, is upgraded on the way."""
     store = SqlRegistryStore(older)
     if older.is_sqlite:

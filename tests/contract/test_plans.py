@@ -181,7 +181,7 @@ def test_no_table_with_history_is_scanned(registry: Registry, call: Callable[[Re
 
 
 @pytest.mark.parametrize("name", ["ready", "not ready", "fresh", "many"])
-def test_nor_is_one_by_a_prepared_statement(registry: Registry, name: str) -> None:
+def test_no_table_with_history_is_scanned_by_a_prepared_statement(registry: Registry, name: str) -> None:
     for _ in range(PREPARE_AFTER):
         CALLS[name](registry)
     test_no_table_with_history_is_scanned(registry, CALLS[name])

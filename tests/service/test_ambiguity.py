@@ -52,7 +52,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         "GET /nowhere/{}",
     ],
 )
-def test_what_is_no_utf8_is_no_name(registry: Registry, request_line: str, name: str) -> None:
+def test_names_that_are_not_utf8_are_refused(registry: Registry, request_line: str, name: str) -> None:
     http, store = registry
     before = store.events(limit=1000)
     method, address = request_line.format(name).split()
@@ -83,7 +83,7 @@ def test_utf8_is_read_however_it_is_encoded(registry: Registry, name: str) -> No
         "/source?name=s&name=grün",
     ],
 )
-def test_a_parameter_is_given_once(registry: Registry, address: str) -> None:
+def test_a_parameter_given_twice_is_refused(registry: Registry, address: str) -> None:
     http, _ = registry
     refused = http.get(address)
     assert refused.status_code == 422
@@ -101,9 +101,7 @@ def test_a_parameter_is_given_once(registry: Registry, address: str) -> None:
         ("POST /api/v1/partitions/lock?lease_seconds=60", "lease_seconds"),
     ],
 )
-def test_a_parameter_that_nobody_knows_is_not_ignored(
-    registry: Registry, request_line: str, unknown: str
-) -> None:
+def test_an_unknown_parameter_is_refused(registry: Registry, request_line: str, unknown: str) -> None:
     http, store = registry
     before = store.events(limit=1000)
     body = {"source_name": "s", "provider_name": "p", **DAY}
@@ -154,7 +152,7 @@ SOURCE = {"source_name": "new", "owner": "ann"}
         b'{"source_name": "new", "\\u0073ource_name": "s", "owner": "ann"}',
     ],
 )
-def test_a_body_has_one_meaning(registry: Registry, body: bytes) -> None:
+def test_an_ambiguous_body_is_refused(registry: Registry, body: bytes) -> None:
     http, store = registry
     before = store.list_sources()
     refused = http.post("/api/v1/sources", content=body, headers=JSON)
@@ -162,7 +160,7 @@ def test_a_body_has_one_meaning(registry: Registry, body: bytes) -> None:
     assert store.list_sources() == before
 
 
-def test_a_nested_object_has_one_meaning_too(registry: Registry) -> None:
+def test_an_ambiguous_nested_object_is_refused(registry: Registry) -> None:
     http, _ = registry
     body = '{"questions": [{"source_name": "nobody", "source_name": "s", "start": "%s", "end": "%s"}]}'
     refused = http.post("/api/v1/readiness", content=body % (START, END), headers=JSON)
@@ -182,7 +180,7 @@ def test_a_nested_object_has_one_meaning_too(registry: Registry) -> None:
     ],
     ids=ascii,
 )
-def test_what_is_the_same_name(registry: Registry, name: str, is_ready: bool | None) -> None:
+def test_only_the_exact_name_is_the_same_name(registry: Registry, name: str, is_ready: bool | None) -> None:
     http, _ = registry
     answers: list[httpx.Response] = [
         http.get("/api/v1/readiness", params={"source_name": name, **DAY}),

@@ -107,7 +107,7 @@ def test_the_store_calls_through_it(store: RegistryStore) -> None:
     assert store.check_readiness("s", hours(10, 11)).is_ready
 
 
-def test_whoever_does_not_know_its_authority_refuses(proxied: Proxied) -> None:
+def test_a_client_that_does_not_trust_its_authority_refuses(proxied: Proxied) -> None:
     with open_store(proxied.url) as stranger, pytest.raises(StoreRefusedError, match="cannot be trusted"):
         stranger.last_position()
 
@@ -174,6 +174,6 @@ def test_people_are_sent_to_where_they_came_from(proxied: Proxied) -> None:
         assert "Secure" in answer.headers["Set-Cookie"].split("; ")
 
 
-def test_figures_stay_inside(proxied: Proxied) -> None:
+def test_metrics_are_not_public(proxied: Proxied) -> None:
     with proxied.client() as http:
         assert http.get("/metrics").status_code == 404

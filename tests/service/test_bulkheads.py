@@ -132,7 +132,7 @@ def assert_readers_go_on(http: httpx.Client) -> None:
 class TestASourceWhoseRowIsHeld:
     @pytest.mark.postgres
     @pytest.mark.parametrize("call", [lock, register_as_the_original_did])
-    def test_holds_up_its_own_writers_alone(self, serve: Any, postgres_url: str, call: Call) -> None:
+    def test_holds_up_only_its_own_writers(self, serve: Any, postgres_url: str, call: Call) -> None:
         with (
             serve(postgres_url) as http,
             crowd(http, lambda client, number: call(client, HELD, number), row_held(postgres_url)),
@@ -145,7 +145,7 @@ class TestASourceWhoseRowIsHeld:
             assert registered.status_code == 201
 
     @pytest.mark.postgres
-    def test_holds_up_whoever_registers_with_its_token(
+    def test_holds_up_registrations_with_its_token(
         self, serve: Any, postgres_url: str, tokens: dict[str, str]
     ) -> None:
         def register_provider(client: httpx.Client, number: int) -> httpx.Response:
@@ -158,7 +158,7 @@ class TestASourceWhoseRowIsHeld:
             assert lock(http, OTHER, 0).status_code == 200
 
     @pytest.mark.postgres
-    def test_whose_turn_does_not_come_is_told_and_has_changed_nothing(
+    def test_a_writer_whose_turn_does_not_come_gets_an_error_and_changes_nothing(
         self, serve: Any, postgres_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with serve(postgres_url) as http, ThreadPoolExecutor(1) as pool:

@@ -120,7 +120,7 @@ class TestSize:
         upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n"
         assert answer_to(connection, START, upgrade) == "HTTP/1.1 200 OK"
 
-    def test_the_log_tells_of_it_once(
+    def test_the_log_mentions_it_once(
         self, http: httpx.Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(connections.seldom, "_kinds", {})
@@ -135,28 +135,30 @@ class TestSize:
 
 @pytest.mark.usefixtures("impatient")
 class TestTime:
-    def test_a_head_that_does_not_come(self, http: httpx.Client) -> None:
+    def test_a_head_that_does_not_arrive(self, http: httpx.Client) -> None:
         with connect(http.base_url.port) as connection:
             assert answer_to(connection, START) == "HTTP/1.1 408 Request Timeout"
             assert is_closed(connection)
 
-    def test_who_says_nothing(self, http: httpx.Client) -> None:
+    def test_a_connection_that_sends_nothing_is_closed(self, http: httpx.Client) -> None:
         with connect(http.base_url.port) as connection:
             assert answer_to(connection) == ""
 
     @pytest.mark.parametrize("rest", [START, b"\r\n"])
-    def test_a_second_head_that_does_not_come(self, http: httpx.Client, rest: bytes) -> None:
+    def test_a_second_head_that_does_not_arrive(self, http: httpx.Client, rest: bytes) -> None:
         with connect(http.base_url.port) as connection:
             assert answer_to(connection, WHOLE) == "HTTP/1.1 200 OK"
             answer_to(connection, rest)
             assert is_closed(connection)
 
-    def test_a_head_that_comes_by_and_by(self, http: httpx.Client) -> None:
+    def test_a_head_that_arrives_byte_by_byte_times_out(self, http: httpx.Client) -> None:
         """Each part comes in time, and all of it would never have come."""
         with connect(http.base_url.port) as connection:
             assert trickle(connection, START + b"X: ").startswith(b"HTTP/1.1 408 ")
 
-    def test_a_body_that_comes_by_and_by(self, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_body_that_arrives_byte_by_byte_times_out(
+        self, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(middleware, "BODY_TIMEOUT", SOON)
         monkeypatch.setattr(connections, "BODY_TIMEOUT", 60.0)
         head = b"POST /api/v1/readiness HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -170,7 +172,7 @@ class TestTime:
             assert answer == "HTTP/1.1 200 OK"
             assert is_closed(connection)
 
-    def test_who_has_asked_may_wait(self, http: httpx.Client) -> None:
+    def test_a_waiting_request_is_not_timed_out(self, http: httpx.Client) -> None:
         question: dict[str, Any] = {"source_name": "s", **WHEN, "wait_seconds": 4 * SOON}
         answer = http.get("/api/v1/readiness", params=question)
         assert answer.json()["is_ready"] is False
@@ -224,7 +226,7 @@ class TestNumber:
                 assert any("SOURCE_REGISTERED" in line for line in stream.iter_lines())
             assert "There are more than 128 connections: hung up on some of 127.0.0.2" in service.log_text
 
-    def test_when_all_are_busy_newcomers_are_told(
+    def test_newcomers_are_refused_when_all_connections_are_busy(
         self, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with ExitStack() as busy:

@@ -53,14 +53,16 @@ ROUTES = {
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_the_kind_is_told_and_the_place_is_not(error: SchemaError, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_learns_the_kind_of_failure_but_not_the_databases_address(
+    error: SchemaError, caplog: pytest.LogCaptureFixture
+) -> None:
     told = told_in_general(error)
     assert (type(told), told.code) == (type(error), error.code)
     assert SECRET not in f"{told} {vars(told)}"
     assert error.message in caplog.text
 
 
-def test_while_the_database_is_away(tmp_path: Path) -> None:
+def test_an_outage_of_the_database(tmp_path: Path) -> None:
     port = free_port()
     url = f"postgresql://registry-user:registry-password@127.0.0.1:{port}/registry-name"
     hidden = ["registry-user", "registry-password", "registry-name", str(port), "127.0.0.1", "refused"]

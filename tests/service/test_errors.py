@@ -69,7 +69,7 @@ def came_back(answer: httpx.Response) -> errors.RegistryError:
 
 
 @pytest.mark.parametrize(("kind", "status", "route", "parameters"), CASES, ids=lambda each: str(each)[-60:])
-def test_it_comes_back_as_itself(
+def test_each_error_comes_back_as_itself(
     service: tuple[httpx.Client, str],
     kind: type[errors.RegistryError],
     status: int,

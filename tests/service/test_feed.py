@@ -97,7 +97,7 @@ def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: in
     assert late == [list(range(after + 1, last + 2)) for after in range(first, last, 97)]
 
 
-def test_who_follows_before_the_feed_knows_anything(
+def test_a_subscriber_may_come_before_the_feed_has_read_anything(
     store: RegistryStore, mocker: pytest_mock.MockerFixture
 ) -> None:
     asked = mocker.spy(store, "events").mock_calls
@@ -117,7 +117,7 @@ def test_who_follows_before_the_feed_knows_anything(
     assert asyncio.run(follow()) == [1, 2, 3, 4, 5]
 
 
-def test_who_is_ahead_of_the_feed_waits_for_what_comes_after(store: RegistryStore) -> None:
+def test_a_subscriber_ahead_of_the_feed_waits_for_later_events(store: RegistryStore) -> None:
     async def follow() -> list[int]:
         async with running(store) as feed:
             await followed(feed, 0, 4)
@@ -129,7 +129,7 @@ def test_who_is_ahead_of_the_feed_waits_for_what_comes_after(store: RegistryStor
     assert asyncio.run(follow()) == [7]
 
 
-def test_who_follows_a_history_that_is_cut_off_is_told(
+def test_subscribers_get_an_error_if_a_backup_shortens_the_history(
     store: RegistryStore, migrated_sqlite_url: str, tmp_path: Path
 ) -> None:
     file = Path(migrated_sqlite_url.removeprefix("sqlite:///"))

@@ -69,7 +69,7 @@ def kinds_of_events(store: RegistryStore) -> list[str]:
 
 
 @pytest.mark.parametrize("after_delivery", [False, True])
-def test_a_lost_lock_is_taken_all_the_same(
+def test_a_lock_whose_response_was_lost_is_repeated(
     store: RegistryStore, proxy: LosingProxy, after_delivery: bool
 ) -> None:
     store.register_partition(PLACE)
@@ -82,7 +82,7 @@ def test_a_lost_lock_is_taken_all_the_same(
 
 @pytest.mark.parametrize("after_delivery", [False, True])
 @pytest.mark.parametrize("verb", ["unlock", "fail"])
-def test_a_lost_end_of_a_write_happens_once(
+def test_an_unlock_whose_response_was_lost_takes_effect_once(
     store: RegistryStore, proxy: LosingProxy, verb: str, after_delivery: bool
 ) -> None:
     generation = store.lock(PLACE, register=True).generation
@@ -95,7 +95,7 @@ def test_a_lost_end_of_a_write_happens_once(
 
 
 @pytest.mark.parametrize("after_delivery", [False, True])
-def test_a_lost_registration_is_not_repeated_and_its_outcome_not_guessed(
+def test_a_registration_whose_response_was_lost_is_not_repeated(
     store: RegistryStore, proxy: LosingProxy, after_delivery: bool
 ) -> None:
     proxy.lose(b"/partitions ", after_delivery=after_delivery)
@@ -134,7 +134,7 @@ def test_as_many_connections_as_allowed_serve_many_threads(
     assert (len(answers), proxy.connections) == (len(threads), 3)
 
 
-def test_who_finds_all_connections_busy_waits_no_longer_than_it_may() -> None:
+def test_waiting_for_a_free_connection_times_out() -> None:
     connections = Connections("http://127.0.0.1:1", limit=2, verify=True)
     with (
         connections.lend(1),
@@ -266,7 +266,7 @@ def test_a_proxy_that_stays_without_its_service(tmp_path: Path) -> None:
         assert told.asked == 4
 
 
-def test_who_is_told_to_come_back_later_than_it_can_wait_gives_up_at_once() -> None:
+def test_a_retry_after_beyond_the_time_out_gives_up_at_once() -> None:
     with impostor(says(503, Retry_After="3600")) as (told, url), open_store(url) as store:
         with pytest.raises(StoreUnavailableError):
             store.last_position()
@@ -298,7 +298,7 @@ def test_who_is_told_to_come_back_later_than_it_can_wait_gives_up_at_once() -> N
         ),
     ],
 )
-def test_what_is_no_registry_of_this_version_is_told_apart_and_not_asked_again(
+def test_a_server_that_is_not_a_registry_of_this_version_is_refused_without_retry(
     answer: Callable, words: str
 ) -> None:
     with impostor(answer) as (told, url), open_store(url) as store:
@@ -307,7 +307,7 @@ def test_what_is_no_registry_of_this_version_is_told_apart_and_not_asked_again(
         assert told.asked == 1
 
 
-def test_what_speaks_no_http_is_quoted() -> None:
+def test_a_server_that_speaks_no_http_is_quoted() -> None:
     def greet(request: http.server.BaseHTTPRequestHandler) -> None:
         request.wfile.write(b"SSH-2.0-OpenSSH_9.2\r\n")
         request.close_connection = True
@@ -320,7 +320,7 @@ def test_what_speaks_no_http_is_quoted() -> None:
         store.last_position()
 
 
-def test_fewer_answers_than_questions_are_nobodys() -> None:
+def test_fewer_answers_than_questions_are_refused() -> None:
     with (
         impostor(says(200, '{"answers": []}')) as (_, url),
         open_store(url) as store,
@@ -343,7 +343,7 @@ def test_one_question_takes_the_fast_route(service: ServiceThread, mocker: Mocke
         assert fast.call_count == 2
 
 
-def test_words_that_another_version_does_not_understand() -> None:
+def test_an_error_of_another_version_mentions_both_versions() -> None:
     refusal = '{"error": {"code": "invalid_input", "message": "explain: unheard of.", "details": {}}}'
     with (
         impostor(says(422, refusal, **{VERSION_HEADER: "9.9.9"})) as (_, url),

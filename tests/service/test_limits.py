@@ -46,7 +46,7 @@ def exhaust(http: httpx.Client) -> None:
 
 
 class TestWrongTokens:
-    def test_after_too_many_what_can_be_guessed_is_not_looked_at(self, registry: Registry) -> None:
+    def test_after_too_many_wrong_ones_the_administrators_is_not_checked(self, registry: Registry) -> None:
         http, _ = registry
         assert http.get("/api/v1/tokens", headers=bearer(ADMINISTRATOR_TOKEN)).status_code == 422
         exhaust(http)
@@ -61,7 +61,7 @@ class TestWrongTokens:
         )
         assert by_parameter.status_code == 429
 
-    def test_neighbours_of_who_sends_wrong_ones_are_let_through(self, registry: Registry) -> None:
+    def test_valid_tokens_from_the_same_address_are_let_through(self, registry: Registry) -> None:
         http, store = registry
         token = store.register_source("s", "ann").access_token
         exhaust(http)
@@ -73,7 +73,7 @@ class TestWrongTokens:
         token = store.register_source("s", "ann").access_token
         assert {http.get(SELF, headers=bearer(token)).status_code for _ in range(10 * LIMIT)} == {200}
 
-    def test_one_that_does_not_do_is_not_wrong(self, registry: Registry) -> None:
+    def test_a_valid_token_without_the_right_is_not_counted(self, registry: Registry) -> None:
         http, store = registry
         of_source = store.register_source("s", "ann").access_token
         of_provider = str(store.register_provider("p", of_source).access_token)
@@ -98,7 +98,9 @@ class TestWrongTokens:
         listed = http.get("/api/v1/tokens", params=taken, headers=bearer(ADMINISTRATOR_TOKEN))
         assert listed.status_code == 200
 
-    def test_who_agrees_cannot_guess_the_administrator_s_token_either(self, registry: Registry) -> None:
+    def test_the_consenting_token_cannot_be_used_to_guess_the_administrators(
+        self, registry: Registry
+    ) -> None:
         http, store = registry
         token = store.register_source("s", "ann").access_token
         store.register_provider("p", store.register_source("t", "ann").access_token)
@@ -123,7 +125,7 @@ class TestWrongTokens:
         statuses = [http.get(SELF, headers=bearer(token)).status_code for _ in range(LIMIT + 1)]
         assert statuses == [403] * LIMIT + [429]
 
-    def test_the_store_tells_it_as_itself(self, registry: Registry) -> None:
+    def test_the_http_store_raises_the_same_error(self, registry: Registry) -> None:
         http, _ = registry
         exhaust(http)
         with (
@@ -148,7 +150,7 @@ class TestProxies:
     def test_a_trusted_one_tells_clients_apart(self, migrated_sqlite_url: str) -> None:
         assert self.refused_by(migrated_sqlite_url, "127.0.0.1") == [403, 403, 429, 403, 429]
 
-    def test_another_is_not_believed(self, migrated_sqlite_url: str) -> None:
+    def test_an_untrusted_proxy_is_not_believed(self, migrated_sqlite_url: str) -> None:
         assert self.refused_by(migrated_sqlite_url, "192.0.2.99") == [403, 429, 429, 429, 429]
 
 
@@ -164,7 +166,7 @@ class TestSizes:
         assert http.post("/api/v1/readiness", content=parts).status_code == 413
 
     @pytest.mark.parametrize("body", [b"\xff\xfe", b"{", b"[]", b"null", b'{"questions": 1}', b'{"a": 1}'])
-    def test_a_body_that_makes_no_sense(self, registry: Registry, body: bytes) -> None:
+    def test_a_malformed_body_is_refused(self, registry: Registry, body: bytes) -> None:
         http, _ = registry
         refused = http.post("/api/v1/readiness", content=body, headers={"Content-Type": "application/json"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid_input")
@@ -177,7 +179,7 @@ class TestSizes:
         assert len(refused.content) < 1_000
 
 
-def test_a_body_that_does_not_come(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_arrive_times_out(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     http, _ = registry
     monkeypatch.setattr(middleware, "BODY_TIMEOUT", 0.2)
     with socket.create_connection((http.base_url.host, http.base_url.port), timeout=60) as connection:
@@ -224,7 +226,9 @@ class TestOtherSites:
             {"Origin": "http://["},
         ],
     )
-    def test_none_makes_a_browser_write(self, open_service: httpx.Client, headers: dict[str, str]) -> None:
+    def test_no_other_site_makes_a_browser_write(
+        self, open_service: httpx.Client, headers: dict[str, str]
+    ) -> None:
         before = open_service.get("/api/v1/sources").text
         refused = self.register(open_service, headers)
         assert (refused.status_code, refused.json()["status_code"]) == (403, 403)
@@ -238,7 +242,7 @@ class TestOtherSites:
         assert open_service.get("/api/v1/sources").text == before
 
     @pytest.mark.parametrize("site", ["own origin", "same-origin", "none"])
-    def test_the_service_s_own_may(self, open_service: httpx.Client, site: str) -> None:
+    def test_the_services_own_pages_may_write(self, open_service: httpx.Client, site: str) -> None:
         own = str(open_service.base_url).rstrip("/")
         headers = {"Origin": own} if site == "own origin" else {"Sec-Fetch-Site": site}
         assert self.register(open_service, headers).status_code == 200
@@ -246,23 +250,23 @@ class TestOtherSites:
     @pytest.mark.parametrize(
         "host", ["localhost", "LOCALHOST:5498", "me.localhost", "127.0.0.2:1", "[::1]:1"]
     )
-    def test_an_open_service_goes_by_the_names_of_its_host(
+    def test_an_open_service_accepts_the_names_of_its_host(
         self, open_service: httpx.Client, host: str
     ) -> None:
         assert self.register(open_service, {"Host": host}).status_code == 200
 
     @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "192.0.2.1", "[", ""])
-    def test_and_by_no_other(self, open_service: httpx.Client, host: str) -> None:
+    def test_an_open_service_refuses_other_host_names(self, open_service: httpx.Client, host: str) -> None:
         assert self.register(open_service, {"Host": host}).status_code == 403
         assert open_service.get("/api/v1/sources", headers={"Host": host}).status_code == 403
 
-    def test_a_service_with_tokens_goes_by_any_name(self, registry: Registry) -> None:
+    def test_a_service_with_tokens_accepts_any_host_name(self, registry: Registry) -> None:
         http, _ = registry
         assert http.get("/api/v1/sources", headers={"Host": "registry.example.com"}).status_code == 200
 
 
 class TestCommand:
-    def test_open_is_for_this_host_unless_said_twice(self, sqlite_url: str) -> None:
+    def test_an_open_service_for_the_network_must_be_confirmed(self, sqlite_url: str) -> None:
         serve = ("serve", "--open", "--host", "0.0.0.0", "--database-url", sqlite_url)
         refused = call(*serve)
         assert refused.returncode == 2
@@ -287,12 +291,12 @@ class TestCommand:
             assert allowed.status_code == 200
         assert ADMINISTRATOR_TOKEN not in service.log_text
 
-    def test_no_registry(self) -> None:
+    def test_a_service_needs_a_database_url(self) -> None:
         refused = call("serve")
         assert refused.returncode == 2
         assert "--database-url" in refused.stderr
 
-    def test_a_registry_that_another_service_has(self) -> None:
+    def test_a_service_needs_a_database_not_another_service(self) -> None:
         refused = call("serve", "--database-url", "http://127.0.0.1:5498")
         assert refused.returncode == 2
         assert "postgresql:// or sqlite:///" in refused.stderr

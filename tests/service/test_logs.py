@@ -70,7 +70,7 @@ def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
         assert (token.removeprefix("prs_").partition("_")[2] or token) not in text
 
 
-def test_what_outsiders_bring_about_is_told_now_and_then_only(
+def test_warnings_that_outsiders_can_cause_are_rate_limited(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = [0.0]

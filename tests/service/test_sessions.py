@@ -58,7 +58,7 @@ def read(http: httpx.Client, session: str, path: str = SOURCES, name: str = COOK
 
 
 @pytest.mark.parametrize("whose", ["a source's", "the administrator's"])
-def test_it_reads_and_opens_nothing_else(registry: Registry, token: str, whose: str) -> None:
+def test_it_allows_only_reading(registry: Registry, token: str, whose: str) -> None:
     http, _ = registry
     session = session_of(http, ADMINISTRATOR_TOKEN if whose == "the administrator's" else token)
     assert [read(http, session, path) for path in (SOURCES, "/", "/source?name=s", "/api/v1/events")] == [
@@ -165,7 +165,9 @@ def test_it_ends_by_itself(registry: Registry, token: str, monkeypatch: pytest.M
     ],
     ids=lambda text: ascii(text)[:40],
 )
-def test_what_is_none_opens_nothing_and_shuts_nobody_out(registry: Registry, token: str, forged: str) -> None:
+def test_a_forged_session_gives_no_access_and_does_not_count_as_a_wrong_token(
+    registry: Registry, token: str, forged: str
+) -> None:
     http, _ = registry
     signature = session_of(http, ADMINISTRATOR_TOKEN).split(".")[2]
     named = {"TOKEN": token, "ADMINISTRATOR": ADMINISTRATOR_TOKEN}
@@ -196,7 +198,7 @@ def test_a_form_that_is_no_utf8(registry: Registry, form: bytes) -> None:
     assert http.post("/sign-in", content=form, headers=kind).status_code == 422
 
 
-def test_nobody_says_who_calls_twice(registry: Registry, token: str) -> None:
+def test_several_authorization_headers_are_refused(registry: Registry, token: str) -> None:
     http, _ = registry
     several = [("Authorization", f"Bearer {each}") for each in (token, ADMINISTRATOR_TOKEN)]
     for headers in (several, several[::-1]):

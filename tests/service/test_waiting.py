@@ -99,7 +99,7 @@ def test_a_thousand_wait_and_none_fails(postgres_url: str) -> None:
         wait_for_waiting(http, "events", 0)
 
 
-def test_who_leaves_is_noticed(service: ServiceThread, http: httpx.Client) -> None:
+def test_a_client_that_hangs_up_is_noticed(service: ServiceThread, http: httpx.Client) -> None:
     route = {"route": "/api/v1/readiness", "status": "499"}
     before = metric(http, "partition_registry_requests_total", **route)
 
@@ -127,7 +127,7 @@ def test_who_leaves_is_noticed(service: ServiceThread, http: httpx.Client) -> No
     assert metric(http, "partition_registry_requests_total", **route) == before + 5
 
 
-def test_time_is_over(http: httpx.Client) -> None:
+def test_a_wait_that_times_out_is_answered(http: httpx.Client) -> None:
     answer = http.get("/api/v1/readiness", params={**QUESTION, "wait_seconds": 0.3})
     assert (answer.status_code, answer.json()["is_ready"], len(answer.json()["gaps"])) == (200, False, 1)
     assert http.get("/api/v1/events", params={"after": 2, "wait_seconds": 0.3}).json()["items"] == []
@@ -177,7 +177,7 @@ def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_noth
         assert len(seen) > 100
 
 
-def test_a_stream_begins_at_the_present_end_and_tells_what_there_never_was(
+def test_a_stream_begins_at_the_present_end_and_refuses_positions_beyond_it(
     http: httpx.Client,
 ) -> None:
     refused = http.get("/api/v1/events/stream", params={"after": 1_000})
@@ -196,7 +196,7 @@ def test_a_stream_begins_at_the_present_end_and_tells_what_there_never_was(
         assert [next(events), next(events)] == [(3, "PARTITION_REGISTERED"), (4, "LOCK")]
 
 
-def test_who_waits_learns_of_what_was_changed_without_the_service(
+def test_waiting_clients_learn_of_changes_made_without_the_service(
     service: ServiceThread, http: httpx.Client, database_url: str
 ) -> None:
     async def wait() -> tuple[int, Any]:

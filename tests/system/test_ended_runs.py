@@ -92,7 +92,7 @@ HELD = "while its task lock held this lock."
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_decision_that_skips_the_unlock(begin: Begin, version: int) -> None:
+def test_a_decision_that_skips_the_unlock_leaves_no_lock(begin: Begin, version: int) -> None:
     begun = begin(version, "ended_by_decision")
 
     assert begun.reason() == f"ended as success {HELD}"
@@ -155,7 +155,7 @@ def test_a_person_ends_the_run(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_nobody_notices(instances: Instances, begin: Begin, version: int) -> None:
+def test_reconciliation_finds_a_deleted_dag(instances: Instances, begin: Begin, version: int) -> None:
     """A DAG is deleted whose run a scheduler began that is not there any more."""
     one, other = begin(version, "deleted_one"), begin(version, "deleted_other")
     for each in (one, other):
@@ -189,7 +189,7 @@ def mark_run(begun: Begun, state: str) -> None:
     begun.api.call("PATCH", f"/dags/{begun.dag_id}/dagRuns/{begun.run_id}", {"state": state})
 
 
-class TestWordsOfPeople:
+class TestMarksByHand:
     @pytest.fixture
     def working(self, begin: Begin, version: int) -> Begun:
         """A run whose tasks are at work, but for one that has ended by itself."""
@@ -204,14 +204,14 @@ class TestWordsOfPeople:
         return begun.api.xcom(begun.dag_id, begun.run_id, "ask")
 
     @pytest.mark.parametrize("version", VERSIONS)
-    def test_of_single_tasks(self, working: Begun) -> None:
+    def test_single_tasks_count_as_marked(self, working: Begun) -> None:
         mark_task(working, "work")
         mark_task(working, "work_on", 1)
 
         assert self.heard(working) == ["work[-1]", "work_on[1]"]
 
     @pytest.mark.parametrize("version", VERSIONS)
-    def test_of_a_whole_run_are_none(self, working: Begun) -> None:
+    def test_marking_the_whole_run_marks_no_task(self, working: Begun) -> None:
         mark_task(working, "work_on", 1)
         mark_run(working, "success")
 

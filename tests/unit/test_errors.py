@@ -104,7 +104,7 @@ def test_every_concrete_error_has_an_example_here() -> None:
 
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: error.code)
-def test_errors_speak_for_themselves(error: RegistryError) -> None:
+def test_errors_print_their_message(error: RegistryError) -> None:
     assert str(error) == error.message
     assert error.message
 

@@ -110,7 +110,7 @@ def test_text(given_text: str, moment: datetime) -> None:
     ],
     ids=lambda value: ascii(value)[:30],
 )
-def test_garbage(value) -> None:
+def test_invalid_values_are_refused(value) -> None:
     with pytest.raises(InvalidIntervalError) as caught:
         to_instant(value)
     assert len(str(caught.value)) < 300
@@ -160,7 +160,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_where_a_machine_stands_changes_nothing() -> None:
+def test_the_machines_time_zone_does_not_matter() -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert format_instant(noon) == "2026-03-01T12:00:00Z"
     assert interval_at(noon, "day").start.utcoffset() == timedelta(0)

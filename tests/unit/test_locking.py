@@ -237,7 +237,7 @@ def test_what_was_released_is_not_finished_otherwise(state: str, verb: str, hold
 
 
 @pytest.mark.parametrize("state", LOCKED)
-def test_nothing_is_given_back_that_nobody_knows(state: str) -> None:
+def test_a_lock_without_a_former_state_cannot_be_released(state: str) -> None:
     with pytest.raises(PartitionStateError, match=r"older version.*unlock.*fail") as caught:
         locking.release(partition(state, former=None), ME, 3)
     assert type(caught.value) is PartitionStateError
@@ -293,7 +293,7 @@ def test_only_the_present_lock_is_renewed(state: str, generation: int) -> None:
 
 
 @pytest.mark.parametrize("lease", [timedelta(0), -HOUR, timedelta.max, 3600, "1h"], ids=str)
-def test_leases_that_are_none(lease) -> None:
+def test_invalid_leases_are_refused(lease) -> None:
     with pytest.raises(InvalidInputError, match="lease"):
         locking.acquire(partition(), ME, now=NOW, lease=lease)
     with pytest.raises(InvalidInputError, match="lease"):

@@ -43,18 +43,18 @@ def test_moments(text: str, timezone: str, instant: str):
 @pytest.mark.parametrize(
     "text", ["", "soon", "1d", "-d", "-1w", "-1.5h", "- 1d", "-٣d", "2026-13-01", "-9999999d"]
 )
-def test_no_moments(text: str):
+def test_invalid_moments_are_refused(text: str):
     with pytest.raises(InvalidInputError):
         read_moment(text, now=NOW)
 
 
-def test_a_refusal_names_what_would_do():
+def test_a_refusal_says_what_is_valid():
     with pytest.raises(
         InvalidInputError, match=r"'soon' is not an instant: .*2026-11-01; or .*yesterday.*-2h"
     ):
         read_moment("soon", now=NOW)
 
 
-def test_no_time_zone():
+def test_unknown_time_zones_are_refused():
     with pytest.raises(InvalidInputError, match="Mars"):
         read_moment("today", now=NOW, timezone="Mars/Olympus")

@@ -33,7 +33,7 @@ def test_names(name: str) -> None:
     ],
     ids=ascii,
 )
-def test_no_names(name) -> None:
+def test_invalid_names_are_refused(name) -> None:
     with pytest.raises(InvalidNameError, match="source name") as caught:
         check_name("source name", name)
     assert len(str(caught.value)) < 200
@@ -99,7 +99,7 @@ def test_texts(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n", "a\x00", "\ud800", "x" * 4_001, None, 1, b"a"], ids=ascii)
-def test_no_texts(text) -> None:
+def test_invalid_texts_are_refused(text) -> None:
     with pytest.raises(InvalidInputError, match="reason"):
         check_text("reason", text)
 
@@ -126,7 +126,7 @@ def test_numbers(number: int) -> None:
 @pytest.mark.parametrize(
     "number", [None, True, "1", 1.0, 2**63, -(2**63) - 1, 10**5000, [1], b"1"], ids=lambda n: str(type(n))
 )
-def test_no_numbers(number) -> None:
+def test_invalid_numbers_are_refused(number) -> None:
     with pytest.raises(InvalidInputError, match="position"):
         check_number("position", number)
 

@@ -93,7 +93,7 @@ def test_a_request_arrives_as_it_was_sent(
         lambda: DecisionRequest(KEY, Decision.FORCE_RELEASE, **WHY, to=PartitionState.REGISTERED),
     ],
 )
-def test_what_makes_no_sense_is_no_request(make: Callable[[], object]) -> None:
+def test_invalid_requests_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(InvalidInputError):
         make()
 

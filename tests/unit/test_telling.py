@@ -63,7 +63,7 @@ class TestDecisions:
             ("withdraw", "expired", ME, {}),
         ],
     )
-    def test_they_are_noted_with_who_and_why(
+    def test_they_are_recorded_with_who_and_why(
         self, verb: str, state: str, holder: Holder | None, more: dict[str, str]
     ) -> None:
         change = DECIDE[verb](partition(state))
@@ -78,7 +78,7 @@ class TestDecisions:
             ("withdraw", "registered", "There is nothing to withdraw: "),
         ],
     )
-    def test_what_they_cannot_decide(self, verb: str, state: str, words: str) -> None:
+    def test_decisions_that_the_state_does_not_allow(self, verb: str, state: str, words: str) -> None:
         before = partition(state)
         how = ", held by me since" if state == "locked" else " since 2026-03-01T11:00:00Z"
         with pytest.raises(PartitionStateError, match=f"^{words}partition .* is {state}{how}") as caught:
@@ -125,7 +125,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("holder", "generation", "caller"), [(OTHER, None, "holder 'other'"), (ME, 2, "generation 2")]
     )
-    def test_with_what_the_caller_came(
+    def test_they_say_with_which_holder_or_generation_the_caller_came(
         self, verb: str, call: Callable[..., Any], holder: Holder, generation: int | None, caller: str
     ) -> None:
         before = partition("locked")
@@ -134,7 +134,7 @@ class TestRefusals:
         assert caught.value.partition is before
         assert "is locked, held by me since" in str(caught.value)
 
-    def test_of_a_renewal(self) -> None:
+    def test_they_name_the_generation_of_a_renewal(self) -> None:
         before = partition("locked")
         with pytest.raises(
             NotLockHolderError, match=r"^Cannot renew the lease with generation 2: "
@@ -142,14 +142,14 @@ class TestRefusals:
             locking.renew(before, 2, HOUR, now=NOW)
         assert caught.value.partition is before
 
-    def test_of_a_release_to_nobody_knows_what(self) -> None:
+    def test_a_release_without_a_known_former_state(self) -> None:
         before = partition("locked", former=None)
         with pytest.raises(PartitionStateError) as caught:
             locking.release(before, ME, None)
         assert caught.value.partition is before
 
     @pytest.mark.parametrize("wanted", [hours(0, 4), hours(1, 2)], ids=["the same", "an overlap"])
-    def test_of_a_lock_say_what_is_locked(self, wanted: Any) -> None:
+    def test_a_refused_lock_says_what_is_locked(self, wanted: Any) -> None:
         held = partition("locked", hours(0, 4), id=2)
         with pytest.raises(PartitionLockedError) as caught:
             locking.acquire(partition(interval=wanted), OTHER, now=NOW, neighbours=[held])
@@ -211,7 +211,7 @@ class TestRequests:
         (change,) = locking.decide(asked, partition("locked"), neighbours=[], now=NOW)
         assert locking.decide(asked, change.partition, neighbours=[], now=NOW) == []
 
-    def test_who_names_no_holder_is_the_provider(self) -> None:
+    def test_a_caller_without_a_holder_is_the_provider(self) -> None:
         (change,) = locking.decide(LockRequest(KEY), partition(), neighbours=[], now=NOW)
         assert change.holder == Holder("p")
         assert to_holder("me") == Holder("me")
@@ -247,13 +247,13 @@ class TestRequests:
             (lambda: check_principal("s"), "Expected a Principal, not str."),  # type: ignore[arg-type]
         ],
     )
-    def test_what_is_wrong_is_named(self, make: Callable[[], object], words: str) -> None:
+    def test_an_error_names_the_invalid_argument(self, make: Callable[[], object], words: str) -> None:
         with pytest.raises(InvalidInputError) as caught:
             make()
         assert re.search(rf"(?<!\w){re.escape(words)}", str(caught.value))
 
     @pytest.mark.parametrize("number", [1, 1_000])
-    def test_what_is_right_is_taken(self, number: int) -> None:
+    def test_valid_arguments_are_returned(self, number: int) -> None:
         assert check_limit(number) == check_resolution(number) == number
         assert check_limit(10_000) == 10_000
         questions = [Question("s", hours(0, 1))]
@@ -263,7 +263,7 @@ class TestRequests:
 
 
 class TestLengths:
-    def test_that_may_be_zero(self) -> None:
+    def test_zero_is_allowed_where_it_makes_sense(self) -> None:
         assert instant_after(NOW, timedelta(0), "overlap", may_be_zero=True) == NOW
         with pytest.raises(
             InvalidInputError, match=r"^The overlap must be a length of time of at least zero"
@@ -274,7 +274,7 @@ class TestLengths:
     @pytest.mark.parametrize(
         ("length", "told"), [(timedelta(0), "0 seconds"), (timedelta(minutes=-1), "-60 seconds"), (60, "60")]
     )
-    def test_that_are_none(self, length: Any, told: str) -> None:
+    def test_invalid_lengths_are_refused(self, length: Any, told: str) -> None:
         words = rf"^The lease must be a length of time greater than zero \(a timedelta\), not {told}\.$"
         with pytest.raises(InvalidInputError, match=words):
             check_length("lease", length)

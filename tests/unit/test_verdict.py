@@ -44,7 +44,7 @@ class TestOneTask:
     def test_marked_by_a_person(self) -> None:
         assert judge(done("w1", ended=False, by_hand=True)).outcome is Outcome.PUBLISH
 
-    def test_that_no_guard_saw(self) -> None:
+    def test_without_a_guards_note_airflows_times_decide(self) -> None:
         unseen = done("w1", began_under=None, ended=False)
         assert judge(replace(unseen, began_after_lock=True)).outcome is Outcome.PUBLISH
         assert judge(unseen).reason == (
@@ -72,7 +72,7 @@ class TestOneTask:
             ({"began_under": NOW - 1, "by_hand": True}, "succeeded, but began under an earlier lock"),
         ],
     )
-    def test_that_is_not(self, differently: dict[str, Any], why: str) -> None:
+    def test_that_is_not_proved_fails_the_partition(self, differently: dict[str, Any], why: str) -> None:
         verdict = judge(done("w1"), done("w2", **differently))
         assert verdict.outcome is Outcome.FAIL
         assert verdict.reason.startswith(f"Work is not proved: w2 {why}")
@@ -93,7 +93,7 @@ class TestOneTask:
             in judge(done("w1", state=None), tasks=tasks).reason
         )
 
-    def test_that_writes_nothing_has_to_end_well_only(self) -> None:
+    def test_that_writes_nothing_only_has_to_end_successfully(self) -> None:
         tasks = chain_of("wait", writes=False) | chain_of("w1")
         waited = Instance("wait", -1, "success")
         assert judge(waited, done("w1"), tasks=tasks).outcome is Outcome.PUBLISH
@@ -120,11 +120,11 @@ class TestSkipped:
     chose_left = done("choose", decision=Decision(followed=frozenset({"left"})))
     skipped = Instance("right", -1, "skipped")
 
-    def test_in_favour_of_something_else(self) -> None:
+    def test_a_branch_that_was_not_chosen_is_excused(self) -> None:
         verdict = judge(self.chose_left, done("left"), self.skipped, done("join"), tasks=self.fork())
         assert verdict.outcome is Outcome.PUBLISH
 
-    def test_in_favour_of_what_writes_nothing(self) -> None:
+    def test_a_chosen_branch_that_writes_nothing_is_no_excuse(self) -> None:
         """What runs in either case does not stand in for what was skipped."""
         left = Instance("left", -1, "success")
         verdict = judge(self.chose_left, left, self.skipped, done("join"), tasks=self.fork(writes=False))
@@ -137,7 +137,7 @@ class TestSkipped:
         verdict = judge(old, done("left"), self.skipped, done("join"), tasks=self.fork())
         assert "right was stopped before it began" in verdict.reason
 
-    def test_by_its_trigger_rule_and_nothing_else(self) -> None:
+    def test_a_trigger_rule_that_did_not_skip_it_is_no_excuse(self) -> None:
         """The join may have been skipped with its run: its rule does not skip it while left succeeded."""
         stopped = Instance("join", -1, "skipped")
         verdict = judge(self.chose_left, done("left"), self.skipped, stopped, tasks=self.fork())
@@ -180,7 +180,7 @@ class TestSkipped:
         assert [stopped in reason_after(each) for each in skipped_after] == [False] * len(skipped_after)
         assert [stopped in reason_after(each) for each in never_after] == [True] * len(never_after)
 
-    def test_after_something_of_which_nothing_is_known(self) -> None:
+    def test_after_upstream_tasks_outside_the_work(self) -> None:
         """It is no part of the work, so it was not skipped: all that is known to be skipped is not all."""
         tasks = {
             "choose": Task("choose", downstream=frozenset({"b"}), writes=False),
@@ -192,14 +192,16 @@ class TestSkipped:
         assert "w was stopped" in judge(decided, *skipped, tasks=tasks).reason
 
     @pytest.mark.parametrize("differently", [{"is_awaited": False}, {"writes": False}])
-    def test_in_favour_of_what_nobody_waits_for_or_writes_nothing(self, differently: dict[str, Any]) -> None:
+    def test_a_chosen_branch_that_is_not_awaited_or_does_not_write_is_no_excuse(
+        self, differently: dict[str, Any]
+    ) -> None:
         tasks = self.fork()
         tasks["left"] = replace(tasks["left"], **differently)
         tasks["join"] = replace(tasks["join"], writes=False)
         verdict = judge(self.chose_left, done("left"), self.skipped, done("join"), tasks=tasks)
         assert "choose decided against the rest" in verdict.reason
 
-    def test_after_what_nothing_explains(self) -> None:
+    def test_after_a_skip_that_nothing_explains(self) -> None:
         reason = judge(Instance("w1", -1, "skipped"), Instance("w2", -1, "skipped")).reason
         assert all(f"{name} was stopped before it began" in reason for name in ("w1", "w2"))
 
@@ -221,7 +223,7 @@ class TestSkipped:
             Outcome.RELEASE, "Nothing was written: choose decided against the rest"
         )
 
-    def test_for_want_of_anything_to_map(self) -> None:
+    def test_a_mapped_task_with_nothing_to_map_over(self) -> None:
         unmapped = Instance("w1", -1, "skipped", had_nothing_to_map=True)
         assert judge(unmapped) == Verdict(
             Outcome.FAIL,

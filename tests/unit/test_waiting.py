@@ -31,13 +31,13 @@ MISSING = UnknownSourceError("nowhere")
         ("fail", "fail", [FAILED, MISSING], WaitOutcome.SOURCE_MISSING),
     ],
 )
-def test_what_answers_mean(
+def test_the_policy_judges_answers(
     on_failed: str, on_missing_source: str, answers: list[Answer], outcome: WaitOutcome
 ) -> None:
     assert WaitPolicy(on_failed, on_missing_source).judge(answers) is outcome  # type: ignore[arg-type]
 
 
-def test_only_what_is_missing_is_explained() -> None:
+def test_only_answers_that_are_not_ready_are_explained() -> None:
     assert explain_missing([READY]) == ""
     said = explain_missing([READY, GAP, MISSING])
     assert said.startswith("Not ready:")

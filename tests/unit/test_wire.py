@@ -107,7 +107,7 @@ def test_errors_come_back_as_themselves(error: errors.RegistryError):
     assert vars(again) == vars(error)
 
 
-def test_an_error_of_a_newer_version_is_told():
+def test_an_error_of_a_newer_version_becomes_a_plain_one():
     again = error_from_data({"error": {"code": "of_tomorrow", "message": "Wait a day.", "details": {}}})
     assert type(again) is errors.RegistryError
     assert again.message == "Wait a day."
@@ -116,12 +116,12 @@ def test_an_error_of_a_newer_version_is_told():
 @pytest.mark.parametrize(
     "data", [None, [], "busy", {}, {"error": None}, {"error": {"code": 1}}, {"detail": "Not Found"}]
 )
-def test_what_is_no_error_of_ours_is_not_taken_for_one(data: Any):
+def test_data_that_is_not_an_error_is_refused(data: Any):
     with pytest.raises(NotOursError):
         error_from_data(data)
 
 
 @pytest.mark.parametrize("data", ["", "null", "{}", "<html>", '{"name": 1}'])
-def test_what_is_no_value_is_not_taken_for_one(data: str):
+def test_data_that_is_not_a_value_is_refused(data: str):
     with pytest.raises(NotOursError):
         decode(Source, data)

@@ -34,7 +34,7 @@ def test_a_caller_that_ignores_the_end_of_its_children_hides_no_failure(registry
     assert registry.run("--", "true", wrapper=ignoring) == (0, "")
 
 
-def test_a_caller_that_blocks_signals_keeps_none_away(registry: Registry):
+def test_signals_that_the_caller_blocks_still_arrive(registry: Registry):
     running = registry.start(
         "--", "sh", "-c", "echo up; exec sleep 60", wrapper=(sys.executable, "-c", BLOCKING)
     )
@@ -50,7 +50,7 @@ def test_a_closed_descriptor_never_becomes_the_registrys(each_registry: Registry
     assert each_registry.partition.state.value == "ready"
 
 
-def test_a_failure_is_told_to_the_registry_where_nobody_hears_it(registry: Registry):
+def test_a_failure_is_recorded_although_standard_error_is_closed(registry: Registry):
     assert registry.run("--", "sh", "-c", "echo why >&2; exit 3", wrapper=shell("2>&-"))[0] == 3
     assert (registry.partition.reason or "").endswith("why")
 
@@ -73,7 +73,9 @@ def _hung_up_terminal() -> int:
 
 @pytest.mark.parametrize("opened", [_closed_pipe, _full_disk, _hung_up_terminal])
 @pytest.mark.parametrize("options", [("--verbose",), ("--json",)])
-def test_telling_may_fail(registry: Registry, opened: Callable[[], int], options: tuple[str, ...]):
+def test_a_message_that_cannot_be_written_changes_nothing(
+    registry: Registry, opened: Callable[[], int], options: tuple[str, ...]
+):
     stderr = opened()
     assert registry.run(*options, "--", "true", stderr=stderr)[0] == 0
     assert registry.partition.state.value == "ready"
@@ -84,7 +86,7 @@ def test_telling_may_fail(registry: Registry, opened: Callable[[], int], options
     os.close(stderr)
 
 
-def test_who_does_not_read_what_is_told_holds_nothing_up(registry: Registry):
+def test_a_reader_that_does_not_read_messages_holds_nothing_up(registry: Registry):
     read, write = os.pipe()
     os.set_blocking(write, False)
     try:
@@ -156,7 +158,7 @@ def test_the_command_gets_no_descriptor_of_ours(registry: Registry):
     assert running.end() == (0, "")
 
 
-def test_a_script_without_an_interpreter_is_the_shells(registry: Registry, tmp_path: Path):
+def test_a_script_without_an_interpreter_is_run_by_the_shell(registry: Registry, tmp_path: Path):
     script = tmp_path / "plain"
     script.write_text('echo "$0 $1"; exit 4\n')
     script.chmod(0o755)
@@ -187,7 +189,7 @@ def test_what_is_found_but_may_not_be_executed_locks_nothing(registry: Registry,
     assert registry.history() == []
 
 
-def test_what_its_caller_left_behind_is_reaped(registry: Registry):
+def test_orphans_inherited_from_the_caller_are_reaped(registry: Registry):
     """As the first process of a container it inherits them."""
     leaving = ("sh", "-c", 'sh -c "sleep 0.2 & sleep 0.1 &" & exec "$@"', "sh")
     running = registry.start("--", "sh", "-c", "echo up; read word; exit 0", wrapper=leaving, stdin=-1)

@@ -39,7 +39,7 @@ def until_locked_by_the_next(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize("stop", [signal.SIGSTOP, signal.SIGKILL])
-def test_nobody_writes_any_more_when_the_next_may(registry: Registry, stop: int):
+def test_the_command_is_gone_before_another_run_can_lock(registry: Registry, stop: int):
     running, pids = start(registry, DEAF, "--lease", "3s", "--grace", "1m")
     running.send(stop)
     until_locked_by_the_next(registry)
@@ -62,7 +62,7 @@ def test_a_run_that_was_stopped_for_a_moment_goes_on(registry: Registry):
     assert alive(pids) == []
 
 
-def test_a_stop_that_can_be_passed_on_is(registry: Registry):
+def test_a_stop_signal_is_passed_on_to_the_command(registry: Registry):
     running, pids = start(registry, TWO, "--lease", "1m", process_group=0)
     for _ in range(2):
         running.send(signal.SIGTSTP)

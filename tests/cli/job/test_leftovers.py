@@ -39,7 +39,7 @@ def let_end(process: subprocess.Popen[str]) -> None:
 
 
 @EACH_WAY
-def test_what_goes_on_after_a_success_is_waited_for(registry: Registry, way: str):
+def test_processes_left_running_after_a_success_are_waited_for(registry: Registry, way: str):
     running = registry.start("--", *leaving(way, "exit 0"), stdin=-1)
     left = int(running.line())
     let_end(running.process)
@@ -67,7 +67,7 @@ def test_nothing_is_published_before_the_last_has_written(registry: Registry, tm
 
 @EACH_WAY
 @pytest.mark.parametrize("end", ["exit 1", "kill -9 $$"])
-def test_what_goes_on_after_a_failure_is_ended_first(registry: Registry, way: str, end: str):
+def test_processes_left_running_after_a_failure_are_ended_first(registry: Registry, way: str, end: str):
     running = registry.start("--", *leaving(way, end), stdin=-1)
     left = int(running.line())
     let_end(running.process)
@@ -92,7 +92,7 @@ def test_a_run_that_is_told_to_end_ends_all_of_it(registry: Registry, way: str):
     )
 
 
-def test_what_a_deaf_command_left_running_is_killed(registry: Registry):
+def test_processes_that_ignore_signals_are_killed(registry: Registry):
     script = "setsid sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' & read word; exit 1"
     running = registry.start("--grace", "1s", "--", "sh", "-c", script, stdin=-1)
     left = int(running.line())
@@ -102,7 +102,7 @@ def test_what_a_deaf_command_left_running_is_killed(registry: Registry):
 
 
 @pytest.mark.parametrize("start", ["", "setsid "])
-def test_a_family_that_is_never_the_same_is_ended(registry: Registry, start: str, tmp_path: Path):
+def test_a_chain_of_processes_that_start_each_other_is_ended(registry: Registry, start: str, tmp_path: Path):
     """Each process starts the next and ends."""
     relay = tmp_path / "relay"
     relay.write_text(f"#!/bin/sh\ntrap '' TERM\necho x >>{tmp_path}/log\nsleep 0.01\n\"$0\" &\n")
@@ -120,5 +120,5 @@ def test_crowds_of_short_lived_children_hold_nothing_up(registry: Registry):
     assert registry.run("--", "sh", "-c", script) == (0, "")
 
 
-def test_a_helper_that_the_command_ends_itself_is_not_told_of(registry: Registry):
+def test_a_helper_that_the_command_ends_itself_is_not_reported(registry: Registry):
     assert registry.run("--", "sh", "-c", "trap 'kill $!' EXIT; sleep 60 & exit 0") == (0, "")

@@ -147,7 +147,7 @@ SELDOM_ASKING = (
 
 
 @pytest.mark.postgres
-def test_postgres_wakes_who_waits(postgres_url: str):
+def test_postgres_wakes_a_run_that_waits(postgres_url: str):
     registry = registered(postgres_url)
     with registry.store as store:
         store.lock(PLACE, holder="somebody", register=True)
@@ -167,7 +167,7 @@ def is_over(waiting: Running, store: RegistryStore) -> bool:
     return waiting.process.poll() is not None
 
 
-def test_waiting_ends(registry: Registry):
+def test_a_wait_for_a_lock_times_out(registry: Registry):
     registry.store.lock(PLACE, holder="somebody", register=True)
     began = time.monotonic()
     code, errors = registry.run("--on-conflict", "wait", "--timeout", "1s", "--", "false")
@@ -178,7 +178,7 @@ def test_waiting_ends(registry: Registry):
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_who_waits_can_be_told_to_end(registry: Registry, signum: int, code: int):
+def test_a_signal_ends_a_run_that_waits(registry: Registry, signum: int, code: int):
     registry.store.lock(PLACE, holder="somebody", register=True)
     waiting = registry.start("--on-conflict", "wait", "--verbose", "--", "true")
     waiting.error_line()
@@ -193,7 +193,7 @@ def test_an_expired_lock_is_taken_over(registry: Registry):
     assert registry.run("--", "true") == (0, "")
 
 
-def test_a_lease_may_be_longer_than_anybody_can_wait(registry: Registry):
+def test_a_lease_may_be_longer_than_python_can_wait(registry: Registry):
     assert registry.run("--lease", "2000000d", "--", "sleep", "0.1") == (0, "")
 
 

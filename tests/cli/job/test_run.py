@@ -96,7 +96,7 @@ def test_a_command_may_answer_a_signal_in_its_own_way(registry: Registry):
     assert running.end()[0] == 7
 
 
-def test_who_is_told_to_end_and_ends_with_0_has_not_finished(registry: Registry):
+def test_a_command_that_is_told_to_end_and_exits_with_0_has_failed(registry: Registry):
     running = registry.start("--", "sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
     assert running.line() == "up"
     running.send(signal.SIGTERM)
@@ -105,7 +105,7 @@ def test_who_is_told_to_end_and_ends_with_0_has_not_finished(registry: Registry)
     assert reason.startswith("'sh' ended with exit code 0 after the run got SIGTERM.")
 
 
-def test_who_does_not_end_is_killed_with_all_it_started(registry: Registry):
+def test_a_command_that_ignores_signals_is_killed_with_all_it_started(registry: Registry):
     stubborn = "trap '' TERM; sleep 60 & echo $!; while :; do sleep 0.05; done"
     running = registry.start("--grace", "1s", "--", "sh", "-c", stubborn)
     grandchild = int(running.line())
@@ -123,7 +123,7 @@ def test_signals_reach_what_the_command_started(registry: Registry):
     until(lambda: not is_alive(grandchild), "what the command started to end")
 
 
-def test_what_the_caller_ignores_stays_ignored(registry: Registry):
+def test_signals_that_the_caller_ignores_stay_ignored(registry: Registry):
     running = registry.start("--", *SLEEP, wrapper=("sh", "-c", 'trap "" HUP; exec "$@"', "sh"))
     child = int(running.line())
     running.send(signal.SIGHUP)
@@ -139,7 +139,7 @@ def test_a_command_that_is_killed_has_failed(registry: Registry):
     assert registry.partition.reason == "'sh' ended with signal SIGKILL."
 
 
-def test_nobody_reads_standard_error_any_more(registry: Registry):
+def test_a_closed_standard_error_does_not_hold_the_command_up(registry: Registry):
     read, write = os.pipe()
     os.close(read)
     running = registry.start("--", "sh", "-c", "trap '' PIPE; seq 100000 >&2; echo done", stderr=write)
@@ -149,7 +149,7 @@ def test_nobody_reads_standard_error_any_more(registry: Registry):
 
 
 @pytest.mark.parametrize(("command", "code"), [("no-such-command", 127), ("/etc/passwd", 126), ("/", 126)])
-def test_what_cannot_be_run_locks_nothing(registry: Registry, command: str, code: int):
+def test_a_command_that_cannot_be_run_locks_nothing(registry: Registry, command: str, code: int):
     assert registry.run("--", "true")[0] == 0
     refused, errors = registry.run("--", command)
     assert refused == code
@@ -158,7 +158,7 @@ def test_what_cannot_be_run_locks_nothing(registry: Registry, command: str, code
     assert registry.partition.generation == 1
 
 
-def test_what_proves_unfit_when_it_is_started_has_failed(registry: Registry, tmp_path: Path):
+def test_a_command_that_fails_to_start_leaves_a_failed_partition(registry: Registry, tmp_path: Path):
     broken = tmp_path / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o755)
@@ -166,7 +166,7 @@ def test_what_proves_unfit_when_it_is_started_has_failed(registry: Registry, tmp
     assert registry.partition.reason == "'broken' cannot be started: No such file or directory."
 
 
-def test_its_own_words_as_json(registry: Registry):
+def test_its_messages_as_json(registry: Registry):
     code, errors = registry.run("--json", "--", "sh", "-c", "exit 1")
     told = [json.loads(line) for line in errors.splitlines()]
     assert (code, [each["code"] for each in told]) == (1, ["locked", "failed"])

@@ -46,7 +46,7 @@ def silent_registry(request: pytest.FixtureRequest, silent: Silent, registry: Re
     return registry
 
 
-def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
+def test_the_run_times_out(silent: Silent, silent_registry: Registry):
     running = silent_registry.start(
         "--on-conflict", "wait", "--timeout", "1s", "--", "true", wrapper=WAITING_LONG
     )
@@ -58,7 +58,7 @@ def test_the_time_out_holds(silent: Silent, silent_registry: Registry):
 
 
 @pytest.mark.parametrize("options", [(), ("--on-conflict", "wait")])
-def test_signals_are_heard(silent: Silent, silent_registry: Registry, options: tuple[str, ...]):
+def test_signals_end_the_run(silent: Silent, silent_registry: Registry, options: tuple[str, ...]):
     running = silent_registry.start(*options, "--", "true", wrapper=WAITING_LONG)
     silent.accept()
     running.send(signal.SIGTERM)

@@ -80,7 +80,7 @@ def test_ctrl_c_reaches_the_command_once(registry: Registry):
     assert terminal.end() == 41
 
 
-def test_who_is_interrupted_and_ends_with_0_has_not_finished(registry: Registry):
+def test_an_interrupted_command_that_exits_with_0_has_failed(registry: Registry):
     terminal = Terminal(registry, "sh", "-c", "trap 'exit 0' INT; echo up; while :; do sleep 0.05; done")
     terminal.until("up")
     terminal.type("\x03")

@@ -36,7 +36,9 @@ class TestCommand:
         assert [each["kind"] for each in healed.json["repaired"]] == ["ready_interval_missing"]
         assert [each["kind"] for each in healed.json["discrepancies"]] == ["history_gap"]
 
-    def test_a_loss_is_told_until_it_is_known(self, store: SqlRegistryStore, run: Command, database_url: str):
+    def test_a_loss_is_reported_until_it_is_known(
+        self, store: SqlRegistryStore, run: Command, database_url: str
+    ):
         tamper(store.database, "DELETE FROM {event} WHERE position IN (3, 4, 7)")
         told = run("db", "verify", url=database_url)
         wrong, advice = told.stdout.splitlines()
@@ -59,7 +61,9 @@ class TestCommand:
         assert [each["kind"] for each in told.json["known"]] == ["history_gap"]
         assert [each["kind"] for each in told.json["discrepancies"]] == ["ready_interval_missing"]
 
-    def test_what_needs_a_person(self, store: SqlRegistryStore, run: Command, database_url: str):
+    def test_an_unrepairable_row_needs_a_person_or_a_backup(
+        self, store: SqlRegistryStore, run: Command, database_url: str
+    ):
         tamper(store.database, "UPDATE {partition} SET generation = 5 WHERE state = 'locked'")
         told = run("db", "verify", url=database_url)
         assert told.stdout.splitlines()[-1] == "What cannot be recomputed needs a person, or a backup."

@@ -90,7 +90,7 @@ def test_the_class_that_the_store_gives_a_length_is_the_one_the_database_wants(s
 
 
 class TestBypassed:
-    def test_by_who_tells_sqlite_to_ignore_them(self, sqlite_store: SqlRegistryStore):
+    def test_by_telling_sqlite_to_ignore_them(self, sqlite_store: SqlRegistryStore):
         ignore = "PRAGMA ignore_check_constraints = {}"
         database = sqlite_store.database
         database.read(lambda connection: connection.exec_driver_sql(ignore.format("ON")))
@@ -110,7 +110,7 @@ class TestBypassed:
         assert repair(database) == []
 
     @pytest.mark.postgres
-    def test_by_who_adds_them_without_looking_at_the_rows(self, postgres_store: SqlRegistryStore):
+    def test_by_adding_them_without_validating_the_rows(self, postgres_store: SqlRegistryStore):
         condition = conditions_of(metadata.tables[f"{PREFIX}partition"])["state"]
         tamper(
             postgres_store.database,

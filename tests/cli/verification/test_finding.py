@@ -232,7 +232,7 @@ def test_lost_events_are_numbered(store: SqlRegistryStore, gone: str, numbers: l
     assert lost.examples == tuple(f"event number {each}" for each in numbers)
 
 
-def test_a_whole_history_lost(store: SqlRegistryStore):
+def test_losing_the_whole_history_is_found(store: SqlRegistryStore):
     tamper(store.database, "DELETE FROM {event}")
     (lost,) = [each for each in verify(store.database) if each.kind is DiscrepancyKind.HISTORY_GAP]
     assert (lost.count, len(lost.examples)) == (20, 5)
