@@ -1,4 +1,4 @@
-"""Airflow for the tests of the Airflow layer: one migrated home per session, and the fixtures of the modules beside.
+"""Airflow for the tests of the Airflow layer: one migrated Airflow home per session, and the modules' shared fixtures.
 
 Nothing here starts a scheduler, a triggerer or a server; DAGs run by ``dag.test()``.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 HOME = Path(tempfile.mkdtemp(prefix="airflow-home-"))
-# Before Airflow is imported for the first time: it reads these then.
+# Set before Airflow is imported for the first time, which is when it reads these.
 for _name in [name for name in os.environ if name.startswith("AIRFLOW")]:
     del os.environ[_name]
 os.environ |= {
@@ -28,7 +28,7 @@ os.environ |= {
 }
 
 with warnings.catch_warnings():
-    # What Airflow says while it imports itself; nothing of ours is imported here.
+    # Warnings of Airflow's own imports; nothing of ours is imported here.
     warnings.simplefilter("ignore")
     import airflow.models.dagrun
     import airflow.models.xcom
@@ -70,7 +70,7 @@ from tests.airflow.views import (  # noqa: E402, F401 - fixtures
 )
 from tests.airflow.writers import as_task, call_task  # noqa: E402, F401 - fixtures
 
-# Whose warnings are none of our business: Airflow's, and those of the libraries that it calls.
+# Files whose warnings are not ours: Airflow's, and those of the libraries that it calls.
 NOT_OURS = (
     r"airflow\.",
     "connexion",
@@ -91,7 +91,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def airflow_home() -> Iterator[Path]:
-    """With a migrated metadata database."""
+    """An Airflow home with a migrated metadata database."""
     (HOME / "dags").mkdir()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -102,7 +102,7 @@ def airflow_home() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def no_locks_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs end here long before tests have looked at the locks that they leave."""
+    """Stops the background work on ended runs, which would end locks before tests have looked at them."""
     monkeypatch.setattr(
         "airflow_provider_partition_registry.plugins.ended_runs.ended_runs.add", lambda *_: None
     )
@@ -110,7 +110,7 @@ def no_locks_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def workers_rest_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker has to be waited for where triggers run inline."""
+    """Triggers run inline here, so no worker has to finish a deferral first."""
     monkeypatch.setattr(
         "airflow_provider_partition_registry.triggers.partition_registry.RESUME_NOT_BEFORE", 0.0
     )

@@ -1,4 +1,4 @@
-"""Runs that leave the lock on the day behind, and what Airflow knows of them."""
+"""Runs that leave a lock behind, and what Airflow knows of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.airflow.versions import IS_AIRFLOW_3
 
 @dataclass
 class Left:
-    """A run that is over, and the registry in which its lock is left.
+    """A run that is over, and the registry in which it left its lock.
 
     :param dag: as the scheduler has it.
     """
@@ -47,24 +47,24 @@ class Left:
 
     @property
     def as_told(self) -> SimpleNamespace:
-        """What a listener gets to see."""
+        """The run as a listener gets it."""
         return SimpleNamespace(dag_id=self.dag_id, run_id=self.run_id, state=self.state, dag=self.dag)
 
     def set_state(self, state: str) -> None:
-        """Of the run."""
+        """Set the state of the run."""
         from airflow.models import DagRun
 
         self.state = state
         self._update(DagRun, state)
 
     def set_task_state(self, state: str) -> None:
-        """Of the task that took the lock."""
+        """Set the state of the task that took the lock."""
         from airflow.models import TaskInstance
 
         self._update(TaskInstance, state, task_id="lock")
 
     def delete(self) -> None:
-        """As the button in the UI does."""
+        """Delete the run as the button in the UI does."""
         from airflow.models import DagRun
 
         with create_session() as session:
@@ -86,7 +86,7 @@ def left(
     registry: RegistryStore,
     through_the_database: Callable[[Any], Any],
 ) -> Left:
-    """None of its tasks really ran."""
+    """A run that left its lock; none of its tasks really ran."""
     with new_dag() as dag:
         PartitionLockOperator(task_id="lock", **DAY) >> write()
     left = Left(dag.dag_id, f"run-{uuid4()}", through_the_database(dag), registry)
@@ -100,7 +100,7 @@ def left(
 
 @dataclass
 class Cut:
-    """The connection to a service, cut until it is released, behind which a run has left its lock."""
+    """A connection to a service that stays cut until it is released. Behind it, a run has left its lock."""
 
     proxy: LosingProxy
     place: Place
@@ -108,13 +108,13 @@ class Cut:
 
     @property
     def state(self) -> PartitionState:
-        """Of the partition."""
+        """The state of the partition."""
         return the_partition(self.place.store, self.place.source, self.provider).state
 
 
 @pytest.fixture
 def cut(left: Left, service: ServiceProcess, place: Place, connect: Connect) -> Iterator[Cut]:
-    """Airflow's connection leads there, and the run has failed."""
+    """A cut connection to which Airflow's connection leads, and a run that has failed."""
     left.set_state("failed")
     lock = left.partition.lock
     assert lock is not None
@@ -129,7 +129,7 @@ def cut(left: Left, service: ServiceProcess, place: Place, connect: Connect) -> 
 
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What looks for left locks waits for nothing for long."""
+    """Shortens all waits of the background work on ended runs."""
     monkeypatch.setattr(ended_runs, "AFTER_COMMIT", 0.05)
     monkeypatch.setattr(ended_runs, "AFTER_KILLS", 0.2)
     monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
@@ -148,6 +148,6 @@ def create_run(dag: Any, left: Left) -> None:
             by = DagRunTriggeredByType.TEST
             left.dag.create_dagrun(**common, run_after=START, triggered_by=by, session=session)
         else:
-            # Tests of one name share a DAG, in which dates of runs are unique.
+            # Tests of the same name share a DAG, in which the dates of runs are unique.
             date = START + timedelta(seconds=uuid4().int % 1_000_000)
             dag.create_dagrun(**common, execution_date=date, data_interval=(date, date), session=session)

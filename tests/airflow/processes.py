@@ -1,4 +1,4 @@
-"""DAGs and triggers as this Airflow's processes hand them to each other."""
+"""DAGs and triggers as Airflow's processes pass them to each other."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.airflow.versions import IS_AIRFLOW_3, VERSION
 
 @pytest.fixture
 def starts_from_trigger() -> bool:
-    """Whether a deferrable sensor of ours starts in the triggerer here."""
+    """Whether a deferrable sensor of ours starts in the triggerer in this Airflow."""
     return VERSION >= (3, 3)
 
 
 @pytest.fixture
 def through_the_database() -> Callable[[DAG], Any]:
-    """A DAG as this Airflow's scheduler gets it back from the database."""
+    """Gives a DAG as Airflow's scheduler reads it from the database."""
 
     def there_and_back(dag: DAG) -> Any:
         from airflow.serialization import serialized_objects
@@ -37,7 +37,7 @@ def through_the_database() -> Callable[[DAG], Any]:
 
 @pytest.fixture
 def trigger_from_row() -> Callable[[str, dict[str, Any]], Any]:
-    """A trigger as this Airflow's triggerer gets it from the database, from its class path and arguments."""
+    """Makes a trigger as the triggerer does, from its class path and arguments in the database."""
     from airflow.models.trigger import Trigger
 
     def inflate(path: str, arguments: dict[str, Any]) -> Any:
@@ -55,7 +55,7 @@ def trigger_from_row() -> Callable[[str, dict[str, Any]], Any]:
 def start_in_triggerer(
     starts_from_trigger: bool, trigger_from_row: Callable[[str, dict[str, Any]], Any]
 ) -> Callable[..., Any]:
-    """A sensor's trigger as the triggerer starts it without a worker, templates rendered."""
+    """Starts a sensor's trigger as the triggerer does without a worker, templates rendered."""
     if not starts_from_trigger:
         pytest.skip("only Airflow 3.3 and later render templates in the triggerer")
     from airflow.executors.workloads import TaskInstanceDTO
@@ -90,7 +90,7 @@ def start_in_triggerer(
 
 @pytest.fixture
 def load_dags() -> Callable[[Path], Any]:
-    """What this Airflow's DAG processor makes of a folder."""
+    """Loads a folder as Airflow's DAG processor does."""
 
     def load(folder: Path) -> Any:
         if IS_AIRFLOW_3:

@@ -28,7 +28,7 @@ Later = Callable[..., None]
 
 
 def with_providers(store: RegistryStore) -> RegistryStore:
-    """Every provider may write to every source."""
+    """Register the sources and providers; every provider may write to every source."""
     for source in SOURCES:
         token = store.register_source(source, "a-team").access_token
         for provider in PROVIDERS:
@@ -51,7 +51,7 @@ def fail(
 
 
 def the_partition(store: RegistryStore, source: str = "sales", provider: str = "loader") -> Partition:
-    """Of the one day that most tests are about."""
+    """The partition of the one day that most tests are about."""
     return store.get_partition(PartitionKey(source, provider, THE_DAY))
 
 
@@ -82,7 +82,7 @@ def registry_url(registry_template: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def registry(registry_url: str, connect: Connect) -> Iterator[RegistryStore]:
-    """The same, behind the default connection, whose tasks act as the provider "loader"."""
+    """The same registry behind the default connection, whose tasks act as the provider "loader"."""
     connect(registry_url, extra=IN_CONNECTION)
     with open_store(registry_url) as store:
         yield store
@@ -90,7 +90,7 @@ def registry(registry_url: str, connect: Connect) -> Iterator[RegistryStore]:
 
 @pytest.fixture
 def postgres_registry(postgres_url: str, connect: Connect) -> Iterator[RegistryStore]:
-    """The same on PostgreSQL."""
+    """As ``registry``, but on PostgreSQL."""
     connect(postgres_url, extra=IN_CONNECTION)
     with open_store(postgres_url, pool_size=2) as store:
         yield with_providers(store)

@@ -1,4 +1,4 @@
-"""Running DAGs to their end in this process, on either Airflow, and what is left of them then."""
+"""Running DAGs to their end in this process, on either Airflow, and reading what they leave."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def run_dag(airflow_home: Path) -> Callable[..., Run]:
 
 @pytest.fixture
 def rerun(airflow_home: Path) -> Callable[..., Run]:
-    """Clears tasks of a run as the button in the UI does, downstream included, and runs what is then to be run."""
+    """Clears tasks of a run, downstream included, as the button in the UI does, and runs what has to run then."""
 
     def clear_and_run(run: Run, *task_ids: str) -> Run:
         scheduler_dag = _as_scheduler_has_it(run.dag)
@@ -105,7 +105,7 @@ def _run_task(dag: DAG, ti: Any, session: Any) -> None:
     ti.task = task
     try:
         _run_task(ti=ti, session=session)  # type: ignore[call-arg]
-    except Exception:  # what it was is in the run's errors
+    except Exception:  # the run's errors have it
         logging.getLogger(__name__).debug("task failed", exc_info=True)
 
 

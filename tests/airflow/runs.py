@@ -1,4 +1,4 @@
-"""DAG runs as tests look at them."""
+"""DAG runs as tests see them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from testbed.processes import until
 
 @dataclass
 class Run:
-    """What is left of a DAG run; tasks are named as in ``write`` or ``write[2]``."""
+    """The outcome of a DAG run; tasks are named as in ``write`` or ``write[2]``."""
 
     dag: Any
     run_id: str
@@ -24,7 +24,7 @@ class Run:
     errors: dict[str, list[BaseException]] = field(default_factory=dict)
 
     def error(self, task: str) -> BaseException:
-        """The last one of the task."""
+        """The last error of the task."""
         return self.errors[task][-1]
 
 
@@ -38,7 +38,7 @@ def task_label(ti: Any) -> str:
 
 
 def a_context(**run: Any) -> dict[str, Any]:
-    """What a task finds when its ``execute`` is called without Airflow around it."""
+    """The context of a task whose ``execute`` is called without Airflow around it."""
     ti = SimpleNamespace(
         dag_id="a_dag",
         run_id="a_run",
@@ -53,7 +53,7 @@ def a_context(**run: Any) -> dict[str, Any]:
 
 
 def was_told(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether somebody waits in an event loop who has asked and got an answer."""
+    """Whether any waiter in an event loop has asked and got an answer."""
     pollers = poller._pollers.get(loop, {})
     return any(waiter.told is not None for each in pollers.values() for waiter in tuple(each._waiters))
 

@@ -1,6 +1,6 @@
-"""A web service for the Airflow tests, and places in its registry: a source, writers, a connection.
+"""A web service for the Airflow tests, and what they need in its registry: a source, writers, a connection.
 
-The service is a process of the environment without Airflow: beside Airflow 2 it cannot be installed.
+The service runs in the environment without Airflow, as it cannot be installed beside Airflow 2.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 
 def service_on(database_url: str) -> ServiceProcess:
-    """A service that asks everybody for a token."""
+    """A service that requires a token of everybody."""
     assert PYTHON.exists(), f"no environment in {PYTHON.parent}: run make environments"
     return ServiceProcess(database_url, python=PYTHON, variables=STRICT)
 
@@ -46,7 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 
 @dataclass(frozen=True)
 class Place:
-    """A source of a test's own.
+    """A source of the test's own.
 
     :param store: the registry as its administrator sees it
     :param tokens: of the source's providers
@@ -59,7 +59,7 @@ class Place:
 
     @property
     def day(self) -> dict[str, str]:
-        """What operators and sensors are told of the one day that most tests are about."""
+        """The parameters by which operators and sensors name the one day that most tests are about."""
         return {"source_name": self.source, "start": "2026-11-01", "end": "2026-11-02"}
 
 

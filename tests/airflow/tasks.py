@@ -30,7 +30,7 @@ def a_pair(partition: dict[str, Any] = DAY, name: str = "") -> tuple[Any, Any]:
 
 @pytest.fixture
 def run_lock(new_dag: NewDag, run_dag: RunDag) -> Callable[..., Run]:
-    """Runs a DAG that does nothing but lock the day."""
+    """Runs a DAG that only locks the day."""
 
     def run(**arguments: Any) -> Run:
         with new_dag() as dag:
@@ -42,7 +42,7 @@ def run_lock(new_dag: NewDag, run_dag: RunDag) -> Callable[..., Run]:
 
 @pytest.fixture
 def lock_write_unlock(new_dag: NewDag, run_dag: RunDag) -> Callable[..., Run]:
-    """Runs a DAG that locks a partition, the day unless told otherwise, writes it, and unlocks it."""
+    """Runs a DAG that locks a partition, by default the day, writes it, and unlocks it."""
 
     def run(partition: dict[str, Any] = DAY, run_conf: dict[str, Any] | None = None, **of_dag: Any) -> Run:
         with new_dag(**of_dag) as dag:

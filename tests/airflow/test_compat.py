@@ -1,4 +1,4 @@
-"""Airflow's names, which an older common-compat lacks."""
+"""Airflow's names that an older common-compat lacks."""
 
 from __future__ import annotations
 

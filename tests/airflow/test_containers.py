@@ -1,4 +1,4 @@
-"""What ``docker/introduce.py`` writes down, as each version's Airflow reads it."""
+"""The connections that ``docker/introduce.py`` writes, as each version of Airflow reads them."""
 
 from __future__ import annotations
 

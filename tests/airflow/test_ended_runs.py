@@ -1,4 +1,4 @@
-"""What the listener does with runs that end: in the background, in its time, and to nobody else's locks."""
+"""What the listener does with runs that end: in the background, in time, and without touching others' locks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def a_run(**different: Any) -> SimpleNamespace:
-    """One that nobody knows."""
+    """A run that Airflow does not know."""
     return SimpleNamespace(**{"dag_id": "some_dag", "run_id": "some_run", "state": "success"} | different)
 
 
@@ -108,7 +108,7 @@ def test_it_waits_for_airflows_commit(ended: EndedRuns, left: Left, later: Calla
 def test_a_run_that_goes_on_keeps_its_lock(
     ended: EndedRuns, left: Left, state: str, monkeypatch: pytest.MonkeyPatch, looks: list[str]
 ) -> None:
-    """It was cleared, or its teardown is still to come."""
+    """A run that was cleared, or whose teardown is still to come."""
     monkeypatch.setattr(module, "LOOKS_AT_RUNS_THAT_GO_ON", 2)
     left.set_state(state)
 
@@ -122,7 +122,7 @@ def test_a_run_that_goes_on_keeps_its_lock(
 def test_a_run_that_was_cut_off_is_looked_at_again(
     ended: EndedRuns, left: Left, looks: list[str], later: Callable[..., None]
 ) -> None:
-    """The lock task was about to take the lock when somebody ended the run, and its worker stopped it too late."""
+    """When somebody ended the run, its lock task was about to lock, and its worker stopped it too late."""
     left.set_state("failed")
     lock = left.partition.lock
     assert lock is not None
@@ -140,7 +140,7 @@ def test_a_run_that_was_cut_off_is_looked_at_again(
 
 
 def test_locks_of_others_are_left_alone(ended: EndedRuns, left: Left) -> None:
-    """Of an Airflow with runs of the same names, and of somebody who is no Airflow."""
+    """Locks of an Airflow with runs of the same names, and of a holder that is not an Airflow."""
     left.set_state("failed")
     lock = left.partition.lock
     assert lock is not None
@@ -161,7 +161,7 @@ def test_runs_that_end_together_are_looked_at_together(
     ended: EndedRuns, registry: RegistryStore, looks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AFTER_COMMIT", 0.0)
-    with ended._changed:  # so that they are all there before the first one is looked at
+    with ended._changed:  # so that all of them are there before the first one is looked at
         for number in range(100):
             ended.add(a_run(run_id=f"run {number}"), "success")
 

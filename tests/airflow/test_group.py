@@ -1,4 +1,4 @@
-"""The one-line form: whole DAG runs in which a group locks, guards and publishes."""
+"""The task group ``partition_lock``: whole DAG runs in which it locks, guards and publishes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def history(registry: RegistryStore) -> list[str]:
 
 @pytest.fixture
 def seen(registry: RegistryStore) -> list[tuple[str, str]]:
-    """In which state the partition was while each task ran."""
+    """The partition's state while each task ran."""
     return []
 
 
@@ -247,7 +247,7 @@ class TestItsGuard:
     def test_stands_before_whatever_the_task_does_first(
         self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, seen: Any
     ) -> None:
-        """A hook of the task's own, and methods that an operator replaced."""
+        """The guard runs before a hook of the task's own, and before methods that an operator overrides."""
 
         def note(name: str) -> None:
             seen.append((name, the_partition(registry).state.value))

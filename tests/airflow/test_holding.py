@@ -1,4 +1,4 @@
-"""A lock that is held while code works: renewed, lost, given back; in outages and accidents."""
+"""Holding a lock while code works: renewing, losing and releasing it, through outages and accidents."""
 
 # ruff: noqa: PT012, SIM117 - what is raised is raised by the end of the block
 
@@ -55,26 +55,26 @@ def is_expired(registry: RegistryStore) -> bool:
 
 
 def take_away(registry: RegistryStore) -> None:
-    """As a person does who thinks that the task hangs; somebody else writes then."""
+    """Do as a person who thinks that the task hangs; then somebody else writes."""
     registry.force_release(PartitionKey("sales", "loader", THE_DAY), reason="it hangs", by="an operator")
     registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
 
 def take_over(registry: RegistryStore) -> None:
-    """Somebody else writes when the lease is over."""
+    """Let somebody else write when the lease is over."""
     until(lambda: is_expired(registry), "the lease to be over")
     registry.lock(PartitionKey("sales", "loader", THE_DAY), holder="somebody")
 
 
 def check_untouched(registry: RegistryStore) -> None:
-    """What somebody else is writing now."""
+    """Check that this task has not touched what somebody else is writing now."""
     partition = the_partition(registry)
     assert (partition.state, partition.lock.holder.identity) == (PartitionState.LOCKED, "somebody")
 
 
 @pytest.fixture
 def outage(registry_url: str, connect: Connect) -> Callable[[], Any]:
-    """A time in which the registry does not take what it is told."""
+    """Makes the registry refuse all writes for a while."""
     connect(registry_url, extra=IN_CONNECTION | {"timeout": "0.2"})
 
     @contextmanager
@@ -91,7 +91,7 @@ def outage(registry_url: str, connect: Connect) -> Callable[[], Any]:
 
 @pytest.fixture
 def warned(caplog: pytest.LogCaptureFixture) -> Callable[[str], bool]:
-    """Whether something was said in the log."""
+    """Says whether a text is in the log."""
     caplog.set_level(logging.INFO)
     return lambda text: text in caplog.text
 
@@ -202,7 +202,7 @@ class TestNesting:
             assert the_partition(registry).generation == write.generation
         assert the_partition(registry).state is PartitionState.READY
         with write_partition(**DAY):
-            pass  # one after the other is no nesting
+            pass  # one after the other is not nested
 
     def test_threads_of_a_task(self, registry: RegistryStore) -> None:
         def work(source_name: str) -> None:
@@ -316,7 +316,7 @@ class TestOutage:
     def test_in_which_somebody_else_took_over(
         self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Only this task does not reach the registry."""
+        """Only this task cannot reach the registry."""
 
         def cannot(*_: Any, **__: Any) -> None:
             raise StoreUnavailableError("no route to host")
@@ -356,7 +356,7 @@ class TestOutage:
     def test_when_the_work_fails(
         self, outage: Callable[[], Any], registry: RegistryStore, warned: Callable[[str], bool]
     ) -> None:
-        """The error of the work counts, whatever the registry says."""
+        """The error of the work counts, whatever the registry does."""
         with ExitStack() as happening, pytest.raises(ValueError, match="disk full"), write_partition(**DAY):
             happening.enter_context(outage())
             raise ValueError("disk full")
@@ -387,7 +387,7 @@ class TestOutage:
 
 
 def stop_between_renewals(writer: Any, registry_url: str) -> None:
-    """A process that is stopped in the middle of one would hold SQLite's lock, and nobody could take over."""
+    """Stop it between two renewals: stopped in the middle of one it would hold SQLite's lock, and nobody could lock."""
     with open_store(registry_url, timeout=0.2) as store:
         while True:
             os.kill(writer.pid, signal.SIGSTOP)
@@ -399,7 +399,7 @@ def stop_between_renewals(writer: Any, registry_url: str) -> None:
 
 
 class TestProcesses:
-    """The task is a process of its own, and things happen to it."""
+    """The task is a process of its own that is killed, stopped or forked."""
 
     @pytest.fixture
     def writer(self, registry: RegistryStore) -> Iterator[Any]:
@@ -482,7 +482,7 @@ class TestProcesses:
 
 
 def test_a_longer_partition_around_it(registry: RegistryStore) -> None:
-    """An hour inside of the day that the same task is writing."""
+    """A task that writes a day also writes an hour inside it."""
     hour = Interval("2026-11-01T05:00", "2026-11-01T06:00")
     with write_partition(**DAY):
         with write_partition(source_name="sales", start=hour.start, end=hour.end):

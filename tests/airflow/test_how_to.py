@@ -1,4 +1,4 @@
-"""The DAGs in the tutorial and the how-to guides can be copied: they parse, run, and do what is said of them."""
+"""The DAGs in the tutorial and the how-to guides can be copied: they parse, run, and do what the text says."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def dags(folder: Path, load_dags: Callable[[Path], Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def registry(tmp_path: Path, connect: Connect) -> Iterator[RegistryStore]:
-    """With the sources and providers that the pages name; tasks act as their DAG."""
+    """A registry with the sources and providers that the pages name; tasks act as their DAG."""
     url = f"sqlite:///{tmp_path}/registry.db"
     connect(url, extra={"instance": "here"})
     with open_store(url) as store:
@@ -148,7 +148,7 @@ def test_each_run_of_a_backfill_has_its_day(
 
 
 def test_clearing(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag, rerun: Rerun) -> None:
-    """The table on the page: from the first task on; not from the first one on."""
+    """The table on the page: clearing from the first task on, and from a later one on."""
     key = PartitionKey("shop.prices", "prices", DAY)
     run = run_dag(dags["prices"])
     assert_success(run)

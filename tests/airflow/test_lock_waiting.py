@@ -1,4 +1,4 @@
-"""Locks that somebody else holds, and registries that do not answer: refused at once, or waited for."""
+"""Locks that somebody else holds, and registries that do not respond: an error at once, or a wait."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TestConflict:
     def test_an_error_in_the_triggerer_ends_the_wait(
         self, run_lock: RunLock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Trying again would end in the triggerer again, at once and for hours."""
+        """A new attempt would fail in the triggerer again, at once and for hours."""
 
         async def missing(_: str) -> None:
             raise RegistryConnectionNotFoundError("not in the triggerer's environment")
@@ -94,7 +94,7 @@ class TestConflict:
 class TestRegistryThatIsDown:
     @pytest.fixture
     def outages(self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """What is wrong at each of the next attempts to lock, one after the other."""
+        """The errors of the next attempts to lock, one after the other."""
         outages: list[str] = []
         lock = SqlRegistryStore.lock
 

@@ -1,4 +1,4 @@
-"""A triggerer's event loop full of waiting triggers, on a real PostgreSQL that also dies."""
+"""An event loop full of waiting triggers, with a real PostgreSQL that also dies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.postgres
 
 CROWD = 500
 DAYS_ASKED = 30
-# Seconds; the triggerer complains from 0.2 on. A busy machine may add to it what is none of our doing.
+# Seconds; the triggerer complains from 0.2 on. On a busy machine part of it is not our work.
 LONGEST_COMPUTING = 0.2
 LONGEST_LAG = 1.5
 SOON = listening.LISTENING_SLICE + 10
@@ -52,7 +52,7 @@ async def event_of(trigger: PartitionReadinessTrigger) -> Any:
 
 
 class Ticker:
-    """Notices when the event loop is held up: by the clock, and by the loop's own computing."""
+    """Notices when the event loop is blocked, by wall-clock time and by the loop's own CPU time."""
 
     longest = 0.0
     longest_computing = 0.0
@@ -67,7 +67,7 @@ class Ticker:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many questions each call of the store brought."""
+    """The number of questions in each call of the store."""
     sizes: list[int] = []
     ask = SqlRegistryStore.check_readiness_many
 
@@ -80,7 +80,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 async def until_quiet(asked: list[int]) -> None:
-    """Until the last one has joined and got its explanation."""
+    """Wait until the last waiter has joined and got its explanation."""
     await until(lambda: DAYS_ASKED in asked, what="all to be asked for")
     while asked:
         asked.clear()
@@ -89,7 +89,7 @@ async def until_quiet(asked: list[int]) -> None:
 
 @pytest.fixture
 def threads_that_end_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What looks after calls for some seconds after the last one would only make a test wait."""
+    """The watchdog's thread ends at once here; tests would have to wait for it."""
     monkeypatch.setattr(watchdog, "IDLE_AFTER", 0.0)
 
 
@@ -147,7 +147,7 @@ def test_cancelled_triggers_leave_nothing_behind(
 def test_a_loop_that_ends_leaves_nothing_behind(
     postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
 ) -> None:
-    """As with ``dag.test()``, which runs every trigger in a loop of its own."""
+    """As with ``dag.test()``, which runs every trigger in an event loop of its own."""
 
     async def run() -> None:
         waiting = asyncio.create_task(event_of(a_crowd(1)[0]))

@@ -1,4 +1,4 @@
-"""A triggerer full of waiting triggers whose registry is behind a web service, which also dies."""
+"""An event loop full of waiting triggers whose registry is behind a web service that also dies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CROWD = 200
 DAYS_ASKED = 30
 WHOLE_MONTH = Interval("2026-11-01", "2026-12-01")
 LATER_THAN_ANY_TEST = 3600.0
-LISTENING_SLICE = 1.0  # seconds; half of what it is elsewhere, to have several of them in a short while
+LISTENING_SLICE = 1.0  # seconds; half of the real value, to see several of them in a short time
 QUIET_SECONDS = 3 * LISTENING_SLICE
 
 EventOf = Callable[[PartitionReadinessTrigger], Any]
@@ -34,7 +34,7 @@ EventOf = Callable[[PartitionReadinessTrigger], Any]
 
 @pytest.fixture
 def own_service(postgres_url: str) -> Iterator[ServiceProcess]:
-    """One whose log is about this test alone."""
+    """A service whose log is about this test alone."""
     with service_on(postgres_url) as running:
         yield running
 
@@ -63,13 +63,13 @@ async def event_of(trigger: PartitionReadinessTrigger) -> Any:
 
 
 def requests(service: ServiceProcess) -> Counter[str]:
-    """What the service has been asked so far, by its own log."""
+    """The requests that the service has got so far, by its own log."""
     lines = [json.loads(line) for line in service.log_text.splitlines() if line.startswith("{")]
     return Counter(line["path"].removeprefix("/api/v1") for line in lines if "path" in line)
 
 
 async def requests_while_nobody_asks(service: ServiceProcess) -> Counter[str]:
-    """What it is asked in the first while without a question, which comes soon: there is no news to ask about."""
+    """The requests in the next interval without a question, which comes soon, as there is no news to ask about."""
     async with asyncio.timeout(120):
         while True:
             before = requests(service)
@@ -81,14 +81,14 @@ async def requests_while_nobody_asks(service: ServiceProcess) -> Counter[str]:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
-    """How many triggers have said something with these words in their logs."""
+    """Says how many triggers have logged a text."""
     monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
     caplog.set_level(logging.INFO, logger="trigger")
     return lambda words: sum(words in record.getMessage() for record in caplog.records)
 
 
 async def publish(place: Place) -> float:
-    """Publish the month; when it was answered."""
+    """Publish the month; returns when that was answered."""
 
     def lock_and_unlock() -> float:
         (provider,) = [
@@ -141,7 +141,7 @@ def test_a_service_that_dies_and_comes_back(
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(place)]
         await until(lambda: told("Not ready") == CROWD, what="all to wait", timeout=120)
         await asyncio.to_thread(own_service.kill)
-        # Nobody would notice before the next question; what listens does.
+        # Without a question in between, only the listener notices.
         await until(lambda: told("does not respond") == CROWD, what="all to notice", timeout=120)
         await asyncio.to_thread(own_service.start)
         assert not any(task.done() for task in waiting)

@@ -1,4 +1,4 @@
-"""Register, lock, work, unlock in DAG runs, as far as one task at a time is concerned."""
+"""Register, lock, work and unlock in DAG runs, as far as single tasks are concerned."""
 
 # ruff: noqa: DTZ001 - naive datetimes are what users write, and taken as UTC
 
@@ -160,7 +160,7 @@ def test_exclusive(exclusive: bool, registry: RegistryStore, run_lock: Callable[
 
 
 class TestAnAirflowWithoutAName:
-    """Another one like it would take its locks for its own."""
+    """Another Airflow without a name would take its locks for its own."""
 
     @pytest.fixture(autouse=True)
     def unnamed(self, registry: RegistryStore, registry_url: str, connect: Connect) -> None:

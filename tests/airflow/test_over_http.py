@@ -1,4 +1,4 @@
-"""DAGs whose connection leads to a web service: they run as they are, and what goes wrong there is told as itself."""
+"""DAGs whose connection leads to a web service run without changes, and its errors are raised as themselves."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def publish(place: Place) -> None:
 
 
 class TestTheSameDag:
-    """Played with either home: only the connection differs."""
+    """The same DAG with a database and with a service: only the connection differs."""
 
     @pytest.fixture(params=["database", "service"])
     def registry_of_the_dag(self, request: pytest.FixtureRequest) -> tuple[RegistryStore, str]:
@@ -270,6 +270,6 @@ class TestAServiceThatIsDown:
 
 
 def test_a_dropped_hook_leaves_nothing_open(place: Place) -> None:
-    """Which create one and drop it: nothing stays open, and nothing has to be closed."""
+    """Tasks make a hook and drop it: nothing stays open, and nothing has to be closed."""
     PartitionRegistryHook().get_conn().get_source(place.source)
-    gc.collect()  # an open socket that is found now is a warning, and warnings are errors here
+    gc.collect()  # an open socket found now causes a warning, and warnings are errors here

@@ -91,7 +91,7 @@ def test_importing_operators_imports_no_database(newly_imported: list[str]) -> N
 
 
 def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -> None:
-    """What only a running task needs would be paid for at every parsing of a DAG file."""
+    """Whatever only a running task needs would cost time whenever a DAG file is parsed."""
     ours = {
         name.partition(".")[2]
         for name in newly_imported
@@ -246,7 +246,7 @@ class TestStartingInTheTriggerer:
         [
             {"on_execute_callback": print},
             {"pre_execute": print},
-            # Airflow would take it for a limit on the wait, and we the limit for one with our margin.
+            # Airflow would apply it to the wait, and the sensor would take that limit for one with its own margin.
             {"execution_timeout": timedelta(seconds=30)},
         ],
     )
@@ -275,7 +275,7 @@ class TestStartingInTheTriggerer:
     def test_a_template_that_cannot_be_rendered(
         self, new_dag: NewDag, start_in_triggerer: Callable[..., Any]
     ) -> None:
-        """Were it to break the trigger, ``soft_fail`` would skip the task."""
+        """If it broke the trigger, ``soft_fail`` would skip the task."""
         with new_dag() as dag:
             PartitionReadinessSensor(
                 task_id="wait", source_name="sales", start="{{ 1 // 0 }}", grain="day", deferrable=True
@@ -351,7 +351,7 @@ with DAG("listened_to", schedule=None):
 def test_our_listener_does_not_stop_sensors_from_ending_in_the_triggerer(
     tmp_path: Path, load_dags: Callable[[Path], Any]
 ) -> None:
-    """Airflow refuses tasks with ``end_from_trigger=True`` where anybody listens; waits that end there are no such."""
+    """Airflow refuses tasks with ``end_from_trigger=True`` if there are listeners; it must not refuse our sensors."""
     from airflow.listeners.listener import get_listener_manager
 
     (tmp_path / "listened_to.py").write_text(LISTENED_TO)

@@ -1,4 +1,4 @@
-"""What is said of a DAG's locks when it is parsed."""
+"""What the cluster policy says about a DAG's locks when it is parsed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def said_of(dag: Any) -> list[str]:
 
 
 def a_dag(new_dag: NewDag, lease: Any, *work: dict[str, Any], **of_dag: Any) -> Any:
-    """A lock, work one after the other, an unlock."""
+    """A DAG of a lock, tasks one after the other, and an unlock."""
     with new_dag(dag_id="a_dag", **of_dag) as dag:
         lock, unlock = a_pair(DAY)
         lock.lease = lease

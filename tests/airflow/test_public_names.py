@@ -1,4 +1,4 @@
-"""The public face of the package: what can be imported from its top, and what that costs."""
+"""The public names of the package: what can be imported from its top level, and what that costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What readers are told when code that writes a partition raises: whatever its text holds, and none of its secrets."""
+"""The reason that readers see when code that writes a partition raises: any text, but no secrets."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SECRET = "hush-hush-secret"
 
 @pytest.fixture(scope="module")
 def hidden() -> None:
-    """There is something that Airflow hides, as in every installation whose connections have passwords."""
+    """Airflow has a secret to mask, as in every installation whose connections have passwords."""
     mask_secret(SECRET)
 
 
 def output_of_task() -> AbstractContextManager[object]:
-    """Standard output as a task has it: that of Airflow 2 hides secrets in whatever is printed."""
+    """Standard output as a task has it; Airflow 2's masks secrets in whatever is printed."""
     if IS_AIRFLOW_3:
         return contextlib.nullcontext()
     from airflow.utils.log.secrets_masker import RedactedIO
@@ -35,7 +35,7 @@ def output_of_task() -> AbstractContextManager[object]:
 
 
 def reason_of(error: BaseException, registry: RegistryStore) -> str:
-    """Why the partition failed when its code raised that."""
+    """The reason of the partition's failure when its code raised this error."""
     with output_of_task(), contextlib.suppress(type(error)), write_partition(**DAY):
         raise error
     partition = the_partition(registry)

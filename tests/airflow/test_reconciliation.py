@@ -1,4 +1,4 @@
-"""Locks that nobody will unlock: which they are, and who may end them."""
+"""Locks that no task will end: which they are, and who may end them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class TestReasons:
         assert reason_to_end(HOLDER, RunState("running", {("lock", 2): state})) is None
 
     def test_a_task_that_airflow_does_not_know(self) -> None:
-        """It is called otherwise by now; its run will tell."""
+        """The task has a different name by now; the end of its run will settle it."""
         assert reason_to_end(HOLDER, RunState("running", {("lock", 1): "failed"})) is None
 
 
@@ -172,7 +172,7 @@ class TestOperator:
     def test_fails_if_the_registry_refuses(
         self, left: Left, run_reconcile: Any, place: Place, connect: Connect, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The token of one provider ends no lock of another; the locks that it may end are ended."""
+        """One provider's token cannot end another's locks; the locks that it can end are ended."""
         number = place.source.partition("-")[2]
         lock = left.partition.lock
         assert lock is not None

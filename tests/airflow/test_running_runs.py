@@ -1,4 +1,4 @@
-"""Runs whose end Airflow tells nobody of are noticed, also by a scheduler that has not begun them."""
+"""Runs whose end Airflow does not report are noticed, even by a scheduler that has not begun them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeScheduler = Callable[[], RunningRuns]
 
 @pytest.fixture
 def new_scheduler(in_a_hurry: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeScheduler]:
-    """What a scheduler knows that was started just now; in a hurry."""
+    """Starts the background work of a scheduler that has just started, with short waits."""
     monkeypatch.setattr(running_runs, "BETWEEN_LOOKS", 0.1)
     monkeypatch.setattr(running_runs, "BETWEEN_LISTS", 0.1)
     monkeypatch.setattr(running_runs, "ended_runs", EndedRuns())
@@ -44,7 +44,7 @@ def has_failed(left: Left) -> bool:
 
 
 def a_run_of_others() -> Any:
-    """One that locks nothing begins."""
+    """A run begins that locks nothing."""
     return type("DagRun", (), {"dag_id": "another", "run_id": "some run", "dag": None})
 
 
@@ -101,7 +101,7 @@ def test_a_run_that_goes_on(
 def test_a_run_that_another_scheduler_began(
     new_scheduler: MakeScheduler, left: Left, ends: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was restarted, and begins a run of another DAG."""
+    """The scheduler was restarted, and begins a run of another DAG."""
     left.set_state("failed" if ends == "before" else "running")
     scheduler = new_scheduler()
     scheduler.add(a_run_of_others())
@@ -116,7 +116,7 @@ def test_a_run_that_another_scheduler_began(
 def test_a_run_that_airflow_never_knew(
     new_scheduler: MakeScheduler, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody tries a DAG with a database of his own, but with this Airflow's connection."""
+    """Somebody tries a DAG with a database of their own, but with this Airflow's connection."""
     trial = str(HolderIdentity("here", "trial", "run", "lock"))
     left.registry.lock(PartitionKey("sales", "other", THE_DAY), holder=trial, register=True)
     scheduler = new_scheduler()
@@ -131,7 +131,7 @@ def test_a_run_that_airflow_never_knew(
 def test_a_run_whose_end_is_reported_is_left_to_the_listener(
     new_scheduler: MakeScheduler, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is told ends its locks, and knows more about it."""
+    """The process that is notified ends its locks, and knows more about the end."""
     monkeypatch.setattr(running_runs, "BETWEEN_LISTS", 3600.0)
     left.set_state("running")
     scheduler = new_scheduler()

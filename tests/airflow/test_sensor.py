@@ -1,4 +1,4 @@
-"""The sensor in its three modes: same answers, same errors."""
+"""The sensor in its three modes: the same answers, the same errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def wait(new_dag: NewDag, run_dag: RunDag, mode: dict[str, Any]) -> Wait:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The questions that workers asked."""
+    """The questions that workers have asked."""
     asked: list[Any] = []
     ask = PartitionRegistryHook.check_readiness_many
 
@@ -132,7 +132,7 @@ class TestUnknownSource:
 
 
 class TestMisconfiguration:
-    """Fails at once, also with ``soft_fail``."""
+    """A wrong setting fails at once, even with ``soft_fail``."""
 
     @pytest.mark.parametrize(
         ("arguments", "told"),

@@ -156,7 +156,7 @@ def test_the_hook_asks_the_service(place: Place) -> None:
 
 
 class AnotherSite(BaseHTTPRequestHandler):
-    """Anything that speaks HTTP and is no registry."""
+    """An HTTP server that is not a registry."""
 
     def do_GET(self) -> None:
         self.send_response(404)
@@ -168,7 +168,7 @@ class AnotherSite(BaseHTTPRequestHandler):
 
 
 class AnotherProtocol(StreamRequestHandler):
-    """Something that greets first."""
+    """A server of a protocol in which the server speaks first."""
 
     def handle(self) -> None:
         self.wfile.write(b"SSH-2.0-a_server\r\n")
@@ -186,7 +186,7 @@ def another_site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def open_reads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """A service that everybody may read from."""
+    """A service from which everybody may read."""
     with ServiceProcess(f"sqlite:///{tmp_path_factory.mktemp('open')}/registry.db", python=PYTHON) as running:
         yield running
 
@@ -256,7 +256,7 @@ class TestButton:
 
 
 class TestCertificate:
-    """Of a service behind a reverse proxy whose certificate an authority of the company's own has signed."""
+    """A service behind a reverse proxy whose certificate is signed by a company's own authority."""
 
     @pytest.fixture
     def certificate(self, tmp_path: Path) -> Path:

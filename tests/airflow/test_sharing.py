@@ -1,4 +1,4 @@
-"""Triggers that start together look up their connection together."""
+"""Triggers that start together share one look-up of their connection."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from airflow_provider_partition_registry.runtime.connections import (
 )
 from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
 
-# pytest takes what nobody handles for an error, such as a task's exception that was never looked at.
+# pytest reports unhandled errors, such as a task's exception that was never retrieved.
 pytestmark = pytest.mark.filterwarnings("error")
 
 
 class SlowAirflow:
-    """Answers look-ups when it is told to."""
+    """Answers look-ups when the test tells it to."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -56,7 +56,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Scenario], None]:
 
 
 async def turns() -> None:
-    """Let everybody in the event loop get as far as they do without the answer: here nobody waits for a clock."""
+    """Let everything in the event loop run as far as it can without an answer; no clock is involved."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -136,7 +136,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_dropped(
 
 
 def test_calls_in_a_thread_are_answered_in_the_same_loop() -> None:
-    """The triggerers of Airflow 3.0 and 3.1 read their supervisor's answers there; read elsewhere they end them."""
+    """The triggerers of Airflow 3.0 and 3.1 read their supervisor's answers in that loop, and end if others do."""
 
     async def the_answers_loop() -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The triggers on their own: one wait, one event."""
+"""The triggers by themselves: one wait, one event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What unlock makes of the work before it: whole DAG runs with groups, maps, branches and failures."""
+"""How unlock judges the work before it: whole DAG runs with groups, maps, branches and failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def states(registry: RegistryStore, source: str = "sales") -> dict[str, str]:
 
 @pytest.fixture
 def work() -> Callable[..., Any]:
-    """Makes work that does as it is told when it runs: its name is looked up in ``work.does``."""
+    """Makes tasks whose behaviour is looked up in ``work.does`` by their name when they run."""
 
     def make(name: str = "write") -> Any:
         @task(task_id=name)
@@ -97,7 +97,7 @@ def twelve_parts() -> Any:
 def test_work_that_was_called_successful_with_its_run(
     registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
 ) -> None:
-    """A person marks the run between two tasks; the second one never begins."""
+    """A person marks the run as success between two tasks; the second one never begins."""
 
     @task
     def extract(**context: Any) -> None:
@@ -153,7 +153,7 @@ class TestFailingWork:
         rerun: Rerun,
         work: Any,
     ) -> None:
-        """Of a setup and its teardown the work alone need be cleared: Airflow clears them with it."""
+        """With setup and teardown only the work has to be cleared: Airflow clears them with it."""
         work.does["write"] = "fail"
         run = run_between("write", as_teardown=as_teardown)
         work.does.clear()
@@ -171,7 +171,7 @@ class TestFailingWork:
 
 
 def test_an_unpublished_teardown_is_no_success(registry: RegistryStore, run_between: RunBetween) -> None:
-    """Airflow forgives a teardown that fails; a run that published nothing must not look well."""
+    """Airflow ignores a teardown that fails; but a run that published nothing must not count as success."""
 
     @task
     def lose() -> None:
@@ -313,7 +313,7 @@ class TestMappedPartitions:
     def test_by_mapped_tasks(
         self, bad: str | None, write: Any, registry: RegistryStore, run_between: RunBetween
     ) -> None:
-        """Nothing says that equal map indexes belong together: one failure puts all days in doubt."""
+        """Nothing says that equal map indexes belong together, so one failure puts all days in doubt."""
         run = run_between(lambda: write.expand(day=DAYS), pair=a_mapped_pair)
         assert run.state == ("failed" if bad else "success"), run.errors
         assert states(registry) == dict.fromkeys(DAYS, "failed" if bad else "ready")
@@ -343,7 +343,7 @@ class TestMappedWork:
         assert the_partition(registry).reason == "Work is not proved: write_part[7] failed"
 
     def test_mapped_otherwise_than_the_lock(self, registry: RegistryStore, run_between: RunBetween) -> None:
-        """Nobody knows which of the twelve parts belong to which day: all days are in doubt."""
+        """Nobody knows which of the twelve parts belong to which day, so all days are in doubt."""
         assert run_between(twelve_parts, pair=a_mapped_pair).state == "failed"
         assert states(registry) == dict.fromkeys(DAYS, "failed")
 

@@ -1,6 +1,6 @@
-"""What people mark as success by hand is told apart from what ended so by itself; here in Airflow 3's API server.
+"""Marks by people are told apart from tasks that succeeded by themselves; here in Airflow 3's API server.
 
-That of Airflow 2, whose audit log is read, is tested with real instances in tests/system.
+Airflow 2, where the audit log is read, is tested with real instances in tests/system.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def double(number: int) -> int:
 
 @task(trigger_rule="all_done")
 def ask(**context: Any) -> list[str]:
-    """As the unlock task asks."""
+    """Ask for marks as the unlock task does."""
     said = words_of_people(context, ["write", "double"])
     assert all(datetime.now(UTC) - each < timedelta(minutes=10) for each in said.values())
     return sorted(f"{task_id}[{index}]" for task_id, index in said)
@@ -47,7 +47,7 @@ def a_run(new_dag: NewDag, run_dag: RunDag, registry: Any) -> Run:
 
 
 def let_it_run(run: Run, *tasks: tuple[str, int]) -> None:
-    """Let task instances look as if their code were at work."""
+    """Let task instances look as if their code were running."""
     from airflow.models import TaskInstance
 
     with create_session() as session:
@@ -67,7 +67,7 @@ def words(run: Run) -> set[tuple[str, int]]:
 
 @pytest.fixture
 def by_hand(through_the_database: Callable[[Any], Any]) -> SimpleNamespace:
-    """What the API server does at a person's request, in one transaction."""
+    """Does what the API server does at a person's request, in one transaction."""
     from airflow.api_fastapi.core_api.datamodels.dag_run import DagRunMutableStates
     from airflow.api_fastapi.core_api.services.public.dag_run import patch_dag_run_state
     from airflow.api_fastapi.core_api.services.public.task_instances import _patch_task_instance_state

@@ -187,7 +187,7 @@ class TestInADag:
 
 
 class TestFunctions:
-    """What is passed on, and what a caller sees."""
+    """Which arguments are passed on, and what a caller sees."""
 
     def test_arguments(self, registry: RegistryStore, call_task: CallTask) -> None:
         @writes_partition(**DAY)
@@ -277,7 +277,7 @@ class TestFunctions:
 
 
 class TestRefusals:
-    """When the DAG file is parsed."""
+    """What is refused when the DAG file is parsed."""
 
     def test_the_decorator_above_a_task(self) -> None:
         with pytest.raises(InvalidInputError, match="under @task"):

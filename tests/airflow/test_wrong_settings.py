@@ -1,4 +1,4 @@
-"""What is wrong with a connection is not waited for; an outage is. Both say which connection it is."""
+"""A wrong setting in a connection ends a wait; an outage does not. Both errors name the connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOST = "registry.invalid"
 CONN_ID = "the_registry"
 HOMES = [f"postgresql://{HOST}:5432/registry", f"http://{HOST}:5498"]
 MODES: list[dict[str, Any]] = [{"mode": "poke"}, {"mode": "reschedule"}, {"deferrable": True}]
-ENDLESS = 7 * 24 * 3600.0  # seconds: who waits for it does not come back while the test lasts
+ENDLESS = 7 * 24 * 3600.0  # seconds: a test that waits this long does not end
 
 Lookups = Callable[[int], None]
 
@@ -42,7 +42,7 @@ def never_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lookups(monkeypatch: pytest.MonkeyPatch) -> Lookups:
-    """Lets all look-ups of that host end with an error of this number, whatever the network here says."""
+    """Makes all look-ups of that host fail with this error number, whatever the network here says."""
 
     def let(number: int) -> None:
         look_up = socket.getaddrinfo

@@ -13,7 +13,7 @@ from tests.airflow.versions import IS_AIRFLOW_3
 
 @pytest.fixture
 def hook_info() -> Any:
-    """What Airflow knows of our hook."""
+    """What Airflow knows about our hook."""
     if IS_AIRFLOW_3:
         from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as ProvidersManager
     else:
@@ -23,7 +23,7 @@ def hook_info() -> Any:
 
 @pytest.fixture
 def connection_form() -> dict[str, Any]:
-    """What the form of our connection type shows: its name, and per field label and placeholder."""
+    """The form of our connection type: its name, and each field's label and placeholder."""
     return _form_of_3() if IS_AIRFLOW_3 else _form_of_2()
 
 
@@ -74,7 +74,7 @@ def _form_of_2() -> dict[str, Any]:
 
 @pytest.fixture
 def redact() -> Callable[[str], str]:
-    """What this Airflow's logs make of a text."""
+    """Masks a text as this Airflow's logs do."""
     if IS_AIRFLOW_3:
         from airflow.sdk.log import redact
     else:
@@ -84,7 +84,7 @@ def redact() -> Callable[[str], str]:
 
 @pytest.fixture
 def shown_by_rest_api() -> Callable[[Any], dict[str, Any]]:
-    """What this Airflow's REST API says of a stored connection."""
+    """Shows a stored connection as this Airflow's REST API does."""
     if IS_AIRFLOW_3:
         from airflow.api_fastapi.core_api.datamodels.connections import ConnectionResponse
 

@@ -1,4 +1,4 @@
-"""Code that writes a partition, as if it ran in a task: with a task's context, but without Airflow around it."""
+"""Code that writes a partition as in a task: with a task's context, but without Airflow around it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.airflow.versions import IS_AIRFLOW_3
 
 @contextmanager
 def in_task(of_task: Any = None, **context: Any) -> Iterator[None]:
-    """The block runs as the code of a task."""
+    """Run the block as the code of a task."""
     if IS_AIRFLOW_3:
         from airflow.sdk.execution_time.context import set_current_context
     else:
@@ -30,7 +30,7 @@ def in_task(of_task: Any = None, **context: Any) -> Iterator[None]:
 
 @pytest.fixture
 def as_task() -> Iterator[None]:
-    """The test is the code of a task."""
+    """Runs the test as the code of a task."""
     with in_task():
         yield
 

@@ -1,4 +1,4 @@
-"""The listener's background work, done when the story asks for it instead of a moment later on threads of its own."""
+"""The listener's background work, done when a story asks for it, not a moment later in threads of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class _EndedRuns(EndedRuns):
         self._waiting += runs
 
     def look(self) -> None:
-        """At all that wait, each once."""
+        """Look once at all runs that wait."""
         waiting, self._waiting = self._waiting, []
         for run in waiting:
             self._put(self._look(run.conn_id, [run]))
@@ -31,18 +31,18 @@ _NO_THREAD = object()
 
 
 class Background:
-    """What looks at runs that end."""
+    """The background work on runs that end."""
 
     def __init__(self) -> None:
         self.ended_runs = _EndedRuns()
         self.running_runs = _RunningRuns()
 
     def look_once(self) -> None:
-        """As it happens while something goes on."""
+        """Work as it is done while the run goes on."""
         self.running_runs.look()
         self.ended_runs.look()
 
     def look_again(self) -> None:
-        """As it has happened some minutes later."""
+        """Work as it has been done some minutes later."""
         for _ in range(3):
             self.look_once()

@@ -1,4 +1,4 @@
-"""Real DAGs of the plans, whose tasks ask the stage what to do."""
+"""Real DAGs for the plans; their tasks ask the stage what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WIDTH = 2
 
 
 class Actor(Protocol):
-    """What the tasks of the DAG do is said elsewhere."""
+    """Decides what the tasks of the DAG do."""
 
     def write(self) -> None:
         """The code of a task that writes."""

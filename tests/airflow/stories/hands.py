@@ -13,22 +13,22 @@ from tests.airflow.versions import IS_AIRFLOW_3
 
 
 def mark_task(run: AirflowRun, key: Key, state: str) -> None:
-    """One task instance, and nothing else."""
+    """Mark one task instance, and nothing else."""
     (_mark_task_3 if IS_AIRFLOW_3 else _mark_task_2)(run, key, state)
 
 
 def mark_run(run: AirflowRun, state: str) -> None:
-    """The run as a whole."""
+    """Mark the run as a whole."""
     (_mark_run_3 if IS_AIRFLOW_3 else _mark_run_2)(run, state)
 
 
 def clear_task(run: AirflowRun, key: Key, *, downstream: bool) -> None:
-    """A task, with all its map indexes."""
+    """Clear a task, with all its map indexes."""
     (_clear_task_3 if IS_AIRFLOW_3 else _clear_task_2)(run, key, downstream=downstream)
 
 
 def clear_run(run: AirflowRun) -> None:
-    """All of it."""
+    """Clear the whole run."""
     with run.opened() as (dag_run, session):
         if IS_AIRFLOW_3:
             run.scheduler_dag.clear(run_id=run.run_id, session=session)
@@ -45,7 +45,7 @@ def _mark_task_3(run: AirflowRun, key: Key, state: str) -> None:
     if run.states()[key] == state:
         return  # Airflow answers 409, and changes nothing.
     body = PatchTaskInstanceBody(new_state=state)
-    body.__dict__["map_index"] = key[1]  # else a field of the request that names several instances
+    body.__dict__["map_index"] = key[1]  # otherwise it counts as a request about several instances
     with create_session() as session:
         _patch_task_instance_state(key[0], run.run_id, run.scheduler_dag, body, {"new_state": state}, session)
 
@@ -104,7 +104,7 @@ def _clear_task_2(run: AirflowRun, key: Key, *, downstream: bool) -> None:
 
 
 def _log_2(run: AirflowRun, event: str, fields: dict[str, Any], **columns: Any) -> None:
-    """As Airflow 2's web server does before it carries out what a person asks for."""
+    """Log as Airflow 2's web server does before it carries out a person's request."""
     from airflow.models import Log
 
     asked = {"dag_id": run.dag.dag_id, "dag_run_id": run.run_id, "confirmed": "true", **fields}

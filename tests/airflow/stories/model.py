@@ -16,7 +16,7 @@ States = Mapping[Key, str | None]
 
 @dataclass(frozen=True)
 class Written:
-    """What a writer left.
+    """What a writer wrote.
 
     :param under: the generation that the registry showed when it began.
     :param is_whole: whether it came to its end.
@@ -28,11 +28,11 @@ class Written:
 
 @dataclass
 class Model:
-    """The data of one partition, which one run writes.
+    """The data of one partition, which a single run writes.
 
     :param upstream: of each task, the tasks right before it.
     :param writers: all task instances that write.
-    :param on_skipped: what the author says that a decision to do nothing means.
+    :param on_skipped: what the DAG's author says a decision to do nothing means.
     """
 
     upstream: Mapping[str, Collection[str]]
@@ -52,7 +52,7 @@ class Model:
         self.vouched.pop(key, None)
 
     def ends(self, key: Key) -> None:
-        """It came to the end of its code."""
+        """A writer has come to the end of its code."""
         self.data[key] = Written(self.data[key].under, is_whole=True)
 
     def decides(self, task_id: str, chosen: Collection[str]) -> None:
@@ -62,11 +62,11 @@ class Model:
             self.stops.add(task_id)
 
     def is_vouched_for(self, keys: Collection[Key], generation: int) -> None:
-        """A person marks exactly these as successful."""
+        """A person marks exactly these task instances as successful."""
         self.vouched |= dict.fromkeys(keys, generation)
 
     def is_cleared(self, keys: Collection[Key]) -> None:
-        """They are to run again, and nobody's word holds any longer."""
+        """These are to run again; marks on them count no longer."""
         for key in keys:
             self.vouched.pop(key, None)
 
@@ -75,7 +75,7 @@ class Model:
     ) -> None:
         """Note what the DAG skipped by what it decided, as opposed to what people and tasks skipped.
 
-        :param by_dag: whether nobody laid hands on it meanwhile.
+        :param by_dag: whether no person interfered meanwhile.
         :param itself: the task instance that ran, if one did; the DAG has not decided that it is skipped.
         """
         for key in {key for key, state in after.items() if state != "skipped"}:
@@ -91,7 +91,7 @@ class Model:
             newly -= known
 
     def _is_skipped_for_a_reason(self, key: Key, states: States) -> bool:
-        """Whether the DAG also decided on everything before it that is skipped."""
+        """Whether the DAG also decided to skip everything before it that is skipped."""
         before = {
             each
             for each, state in states.items()
@@ -109,7 +109,7 @@ class Model:
     # What must hold
 
     def why_not_good(self, generation: int) -> list[str]:
-        """What is wrong with the data of the run, which somebody may read as published under this generation."""
+        """What is wrong with data that may be read as published under this generation."""
         required = self.required[generation]
         wrong = [
             f"{key} is {self.data.get(key, 'not written')}"
@@ -124,7 +124,7 @@ class Model:
         return wrong
 
     def why_not_published(self) -> list[str]:
-        """What keeps the data from being published now, as the author of the DAG has it."""
+        """What keeps the data from being published now, given what the DAG's author said."""
         if self.on_skipped != "publish" and (stops := self._stops_that_count()):
             return [f"{stops} decided against the rest"]
         return []

@@ -1,4 +1,4 @@
-"""The stories that are tried: a DAG, and what happens to a run of it. Values only, so that a failure prints as one."""
+"""The stories: a DAG, and what happens to a run of it. They are only values, so that a failing one can be printed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FORMS = ("group", "teardown", "plain")
 KINDS = ("work", "branch", "short circuit", "mapped", "mapped group")
 RULES = ("all_success", "none_failed_min_one_success", "all_done", "one_failed")
 
-# The first of each is what a story without accidents consists of: examples shrink towards it.
+# A story without accidents consists of the first of each; examples shrink towards these.
 OUTCOMES = ("succeed", "fail", "choose none", "choose first", "skip itself", "die")
 HANDS = (
     "clear task and downstream",
@@ -84,14 +84,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Story:
-    """A plan, and what happens. When that is told, everything that still runs succeeds."""
+    """A plan, and what happens. After that, everything that still runs succeeds."""
 
     plan: Plan
     events: tuple[Turn | Hand, ...]
 
     @property
     def has_accidents(self) -> bool:
-        """Whether anybody laid hands on it."""
+        """Whether any person interfered."""
         return any(isinstance(event, Hand) or event.meanwhile is not None for event in self.events)
 
 
@@ -100,7 +100,7 @@ def _steps(draw: st.DrawFn) -> tuple[Step, ...]:
     steps: list[Step] = []
     for number in range(draw(st.integers(1, 4))):
         after = draw(st.frozensets(st.integers(0, number - 1), max_size=2)) if number else frozenset[int]()
-        # What begins the work must not run without the lock: the group refuses it.
+        # The first steps must not run without the lock, as the group refuses such DAGs.
         rule = draw(st.sampled_from(("all_success",) * 3 + RULES)) if after else "all_success"
         kind = draw(st.sampled_from(KINDS))
         steps.append(Step(kind, after, "all_success" if kind == "mapped group" else rule))
@@ -124,7 +124,7 @@ _turns = st.builds(Turn, outcome=st.sampled_from(("succeed",) * 8 + OUTCOMES), w
 
 @st.composite
 def _events(draw: st.DrawFn) -> tuple[Turn | Hand, ...]:
-    """Two hands at most: the more there are, the less is left of the run for them to harm."""
+    """Two interventions at most: with more, less is left of the run for them to harm."""
     events: list[Turn | Hand] = list(draw(st.lists(_turns, max_size=10)))
     for hand in draw(st.lists(_hands, max_size=2)):
         at = draw(st.integers(0, 8))

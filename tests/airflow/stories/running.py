@@ -1,4 +1,4 @@
-"""Airflow with one run: its own scheduling, its own execution of tasks, in this process and one after the other."""
+"""Airflow with one run: its own scheduling and execution of tasks, in this process, one after the other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDED = ("success", "failed")
 
 
 class Died(BaseException):
-    """The process of a task is gone, without a word."""
+    """The process of a task was killed."""
 
 
 class AirflowRun:
@@ -38,7 +38,7 @@ class AirflowRun:
 
     @property
     def key(self) -> dict[str, str]:
-        """For queries."""
+        """The keys of the run, for queries."""
         return {"dag_id": self.dag.dag_id, "run_id": self.run_id}
 
     def _create(self) -> None:
@@ -74,12 +74,12 @@ class AirflowRun:
 
     @property
     def state(self) -> str:
-        """Of the run."""
+        """The state of the run."""
         with self.opened() as (dag_run, _):
             return _text(dag_run.state)
 
     def states(self) -> dict[Key, str | None]:
-        """Of its task instances."""
+        """The states of its task instances."""
         from airflow.models import TaskInstance
 
         with create_session() as session:
@@ -92,7 +92,7 @@ class AirflowRun:
             }
 
     def schedule(self) -> list[Key]:
-        """One turn of Airflow's scheduler; what is to be executed now."""
+        """Let Airflow's scheduler work once; returns the task instances that are to run now."""
         with self.opened() as (dag_run, session):
             if dag_run.state == "queued":
                 dag_run.state = "running"
@@ -147,13 +147,13 @@ class AirflowRun:
         run_task(found, self.dag.get_task(key[0]), is_dead=lambda: self.dies)
 
     def _find_dead(self, key: Key) -> None:
-        """The scheduler finds that a task's heart has stopped."""
+        """The scheduler finds a task whose heartbeat has stopped."""
         with create_session() as session:
             self._instance(key, session).handle_failure(error="no heartbeat", session=session)
 
 
 def _as_others_have_it(dag: DAG) -> Any:
-    """As the scheduler, the web server and the API server get it: out of the database."""
+    """The DAG as the scheduler, the web server and the API server read it: from the database."""
     from airflow.serialization import serialized_objects
 
     kind = serialized_objects.DagSerialization if IS_AIRFLOW_3 else serialized_objects.SerializedDAG

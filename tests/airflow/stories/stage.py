@@ -1,4 +1,4 @@
-"""A story is performed: a real run and a real registry, with the model beside them."""
+"""Performing a story: a real run and a real registry, with the model beside them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Stage:
         self.registry = registry
         self.background = background
         self.told: list[str] = []
-        self.faults: list[Exception] = []  # Airflow takes what is raised in a task for the task's own failure
+        self.faults: list[
+            Exception
+        ] = []  # kept here, as Airflow takes errors raised in a task for the task's own
         self.turn = Turn()
         self._seen = registry.last_position()
         self._published_under = 0
@@ -70,7 +72,7 @@ class Stage:
     # What happens
 
     def play(self, turn: Turn) -> bool:
-        """Let Airflow's scheduler look, and one task instance run; whether there was one."""
+        """Let Airflow's scheduler work, and one task instance run. Returns whether there was one."""
         before = self.run.states()
         waiting = self.run.schedule()
         scheduled = self.run.states()
@@ -86,7 +88,7 @@ class Stage:
         return bool(waiting)
 
     def lay(self, hand: Hand) -> None:
-        """Somebody does something between two tasks."""
+        """Let somebody intervene between two tasks."""
         before = self.run.states()
         self._tell(repr(hand))
         self._do(hand)
@@ -126,7 +128,7 @@ class Stage:
         self._live(_key_of(context["ti"]), may_die=False)
 
     def end(self, context: Any) -> None:
-        """After it: the registry has done what it was told, but Airflow does not know it yet."""
+        """After it: the registry has done what it was asked, but Airflow does not know yet."""
         if self.turn.outcome == "die":
             self._die()
 
@@ -149,7 +151,7 @@ class Stage:
         after = self.run.states()
         self.model.states_change(before, after, by_dag=False)
         self.background.look_once()
-        if after.get(key) != "running":  # its worker sees that, and stops it
+        if after.get(key) != "running":  # its worker notices, and stops it
             self._die()
 
     @contextmanager
@@ -225,7 +227,7 @@ class Stage:
             assert not self._is_locked_by_run(partition), f"the run is over, and {partition} still locked"
 
     def check_liveness(self) -> None:
-        """Without accidents, what was written is published."""
+        """Check that without accidents everything that was written is published."""
         states = self.run.states()
         if set(states.values()) == {"success"}:
             partition = self._partition()
@@ -269,7 +271,7 @@ class Stage:
 
     @property
     def ending(self) -> str:
-        """What became of the partition."""
+        """How the partition ended."""
         partition = self._partition()
         return "never registered" if partition is None else partition.state.value
 

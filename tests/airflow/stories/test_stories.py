@@ -14,10 +14,10 @@ from tests.airflow.stories.stage import Stage
 MOST_TURNS = 80
 
 TWO = (Step(), Step(after=frozenset({0})))
-# One story of each kind that matters most, however few random ones there is time for.
+# One story of each important kind, however few random ones there is time for.
 NO_ACCIDENT = Story(Plan("group", (Step(), Step("mapped", frozenset({0})), Step("mapped group"))), ())
 RELEASED_BETWEEN_TWO_TASKS = Story(Plan("group", TWO), (Turn(), Turn(), Hand("release by force")))
-# Found by this test: Airflow 2 calls work successful that has not begun.
+# Found by this test: Airflow 2 marks tasks that have not begun as successful.
 MARKED_BETWEEN_TWO_TASKS = Story(Plan("teardown", TWO), (Turn(), Turn(), Hand("mark run success")))
 CLEARED_WHEN_PUBLISHED = Story(
     Plan("plain", TWO), (Turn(), Turn(), Turn(), Turn(), Turn(), Hand("clear task", 1), Turn("fail"))
@@ -26,7 +26,7 @@ CLEARED_WHEN_PUBLISHED = Story(
 
 @pytest.fixture(autouse=True)
 def no_locks_end_by_themselves() -> None:
-    """Here they do."""
+    """Overrides the fixture of this name, since these tests need the background work."""
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def background(monkeypatch: pytest.MonkeyPatch) -> Background:
     return made
 
 
-# Airflow 2 raises the recursion limit when something of it is imported for the first time.
+# Importing parts of Airflow 2 for the first time raises the recursion limit.
 @pytest.mark.filterwarnings("ignore:The recursion limit will not be reset")
 @settings(
     max_examples=settings.default.max_examples // 5,

@@ -1,6 +1,7 @@
 """Airflow 3's execution of a task in this process: its own supervisor, task runner and API, all on this thread.
 
-Airflow's own way to do so (``dag.test()``) hands every request to two other threads, which takes most of the time.
+``dag.test()``, Airflow's own way to do this, passes every request through two other threads, which takes most of
+the time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _REPORTS = {"TaskState", "RetryTask", "SucceedTask"}
 
 
 class _OnThisThread(httpx.BaseTransport):
-    """Airflow's execution API without any other thread."""
+    """Airflow's execution API without another thread."""
 
     def __init__(self, app: Any) -> None:
         self._loop = asyncio.new_event_loop()
@@ -51,7 +52,7 @@ def _transport() -> httpx.BaseTransport:
 
 
 class _Supervisor(InProcessTestSupervisor):
-    """One whose task may be dead, and then reports nothing."""
+    """A supervisor whose task may be dead, and then reports nothing."""
 
     is_dead: Callable[[], bool]
 
