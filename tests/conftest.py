@@ -1,4 +1,4 @@
-"""Shared fixtures and profiles. Who asks imports stores and servers: tests/unit runs without SQLAlchemy."""
+"""Shared fixtures and profiles. Fixtures import stores and servers when used, as tests/unit runs without SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
 
 pytest.register_assert_rewrite("tests.contract", "tests.races", "tests.oracle")
 
-# A shell that starts the tests in the background has some signals ignored, and so would everything that they start.
+# If a shell starts the tests in the background, they ignore some signals, and so would every process that they start.
 for _number, _usual in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGQUIT, signal.SIG_DFL),
@@ -55,7 +55,7 @@ _numbers = itertools.count(1)
 
 
 def upgrade(url: str) -> str:
-    """Bring a database's schema up to date; its URL."""
+    """Bring a database's schema up to date, and return its URL."""
     from airflow_provider_partition_registry.store.sql.database.engine import Database
     from airflow_provider_partition_registry.store.sql.schema import revisions
 
@@ -74,7 +74,7 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """One server for all tests that do not harm it."""
+    """One server for all tests that do not damage it."""
     from testbed.postgres import PostgresServer
 
     with PostgresServer(durable=False) as server:
@@ -84,7 +84,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def new_postgres_url(postgres: PostgresServer) -> Iterator[Callable[..., str]]:
-    """Makes databases, empty ones or copies of a migrated one, that go when the test ends."""
+    """Makes databases, empty or copied from a migrated one, that are dropped when the test ends."""
     made = []
 
     def make(template: str | None = TEMPLATE) -> str:
@@ -110,7 +110,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What new SQLite registries are copied from."""
+    """The file that new SQLite registries are copied from."""
     file = tmp_path_factory.mktemp("template") / "registry.db"
     upgrade(f"sqlite:///{file}")
     return file
@@ -118,7 +118,7 @@ def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def migrated_sqlite_url(sqlite_url: str, migrated_sqlite_file: Path) -> str:
-    """A registry with nothing in it."""
+    """An empty registry."""
     shutil.copy(migrated_sqlite_file, sqlite_url.removeprefix("sqlite:///"))
     return sqlite_url
 

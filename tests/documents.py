@@ -11,7 +11,7 @@ DOCS = PROJECT / "docs"
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    """Its fenced blocks in a language, also those in lists, in their order."""
+    """The document's fenced code blocks in a language, in order, including those in lists."""
     found = re.findall(
         rf"^ *```{language}\n(.*?)^ *```$", document.read_text(), flags=re.MULTILINE | re.DOTALL
     )

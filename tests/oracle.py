@@ -1,4 +1,4 @@
-"""An independent oracle of the rules R1 to R9: a dictionary of partitions, looked at by brute force.
+"""An independent oracle of the rules R1 to R9: a dictionary of partitions, searched by brute force.
 
 It shares no code with the package; plain datetimes, numbers and texts go in and come out. Refusals carry the
 stable code of the documented error.
@@ -30,7 +30,7 @@ class Refused(Exception):  # noqa: N818 - not an error: an answer
 
 @dataclass
 class Record:
-    """One partition. ``holder`` is forgotten, its generation dead, once somebody else takes the lock away."""
+    """One partition. When somebody takes its lock away, ``holder`` is forgotten and its generation is dead."""
 
     source: str
     provider: str
@@ -44,7 +44,7 @@ class Record:
     was_withdrawn: bool = False
     reason: str | None = None
     before: tuple[str, datetime | None, str | None] | None = None
-    """What a release gives back: state, when it was published, reason."""
+    """What a release restores: state, publishing time, reason."""
     released_by: str | None = None
 
     @property
@@ -91,7 +91,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a reader is told. ``blockers`` are keys with the state each is in."""
+    """The answer to a reader. ``blockers`` are keys with the state of each."""
 
     is_ready: bool
     gaps: list[Span]
@@ -101,7 +101,7 @@ class Answer:
 
 @dataclass
 class Oracle:
-    """All that is registered, and what happened."""
+    """Everything that is registered, and everything that happened."""
 
     sources: set[str] = field(default_factory=set)
     providers: set[str] = field(default_factory=set)
@@ -120,7 +120,7 @@ class Oracle:
         )
 
     def register_provider(self, provider: str, source: str, now: datetime, token_id: str | None) -> None:
-        """A token is issued to a new provider only."""
+        """Register a provider; a token is issued only to a new one."""
         if (provider, source) in self.grants:
             raise Refused("provider_already_registered")
         is_new = provider not in self.providers
@@ -173,7 +173,7 @@ class Oracle:
             cause = f"The lease of {loser} ran out before it had finished, so its data may be half-written"
             before = "failed", None, f"{cause}; {taker} took over."
         elif record.state == "locked":
-            before = record.before  # its own lock, taken again
+            before = record.before  # the holder takes its own lock again
         else:
             before = record.state, record.published, record.reason
         record.become("locked", now)
@@ -181,7 +181,7 @@ class Oracle:
         record.generation += 1
         record.holder, record.exclusive = taker, exclusive
         record.expires = None if lease is None else now + lease
-        # What the registry says of the lock, no holder says of itself.
+        # The details that the registry adds to a lock's event, a holder cannot set.
         details = {
             "exclusive": "true" if exclusive else None,
             "expires_at": _text_of(record.expires),
@@ -292,7 +292,7 @@ class Oracle:
         )
 
     def changed_since(self, source: str, span: Span, seen: int) -> bool:
-        """Whether any of the lines after the first ``seen`` ones rewrote something in the span."""
+        """Whether any line after the first ``seen`` ones rewrote something in the span."""
         return any(
             line.source == source and line.type in REWRITING and _overlap(line.span, span)
             for line in self.lines[seen:]
@@ -324,7 +324,7 @@ class Oracle:
         return record
 
     def _rivals(self, key: Key, taker: str, exclusive: bool) -> list[Record]:
-        """Whose present locks, expired or not, stand in the way."""
+        """The partitions whose present locks, expired or not, are in the way."""
         source, provider, span = key
         return [
             each
@@ -380,14 +380,14 @@ def _overlap(one: Span, other: Span) -> bool:
 
 
 def _segments(span: Span, others: list[Span]) -> list[Span]:
-    """The span, cut at every instant at which anything starts or ends."""
+    """The span, cut wherever anything starts or ends."""
     inside = {instant for other in others for instant in other if span[0] < instant < span[1]}
     instants = sorted({*span, *inside})
     return list(pairwise(instants))
 
 
 def _published(records: list[Record], segment: Span) -> bool:
-    """Whether one of the records contains the segment, which no record's end cuts."""
+    """Whether one of the records contains the segment; no record ends inside a segment."""
     return any(each.span[0] <= segment[0] < each.span[1] for each in records)
 
 

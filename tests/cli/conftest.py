@@ -17,13 +17,13 @@ NOVEMBER = ("--start", "2026-11-01", "--end", "2026-12-01")
 
 
 def day(number: int) -> tuple[str, ...]:
-    """Options for a day of November."""
+    """Options that name a day of November."""
     return ("--start", f"2026-11-{number:02}", "--end", f"2026-11-{number + 1:02}")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call ended with and said."""
+    """How a call ended, and what it printed."""
 
     code: int
     stdout: str
@@ -43,13 +43,13 @@ Command = Callable[..., Outcome]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, migrated_sqlite_url: str) -> Command:
-    """Runs the command on a SQLite registry of the test's own; ``url`` names another, or none."""
+    """Runs the command on a SQLite registry of the test's own; ``url`` names another one, or none."""
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
 
     def invoke(
         *arguments: str, url: str = migrated_sqlite_url, stdin: str = "", **environment: str
     ) -> Outcome:
-        # Without COLUMNS help is as wide as the terminal that the tests happen to run in.
+        # Without COLUMNS the help is as wide as the terminal in which the tests run.
         environment = {URL_VARIABLE: url, "COLUMNS": "80", **environment}
         result = CliRunner().invoke(
             root, arguments, input=stdin, env=environment, prog_name="partition-registry"
@@ -61,7 +61,7 @@ def run(monkeypatch: pytest.MonkeyPatch, migrated_sqlite_url: str) -> Command:
 
 @pytest.fixture
 def token(run: Command) -> str:
-    """Of the source ``sales``."""
+    """The access token of the source ``sales``."""
     return run("source", "register", "sales", "--owner", "data-team", "--json").json["access_token"]
 
 

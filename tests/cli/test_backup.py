@@ -1,4 +1,4 @@
-"""``db backup``: a copy as of one moment, whatever goes on meanwhile, and never at another file's expense."""
+"""``db backup``: a copy as of one moment, while the registry is in use, which never overwrites another file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def registry(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(nightly: Command, migrated_sqlite_url: str) -> Iterator[SqlRegistryStore]:
-    """The same registry, held open: without that SQLite writes its log back when the last one closes it."""
+    """The same registry, held open, as SQLite writes its log back when the last connection closes."""
     with closing(Database(migrated_sqlite_url, pool_size=2, timeout=60)) as database:
         opened = SqlRegistryStore(database)
         opened.ping()
@@ -57,7 +57,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def history_of(file: Path) -> list[Event]:
-    """The history of a copy, which is sound."""
+    """The history of a copy, after checking that the copy is sound."""
     with closing(Database(f"sqlite:///{file}", pool_size=1, timeout=10)) as database:
         assert verify(database) == []
         return all_events(SqlRegistryStore(database))
@@ -93,7 +93,7 @@ def test_it_has_what_a_plain_copy_lacks(
         f"The registry in sqlite:///{registry} is backed up in {copy} ({copy.stat().st_size:,} bytes).\n"
     )
     assert history_of(copy) == all_events(store)
-    # Nothing in it says so: it is, page for page, what the registry was when its log was last written back.
+    # Nothing in it shows that: it is, page for page, the registry as of the moment when its log was last written back.
     assert len(history_of(plain)) < len(all_events(store))
 
 

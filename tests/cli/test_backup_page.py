@@ -37,7 +37,7 @@ def test_postgres(postgres: PostgresServer, postgres_url: str, tmp_path: Path) -
 
 
 def restores(url: str, backup: str, restore: str, folder: Path) -> None:
-    """After both the registry is what it was when it was backed up, and goes on from there."""
+    """Afterwards the registry is what it was when it was backed up, and can be used."""
     with open_store(url) as store:
         store.register_provider("p", store.register_source("kept", "ann").access_token)
         before = all_events(store)

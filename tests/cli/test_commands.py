@@ -346,7 +346,7 @@ class TestAsking:
         lock(nightly, 2, "--holder", "failed")
         shown: list[str] = []
         monkeypatch.setattr(output, "terminal_width", lambda: 100)
-        # Where its output goes is not a terminal: click would take the colours out again.
+        # Output is not a terminal here, so click would remove the colours again.
         monkeypatch.setattr(click, "echo", shown.append)
         nightly("status", "sales", *NOVEMBER)
         assert "  \x1b[32mready\x1b[0m  " in shown[0]
@@ -401,8 +401,8 @@ class TestAsking:
             "raise --limit" in nightly("status", "sales", *NOVEMBER, "--limit", str(limit)).stdout
         ) != is_complete
 
-    # Escape, its one-character form from Latin-1, delete, a line and a paragraph separator, the marks that turn the
-    # direction, one that is drawn as nothing, and one beyond 16 bits.
+    # Escape, its one-character form from Latin-1, delete, a line and a paragraph separator, the marks that change the
+    # direction of text, one that is not drawn, and one beyond 16 bits.
     @pytest.mark.parametrize(
         "mark",
         ["\x1b", "\x9b", "\x85", "\x7f", "\u2028", "\u2029", "\u202e", "\u2066", "\u200b", "\U000e0001"],
@@ -417,7 +417,7 @@ class TestAsking:
             shown += [nightly(*command, *day(1), *more) for more in ((), ("--json",))]
         shown += [nightly("history", "sales", *more) for more in ((), ("--json",))]
         shown += [nightly("source", "list", *more) for more in ((), ("--json",))]
-        # Errors quote what was typed, and say what a partition's state is.
+        # Errors quote what was typed, and the partition's state.
         shown += [nightly("ready", "sales", "--start", reason, *more) for more in ((), ("--json",))]
         shown += [nightly("unlock", "sales", "nightly", *day(1), "--generation", "7", "--json")]
         for each in shown:

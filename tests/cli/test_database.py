@@ -1,4 +1,4 @@
-"""``db``: upgrade, current and verify; ``verification`` has what verify finds."""
+"""``db``: upgrade, current and verify; what verify finds is tested in ``verification``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One partition's life by the command line alone, in each SQL database."""
+"""The life of one partition, by the command line alone, in each SQL database."""
 
 from __future__ import annotations
 

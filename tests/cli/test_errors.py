@@ -1,4 +1,4 @@
-"""How calls go wrong: exit codes, one sentence or one JSON object on standard error, and never a token."""
+"""Failing calls: exit codes, one sentence or one JSON object on standard error, and never a token."""
 
 from __future__ import annotations
 

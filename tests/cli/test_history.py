@@ -82,7 +82,7 @@ def test_history_shows_what_happened_last(
     monkeypatch.setattr(paging, "PAGE_SIZE", 2)
     fail(nightly, 1, 2)
     if source:
-        nightly("source", "register", "stock", "--owner", "x")  # none of its business
+        nightly("source", "register", "stock", "--owner", "x")  # must not appear
     for limit, positions in ((3, [6, 7, 8]), (8, list(range(1, 9))), (9, list(range(1, 9)))):
         found = nightly("history", *source, "--limit", str(limit), "--json").json
         assert [each["position"] for each in found["events"]] == positions
@@ -105,7 +105,7 @@ def test_history_for_people(nightly: Command):
 
 
 class Numbered:
-    """A history with an event a second."""
+    """A history with one event per second."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -178,7 +178,7 @@ def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch:
 
     real = events.events_after
     monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep))
-    # Where nothing tells of changes, so that it sleeps between two looks.
+    # Where there are no notifications, it sleeps between two reads.
     monkeypatch.setattr(SqlRegistryStore, "open_listener", lambda _self: None)
     told = nightly("watch")
     assert told.code == 130

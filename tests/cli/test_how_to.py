@@ -1,4 +1,4 @@
-"""The how-to guides: their commands run as they stand, one after the other, and the manifest is one."""
+"""The how-to guides: their commands run as they are written, in order, and the manifest is valid."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PROVIDERS = {
     "clicks": ("hourly-load",),
     "shop.prices": ("prices",),
 }
-# A week of them only takes longer.
+# A week of them would only take longer.
 SHORTER = (" 2026-11-04 2026-11-05 2026-11-06 2026-11-07 2026-11-08", "")
 
 Shell = Callable[..., subprocess.CompletedProcess]
@@ -41,7 +41,7 @@ Shell = Callable[..., subprocess.CompletedProcess]
 
 @pytest.fixture
 def shell(tmp_path: Path, migrated_sqlite_url: str) -> Shell:
-    """Runs a script where the pages' scripts are, in a registry that knows their sources and providers."""
+    """Runs a script where the pages' scripts are, with a registry that knows their sources and providers."""
     with open_store(migrated_sqlite_url) as store:
         for source, providers in PROVIDERS.items():
             token = store.register_source(source, "ann").access_token
@@ -70,16 +70,16 @@ def shell(tmp_path: Path, migrated_sqlite_url: str) -> Shell:
 
 @pytest.fixture
 def registry(migrated_sqlite_url: str, shell: Shell) -> Iterator[RegistryStore]:
-    """What the scripts write to."""
+    """The registry that the scripts write to."""
     with open_store(migrated_sqlite_url) as store:
         yield store
 
 
 class Reader:
-    """Does what a reader of a page does: runs its commands one after the other, as they stand.
+    """Does what a reader of a page does: runs its commands in order, as they are written.
 
-    Plain calls of the command are made in this process, as each would take most of a second to start; a shell runs the
-    rest.
+    Plain calls of the command are made in this process, as starting each would take most of a second; a shell runs
+    the rest.
     """
 
     def __init__(self, shell: Shell, call: Command) -> None:
@@ -87,7 +87,7 @@ class Reader:
         self._call = call
 
     def follow(self, page: str) -> str:
-        """What the commands said."""
+        """Run the page's commands, and return their output."""
         return "".join(map(self._run, blocks(HOW_TO / f"{page}.md", "bash")))
 
     def _run(self, block: str) -> str:
@@ -154,7 +154,7 @@ def test_backfill(reader: Reader, registry: RegistryStore, tmp_path: Path):
 
 
 def test_failed_day(reader: Reader, registry: RegistryStore):
-    """All that may have to be done about a day, one after the other."""
+    """Everything that may have to be done about a failed day, in order."""
     day, next_day = Interval("2026-11-01", "2026-11-02"), Interval("2026-11-02", "2026-11-03")
     for provider in ("nightly-load", "old-load"):
         key = PartitionKey("sales", provider, day)
@@ -261,7 +261,7 @@ ALLOWED = {
     },
     "container": {"name", "image", "command", "args", "env", "envFrom", "resources"},
 }
-"""Fields of batch/v1 and v1; a cluster refuses others, or drops them silently."""
+"""Fields of batch/v1 and v1; a cluster refuses other fields, or drops them silently."""
 
 
 def option(arguments: list[str], name: str) -> timedelta:

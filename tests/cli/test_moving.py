@@ -1,4 +1,4 @@
-"""The guides that move a registry: from SQLite to PostgreSQL, and over from the original's database."""
+"""The guides for moving a registry: from SQLite to PostgreSQL, and from the original's database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.postgres
 
 DAYS = [Interval(f"2026-11-{day:02}", f"2026-11-{day + 1:02}") for day in range(1, 9)]
 
-# As its compose.yml creates them.
+# As the original's compose.yml creates them.
 TABLES_OF_THE_ORIGINAL = """
     CREATE SCHEMA registry;
     CREATE TABLE registry.sources (id SERIAL PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL,
@@ -57,7 +57,7 @@ ITS_DATA = """
 
 
 def follow(page: str, program: str, folder: Path, old: str, new: str) -> None:
-    """Save the program that the page shows, and run its commands."""
+    """Save the program that the page shows, and run the page's commands."""
     (code,) = blocks(DOCS / "how-to" / f"{page}.md", "python")
     (folder / program).write_text(code)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -96,7 +96,7 @@ def test_from_sqlite_to_postgresql(migrated_sqlite_url: str, postgres_url: str, 
         assert new.identify_token(own_token).principal.name == "loader"
         with pytest.raises(InvalidTokenError):
             new.identify_token(token)
-        # It goes on from there: new rows get numbers of their own.
+        # The moved registry can be used: new rows get new ids.
         new.unlock(PartitionKey("sales", "loader", DAYS[1]), holder="h")
         new.register_provider("other", new.register_source("stock", "bob").access_token)
         new.register_partition(PartitionKey("stock", "other", DAYS[0]))
@@ -104,7 +104,7 @@ def test_from_sqlite_to_postgresql(migrated_sqlite_url: str, postgres_url: str, 
 
 
 def assert_no_json_null(url: str) -> None:
-    """It would be read as the same, and found by whoever looks for NULL."""
+    """A JSON null would be read as the same, but a search for NULL would not find it."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM partition_registry_partition WHERE holder_details::text = 'null'"

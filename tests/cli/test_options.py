@@ -1,4 +1,4 @@
-"""What is read from the command line."""
+"""How options and arguments of the command line are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real command, as a process of its own."""
+"""The real command, in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands in the README work as they stand, one after the other, in a new registry."""
+"""The commands in the README work as they are written, in order, in a new registry."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def test_its_commands_work(run: Command):
     for command in commands:
         outcome = run(
             *command, stdin=said
-        )  # Registering a provider asks for what registering the source said last.
+        )  # Registering a provider asks for the token that registering the source printed last.
         assert outcome.code == 0, outcome.stderr
         said = outcome.stdout.splitlines()[-1]

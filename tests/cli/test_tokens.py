@@ -1,4 +1,4 @@
-"""``token`` and ``grant``: who may, in an administrator's hands."""
+"""``token`` and ``grant``, as an administrator uses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tutorial's commands work as they stand, one after the other, and say what it shows."""
+"""The tutorial's commands work as they are written, in order, and print what it shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHY_NOT_READY, _ = blocks(PAGE, "text")
 
 
 def calls(block: str) -> list[list[str]]:
-    """What the command is called with."""
+    """The arguments of the command's calls."""
     lines = [shlex.split(line, comments=True) for line in block.splitlines()]
     return [words for program, *words in lines if program == "partition-registry"]
 
@@ -46,7 +46,7 @@ def test_its_commands(run: Command, migrated_sqlite_url: str) -> None:
     def follow(block: str, code: int = 0) -> Outcome:
         outcome = Outcome(0, "", "")
         for words in calls(block):
-            # What asks for a token is given the one that was printed last.
+            # A command that asks for a token gets the one that was printed last.
             outcome = run(*words, stdin=outcome.stdout.splitlines()[-1] if outcome.stdout else "")
             assert outcome.code == code, outcome.stderr
         return outcome
@@ -77,7 +77,7 @@ def test_the_program_of_the_reference(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def waiting(url: str) -> subprocess.Popen[str]:
-    """The second terminal."""
+    """The command in the second terminal."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, URL_VARIABLE: url}
     return subprocess.Popen(["bash", "-euc", WAIT], env=environment, stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""``wait``: how it ends, what it says, and how soon PostgreSQL wakes it."""
+"""``wait``: how it ends, what it prints, and how soon PostgreSQL wakes it."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def with_a_lock(store: RegistryStore) -> None:
 
 
 def wait_until_it_listens(postgres: PostgresServer, url: str) -> None:
-    """What it has asked before, it has been answered by then."""
+    """Wait until it has subscribed; by then its first question has been answered."""
     listening = (
         f"SELECT 1 FROM pg_stat_activity WHERE datname = '{url.rpartition('/')[2]}' AND query LIKE 'LISTEN%'"
     )
@@ -153,7 +153,7 @@ def test_a_second_interrupt_prints_no_traceback(nightly: Command, sqlite_url: st
         time.sleep(0.001)
     with waiting.stderr as errors:
         assert "Traceback" not in errors.read()
-    # At its very end Python lets the signal end the process, which shells call 130 as well.
+    # At its very end Python lets the signal end the process, which a shell reports as 130 as well.
     assert waiting.returncode in (130, -signal.SIGINT)
 
 

@@ -1,4 +1,4 @@
-"""Who may (R10): access tokens that are issued, identified, rotated and revoked, and grants that are taken back."""
+"""Access control (R10): tokens that are issued, identified, rotated and revoked, and grants that are revoked."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class AccessContract(ContractBase):
     def test_granting_a_provider_one_more_source_issues_no_token(
         self, store: RegistryStore, token: str
     ) -> None:
-        """Or whoever holds a token of any source could act as everybody's provider."""
+        """Otherwise whoever holds any source's token could act as everybody's provider."""
         before = tokens_of(store, Principal(PrincipalKind.PROVIDER, "r"))
         assert store.register_provider("r", token) == ProviderRegistration(store.get_provider("r"), None)
         assert tokens_of(store, Principal(PrincipalKind.PROVIDER, "r")) == before

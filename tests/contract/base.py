@@ -1,4 +1,4 @@
-"""What all parts of the contract share."""
+"""What all parts of the contract's tests share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.contract.homes import Home, ManualClock, all_events
 class ContractBase:
     """Source ``s`` has the providers ``p`` and ``q``; the source ``other`` and its ``r`` stand apart.
 
-    The fixture ``home``, a new, empty registry, is for each home to give.
+    Each store of the contract provides the fixture ``home``: a new, empty registry.
     """
 
     @pytest.fixture

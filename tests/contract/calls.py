@@ -1,4 +1,4 @@
-"""One well-formed call of every method, to spoil argument by argument."""
+"""One valid call of every method, whose arguments are replaced by invalid ones, one at a time."""
 
 from __future__ import annotations
 
@@ -84,13 +84,13 @@ BAD: dict[str, list[Any]] = {
     "published_after": ["yesterday", 5, object()],
     "questions": [[None], ["s"], [hours(0, 1)]],
 }
-"""What no method may take for the argument."""
+"""Values that no method may accept for the argument."""
 NO_KEYS = [None, "s", ("s", "p", hours(0, 1)), 5]
 MAY_BE_NONE = {("list_partitions", "interval"), ("list_providers", "source_name"), ("events", "source_name")}
 
 NAMING = (("register_source", "source_name"), ("register_provider", "provider_name"), ("lock", "holder"))
 MISTAKABLE = ("\u2800", "a\u3164", "s\ufe0f", "gr\ufffdn", "a/../b")
-"""Names that nothing is given any more, though something may have one."""
+"""Names that nothing new may get, although something that exists may have one."""
 
 BAD_AFTER: dict[str, list[Any]] = {
     "list_sources": ["a\x00b", "\ud800", *_not_text[1:]],
@@ -104,7 +104,7 @@ BAD_AFTER: dict[str, list[Any]] = {
 
 
 def spoiled_calls() -> list[tuple[str, str, Any]]:
-    """Every method with every argument spoiled in every way: ``(method, argument, bad value)``."""
+    """Every method with every invalid value for every argument: ``(method, argument, bad value)``."""
     spoiled = [
         (method, argument, value)
         for method, arguments in CALLS.items()

@@ -1,6 +1,6 @@
-"""The contract that every home of a registry keeps, as tests.
+"""The contract that every store of a registry keeps, as tests.
 
-A home subclasses :class:`RegistryStoreContract`, gives a fixture ``home``, and gets all of it.
+A store's tests subclass :class:`RegistryStoreContract` and provide a fixture ``home``.
 """
 
 from __future__ import annotations

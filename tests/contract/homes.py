@@ -1,4 +1,4 @@
-"""Homes of a registry under test, and what the tests may do to them beyond the public contract."""
+"""Registries under test, and what the tests may do to them beyond the public contract."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Span = tuple[datetime, datetime]
 
 @dataclass
 class ManualClock:
-    """Stands still until told otherwise."""
+    """A clock that stands still until it is advanced."""
 
     now: datetime = NOON
 
@@ -33,12 +33,12 @@ class ManualClock:
 
 @dataclass
 class Home:
-    """A registry, and the clock it goes by.
+    """A registry, and the clock that it uses.
 
-    :param stored_ready_spans: reads the ready intervals as stored, where the tests can look at them.
-    :param verify: answers what is wrong with what is stored, where that can be told.
-    :param writer: the same registry, past whatever the store itself goes through.
-    :param interrupted: while it is entered, something happens between any two statements that the store's calls send.
+    :param stored_ready_spans: reads the stored ready intervals, if the tests can access them.
+    :param verify: returns what is wrong with the stored rows, if that can be found out.
+    :param writer: the same registry, bypassing whatever the store itself goes through.
+    :param interrupted: while it is entered, something happens between any two statements that the store sends.
     """
 
     store: RegistryStore

@@ -403,7 +403,7 @@ class LockingContract(ContractBase):
 
 
 def _assert_dead(store: RegistryStore, generation: int, holder: str) -> None:
-    """The lock of before is of no use any more."""
+    """Check that the earlier lock can no longer be used."""
     for proof in ({"generation": generation}, {"holder": holder}):
         with refused(store, errors.NotLockHolderError):
             store.unlock(PartitionKey("s", "p", WHOLE), **proof)

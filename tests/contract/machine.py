@@ -1,4 +1,4 @@
-"""Random histories, told to a home and to the oracle; after every step both must agree on everything."""
+"""Random histories, applied to a store and to the oracle; after every step both must agree on everything."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ anywhere = st.tuples(st.integers(-60, 300), st.integers(1, 240)).map(
     lambda minutes: hours(minutes[0] / 60, sum(minutes) / 60)
 )
 holders = st.sampled_from((None, None, "dag/run/task", "other"))
-# One whose details help people, one that pretends to tell what the registry tells, one without a word.
+# Holders with helpful details, with details that imitate the registry's own, and without details.
 TALKATIVE = Holder("dag/run/task", {"host": "h1", "try_number": "2"})
 BOASTFUL = Holder("other", {"exclusive": "no", "expires_at": "never", "took_over_from": "you"})
 takers = st.sampled_from((None, None, TALKATIVE, BOASTFUL, "other"))
@@ -79,7 +79,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule()
     def give_grants(self) -> None:
-        """Those that are missing: in the beginning all, later those that were revoked."""
+        """Give the missing grants: at first all, later those that were revoked."""
         for provider, source in GRANTS:
             names = self.name(provider), self.name(source)
             if names not in self.oracle.grants:
@@ -190,7 +190,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(source=sources, interval=intervals)
     def lose(self, source: str, interval: Interval) -> None:
-        """Renewed and outlived all the same, taken over, published, declared bad: what chance alone rarely does."""
+        """Renew too late, be taken over, publish, declare bad: a sequence that chance rarely produces."""
         key, lease = self.key(source, "p0", interval), timedelta(minutes=30)
         around = Interval(interval.start - timedelta(minutes=1), interval.end)
         self.take(key, interval, holder="loser", lease=lease, register=True)
@@ -206,7 +206,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(source=sources, interval=intervals)
     def take_over_and_release(self, source: str, interval: Interval) -> None:
-        """What was taken over is not as it was before."""
+        """A partition whose lock was taken over does not go back to its former state."""
         key, lease = self.key(source, "p0", interval), timedelta(minutes=30)
         self.take(key, interval, holder="loser", lease=lease, register=True)
         self.clock.advance(lease)
@@ -215,7 +215,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from((1, 60, 61, 120, -1, -90)))
     def wait(self, minutes: int) -> None:
-        """Clocks also step back at times."""
+        """Let time pass; clocks sometimes step back."""
         self.clock.advance(timedelta(minutes=minutes))
 
     @rule(source=sources, interval=anywhere, ago=st.integers(0, 4))
@@ -234,13 +234,13 @@ class RegistryMachine(RuleBasedStateMachine):
         ]
         locked = [each for each in partitions if self.oracle.partitions[_key(each)].state == "locked"]
         mine = [each for each in locked if each.lock.holder.identity.startswith(prefix or "")]
-        before = min((each.id for each in partitions), default=2**62) - 1  # earlier runs left locks, too
+        before = min((each.id for each in partitions), default=2**62) - 1  # earlier runs have left locks, too
         found = self.store.list_locks(prefix, before, 1000).items
         assert list(found) == sorted(mine, key=lambda each: each.id)
 
     @rule()
     def verify(self) -> None:
-        """Not after every step: it looks at the histories of all runs before this one as well."""
+        """Verify, not after every step, as it reads the histories of all earlier runs as well."""
         if self.home.verify:
             assert self.home.verify() == []
 
@@ -325,7 +325,7 @@ class RegistryMachine(RuleBasedStateMachine):
         )
 
     def some_partition(self, data: st.DataObject) -> tuple[Key, Interval]:
-        """Nearly always one that exists."""
+        """A partition, nearly always one that exists."""
         known = sorted(self.oracle.partitions)
         key: Key
         if known and data.draw(st.integers(0, 19)) > 0:
@@ -347,7 +347,7 @@ class RegistryMachine(RuleBasedStateMachine):
     ) -> None:
         """Let the store act as the oracle expects.
 
-        :param compare: compares what the store answers with the oracle; without it that is a partition.
+        :param compare: compares the store's answer with the oracle; by default as a partition.
         """
         refused = done = None
         try:

@@ -1,4 +1,4 @@
-"""One moment for all that is asked together (R2), though others write between any two statements of the reader."""
+"""Questions asked together are answered for one moment (R2), even if others write between the reader's statements."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.contract.homes import MIDNIGHT, Home, hours
 
 EVER = MIDNIGHT.replace(year=2000)
 FILLERS = 1_000
-"""Questions that keep two others apart, whatever number of them travels together."""
+"""Questions that keep two others far apart, however many are sent in one statement."""
 
 
 @dataclass
 class Seesaw:
-    """Two partitions of which one is ready and the other locked, each in its turn and never both ready.
+    """Two partitions that are ready and locked in turns, so that never both are ready.
 
-    :param ready_at: which of them is ready, by each position of the history that a turn led to.
+    :param ready_at: which of them is ready, by each position of the history that a turn has led to.
     """
 
     store: RegistryStore
@@ -37,7 +37,7 @@ class Seesaw:
         self.turn()
 
     def turn(self) -> None:
-        """Lock the one that is ready, then publish the other."""
+        """Lock the one that is ready, then publish the other one."""
         self.store.lock(self.ready)
         self.store.unlock(self.locked)
         self.ready, self.locked = self.locked, self.ready
@@ -56,7 +56,7 @@ ASKED = {
 class MomentContract(ContractBase):
     @contextmanager
     def turning(self, home: Home, seesaw: Seesaw) -> Iterator[None]:
-        """Let the seesaw turn before every statement of the reader but the first."""
+        """Let the seesaw turn before each of the reader's statements except the first."""
         assert home.interrupted is not None
         with home.interrupted(seesaw.turn):
             yield

@@ -1,4 +1,4 @@
-"""Readiness (R1, R2, R7, R8), the history (R9), and what all calls refuse."""
+"""Readiness (R1, R2, R7, R8), the history (R9), and arguments that all calls refuse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.contract.calls import CALLS, NEEDING_A_GRANT, call, spoiled_calls
 from tests.contract.homes import ManualClock, all_events, hours
 
 HOUR = timedelta(hours=1)
-REGISTRATIONS = 5  # lines of history that the fixture ``store`` leaves
+REGISTRATIONS = 5  # lines of history that the fixture ``store`` writes
 DAYS_OF_ALL_MONTHS = hours(0, 24 * 31)
 
 
@@ -173,7 +173,7 @@ class ReadingContract(ContractBase):
         self, store: RegistryStore, clock: ManualClock
     ) -> None:
         publish(store, hours(0, 1))
-        clock.advance(HOUR)  # it runs ahead for a while
+        clock.advance(HOUR)  # the clock is ahead for a while
         publish(store, hours(1, 2))
         now = clock.advance(-HOUR / 2)
         answer = store.check_readiness("s", hours(0, 2), now - HOUR / 2)
@@ -320,11 +320,11 @@ class RefusalContract(ContractBase):
 
 
 def _outcome(store: RegistryStore, method: str, argument: str, value: Any) -> str | None:
-    """What went wrong with a call that should be refused as malformed; None if nothing."""
+    """What is wrong with the outcome of a call that should be refused as malformed; None if nothing."""
     try:
         answer = call(store, method, **{argument: value})
     except errors.InvalidInputError:
         return None
-    except Exception as error:  # the point is that nothing else may come out
+    except Exception as error:  # nothing but the expected errors may be raised
         return f"{type(error).__name__}: {error}"[:120]
     return f"accepted, {answer!r:.60}"

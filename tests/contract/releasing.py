@@ -1,4 +1,4 @@
-"""Locks given back: under them nothing was written, so everything is as before (R4)."""
+"""Releasing a lock: nothing was written under it, so the partition is as before (R4)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def was(partition: Partition) -> tuple[object, ...]:
 class ReleasingContract(ContractBase):
     @pytest.fixture(params=["registered", "withdrawn", "failed", "ready"])
     def before(self, store: RegistryStore, clock: ManualClock, request: pytest.FixtureRequest) -> Partition:
-        """The partition of ``PLACE``, an hour before the present."""
+        """The partition of ``PLACE`` as it was an hour ago."""
         store.register_partition(PLACE)
         if request.param != "registered":
             store.lock(PLACE, holder="earlier")
@@ -89,7 +89,9 @@ class ReleasingContract(ContractBase):
             store.unlock(PLACE, holder="me")
         with refused(store, errors.NotLockHolderError):
             store.release(PLACE, **proof)
-        if state != "locked":  # What ended otherwise was not released, not even by its holder.
+        if (
+            state != "locked"
+        ):  # A partition that was finished in another way was not released, even by its holder.
             with refused(store, errors.NotLockHolderError):
                 store.release(PLACE, holder="me")
 

@@ -1,4 +1,4 @@
-"""SQL homes: opened on a manual clock, and looked into behind the contract's back."""
+"""SQL stores for the contract: opened with a manual clock, and inspected behind the store's back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.contract.homes import NOON, Home, ManualClock, Span
 
 ASKING_THREADS = {"MainThread", "AnyIO worker thread"}
-"""In which a test asks a store, or a service asks for it; in others it reads the history, whoever asks it."""
+"""The threads that call a store, as tests and a service name them; other threads read the history at any time."""
 
 
 def stored_ready_spans(store: SqlRegistryStore, source_name: str) -> list[Span]:
@@ -54,7 +54,7 @@ def sql_home(url: str) -> Iterator[Home]:
 
 
 def emptied(home: Home) -> Home:
-    """The home with nothing in it any more: another one would compile every statement anew."""
+    """The registry with all rows deleted. A new one would have to compile every statement anew."""
     assert isinstance(home.store, SqlRegistryStore)
     home.store.database.write(_empty)
     home.clock.now = NOON
@@ -69,7 +69,7 @@ def _empty(connection: Connection) -> None:
 
 @contextmanager
 def interrupted(store: SqlRegistryStore, happen: Callable[[], None]) -> Iterator[None]:
-    """Let something happen before every statement that the store sends but the first."""
+    """Let something happen before each statement that the store sends except the first."""
     is_first = True
 
     def interrupt(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Migration 0005, which adds constraints: what keeps it from doing so, and what it must not touch."""
+"""Migration 0005, which adds constraints: which rows prevent it, and what it must not change."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def before(empty_url: str) -> Iterator[SqlRegistryStore]:
 
 @pytest.fixture
 def sqlite_before(sqlite_url: str) -> Iterator[SqlRegistryStore]:
-    """The same in SQLite only."""
+    """As ``before``, in SQLite only."""
     with closing(Database(sqlite_url, pool_size=2, timeout=30)) as database:
         yield fill(database)
 
 
 def fill(database: Database) -> SqlRegistryStore:
-    """A registry of the version before, with a partition that is ready, one that is locked, and one that failed.
+    """Make a registry of the previous version, with a ready, a locked and a failed partition.
 
     The store was opened before the upgrade, as by a process of that version.
     """
@@ -146,7 +146,7 @@ def test_a_process_of_the_version_before_goes_on(before: SqlRegistryStore) -> No
 
 
 def test_what_people_put_on_the_tables_of_sqlite_stays(sqlite_before: SqlRegistryStore) -> None:
-    """The tables are made anew there."""
+    """SQLite's tables are copied, with what people attached to them."""
     database = sqlite_before.database
     execute(
         database,
@@ -167,7 +167,7 @@ def test_what_people_put_on_the_tables_of_sqlite_stays(sqlite_before: SqlRegistr
 
 
 def test_a_reader_in_the_midst_is_not_disturbed(before: SqlRegistryStore) -> None:
-    """In SQLite one that has begun to read holds up no upgrade; in PostgreSQL each of its statements takes its turn."""
+    """In SQLite a reader in a snapshot holds up no upgrade; in PostgreSQL each of its statements waits its turn."""
     statement = f"SELECT count(*) FROM {TABLE}"
     with before.database.engine.connect() as reader:
         if before.database.is_sqlite:

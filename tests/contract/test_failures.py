@@ -1,4 +1,4 @@
-"""What drivers say, cut down to what helps."""
+"""Drivers' messages, reduced to what helps."""
 
 from __future__ import annotations
 

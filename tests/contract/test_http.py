@@ -1,4 +1,4 @@
-"""The contract over HTTP: a service on a real port, in front of either database."""
+"""The contract over HTTP: a service on a real port, in front of each database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MANY = 1_000_000
 
 
 class Served(NamedTuple):
-    """A service's registry, and the store that speaks with the service."""
+    """A service's registry, and the store that calls the service."""
 
     behind: Home
     store: RegistryStore
@@ -34,8 +34,8 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="session")
 def served(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One service for all tests. They ask for nothing that it remembers outside the registry: no wrong token is
-    counted against anybody, and nobody follows the events.
+    """One service for all tests. Their calls leave no trace in it outside the registry: no wrong token is counted, and
+    nobody follows the events.
     """
     url = (
         f"sqlite:///{shutil.copy(migrated_sqlite_file, tmp_path_factory.mktemp('contract') / 'registry.db')}"

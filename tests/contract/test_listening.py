@@ -1,4 +1,4 @@
-"""Listening in SQLite: who waits in the process that changes something hears of it at once."""
+"""Listening in SQLite: waiting threads of the process that makes a change are notified at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_a_change_is_told_to_all_who_listen_in_the_process(migrated_sqlite_url: 
         writer.register_provider("p", writer.register_source("s", "ann").access_token)
         with closing(reader.open_listener()) as one, closing(writer.open_listener()) as other:
             writer.register_partition(PartitionKey("s", "p", hours(0, 1)))
-            assert one.wait(0.01) == frozenset()  # it makes nobody's wait end
+            assert one.wait(0.01) == frozenset()  # registering cannot end anybody's wait
             writer.unlock(PartitionKey("s", "p", hours(0, 1)))
             assert one.wait(60) == other.wait(60) == {"s"}
             assert one.wait(0.01) == frozenset()

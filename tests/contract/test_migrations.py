@@ -52,12 +52,12 @@ IN_0001 = [
     f"UPDATE {PREFIX}_history SET last_position = {len(EVENTS)}",
 ]
 FILL = {"0001": IN_0001, "0002": IN_0001, "0003": IN_0001, "0004": IN_0001}
-"""What each older version may have left."""
+"""Statements that leave what each older version may have left."""
 
 
 @pytest.fixture(params=FILL)
 def older(empty_url: str, request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A registry that an older version made and filled."""
+    """A registry that an older version created and filled."""
     with closing(Database(empty_url, pool_size=2, timeout=30)) as database:
         database.write(
             lambda connection: command.upgrade(revisions.alembic_config(connection, database), request.param)
@@ -96,7 +96,7 @@ def test_a_lock_from_before_cannot_be_released(older: Database) -> None:
     store = SqlRegistryStore(older)
     with pytest.raises(errors.PartitionStateError, match="older version"):
         store.release(PartitionKey("s", "p", INTERVAL))
-    store.lock(PartitionKey("s", "p", INTERVAL))  # taken again it is still the same lock
+    store.lock(PartitionKey("s", "p", INTERVAL))  # when its holder locks again, it is still the same lock
     with pytest.raises(errors.PartitionStateError, match="older version"):
         store.release(PartitionKey("s", "p", INTERVAL))
     store.fail(PartitionKey("s", "p", INTERVAL), reason="disk full")
@@ -136,7 +136,7 @@ def test_a_token_must_refer_to_an_existing_principal(older: Database, of: str) -
 
 
 def test_opening_it_upgrades_only_sqlite(older: Database) -> None:
-    """SQLite, which has no administrator, is upgraded on the way."""
+    """SQLite has no administrator, so it is upgraded when it is opened."""
     store = SqlRegistryStore(older)
     if older.is_sqlite:
         assert store.get_source("s").owner == "ann"

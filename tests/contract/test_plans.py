@@ -1,4 +1,4 @@
-"""Hot statements in a large registry: no table with history is scanned, and its size does not matter."""
+"""Frequent statements in a large registry: no table with history is scanned, and its size does not matter."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.contract.homes import MIDNIGHT, hours
 
 LARGE = {"partition_registry_partition", "partition_registry_ready_interval", "partition_registry_event"}
 ALIASES = {"earlier"}
-"""Other names of large tables in our statements."""
+"""Aliases of large tables in our statements."""
 
 HOURS = {"sqlite": 50_000, "postgresql": 200_000}
 FAILED_EVERY = 10
 MOST_ROWS = 300
-"""What a call about a day may look at, however long the history."""
+"""How many rows a call about a day may read, however long the history."""
 
 NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :count) "
 FILL = [
@@ -64,7 +64,7 @@ class Registry:
         return hours(self.middle + number, self.middle + number + length)
 
     def key(self, number: int) -> PartitionKey:
-        """Of the partition of that hour."""
+        """The partition of that hour."""
         return PartitionKey("s", "p", self.hour(number))
 
     @property
@@ -85,9 +85,11 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         url = server.create_database("large", TEMPLATE)
     with open_sql_store(url, pool_size=1, timeout=60) as store:
         fill(store, HOURS[dialect])
-        if request.param != "sqlite":  # nobody analyses a SQLite file by himself, every PostgreSQL does
+        if (
+            request.param != "sqlite"
+        ):  # PostgreSQL analyzes its tables by itself; SQLite files are not analyzed
             with store.database.engine.connect() as connection:
-                if dialect == "postgresql":  # every row is looked at, so that luck has no say in the plans
+                if dialect == "postgresql":  # every row is sampled, so that plans do not depend on chance
                     connection.exec_driver_sql("VACUUM")
                     connection.exec_driver_sql("SET default_statistics_target = 1000")
                 connection.exec_driver_sql("ANALYZE")
@@ -217,7 +219,7 @@ def explain(registry: Registry, prefix: str, statement: str, parameters: Any) ->
 
 def _visits_of_sqlite(registry: Registry, statement: str, parameters: Any) -> tuple[set[str], int]:
     steps = [row[3].split() for row in explain(registry, "EXPLAIN QUERY PLAN ", statement, parameters)]
-    # An index for one question is made of all that may fit.
+    # SQLite considers making an index for one question from all columns that may fit.
     indexed = {step[1] for step in steps if "AUTOMATIC" in step}
     return {step[1] for step in steps if step[0] == "SCAN"} & (LARGE | ALIASES) | indexed, 0
 
@@ -238,7 +240,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _rows(node: dict[str, Any]) -> float:
-    """How many rows a step looked at."""
+    """How many rows a step of the plan read."""
     per_loop = sum(
         node.get(name, 0)
         for name in ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")

@@ -1,4 +1,4 @@
-"""A poller over a real registry: one waiter's trouble is not the others'."""
+"""A poller with a real registry: an error that concerns one waiter does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.contract.homes import hours
 def test_more_waiters_than_one_call_can_ask_for(
     migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What one of them waits for is asked in one call, since it is to be ready at one moment."""
+    """All questions of a waiter are asked in one call, as all of it must be ready at one moment."""
     monkeypatch.setattr(polling, "MOST_QUESTIONS", 3)
     asked: list[int] = []
 

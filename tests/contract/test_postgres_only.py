@@ -1,4 +1,4 @@
-"""What PostgreSQL gives beyond the contract: news of changes, and one clock for all hosts."""
+"""What PostgreSQL adds to the contract: notifications of changes, and one clock for all hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements that a PostgreSQL connection has prepared, and what happens when the server no longer knows them."""
+"""Statements that a PostgreSQL connection has prepared, also if the server no longer knows them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[SqlRegistryStore]:
-    """A registry with one connection, in which ``[0, 1)`` of ``s`` is ready and ``[1, 2)`` is registered."""
+    """A registry with one connection; ``[0, 1)`` of ``s`` is ready and ``[1, 2)`` is registered."""
     with open_sql_store(postgres_url, pool_size=1, timeout=30) as opened:
         opened.register_provider("p", opened.register_source("s", "ann").access_token)
         opened.register_partition(PartitionKey("s", "p", hours(0, 1)))
@@ -30,7 +30,7 @@ def store(postgres_url: str) -> Iterator[SqlRegistryStore]:
 
 @pytest.fixture
 def sent(store: SqlRegistryStore) -> list[str]:
-    """The first words of all statements from here on."""
+    """The first words of all statements sent from here on."""
     words: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -41,7 +41,7 @@ def sent(store: SqlRegistryStore) -> list[str]:
 
 
 def forget(store: SqlRegistryStore) -> None:
-    """As when a pooler hands the client another connection of the server."""
+    """Forget prepared statements, as if a pooler had switched to another connection of the server."""
     store.database.read(lambda connection: connection.exec_driver_sql("DEALLOCATE ALL"))
 
 
@@ -65,7 +65,7 @@ def test_many_questions_are_prepared_once_however_many_they_are(
     for count in range(2, PREPARE_AFTER + 5):
         answers = store.check_readiness_many([Question("s", hours(n, n + 1)) for n in range(count)])
         assert [answer.is_ready for answer in answers] == [True] + [False] * (count - 1)
-    # The probe, and the explanation: of one question at first, of several from then on.
+    # The probe, and the explanation: first for one question, then for several.
     assert sent.count("PREPARE") == 2
 
 
@@ -82,7 +82,7 @@ def test_reading_goes_on_when_the_server_has_forgotten(store: SqlRegistryStore, 
     sent.clear()
     for _ in range(PREPARE_AFTER + 3):
         assert answers(store) == (True, False)
-    assert not {"PREPARE", "EXECUTE"} & set(sent)  # this connection no longer relies on it
+    assert not {"PREPARE", "EXECUTE"} & set(sent)  # this connection prepares nothing any more
 
 
 def test_writing_goes_on_when_the_server_has_forgotten(store: SqlRegistryStore) -> None:
@@ -99,6 +99,6 @@ def test_a_statement_that_somebody_else_prepared_on_this_connection(store: SqlRe
     for _ in range(PREPARE_AFTER + 1):
         answers(store)
     with store.database.engine.connect() as connection:
-        connection.info.clear()  # as if it were another client's, behind a pooler
+        connection.info.clear()  # as if another client behind a pooler had prepared it
     for _ in range(PREPARE_AFTER + 3):
         assert answers(store) == (True, False)

@@ -1,4 +1,4 @@
-"""The schema: made by migrations, checked on opening, upgraded by whoever comes first."""
+"""The schema: created by migrations, checked on opening, upgraded by the first process that opens it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_migrations_make_exactly_the_tables(database: Database) -> None:
 
 
 def test_migrations_make_exactly_the_constraints(database: Database) -> None:
-    """Which Alembic does not compare; the database says them in its own words, so it is asked both times."""
+    """Alembic does not compare constraints. The database words them in its own way, so both are read back from it."""
     revisions.upgrade(database)
     migrated = check_constraints(database)
     drop(database, *[each.name for each in reversed(metadata.sorted_tables)])
@@ -60,7 +60,7 @@ def test_migrations_make_exactly_the_constraints(database: Database) -> None:
 
 
 def check_constraints(database: Database) -> dict[str, dict[str, str]]:
-    """The conditions by the names of table and constraint."""
+    """The conditions by table and constraint."""
     with database.engine.connect() as connection:
         found = inspect(connection)
         return {
@@ -239,7 +239,7 @@ database.close()
 
 
 def test_nobody_waits_while_alembic_is_loaded(sqlite_url: str) -> None:
-    """That takes seconds on a busy machine, and eight in a row made the last one give up."""
+    """Importing it takes seconds on a busy machine, and eight imports in a row made the last process give up."""
     told = subprocess.run(
         [sys.executable, "-c", LOADED_AT_BEGIN, sqlite_url], capture_output=True, check=True
     )
@@ -253,7 +253,9 @@ def test_many_threads_upgrade_at_once(database: Database) -> None:
 
 def open_and_write(url: str, start_at: float, number: int) -> None:
     with open_store(url, timeout=30) as store:
-        time.sleep(max(0.0, start_at - time.time()))  # an appointment: processes share no other signal
+        time.sleep(
+            max(0.0, start_at - time.time())
+        )  # a common starting time, as processes share no other signal
         store.register_source(f"s{number}", "ann")
 
 

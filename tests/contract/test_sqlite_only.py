@@ -1,4 +1,4 @@
-"""What is asked of SQLite beyond its defaults, on every connection of ours."""
+"""Settings of SQLite other than its defaults, on every connection of ours."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_connection_is_set_up(store: SqlRegistryStore, pragma: str, value:
 
     def ask(connection: Any) -> None:
         values.append(connection.exec_driver_sql(f"PRAGMA {pragma}").scalar())
-        everybody.wait(30)  # so that each asks on a connection of its own
+        everybody.wait(30)  # so that each thread uses a connection of its own
 
     threads = [Thread(target=store.database.read, args=(ask,)) for _ in range(POOL_SIZE)]
     for thread in threads:

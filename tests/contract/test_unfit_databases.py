@@ -1,4 +1,4 @@
-"""Databases that are up but unfit: whoever waits must hear of it instead of waiting for a cure that does not come."""
+"""Databases that respond but are not usable: waiting must end with an error, as it would not help."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_only_a_name_that_is_taken_is_called_taken(database_url: str, table: str
 
 
 def make_ids_collide(url: str, table: str) -> None:
-    """As after a restored backup whose sequences were left behind."""
+    """Restore a state as after a backup whose sequences were left behind."""
     if url.startswith("sqlite"):
         execute(
             url,

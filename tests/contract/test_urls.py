@@ -1,4 +1,4 @@
-"""What a registry's URL may look like, and what becomes of the others."""
+"""Valid and invalid URLs of a registry."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class ViewingContract(ContractBase):
 
 
 def _scatter(store: RegistryStore, dice: random.Random) -> None:
-    """Partitions of both providers, of all lengths and in all states, many of them overlapping."""
+    """Make partitions of both providers, of all lengths and in all states, many of them overlapping."""
     for _ in range(40):
         start = dice.uniform(0, 80)
         interval = hours(start, start + dice.choice([0.1, 1, 1, 1, 5, 24]))
@@ -152,7 +152,7 @@ def _scatter(store: RegistryStore, dice: random.Random) -> None:
 
 
 def _is_free(store: RegistryStore, provider: str, interval: Interval) -> bool:
-    """Whether the provider may lock it: overlapping locks of one provider are in conflict."""
+    """Whether the provider may lock it: overlapping locks of one provider conflict."""
     found = store.list_partitions("s", interval, limit=1000).items
     return not any(each.provider_name == provider and each.state == "locked" for each in found)
 

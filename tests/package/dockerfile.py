@@ -1,4 +1,4 @@
-"""What a Dockerfile says, stage by stage, as far as ours goes."""
+"""Reads a Dockerfile stage by stage, as far as ours needs it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass
 class Stage:
-    """Its instructions in order, in words and what follows them."""
+    """The stage's instructions in order: each instruction's word, and what follows it."""
 
     instructions: list[tuple[str, str]] = field(default_factory=list)
 
@@ -23,7 +23,7 @@ class Stage:
         return text
 
     def command(self, word: str) -> list[str]:
-        """Of an instruction that ends with one as a JSON array."""
+        """The command in an instruction that has it as a JSON array."""
         found: list[str] = json.loads(re.sub(r"^[^\[]*", "", self.one(word)))
         return found
 
@@ -34,7 +34,7 @@ class Stage:
 
 
 def stages_of(dockerfile: Path) -> list[Stage]:
-    """Read a Dockerfile; what is before the first stage is left out."""
+    """Read a Dockerfile; instructions before the first stage are left out."""
     text = re.sub(r"^#.*\n", "", dockerfile.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     stages: list[Stage] = []
     for line in filter(None, map(str.strip, text.splitlines())):

@@ -1,4 +1,4 @@
-"""The browser's installation, on a machine where somebody else installs something."""
+"""Installing the browser on a machine where another package manager is at work."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with open(sys.argv[1], "w") as file:
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A system of the test's own in which apt-get installs: without packages, and without places to get any from."""
+    """A system of the test's own for apt-get: without packages, and without sources of packages."""
     for folder in ("state/lists/partial", "cache/archives/partial", "etc", "dpkg"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "dpkg/status").touch()
@@ -41,7 +41,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def held(lock: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process holds the lock, as package managers do."""
+    """Let another process hold the lock, as package managers do."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:

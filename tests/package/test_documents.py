@@ -1,4 +1,4 @@
-"""Every command that a document shows is run by a test, which is found here."""
+"""Every command that a document shows is run by a test; the tests are listed here."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ RUN_BY = {
     ("docs/reference/python.md", "python"): "tests/cli/test_tutorial.py",
     ("docs/reference/settings.md", "ini"): "tests/airflow/test_readme.py",
 }
-"""Who runs the blocks of a language in a document."""
+"""The test that runs the blocks of a language in a document."""
 OF_THE_SITE = {"toctree", "eval-rst"}
-"""What looks like a language and is a word of the site's builder."""
+"""Names that look like languages, but are directives of the site's builder."""
 
 
 def test_no_block_is_left_out() -> None:

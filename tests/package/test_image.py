@@ -1,4 +1,4 @@
-"""The image of the service, without Docker: the steps that build it, and what it starts, in a clean environment."""
+"""The service's image, without Docker: the steps that build it and what it starts, in a clean environment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOCKER = Path(__file__).parents[2] / "docker"
 BUILD, IMAGE = stages_of(DOCKER / "Dockerfile")
 BUILT = "/opt/registry"
 ADMINISTRATOR_TOKEN = "of-the-administrator"
-# Not what the image says: a cache spares every run the download, and nobody starts the result often.
+# Differs from the image: a cache saves the download in every run.
 FASTER = {"UV_NO_CACHE": "0", "UV_COMPILE_BYTECODE": "0"}
 
 
@@ -39,7 +39,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the image has in its path, made by the steps of the build stage; the folders lie elsewhere."""
+    """The image's programs, made by the steps of the build stage in other folders."""
     root = tmp_path_factory.mktemp("image")
     base, work = root / "base", root / "build"
     work.mkdir()
@@ -95,7 +95,7 @@ def start(programs: Path, tmp_path: Path) -> Iterator[Callable[..., Child]]:
 
 
 def check_health(programs: Path, port: str) -> bool:
-    """What the image's own health check says."""
+    """Run the image's own health check."""
     command = IMAGE.command("HEALTHCHECK")
     environment = IMAGE.environment | {"PARTITION_REGISTRY_PORT": port}
     return (
@@ -122,7 +122,7 @@ def test_the_image_does_not_run_as_root() -> None:
 
 @pytest.mark.parametrize("name", ["Dockerfile", "airflow.Dockerfile"])
 def test_a_build_is_sent_what_it_copies_and_nothing_else(name: str) -> None:
-    """So that no secret that lies beside it gets anywhere."""
+    """Otherwise secrets beside it could get into the build."""
     copied = {
         source
         for stage in stages_of(DOCKER / name)
@@ -142,7 +142,7 @@ def test_replicas_that_start_together(
     new_postgres_url: Callable[..., str],
     tmp_path: Path,
 ) -> None:
-    """One brings the schema up to date, all serve; secrets are in files, and stay out of logs and environment."""
+    """One upgrades the schema, all serve; secrets come from files, and stay out of logs and environment."""
     (tmp_path / "token").write_text(f"{ADMINISTRATOR_TOKEN}\n")
     (tmp_path / "url").write_text(new_postgres_url(template=None))
     (tmp_path / "password").write_text("pass word")
@@ -192,7 +192,7 @@ def test_a_secret_that_is_missing_ends_the_start(start: Callable[..., Child], tm
 
 @pytest.fixture
 def introduced_to(start: Callable[..., Child], programs: Path, tmp_path: Path) -> str:
-    """The URL of a service to which Airflows can be introduced."""
+    """The URL of a service at which Airflow instances can be introduced."""
     port = str(free_port())
     service = start(
         PARTITION_REGISTRY_PORT=port,
@@ -204,7 +204,7 @@ def introduced_to(start: Callable[..., Child], programs: Path, tmp_path: Path) -
 
 
 def introduce(programs: Path, url: str, folder: Path) -> Mapping[str, Mapping[str, object]]:
-    """As ``compose.airflow.yaml`` does it; the connection that each Airflow then has."""
+    """Introduce as ``compose.airflow.yaml`` does, and return the connection of each Airflow."""
     folder.mkdir(exist_ok=True)
     subprocess.run(
         [programs / "python", DOCKER / "introduce.py", url, folder],
@@ -218,7 +218,7 @@ def introduce(programs: Path, url: str, folder: Path) -> Mapping[str, Mapping[st
 
 
 def test_two_airflows_are_introduced(introduced_to: str, programs: Path, tmp_path: Path) -> None:
-    """Each gets a token of its own, and a second run changes nothing."""
+    """Each gets a token of its own, and running it again changes nothing."""
     found = introduce(programs, introduced_to, tmp_path / "connections")
     assert introduce(programs, introduced_to, tmp_path / "connections") == found
     for instance, connection in found.items():
@@ -232,7 +232,7 @@ def test_two_airflows_are_introduced(introduced_to: str, programs: Path, tmp_pat
 def test_an_interrupted_introduction_can_be_repeated(
     introduced_to: str, programs: Path, tmp_path: Path
 ) -> None:
-    """Wherever it was interrupted; and tokens that people got themselves stay valid."""
+    """It continues wherever it was interrupted, and tokens that people obtained themselves stay valid."""
     folder = tmp_path / "connections"
     with open_store(introduced_to, access_token=ADMINISTRATOR_TOKEN) as store:
         owners_token = store.register_source("shop.sales", "a-team").access_token
@@ -265,7 +265,7 @@ docker() {
     esac
 }
 """
-"""What docker would start, as far as it can be had: files that are named must be there, services do not start."""
+"""A stand-in for docker: files that are named must exist, and services do not start."""
 
 
 def test_the_commands_on_its_page(programs: Path, tmp_path: Path) -> None:

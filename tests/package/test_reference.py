@@ -1,4 +1,4 @@
-"""The reference is complete: what the code has is on its page, and what is on a page the code has."""
+"""The reference is complete: everything in the code is on its page, and everything on a page is in the code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AIRFLOW_LAYER = (
     "triggers",
 )
 AMONG_ITSELF = {"watcher_of", "missing_connection", "settings_of"}
-"""What the modules of the Airflow layer import from one another; no user has a reason to."""
+"""Names that the modules of the Airflow layer import from one another, but no user needs."""
 FROM_ELSEWHERE = {
     *("PartitionWrite", "LeaseTooShortWarning", "RegistryConnectionNotFoundError"),
     *(
@@ -43,21 +43,21 @@ FROM_ELSEWHERE = {
         "WriteInterruptedError",
     ),
 }
-"""What users get from it, and is defined below it."""
+"""Names that users get from the layer, although they are defined below it."""
 
 Rows = list[list[str]]
 Kinds = tuple[type[ast.ClassDef | ast.FunctionDef], ...]
 
 
 def tables(page: str) -> Iterator[Rows]:
-    """The tables on a page, without their heads."""
+    """The tables on a page, without their header rows."""
     for table in re.findall(r"(?:^\|.*\n)+", (REFERENCE / page).read_text(), flags=re.MULTILINE):
         lines = table.strip().splitlines()[2:]
         yield [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
 def names_in(cells: str) -> list[str]:
-    """What is written as code."""
+    """The names that are written as code."""
     return re.findall(r"`([^`]+)`", cells)
 
 
@@ -72,7 +72,7 @@ def subclasses(kind: type[RegistryError]) -> Iterator[type[RegistryError]]:
 
 
 def sources(word: str) -> Iterator[ast.Module]:
-    """The package's modules that hold the word."""
+    """The package's modules that contain the word."""
     for file in PACKAGE.rglob("*.py"):
         if word in (text := file.read_text()):
             yield ast.parse(text)
@@ -184,7 +184,7 @@ def defined_in(*places: str, kinds: Kinds = (ast.ClassDef, ast.FunctionDef)) -> 
 
 
 def test_public_names() -> None:
-    """Each is written on one of the two pages, or a class of a module that the page is made of."""
+    """Each is on one of the two pages, or is a class of a module from which a page is generated."""
     text = "".join((REFERENCE / f"{page}.md").read_text() for page in ("airflow", "python"))
     generated = set(defined_in(*(f"domain/{name}.py" for name in modules_on(text))))
     public = set(dir(airflow_provider_partition_registry)) - {"__version__"}
@@ -200,13 +200,13 @@ def test_the_contract() -> None:
 
 
 def modules_on(page: str) -> set[str]:
-    """Those of the domain whose classes are shown."""
+    """The domain's modules whose classes a page shows."""
     lists = re.findall(r"^% classes domain: (.*)$", page, flags=re.MULTILINE)
     return {name for each in lists for name in each.split(", ")}
 
 
 def test_values_and_errors() -> None:
-    """Their sections are made of modules; no module with classes is left out."""
+    """Its sections are generated from modules; no module with classes is left out."""
     shown = modules_on((REFERENCE / "python.md").read_text())
     with_classes = {
         file.stem

@@ -1,4 +1,4 @@
-"""The page of supported versions says what the matrix runs, and what came of it."""
+"""The page of supported versions lists what the matrix runs, and the results."""
 
 from __future__ import annotations
 

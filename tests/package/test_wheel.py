@@ -1,4 +1,4 @@
-"""What users install: the wheel, built from the sdist, in an environment that has never seen this folder."""
+"""What users install: the wheel, built from the sdist, in an environment without this folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGE = "airflow_provider_partition_registry"
 
 
 def run(*command: str | Path, cwd: Path = PROJECT) -> str:
-    """What a command printed; its whole output if it failed."""
+    """Run a command and return its output; show all of it if the command fails."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
     }
@@ -30,7 +30,7 @@ def run(*command: str | Path, cwd: Path = PROJECT) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, by way of the sdist."""
+    """The wheel, built from the sdist."""
     folder = tmp_path_factory.mktemp("dist")
     run(uv.find_uv_bin(), "build", "--quiet", "--out-dir", folder)
     (found,) = folder.glob("*.whl")
@@ -40,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and what it needs below Airflow; its bin folder."""
+    """The ``bin`` folder of an environment with the wheel and its dependencies, without Airflow."""
     home = tmp_path_factory.mktemp("environment")
     needed = home / "needed.txt"
     needed.write_text(run(uv.find_uv_bin(), "export", "--quiet", "--frozen", "--only-group", "core"))
@@ -64,7 +64,7 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(wheel: Path) -> Non
 
 
 def test_its_long_description_has_no_relative_link(wheel: Path) -> None:
-    """A package index knows nothing of the files beside the README. All links have the one address of the project."""
+    """A package index has no files beside the README. All links use the project's one address."""
     address = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read(f"{PACKAGE}-{__version__}.dist-info/METADATA").decode()

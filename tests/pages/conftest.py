@@ -20,7 +20,7 @@ from tests.contract.homes import hours
 
 ADMINISTRATOR_TOKEN = "of the administrator; ü"
 NASTY = "\"><img/src=x/onerror=alert(1)>/..?a=b&c#d'%2F{{7*7}}"
-"""A name that the registry takes."""
+"""A name that the registry accepts, with everything that could break a page."""
 SCRIPT = "<script>alert('reason')</script>"
 
 
@@ -59,7 +59,7 @@ def private(url: str, store: RegistryStore) -> Iterator[ServiceThread]:
 
 @pytest.fixture
 def page(browser: Browser, service: ServiceThread) -> Iterator[Page]:
-    """A page of the service's; whatever the browser complains of fails the test."""
+    """A page of the service. The test fails if the browser reports any problem."""
     with browser.new_context(base_url=service.url, viewport={"width": 1100, "height": 800}) as context:
         page = context.new_page()
         complaints = watch(page)
@@ -68,7 +68,7 @@ def page(browser: Browser, service: ServiceThread) -> Iterator[Page]:
 
 
 def watch(page: Page) -> list[str]:
-    """What the browser complains of: errors, blocked scripts and styles, dialogs."""
+    """Collect the problems that the browser reports: errors, blocked scripts and styles, dialogs."""
     complaints: list[str] = []
 
     def dismiss(dialog: Dialog) -> None:
@@ -82,7 +82,7 @@ def watch(page: Page) -> list[str]:
 
 
 def fill(store: RegistryStore) -> None:
-    """``shop.sales`` has a gap, a lock and a failure; the nasty one all that could hurt a page."""
+    """Fill the registry: ``shop.sales`` has a gap, a lock and a failure; the other one's texts could break a page."""
     token = store.register_source("shop.sales", "sales team").access_token
     for provider in ("loader", "fixer"):
         store.register_provider(provider, token)

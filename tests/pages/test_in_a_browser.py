@@ -55,7 +55,7 @@ def test_a_timeline_by_mouse(page: Page) -> None:
     page.mouse.move(0, 0)
     assert "disk full" in details(page)
     expect(page.locator("#blockers")).to_contain_text("disk full")
-    expect(page.get_by_text("lease until")).to_have_count(0)  # What failed is held by nobody.
+    expect(page.get_by_text("lease until")).to_have_count(0)  # A failed partition has no holder.
     page.locator(".mark.gap").last.click()
     assert "2026-01-01 03:00 \N{EN DASH} 2026-01-01 05:00" in details(page)
     page.get_by_role("link", name="Is it ready?").click()
@@ -168,7 +168,7 @@ def test_everybody_can_use_them(browser: Browser, service: ServiceThread, scheme
 
 @pytest.mark.parametrize("address", [*PAGES, "/docs", "/redoc"], ids=["list", "source", "docs", "redoc"])
 def test_no_page_gets_anything_from_elsewhere(browser: Browser, service: ServiceThread, address: str) -> None:
-    """What /redoc would fetch, a logo, its policy holds back."""
+    """The policy blocks the logo that /redoc would fetch."""
     got: list[str] = []
     with browser.new_context(base_url=service.url) as context:
         page = context.new_page()

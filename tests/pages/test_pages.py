@@ -1,4 +1,4 @@
-"""What the pages send, without a browser: headers, refusals, and ways that lead out."""
+"""The pages without a browser: headers, refusals, and links that lead to other sites."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A process whose children die by SIGKILL at their n-th statement, or just before or after a commit.
+"""A process whose children are killed by SIGKILL at their n-th statement, or just before or after a commit.
 
-Run as a script, ``python -m tests.races.crashing URL``. For each number on its standard input it forks a
-child that plays :func:`script` and kills itself there, and prints what the child had acknowledged, in JSON.
+Run as a script, ``python -m tests.races.crashing URL``. For each number on its standard input it forks a child that
+plays :func:`script` and kills itself there, and prints in JSON what had been acknowledged to the child.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FINISHED = 7
 
 
 def script(store: Any, source_name: str, provider_name: str) -> Iterator[str]:
-    """One call after the other, each of a different kind; yields the event of each that is acknowledged."""
+    """Call one method after another, of different kinds; yields the event of each acknowledged call."""
     token = store.register_source(source_name, "ann").access_token
     yield "SOURCE_REGISTERED"
     store.register_provider(provider_name, token)
@@ -46,9 +46,9 @@ def script(store: Any, source_name: str, provider_name: str) -> Iterator[str]:
 
 
 def play(url: str, fatal: int, out: int) -> None:
-    """Die before the ``fatal``-th statement is sent. Commits are statements as well."""
+    """Die before the ``fatal``-th statement is sent. Commits count as statements."""
     store = open_sql_store(url, pool_size=1, timeout=30)
-    with contextlib.suppress(LookupError):  # connects and checks the schema, which is not what dies here
+    with contextlib.suppress(LookupError):  # connects and checks the schema before statements are counted
         store.get_source("nobody")
     sent = iter(range(1, sys.maxsize))
 

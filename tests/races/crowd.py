@@ -17,7 +17,7 @@ Step = tuple[str, dict[str, Any]]
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What the call returned, or the code of the registry's error. Anything else is raised."""
+    """The result of the call, or the code of the registry's error. Other errors are raised."""
     try:
         return call()
     except RegistryError as error:
@@ -25,7 +25,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 def together(works: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Run all in threads that start at the same moment; their outcomes."""
+    """Run all in threads that start at the same moment, and return their outcomes."""
     barrier = threading.Barrier(len(works))
 
     def run(work: Callable[[], Any]) -> Any:
@@ -37,13 +37,13 @@ def together(works: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def play(url: str, steps: Sequence[Step]) -> list[Any]:
-    """Call one method after the other on a store of our own; their outcomes."""
+    """Call the methods in order on a store of this caller's own, and return their outcomes."""
     with open_store(url, timeout=30) as store:
         return [outcome(lambda step=step: getattr(store, step[0])(**step[1])) for step in steps]
 
 
 def in_threads(url: str, steps: Sequence[Step], count: int = THREADS) -> list[list[Any]]:
-    """Everybody plays the same steps: for each step, the outcomes of all."""
+    """Let all callers play the same steps; returns all callers' outcomes for each step."""
     played = together([lambda: play(url, steps)] * count)
     return [list(each) for each in zip(*played, strict=True)]
 
@@ -55,5 +55,5 @@ def in_processes(pool: ProcessPoolExecutor, url: str, steps: Sequence[Step]) -> 
 
 
 def codes(outcomes: Sequence[Any]) -> Counter[str]:
-    """How many won, and how many were told what."""
+    """How many succeeded, and how many got which error."""
     return Counter(each if isinstance(each, str) else "won" for each in outcomes)

@@ -1,4 +1,4 @@
-"""The history, told to the oracle again: what must the registry look like after these events?"""
+"""Replays the history to the oracle: what must the registry look like after these events?"""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ WRITTEN_AS = {
     "failed": ["FAIL", "FORCE_RELEASE", "INVALIDATE", "RELEASE"],
     "registered": ["WITHDRAW", "RELEASE"],
 }
-"""The events that bring a partition into a state."""
+"""The events that bring a partition into each state."""
 
 OF_TOKENS = ("TOKEN_ROTATED", "TOKEN_REVOKED")
 
 
 class Told(NamedTuple):
-    """An answer, and between which moments it was given."""
+    """An answer, and the moments between which it was given."""
 
     asked_at: datetime
     answer: Readiness
@@ -40,7 +40,7 @@ class Told(NamedTuple):
 
 
 def replay(events: Iterable[Event], oracle: Oracle | None = None) -> Oracle:
-    """Follow the events; an oracle that followed those before may be given."""
+    """Apply the events to an oracle, which may have followed earlier ones."""
     oracle = oracle or Oracle()
     for event in events:
         if event.type == "SOURCE_REGISTERED":
@@ -48,7 +48,7 @@ def replay(events: Iterable[Event], oracle: Oracle | None = None) -> Oracle:
         elif event.type == "GRANT_REVOKED":
             oracle.grants.remove((event.provider_name, event.source_name))
         elif event.type in OF_TOKENS:
-            continue  # they open other doors
+            continue  # events of access control do not change partitions
         elif event.interval is None:
             oracle.grants.add((event.provider_name, event.source_name))
         else:
@@ -77,13 +77,13 @@ def _follow(oracle: Oracle, event: Event) -> None:
 
 
 def assert_consistent(store: SqlRegistryStore) -> list[Event]:
-    """History without gaps, rows as it says, and ready intervals as R1 says; the history."""
+    """Check that the history has no gaps and that rows and ready intervals follow from it. Returns the history."""
     events = all_events(store)
     assert [event.position for event in events] == list(range(1, len(events) + 1))
     oracle = replay(events)
     for source in oracle.sources:
         rows = {_key(row): (row.state.value, row.generation) for row in all_partitions(store, source)}
-        # Expired locks are rare guests in these tests; stored they are locked.
+        # Expired locks are rare in these tests, and stored as locked.
         rows = {
             key: ("locked" if state == "expired" else state, number) for key, (state, number) in rows.items()
         }
@@ -93,7 +93,7 @@ def assert_consistent(store: SqlRegistryStore) -> list[Event]:
 
 
 def assert_nothing_is_lost(events: Iterable[Event], acknowledged: Iterable[Partition]) -> None:
-    """What a writer was told that it had done is in the history."""
+    """Check that everything that was acknowledged to a writer is in the history."""
     written = {(event.type.value, event.provider_name, event.interval, event.generation) for event in events}
     for partition in acknowledged:
         place = (partition.provider_name, partition.interval, partition.generation)
@@ -102,7 +102,7 @@ def assert_nothing_is_lost(events: Iterable[Event], acknowledged: Iterable[Parti
 
 
 def assert_answers_fit(events: list[Event], answers: Iterable[Told]) -> None:
-    """Every answer is the one that the history up to its ``as_of`` gives, at a moment when it was given."""
+    """Check that every answer follows from the history up to its ``as_of``, at a moment when it was given."""
     oracle, told = Oracle(), 0
     for asked_at, answer, told_at in sorted(answers, key=lambda each: each.answer.as_of):
         oracle = replay(events[told : answer.as_of], oracle)
@@ -110,7 +110,7 @@ def assert_answers_fit(events: list[Event], answers: Iterable[Told]) -> None:
         source, span = answer.question.source_name, span_of(answer.question.interval)
         early, late = (oracle.readiness(source, span, moment) for moment in (asked_at, told_at))
         blockers = {_key(blocker): blocker.state.value for blocker in answer.blockers}
-        # A lease may run out between the two; nothing else depends on the time.
+        # A lease may run out between the two moments; nothing else depends on the time.
         possible = {key: {state, late.blockers[key]} for key, state in early.blockers.items()}
         what = f"{answer.question} as of {answer.as_of}, asked at {asked_at}, told at {told_at}"
         assert blockers.keys() == possible.keys(), what

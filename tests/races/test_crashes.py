@@ -1,4 +1,4 @@
-"""Writers killed between any two statements: every call happened entirely or not at all (R11)."""
+"""Writers killed between any two statements: every call took effect entirely or not at all (R11)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WRITTEN = {"LOCK": ["PARTITION_REGISTERED", "LOCK"]}
 
 @pytest.fixture
 def crash_at(database_url: str) -> Iterator[Callable[[int], dict[str, Any]]]:
-    """Play the script in a process that dies before its n-th statement."""
+    """Plays the script in a process that is killed before its n-th statement."""
     command = [sys.executable, "-m", "tests.races.crashing", database_url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mother:
 
@@ -47,7 +47,7 @@ def test_a_writer_killed_before_any_statement(crash_at, database_url: str) -> No
             ended = crash_at(number)
             written = history_of(store, f"source{number}")
             acknowledged, next_call = ended["acknowledged"], SCRIPT[len(ended["acknowledged"]) :][:1]
-            # What was acknowledged is there; the call during which it died is there as a whole or not at all.
+            # What was acknowledged is there; the call that was killed took effect entirely or not at all.
             assert written in (events_of(acknowledged), events_of([*acknowledged, *next_call]))
             if ended["status"] == FINISHED:
                 break

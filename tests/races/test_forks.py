@@ -36,7 +36,7 @@ with open_store(sys.argv[1]) as store:
 
 
 class Child:
-    """A forked process that takes one step each time it is told to."""
+    """A forked process that takes one step whenever the test says so."""
 
     def __init__(self, *steps: Callable[[], object]) -> None:
         self._orders, orders = os.pipe()[::-1]
@@ -63,7 +63,7 @@ class Child:
 
 
 def a_writer(store: RegistryStore, source: str) -> str:
-    """Register the source and a provider of its; the provider's name."""
+    """Register the source and a provider for it; returns the provider's name."""
     store.register_provider(f"writer-of-{source}", store.register_source(source, "ann").access_token)
     return f"writer-of-{source}"
 
@@ -85,13 +85,13 @@ def service_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ids=["sqlite", "postgres", "service"],
 )
 def home_url(request: pytest.FixtureRequest) -> str:
-    """A registry in each home."""
+    """A registry in each kind of store."""
     return request.getfixturevalue(f"{request.param}_url")
 
 
 @pytest.fixture
 def source(request: pytest.FixtureRequest) -> str:
-    """A source of this test's own: the tests of a service share it."""
+    """A source of this test's own, as the tests of a service share its registry."""
     return request.node.name.replace(" ", "-")
 
 
@@ -133,7 +133,7 @@ def test_parent_and_child_work_at_the_same_time(home_url: str, source: str) -> N
 
 @pytest.mark.parametrize("closes", [True, False], ids=["connecting", "connected"])
 def test_children_born_while_another_thread_asks(home_url: str, source: str, closes: bool) -> None:
-    """Whatever lock that thread holds at that moment, nobody in the child will ever release it."""
+    """Nobody in the child could release a lock that the other thread holds at that moment."""
     store = open_store(home_url, timeout=30, pool_size=2)
     provider = a_writer(store, source)
     is_over = threading.Event()
@@ -160,7 +160,7 @@ def test_children_born_while_another_thread_asks(home_url: str, source: str, clo
     store.close()
 
 
-# Libraries below hold locks in the middle of what follows; a child would inherit them, and nobody would release them.
+# Libraries hold locks during what follows; a child would inherit them held, and nobody could release them.
 
 
 def test_a_fork_waits_until_a_connection_to_postgresql_is_open_or_refused() -> None:
@@ -203,14 +203,14 @@ print("has ended", flush=True)
 
 
 def test_a_child_can_end_whose_parent_was_using_a_pool() -> None:
-    """The pool closes its connections when it goes, and at the end of the process; in a child it cannot."""
+    """The pool closes its connections when it is deleted, and at the end of the process; a child cannot do that."""
     command = [sys.executable, "-W", "ignore", "-c", A_CHILD_THAT_ENDS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "has ended\n"
 
 
 def a_fork_waits_for(event: Callable[[], None]) -> None:
-    """Fork, and let the event come half a second later: the fork must not have been earlier."""
+    """Fork, and let the event happen half a second later: the fork must not have happened before it."""
     has_come = threading.Event()
 
     def come() -> None:
@@ -225,7 +225,7 @@ def a_fork_waits_for(event: Callable[[], None]) -> None:
 
 @contextmanager
 def failing_to_connect(store: RegistryStore, expected: type[RegistryError]) -> Iterator[None]:
-    """Another thread that tries to connect meanwhile, which fails."""
+    """Let another thread try to connect meanwhile, which fails."""
     failures = []
 
     def connect() -> None:

@@ -1,4 +1,4 @@
-"""The network loses a connection inside a transaction: what was certainly undone is done again, nothing else."""
+"""The network loses a connection inside a transaction: only work that was certainly rolled back is repeated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.races.replay import assert_consistent
 
 pytestmark = pytest.mark.postgres
 PLACE = PartitionKey("s", "p0", hours(0, 1))
-COMMIT = b"COMMIT\0"  # BEGIN ISOLATION LEVEL READ COMMITTED is none
+COMMIT = b"COMMIT\0"  # does not match BEGIN ISOLATION LEVEL READ COMMITTED
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def proxy(postgres: PostgresServer) -> Iterator[LosingProxy]:
 
 @pytest.fixture
 def store(postgres_url: str) -> Iterator[Any]:
-    """Past the proxy."""
+    """A store that does not go through the proxy."""
     with open_store(postgres_url, timeout=30) as store:
         register(store, "s", 1)
         store.register_partition(PLACE)
@@ -39,7 +39,7 @@ def store(postgres_url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def far_store(postgres_url: str, postgres: PostgresServer, proxy: LosingProxy, store: Any) -> Iterator[Any]:
-    """The same registry through the proxy, connected."""
+    """A store of the same registry through the proxy, connected."""
     with open_store(postgres_url.replace(f":{postgres.port}/", f":{proxy.port}/"), timeout=30) as far_store:
         far_store.get_source("s")
         yield far_store
@@ -57,7 +57,7 @@ def test_a_commit_of_unknown_outcome_is_told_and_not_repeated(
     with pytest.raises(StoreUnavailableError, match="may or may not have taken effect"):
         far_store.lock(PLACE, holder="me")
     assert locks(store) == [1] * is_committed
-    # What the message advises is safe, and the caller's next connection is a sound one.
+    # What the message advises is safe, and the caller's next connection works.
     assert far_store.lock(PLACE, holder="me").generation == 1 + is_committed
     assert_consistent(store)
 
@@ -83,9 +83,9 @@ def test_a_read_whose_answer_was_lost_is_repeated(far_store: Any, proxy: LosingP
 def test_a_new_connection_whose_first_query_waits_is_given_up_in_time(
     postgres_url: str, postgres: PostgresServer, proxy: LosingProxy
 ) -> None:
-    proxy.swallow(b"Q\0\0")  # how any query begins
+    proxy.swallow(b"Q\0\0")  # the beginning of any query
     with open_store(postgres_url.replace(f":{postgres.port}/", f":{proxy.port}/"), timeout=1) as far_store:
         began = time.monotonic()
         with pytest.raises(StoreUnavailableError, match="does not respond"):
             far_store.get_source("s")
-        assert time.monotonic() - began < 30  # the pooler would let it wait for minutes
+        assert time.monotonic() - began < 30  # a pooler would let it wait for minutes

@@ -1,4 +1,4 @@
-"""The server dies, comes back, or hangs: errors in time, nothing acknowledged lost, recovery by itself."""
+"""The server dies, comes back, or hangs: errors in time, nothing acknowledged is lost, and recovery is automatic."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.races.traffic import Writer, started
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 TIMEOUT = 2.0
 GRACE = 3.0
-"""Seconds that a call may take beyond its timeout: one of them is the watchdog's, the others a busy machine's."""
+"""Seconds that a call may take beyond its time-out: one for the watchdog, the others for a busy machine."""
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
-    """A server of our own: it gets hurt. A killed server must not forget commits; the disk may be late."""
+    """A server of this module's own, as tests damage it. Killed, it must not lose commits; the disk may lag."""
     from testbed.postgres import PostgresServer
 
     with PostgresServer(options={"fsync": "off"}) as server:
@@ -131,7 +131,7 @@ def test_a_server_that_hangs_gives_an_error_in_time(server: Any, store: Any, cal
 
 @pytest.mark.parametrize("name", ["probe", "lock", "listen"])
 def test_a_server_that_hangs_lets_nobody_connect_for_long(server: Any, store: Any, name: str) -> None:
-    """Reads, writes and listeners: every other call connects in one of their ways."""
+    """Reads, writes and listeners connect in different ways."""
     store.close()
     with server.paused():
         assert_unavailable_in_time(store, EVERY_KIND_OF_CALL[name], 5.0)
@@ -236,7 +236,7 @@ def test_a_lasting_failure_is_not_reported_as_an_outage(server: Any, url: str, t
 
 
 def assert_unavailable_in_time(store: Any, call: Callable[[Any], Any], seconds: float) -> None:
-    """The call ends with our own error, soon after it should; a thread lets the test go on if it hangs."""
+    """The call ends with our own error in time; it runs in a thread, so that the test goes on if it hangs."""
     caught: list[BaseException] = []
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""Storms of locks on overlapping partitions: readers are told nothing that the history does not say."""
+"""Storms of locks on overlapping partitions: readers' answers always agree with the history."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SOURCES = ("s0", "s1", "s2", "s3")
 
 
 def read_until(stop: threading.Event, store: Any, answers: list[Told]) -> None:
-    """Ask all places again and again, alone and in one batch."""
+    """Ask about all partitions again and again, singly and in one batch."""
     questions = [Question("s", place) for place in PLACES]
 
     def note(ask: Callable[[], Sequence[Readiness]]) -> None:
@@ -69,7 +69,7 @@ def test_readers_are_told_what_the_history_says(store, database_url: str, lease)
 
 
 def take_over_what_readers_see_expired(store: Any, lease: timedelta, answers: list[Told]) -> None:
-    """A storm brings this about only by chance."""
+    """Take over locks that readers see as expired, which the storm causes only by chance."""
     store.lock(PartitionKey("s", "p0", PLACES[0]), holder="gone", lease=lease)
     wait_until(lambda: saw_an_expired_lock(answers), what="an expired lock", timeout=60, interval=0.01)
     store.lock(PartitionKey("s", "p0", PLACES[0]), holder="heir")
@@ -94,7 +94,7 @@ def assert_every_acknowledgement_is_in(events: list[Event], writers: list[Writer
 
 
 def dawdle(store: Any, name: str) -> None:
-    """Hold transactions open: sleep a little between any two statements."""
+    """Keep transactions open longer: sleep a little between any two statements."""
     mind = random.Random(name)
     event.listen(
         store.database.engine, "after_cursor_execute", lambda *_: time.sleep(mind.choice((0, 0, 0.001, 0.01)))
@@ -143,7 +143,7 @@ def test_a_follower_misses_nothing_and_sees_nothing_twice(postgres_url: str) -> 
 
 @pytest.mark.postgres
 def test_a_transaction_left_open_holds_back_later_positions(postgres_url: str) -> None:
-    """The writer of one source sleeps inside its transaction; one of another source must not overtake it."""
+    """One source's writer sleeps inside its transaction; another source's writer must not overtake it."""
     with (
         open_sql_store(postgres_url, pool_size=1, timeout=10) as store,
         open_sql_store(postgres_url, pool_size=1, timeout=10) as slow,

@@ -1,4 +1,4 @@
-"""Whatever callers race for, exactly one gets it and the others get the documented error (R11)."""
+"""Whatever callers race for, exactly one succeeds and the others get the documented error (R11)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHY = {"reason": "x", "by": "ann"}
 
 @pytest.fixture(params=["threads", "processes"])
 def race(request: pytest.FixtureRequest, database_url: str):
-    """Run the same steps in many callers; returns the outcomes per step."""
+    """Runs the same steps in many callers, and returns the outcomes for each step."""
     if request.param == "threads":
         return THREADS, lambda steps: in_threads(database_url, steps)
     processes = request.getfixturevalue("processes")
@@ -61,7 +61,7 @@ def test_registering_one_provider_for_many_sources(store, database_url) -> None:
 
 
 def test_rotating_a_token(race, store) -> None:
-    """Whoever comes last holds the only token that is valid."""
+    """The last caller holds the only valid token."""
     callers, run = race
     principal = Principal(PrincipalKind.PROVIDER, "p0")
     (issued,) = run([("rotate_token", {"principal": principal})])
@@ -93,7 +93,7 @@ def test_taking_a_grant_back(race, store) -> None:
 
 
 def test_writing_while_the_grant_is_taken_back(store) -> None:
-    """Whoever writes afterwards is refused; what was locked before stays locked."""
+    """Later writes are refused; what was locked before stays locked."""
     writers = [
         lambda n=n: store.lock(PartitionKey("s", "p0", hours(n, n + 1)), register=True)
         for n in range(THREADS - 1)
@@ -118,7 +118,7 @@ def test_registering_partitions(race, store) -> None:
 
 @pytest.mark.parametrize("register", [True, False])
 def test_locking(store, database_url, register: bool) -> None:
-    """One winner per round; who wins unlocks, and the next round starts."""
+    """Each round has one winner, who unlocks before the next round starts."""
     for number in range(ROUNDS):
         must_register = register or number == 0
         works = [lambda n=n, new=must_register: lock(database_url, f"holder{n}", new) for n in range(THREADS)]
@@ -158,7 +158,7 @@ def test_one_holder_entering_again_and_again(store, database_url) -> None:
 
 
 def test_unlocking_while_others_decide(store) -> None:
-    """The writer ends its write in two ways while people decide in two others: each all or nothing."""
+    """The writer ends its write in two ways while people decide in two others; each succeeds entirely or not at all."""
     for number in range(ROUNDS):
         interval = hours(number, number + 1)
         store.lock(PartitionKey("s", "p0", interval), register=True)

@@ -1,4 +1,4 @@
-"""Writers that do whatever comes to their mind, on overlapping partitions of several providers."""
+"""Writers that act at random on overlapping partitions of several providers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ WHY: dict[str, Any] = {"reason": "storm", "by": "ann"}
 
 @dataclass
 class Writer:
-    """One writer with a random mind of its own. Goes on until told to stop or out of steps.
+    """One writer that acts at random until it is told to stop or runs out of steps.
 
     :param sources: the sources it writes to.
-    :param lease: of the locks it takes; some of these it forgets.
+    :param lease: that of the locks it takes; it forgets some of these.
     """
 
     store: RegistryStore
@@ -50,7 +50,7 @@ class Writer:
         return self.acknowledged
 
     def act(self, mind: random.Random, source: str, provider: str, interval: Interval) -> None:
-        """Lock, and end that in one of many ways."""
+        """Lock, and end the lock in one of many ways."""
         place = PartitionKey(source, provider, interval)
         self.note(
             self.store.lock(
@@ -58,7 +58,7 @@ class Writer:
             )
         )
         if self.lease is not None and mind.random() < 0.2:
-            return  # dies, so to speak: somebody will have to take over
+            return  # as if it had died: somebody else has to take over
         generation = self.acknowledged[-1].generation
         endings: list[Callable[[], Any]] = [
             *[lambda: self.store.unlock(place, generation=generation)] * 6,
@@ -77,7 +77,7 @@ class Writer:
 
 
 def started(works: list[Callable[[], Any]]) -> tuple[list[threading.Thread], list[BaseException]]:
-    """Run all in threads of their own; the threads, and whatever leaked out of them so far."""
+    """Run all in threads of their own; returns the threads, and the errors that they have raised so far."""
     leaked: list[BaseException] = []
 
     def run(work: Callable[[], Any]) -> None:

@@ -21,7 +21,7 @@ DAY = {"start": START, "end": END}
 
 @contextmanager
 def served(url: str, **settings: Any) -> Iterator[tuple[httpx.Client, RegistryStore]]:
-    """A service in a thread: what calls it, and the registry behind it."""
+    """A service in a thread: a client for it, and the registry behind it."""
     with (
         open_database(url, pool_size=8) as store,
         ServiceThread(ServiceSettings(url, **settings), store) as service,
@@ -31,12 +31,12 @@ def served(url: str, **settings: Any) -> Iterator[tuple[httpx.Client, RegistrySt
 
 
 def caller(url: str) -> httpx.Client:
-    """Calls a service on this machine: no proxy comes between."""
+    """A client for a service on this machine, without a proxy."""
     return httpx.Client(base_url=url, timeout=60, trust_env=False)
 
 
 def sqlite_at(folder: Path) -> str:
-    """A registry in a file that creates itself."""
+    """The URL of a registry in a file that is created when it is used."""
     return f"sqlite:///{folder / 'registry.db'}"
 
 

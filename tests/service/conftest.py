@@ -1,4 +1,4 @@
-"""What the tests of the running service share."""
+"""Fixtures shared by the tests of the running service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLACE = {**QUESTION, "provider_name": "p"}
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate that signed itself, and its key."""
+    """A self-signed certificate, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     made = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
@@ -40,7 +40,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def client(service: ServiceProcess | ServiceThread, **options: Any) -> httpx.Client:
-    """Of a service on this machine: no proxy comes in between."""
+    """A client for a service on this machine, without a proxy."""
     return httpx.Client(base_url=service.url, timeout=60, trust_env=False, **options)
 
 
@@ -51,7 +51,7 @@ def refuses(port: int) -> bool:
 
 
 def register(http: httpx.Client) -> str:
-    """Source ``s`` with provider ``p``; the source's access token."""
+    """Register source ``s`` with provider ``p``; returns the source's access token."""
     source = http.post("/sources/register", params={"source_name": "s", "owner": "ann"})
     token = source.json()["registered_object"]["access_token"]["token"]
     provider = http.post("/providers/register", params={"provider_name": "p", "access_token": token})
@@ -70,7 +70,7 @@ def metric(http: httpx.Client, name: str, **labels: str) -> float:
 
 
 def wait_for_waiting(http: httpx.Client, kind: str, count: int = 1) -> None:
-    """Go on when so many clients wait."""
+    """Wait until this many clients wait."""
     wait_until(
         lambda: metric(http, "partition_registry_waiting_clients", kind=kind) == count,
         what=f"{count} waiting clients",
@@ -80,7 +80,7 @@ def wait_for_waiting(http: httpx.Client, kind: str, count: int = 1) -> None:
 
 
 def events_of(stream: httpx.Response) -> Iterator[tuple[int, str]]:
-    """Position and type of the events of a stream, as they come."""
+    """Position and type of a stream's events, as they arrive."""
     position = 0
     for line in stream.iter_lines():
         if line.startswith("id: "):

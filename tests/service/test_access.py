@@ -19,8 +19,8 @@ from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from tests.service.calling import ADMINISTRATOR_TOKEN, DAY, END, START, bearer, served, sqlite_at
 
-# none: no token. wrong: one that nobody has. reader: a provider without a grant here. own: the provider that the call
-# is about. owner: the source's. other: another source's. admin: the administrator's.
+# none: no token. wrong: a token that does not exist. reader: a provider without a grant here. own: the provider that
+# the call is about. owner: the source's. other: another source's. admin: the administrator's.
 CALLERS = ("none", "wrong", "reader", "own", "owner", "other", "admin")
 
 WRITES = """
@@ -105,7 +105,7 @@ _numbers = itertools.count()
 
 
 class Case:
-    """A source with its provider and a partition of its own, in the state that the call needs."""
+    """A source with a provider and a partition, in the state that the call needs."""
 
     def __init__(self, store: RegistryStore, verb: str) -> None:
         number = next(_numbers)
@@ -214,7 +214,7 @@ def test_the_original_s_routes_take_the_token_as_a_parameter_too(
 
 
 def consenting(case: Case) -> dict[str, str | None]:
-    """By which token ``r``, a provider of another source, might be let into the case's source."""
+    """The tokens with which ``r``, a provider of another source, might be granted the case's source."""
     return {"nobody's": None, "another's": case.tokens["own"], "its own": case.tokens["reader"]} | {
         "the source's": case.tokens["owner"],
         "its own source's": case.tokens["other"],
@@ -303,7 +303,7 @@ def test_a_stream_ends_with_the_token_that_opened_it(tmp_path: Path, monkeypatch
             store.register_source("secret", "ann")
             assert "event:" not in stream.read().decode()
         monkeypatch.setattr(following, "RECHECKED_EVERY", 0.1)
-        of_one = {"source_name": "untold"}  # whose history says nothing of tokens
+        of_one = {"source_name": "untold"}  # a source whose history has no events about tokens
         with client.stream("GET", path, params=of_one, headers=bearer(untold)) as stream:
             store.rotate_token(store.identify_token(untold).principal)
             assert stream.read() == b""

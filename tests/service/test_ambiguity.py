@@ -1,4 +1,4 @@
-"""Requests that could mean one source or another: refused, whoever they come from and wherever the name is."""
+"""Requests that could mean one source or another are refused, wherever the name is in them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Registry = tuple[httpx.Client, RegistryStore]
 A_DAY = f"start={START}&end={END}"
 PLACE = f"provider_name=p&{A_DAY}"
 JSON = {"Content-Type": "application/json"}
-# What some decoders would take for "gr\ufffdn": three names in Latin-1, half of a character, half of a surrogate pair.
+# Bytes that some decoders would turn into "gr\ufffdn": three names in Latin-1, half a character, half a surrogate pair.
 NO_UTF8 = ["gr%FCn", "gr%E4n", "gr%D6n", "gr%C3n", "gr%ED%A0%80n", "gr%C0%AFn"]
 
 
@@ -93,7 +93,7 @@ def test_a_parameter_given_twice_is_refused(registry: Registry, address: str) ->
 @pytest.mark.parametrize(
     ("request_line", "unknown"),
     [
-        # Ignored, it would call data ready that is older than what was asked for.
+        # If it were ignored, the answer would call data ready that is older than required.
         (f"GET /api/v1/readiness?source_name=s&{A_DAY}&publised_after=2100-01-01", "publised_after"),
         (f"GET /api/v1/readiness?source_name=s&{A_DAY}&explain=1", "explain"),
         ("GET /api/v1/events?sourcename=s", "sourcename"),
@@ -115,13 +115,13 @@ def test_an_unknown_parameter_is_refused(registry: Registry, request_line: str, 
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        # A client that looks for a folder, and one that leaves the name as it is.
+        # A client that resolves folders in a path, and one that leaves the name as it is.
         ("/sources/s/check_readiness", "x/../s"),
         ("/sources/a%2Fb/check_readiness", "a%2Fb"),
     ],
 )
 def test_a_name_that_the_path_did_not_keep_is_refused(registry: Registry, path: str, named: str) -> None:
-    """The original's documented call names it in the query as well."""
+    """The original's documented call names the source in the query as well."""
     http, _ = registry
     refused = http.get(path, params={**DAY, "source_name": named})
     assert refused.status_code == 422

@@ -1,4 +1,4 @@
-"""The nginx configuration on docs/how-to/tls.md, as it stands in front of a service, with real TLS."""
+"""The nginx configuration in docs/how-to/tls.md, as it is written, in front of a service, with real TLS."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ SELF = "/api/v1/tokens/self"
 
 @dataclass(frozen=True)
 class Proxied:
-    """A service, the address of what is in front of it, and the authority that certifies that."""
+    """A service, the address of the proxy in front of it, and the authority that certifies the proxy."""
 
     service: ServiceProcess
     url: str
     authority: Path
 
     def client(self, address: str = "127.0.0.1") -> httpx.Client:
-        """Calls from an address of this host."""
+        """A client that calls from an address of this host."""
         trusting = ssl.create_default_context(cafile=self.authority)
         transport = httpx.HTTPTransport(verify=trusting, local_address=address)
         return httpx.Client(base_url=self.url, timeout=60, transport=transport)
 
 
 def configuration(port: int, service_port: int, certificate: Path, key: Path) -> str:
-    """What the page says, with our ports and files."""
+    """The page's configuration, with our ports and files."""
     (server,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
     for theirs, ours in (
         ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
@@ -89,7 +89,7 @@ def answers(http: httpx.Client) -> bool:
 
 @pytest.fixture(scope="module")
 def store(proxied: Proxied) -> Iterator[RegistryStore]:
-    """Of the administrator, through nginx; it has source ``s`` with provider ``p``."""
+    """The administrator's store, through nginx; it has source ``s`` with provider ``p``."""
     with open_store(
         proxied.url, access_token=ADMINISTRATOR_TOKEN, verify=str(proxied.authority)
     ) as administrator:
@@ -154,7 +154,7 @@ def test_callers_are_told_apart_whatever_they_say(proxied: Proxied) -> None:
 
 
 def logged(service: ServiceProcess) -> list[str]:
-    """Whom the service believes to have asked whose tokens these are; a line comes after its answer."""
+    """The client addresses that the service logged for token requests; a line is written after its response."""
     lines = [json.loads(line) for line in service.log_text.splitlines()]
     return [line["client"] for line in lines if line.get("path") == SELF]
 

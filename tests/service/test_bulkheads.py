@@ -1,4 +1,4 @@
-"""What holds up some holds up nobody else: writers of one source, or a database that hangs."""
+"""If one source's writers, or a database that hangs, hold up some calls, other calls go on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.service.conftest import MIDNIGHT, ONE
 
 CONNECTIONS = 4
 CROWD = 50  # more than there are connections, and more than there are threads for readers
-LONG = 120.0  # seconds: what waits so long does not end because its time is over
+LONG = 120.0  # seconds: a wait of this length does not time out during a test
 HELD, OTHER = "held", "other"
 HOUR = {"start": MIDNIGHT, "end": ONE}
 
@@ -32,13 +32,13 @@ Call = Callable[[httpx.Client, str, int], httpx.Response]
 
 @pytest.fixture
 def tokens() -> dict[str, str]:
-    """Those of the sources."""
+    """The access tokens of the sources."""
     return {}
 
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch, tokens: dict[str, str]) -> Callable[..., Any]:
-    """Serves the sources ``held`` and ``other``, of each of which ``p`` is a provider, with long time-outs."""
+    """Serves the sources ``held`` and ``other``, both with provider ``p``, with long time-outs."""
     monkeypatch.setattr(bulkheads, "TURN_TIMEOUT", LONG)
 
     @contextmanager
@@ -74,7 +74,7 @@ def register_as_the_original_did(http: httpx.Client, source: str, number: int) -
 
 @contextmanager
 def row_held(url: str) -> Iterator[None]:
-    """Another session has the row of a source, and lets no writer of the source through."""
+    """Let another session lock the row of a source, so that the source's writers wait."""
     import psycopg2
 
     with closing(psycopg2.connect(url)) as session:
@@ -85,7 +85,7 @@ def row_held(url: str) -> Iterator[None]:
 
 @contextmanager
 def file_held(url: str) -> Iterator[None]:
-    """Another process writes to the file, and lets nobody else."""
+    """Let another process write to the file, so that other writers wait."""
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as session:
         session.execute("BEGIN IMMEDIATE")
         yield
@@ -105,7 +105,7 @@ def waiting_in_postgres(url: str) -> int:
 def crowd(
     http: httpx.Client, call: Callable[[httpx.Client, int], httpx.Response], held: AbstractContextManager[Any]
 ) -> Iterator[list[Future[httpx.Response]]]:
-    """Many calls that are held up until the block ends; then all of them are answered."""
+    """Many calls that are held up until the block ends, and are all answered then."""
     limits = httpx.Limits(max_connections=None)
     with (
         httpx.Client(base_url=http.base_url, timeout=LONG, trust_env=False, limits=limits) as client,
@@ -195,7 +195,7 @@ def test_a_database_that_hangs_holds_up_no_health_checks(serve: Any) -> None:
 
     with PostgresServer(durable=False) as server:
         url = upgrade(server.create_database("hangs"))
-        # With one connection, which is there already: none has to be made while the database hangs.
+        # One connection, which is open already: none has to be opened while the database hangs.
         with serve(url, connections=1) as http:
             ask = {"source_name": OTHER, **HOUR}
             with crowd(http, lambda client, _: client.get("/api/v1/readiness", params=ask), server.paused()):

@@ -1,4 +1,4 @@
-"""What connections may send before a token is looked at: sizes, counts, times, and how many there may be."""
+"""Limits on connections before a token is checked: sizes, counts and times of requests, and how many there may be."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.service.conftest import MIDNIGHT, ONE, wait_for_waiting
 
 START = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 WHOLE = START + b"\r\n"
-SENT_WITHOUT_END = 64 * 1024 * 1024  # bytes: nobody takes so many
+SENT_WITHOUT_END = 64 * 1024 * 1024  # bytes: no server reads this many
 SOON = 0.3  # seconds
 WHEN = {"start": MIDNIGHT, "end": ONE}
 
@@ -55,7 +55,7 @@ def connect(port: int | None, source: str = "127.0.0.1") -> socket.socket:
 
 
 def answer_to(connection: socket.socket, *parts: bytes) -> str:
-    """The status line of what is answered, or nothing if the connection is closed without a word."""
+    """The status line of the response; empty if the connection is closed without one."""
     with contextlib.suppress(ConnectionError):
         for part in parts:
             connection.sendall(part)
@@ -99,7 +99,7 @@ class TestSize:
     def test_a_head_that_is_just_not_too_large(self, connection: socket.socket) -> None:
         long = b"X: " + b"x" * (LARGEST_HEAD - 1_000) + b"\r\n"
         many = b"X: y\r\n" * (MOST_HEADERS - 2)
-        for _ in range(3):  # each counts anew
+        for _ in range(3):  # each request is counted by itself
             assert answer_to(connection, START, long, many, b"\r\n") == "HTTP/1.1 200 OK"
 
     def test_what_has_no_end_is_not_read_for_long(self, connection: socket.socket) -> None:
@@ -152,7 +152,7 @@ class TestTime:
             assert is_closed(connection)
 
     def test_a_head_that_arrives_byte_by_byte_times_out(self, http: httpx.Client) -> None:
-        """Each part comes in time, and all of it would never have come."""
+        """Each part arrives in time, but the whole head would never be complete."""
         with connect(http.base_url.port) as connection:
             assert trickle(connection, START + b"X: ").startswith(b"HTTP/1.1 408 ")
 
@@ -179,7 +179,7 @@ class TestTime:
 
 
 def trickle(connection: socket.socket, head: bytes) -> bytes:
-    """Send one byte after the other, each in time, until there is an answer."""
+    """Send one byte after another, each in time, until there is a response."""
     connection.sendall(head)
     connection.settimeout(SOON / 10)
     while True:
@@ -191,7 +191,7 @@ def trickle(connection: socket.socket, head: bytes) -> bytes:
 
 class TestNumber:
     def serve(self, url: str, limits: str) -> ServiceProcess:
-        """A service for whose descriptors these arguments of ``ulimit`` hold."""
+        """A service whose limits on descriptors are set by these arguments of ``ulimit``."""
         service = ServiceProcess(url, "--open")
         service.process.command = ["sh", "-c", f'{limits}; exec "$@"', "sh", *service.process.command]
         return service
@@ -235,7 +235,7 @@ class TestNumber:
             for _ in range(5):
                 assert "200" in answer_to(busy.enter_context(connect(http.base_url.port)), stream)
             monkeypatch.setattr(connections, "most_connections", lambda: 4)
-            # The idle connections of the tests go first.
+            # Idle connections of the tests are closed first.
             wait_until(
                 lambda: self.ask(http) == "HTTP/1.1 503 Service Unavailable", what="a refusal", timeout=60
             )

@@ -1,4 +1,4 @@
-"""What anybody is told when the service's database is in trouble, and what its log says."""
+"""What clients learn when the service's database is in trouble, and what the log says."""
 
 from __future__ import annotations
 

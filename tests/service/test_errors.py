@@ -1,4 +1,4 @@
-"""Every error that can be caused from outside crosses the wire with its status and comes back as itself."""
+"""Every error that a client can cause is sent with its status and raised as itself."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_what_is_wrong_with_the_schema_comes_back(
 
 
 def test_a_database_whose_name_nobody_knows_yet_is_an_outage_to_clients() -> None:
-    """Where containers start together, the name comes with the database."""
+    """If containers start together, the host's name appears when the database starts."""
     with (
         ServiceThread(ServiceSettings(f"postgresql://{'x' * 70}/registry")) as service,
         caller(service.url) as http,

@@ -1,4 +1,4 @@
-"""The feed: whoever follows gets every event once and in order, whatever the feed remembers, and when it is lost."""
+"""The feed: every subscriber gets every event once and in order, whatever the feed remembers, or an error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import until
 from tests.contract.homes import hours
 
-TURN_TIMEOUT = 60  # seconds, for what should take a moment
+TURN_TIMEOUT = 60  # seconds, for what normally takes a moment
 ROUNDS = 150
 
 
@@ -36,7 +36,7 @@ def store(migrated_sqlite_url: str) -> Iterator[RegistryStore]:
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Followers fall out of what is remembered all the time."""
+    """Makes the feed remember little, so that subscribers often have to read from the store."""
     monkeypatch.setattr(feed_module, "REMEMBERED", 7)
     monkeypatch.setattr(feed_module, "PAGE", 3)
 
@@ -55,13 +55,13 @@ async def running(store: RegistryStore) -> AsyncGenerator[Feed, None]:
 async def followed(
     feed: Feed, after: int, until: int, source_name: str | None = None, *, slow: bool = False
 ) -> list[int]:
-    """The positions that a follower sees."""
+    """The positions that a subscriber sees."""
     seen: list[int] = []
     async with asyncio.timeout(TURN_TIMEOUT), aclosing(feed.follow(after, source_name)) as found:
         async for events in found:
             seen += [event.position for event in events]
             if slow:
-                await asyncio.sleep(random.uniform(0, 0.03))  # what a slow follower does
+                await asyncio.sleep(random.uniform(0, 0.03))  # as a slow subscriber does
             if seen[-1] >= until:
                 break
     return seen
@@ -87,7 +87,9 @@ def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: in
             everything = asyncio.gather(*[follow(feed) for _ in range(20)])
             one_source = asyncio.gather(*[follow(feed, "s") for _ in range(10)])
             await asyncio.gather(*[asyncio.to_thread(write, *each) for each in (("s", "p"), ("other", "q"))])
-            await asyncio.to_thread(store.register_partition, PartitionKey("s", "p", hours(1, 2)))  # for all
+            await asyncio.to_thread(
+                store.register_partition, PartitionKey("s", "p", hours(1, 2))
+            )  # an event for all
             late = [await followed(feed, after, last + 1) for after in range(first, last, 97)]
             return await everything, await one_source, late
 

@@ -39,7 +39,7 @@ HANDING_OUT = {
     "/providers/register",
 }
 TOKEN = re.compile(rf"prs_[0-9a-f]{{16}}_[A-Za-z0-9_-]{{20,}}|{ADMINISTRATOR_TOKEN}")
-# Everyday 10 per route, nightly more than 800.
+# In everyday runs 10 per route, nightly more than 800.
 EXAMPLES = max(10, settings().max_examples // 6)
 bounded = settings(
     max_examples=EXAMPLES,
@@ -50,7 +50,7 @@ bounded = settings(
 
 
 class Lines(logging.Handler):
-    """Keeps what is logged, at whatever level."""
+    """Keeps everything that is logged, at any level."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)

@@ -1,4 +1,4 @@
-"""The commands on docs/how-to/curl.md work as they stand, one after the other, against a new service."""
+"""The commands in docs/how-to/curl.md work as they are written, in order, with a new service."""
 
 from __future__ import annotations
 

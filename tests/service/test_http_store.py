@@ -1,4 +1,4 @@
-"""The HTTP store when the service, the network, or what stands in between does not behave."""
+"""The HTTP store when the service, the network, or a proxy in between misbehaves."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_as_many_connections_as_allowed_serve_many_threads(
         for thread in threads:
             thread.start()
         wait_until(lambda: proxy.connections == 3, what="three connections", timeout=30, interval=0.02)
-        time.sleep(0.3)  # in which no further one may be opened
+        time.sleep(0.3)  # during which no further connection may be opened
         assert proxy.connections == 3
         proxy.release()
         for thread in threads:
@@ -143,7 +143,7 @@ def test_waiting_for_a_free_connection_times_out() -> None:
         connections.lend(0.1),
     ):
         pass
-    with connections.lend(0.1), connections.lend(0.1):  # nobody who gave up is still in the queue
+    with connections.lend(0.1), connections.lend(0.1):  # callers that gave up are not in the queue any more
         pass
 
 
@@ -189,7 +189,7 @@ def test_a_forked_child_talks_on_connections_of_its_own(store: RegistryStore, pr
 
 @dataclass
 class Impostor:
-    """Answers as it is told instead of as a registry does, the last answer again and again."""
+    """A server that gives prepared responses in place of a registry's; the last one again and again."""
 
     answers: list[Callable[[http.server.BaseHTTPRequestHandler], None]]
     asked: int = 0
@@ -381,7 +381,7 @@ def test_a_service_that_hangs() -> None:
 def test_a_service_that_is_down() -> None:
     with open_store("http://127.0.0.1:1", timeout=1) as store, pytest.raises(StoreUnavailableError) as caught:
         store.register_source("s", "ann")
-    assert "may or may not" not in str(caught.value)  # nobody got it
+    assert "may or may not" not in str(caught.value)  # the call was never sent
 
 
 def test_tls(migrated_sqlite_url: str, certificate: tuple[Path, Path], tmp_path: Path) -> None:

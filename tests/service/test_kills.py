@@ -24,7 +24,7 @@ from tests.races.traffic import Writer, started
 from tests.service.conftest import refuses
 
 WRITERS = 4
-TURN_TIMEOUT = 240.0  # seconds until everything is at work again, on a machine however busy
+TURN_TIMEOUT = 240.0  # seconds until everything works again, on a machine however busy
 
 
 def kill_a_worker(service: ServiceProcess, _: PostgresServer) -> None:
@@ -32,7 +32,7 @@ def kill_a_worker(service: ServiceProcess, _: PostgresServer) -> None:
 
 
 def kill_the_parent(service: ServiceProcess, _: PostgresServer) -> None:
-    """Its workers end by themselves, and leave the port to those of the next."""
+    """Its workers end by themselves, and release the port for the next service."""
     os.kill(service.process.pid, signal.SIGKILL)
     wait_until(
         lambda: not service.process.is_running and refuses(service.port),
@@ -48,7 +48,7 @@ def kill_the_database(_: ServiceProcess, server: PostgresServer) -> None:
 
 
 def kill_the_service(service: ServiceProcess, _: PostgresServer) -> None:
-    """All of it, as a power cut would."""
+    """Kill the whole service, as a power cut would."""
     service.kill()
     service.start()
 
@@ -65,7 +65,7 @@ KINDS: tuple[Callable[[ServiceProcess, PostgresServer], None], ...] = (
 def test_nothing_acknowledged_is_lost(request: pytest.FixtureRequest) -> None:
     kills = request.config.getoption("--kills")
     stop = threading.Event()
-    # What a killed process has written is the kernel's: the disk may be late.
+    # Writes of a killed process are in the kernel, so the disk may lag.
     with PostgresServer(options={"fsync": "off"}) as server:
         url = upgrade(server.create_database("kills"))
         with (

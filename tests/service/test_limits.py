@@ -1,4 +1,4 @@
-"""What the service does not put up with: guessing, sizes, slowness, other origins, false proxies, carelessness."""
+"""What the service refuses: guessing, sizes, slowness, other origins, false proxies, careless options."""
 
 from __future__ import annotations
 

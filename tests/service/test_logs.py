@@ -66,7 +66,7 @@ def test_the_log_is_json_in_utc_with_request_ids_and_without_any_token(
     for token in tokens:
         assert token not in text
         assert json.dumps(token)[1:-1] not in text
-        # A registry's token is prs_<id>_<secret>, and a secret may have underscores of its own.
+        # A token is prs_<id>_<secret>, and the secret may itself contain underscores.
         assert (token.removeprefix("prs_").partition("_")[2] or token) not in text
 
 

@@ -1,4 +1,4 @@
-"""The six routes of the original: its documented calls to the letter, and every difference that we document."""
+"""The original's six routes: its documented calls exactly, and every difference that we document."""
 
 # ruff: noqa: N806 - the original writes its names so
 
@@ -27,7 +27,7 @@ Registry = tuple[httpx.Client, RegistryStore]
 
 
 def test_the_original_s_documented_calls(migrated_sqlite_url: str) -> None:
-    """Copied from its README; only the addresses in names, which the web page it is read from hides, are ours."""
+    """The calls are copied from its README; only the addresses in names are ours, which that web page hides."""
     with ServiceProcess(migrated_sqlite_url, "--open") as service:
         WEB_SERVICE_URL = service.url
         SOURCE_NAME = "public.some_source"
@@ -71,7 +71,7 @@ def test_the_original_s_documented_calls(migrated_sqlite_url: str) -> None:
             *("partition_id", "start", "end", "source", "provider", "registered_at")
         }
 
-        # Its example calls unlock twice; its text says lock and unlock. Both work.
+        # Its example calls unlock twice, its text says lock and unlock. Both work.
         for call, event_type in (
             ("partitions/unlock", "UNLOCK"),
             ("partitions/unlock", "UNLOCK"),
@@ -226,7 +226,7 @@ def test_a_second_source_s_token_adds_a_grant_if_the_provider_agrees(
     grant = {"provider_name": "second", "access_token": tokens["s"]}
     own = http.post("/providers/register", params=grant).json()["registered_object"]["access_token"]["token"]
     further = {**grant, "access_token": tokens["t"]}
-    refused = http.post("/providers/register", params=further)  # whose bearer is another provider
+    refused = http.post("/providers/register", params=further)  # the bearer token is another provider's
     assert (refused.status_code, refused.json()["status_code"]) == (403, 403)
     assert "only if it agrees" in refused.json()["detail"]
     again = http.post("/providers/register", params=further, headers=bearer(own))

@@ -1,4 +1,4 @@
-"""``partition-registry serve`` as real processes: started, told to stop, killed, and without its database."""
+"""``partition-registry serve`` as real processes: starting, stopping, being killed, and losing its database."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_workers_count_together_and_end_with_their_parent(
 ) -> None:
     with serving(migrated_sqlite_url, "--workers", "2") as (service, http), ThreadPoolExecutor(1) as pool:
         register(http)
-        # A connection each: the workers take them in turns, or as they can.
+        # A connection each, as the workers accept connections in any order.
         for _ in range(20):
             with client(service) as once:
                 once.get("/sources/s/check_readiness", params=QUESTION)

@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from testbed.http_proxy import HttpProxy
 from testbed.service import ServiceThread
 
-CREDENTIALS = "Basic YW5uOnA6c3M="  # ann and p:ss
+CREDENTIALS = "Basic YW5uOnA6c3M="  # user ann, password p:ss
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -38,7 +38,7 @@ def encrypted(migrated_sqlite_url: str, certificate: tuple[Path, Path]) -> Itera
 
 
 def use(url: str, **options: Any) -> None:
-    """Read, and write."""
+    """Read from the registry, and write to it."""
     with open_store(url, **options) as store:
         before = store.last_position()
         store.register_source("s", "ann")
@@ -71,7 +71,7 @@ def test_a_proxy_tunnels_what_is_encrypted(
 
 def test_a_proxy_is_told_who_asks(plain: ServiceThread, monkeypatch: pytest.MonkeyPatch) -> None:
     with HttpProxy(CREDENTIALS) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"ann:p%3Ass@{proxy.address}")  # a scheme goes without saying
+        monkeypatch.setenv("HTTP_PROXY", f"ann:p%3Ass@{proxy.address}")  # without a scheme, which is optional
         use(plain.url)
 
 

@@ -1,4 +1,4 @@
-"""What a browser's session opens: reading, at this service, for as long as the token that began it."""
+"""Browsers' sessions allow only reading, only from this service, and only as long as the token that began them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def registry(url: str) -> Iterator[Registry]:
 
 @pytest.fixture
 def token(registry: Registry) -> str:
-    """Of the source ``s``."""
+    """The access token of the source ``s``."""
     return registry[1].register_source("s", "ann").access_token
 
 
 def sign_in(http: httpx.Client, token: str, **headers: str) -> SimpleCookie:
     answer = http.post("/sign-in", data={"access_token": token}, headers=headers)
-    http.cookies.clear()  # Each call shows what it is about.
+    http.cookies.clear()  # Each call sends only what the test gives it.
     assert answer.status_code == 303
     return SimpleCookie(answer.headers["Set-Cookie"])
 

@@ -1,4 +1,4 @@
-"""How the service starts: on machines that are slow, on ports that others have, and again after its workers end."""
+"""How the service starts: on slow machines, on ports that are in use, and again after its workers end."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from testbed.processes import wait_until
 from testbed.service_process import ServiceProcess
 from tests.service.conftest import client
 
-SLOW = 7  # seconds; more than the five that uvicorn's supervisor grants
+SLOW = 7  # seconds; more than the five that uvicorn's supervisor allows
 
 
 @pytest.fixture
 def slow_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker processes take long to start."""
+    """Makes worker processes take long to start."""
     slow_down(tmp_path, monkeypatch, SLOW)
 
 
@@ -65,7 +65,7 @@ def test_a_port_on_which_another_service_is_about_to_start(migrated_sqlite_url: 
 
 
 def test_it_listens_on_all_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))  # which no machine has
+    missing = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))  # an address that no machine has
     found = [
         missing,
         *(socket.getaddrinfo(each, 0, type=socket.SOCK_STREAM)[0] for each in ("127.0.0.1", "127.0.0.2")),
@@ -139,7 +139,7 @@ class TestAWorker:
         assert started.find_trouble() == "has ended with SIGTERM"
 
     def test_whose_parent_is_gone_ends_though_it_is_still_importing(self) -> None:
-        """What it imports would otherwise keep it for long on a slow machine, and with it the port."""
+        """On a slow machine the import would otherwise keep it running for long, and the port in use."""
         start = (
             "from airflow_provider_partition_registry.server.processes.supervising import Worker; import time"
         )

@@ -1,4 +1,4 @@
-"""Clients that wait: a thousand at once, some that leave, and followers that come back."""
+"""Waiting clients: a thousand at once, some that hang up, and subscribers that reconnect."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.service.conftest import (
 )
 
 CROWD = 1_000
-TURN_TIMEOUT = 120  # seconds, for what should take a moment
+TURN_TIMEOUT = 120  # seconds, for what normally takes a moment
 
 
 @pytest.fixture(params=["migrated_sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
@@ -56,7 +56,7 @@ def http(service: ServiceThread) -> Iterator[httpx.Client]:
 
 
 async def ask(service: ServiceProcess | ServiceThread, path: str, **params: Any) -> tuple[int, Any]:
-    """A request on a connection of its own, which costs this process next to nothing; status and body."""
+    """Send a request on a connection of its own, at almost no cost to this process; returns status and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(service.url).port)
     try:
         target = f"{path}?{urlencode(params)}"
@@ -140,7 +140,7 @@ def test_a_wait_that_times_out_is_answered(http: httpx.Client) -> None:
 def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_nothing_twice(
     postgres_url: str,
 ) -> None:
-    """Writers write through both workers, the follower comes back to either; now and then the service is killed."""
+    """Writers use both workers, the subscriber reconnects to either; now and then the service is killed."""
     mind = random.Random(0)
     stop = threading.Event()
     with (

@@ -1,4 +1,4 @@
-"""The documentation as a site: it builds without a warning, what is generated is all there, and it needs no network."""
+"""The documentation as a site: it builds without warnings, everything generated is there, and it needs no network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.documents import DOCS
 
 @pytest.mark.timeout(900)
 def test_the_site(tmp_path: Path) -> None:
-    """Built as ``make docs`` does. Links between pages are checked, and each warning is an error."""
+    """Build the site as ``make docs`` does. Links between pages are checked, and each warning is an error."""
     options = ("--fail-on-warning", "--keep-going", "--fresh-env", "--quiet")
     done = subprocess.run(
         [Path(sys.executable).with_name("sphinx-build"), *options, DOCS, tmp_path],
@@ -57,7 +57,7 @@ def assert_nothing_is_fetched(site: Path) -> None:
 
 
 def assert_commands(file: Path) -> None:
-    """Every command with all its options."""
+    """Check that every command is there with all its options."""
     page = file.read_text()
     for path, command in commands(root):
         anchor = path.replace(" ", "-")
@@ -68,7 +68,7 @@ def assert_commands(file: Path) -> None:
 
 
 def assert_routes(file: Path) -> None:
-    """All of them, and no other."""
+    """Check that all routes are there, and no others."""
     shown = re.findall(r"<h3><code[^>]*>(.*?)</code>", file.read_text())
     told = [
         f"{method.upper()} {path}"
@@ -79,7 +79,7 @@ def assert_routes(file: Path) -> None:
 
 
 def assert_python_api(file: Path) -> None:
-    """The contract with all its calls, and values."""
+    """Check that the contract is there with all its calls, and the values."""
     inventory = InventoryFile.loads(file.read_bytes(), uri="")
     names = {
         name.rpartition("airflow_provider_partition_registry.")[2] for name in inventory.data["py:method"]

@@ -34,7 +34,7 @@ KEY = PartitionKey("shop.sales", "nightly-load", DAY)
 
 
 def from_a_script(url: str) -> str:
-    """A script that writes."""
+    """Write from a script."""
     with open_store(url, access_token="prs_...") as store:
         assert_type(store, RegistryStore)
         try:
@@ -51,7 +51,7 @@ def from_a_script(url: str) -> str:
 
 
 def from_a_task(many: Sequence[str]) -> bool:
-    """A task that asks."""
+    """Ask in a task."""
     hook = PartitionRegistryHook()
     assert_type(hook.check_readiness("shop.sales", "2026-11-01", "2026-11-02"), Readiness)
     answers = hook.check_readiness_many([Question(name, DAY) for name in many])
@@ -60,7 +60,7 @@ def from_a_task(many: Sequence[str]) -> bool:
 
 
 def in_a_dag_file() -> None:
-    """Operators, the sensor and the group, as a DAG file uses them."""
+    """Use operators, the sensor and the group, as a DAG file does."""
     PartitionLockOperator(task_id="lock", source_name="shop.sales", grain="day", lease=timedelta(hours=2))
     PartitionReadinessSensor(task_id="wait", source_name="shop.sales", grain="day", deferrable=True)
     with partition_lock(source_name="shop.sales", grain="day"):
@@ -68,7 +68,7 @@ def in_a_dag_file() -> None:
 
 
 def inside_a_task() -> None:
-    """Writing in one task."""
+    """Write a partition in one task."""
     with write_partition(source_name="shop.sales", start="2026-11-01", grain="day") as write:
         assert_type(write, PartitionWrite)
         assert_type(write.generation, int)
@@ -76,5 +76,5 @@ def inside_a_task() -> None:
 
 
 def error_code(error: RegistryError) -> str:
-    """Errors have stable codes."""
+    """Use an error's stable code."""
     return error.code

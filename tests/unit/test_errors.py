@@ -1,4 +1,4 @@
-"""The error tree: drawn, coded, and readable."""
+"""The error tree matches its picture, every error has a code, and messages are readable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALL = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubc
 
 
 def examples() -> list[RegistryError]:
-    """One of each, made anew: a run with mutants sees only what is made while a test runs."""
+    """One error of each class. They are made anew, since a run with mutants sees only what tests make themselves."""
     return [
         errors.InvalidInputError("bad"),
         errors.InvalidIntervalError("bad"),

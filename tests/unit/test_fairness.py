@@ -1,4 +1,4 @@
-"""A fair semaphore: nobody overtakes, nobody who gave up is in the way, and nothing gets lost."""
+"""A fair semaphore: nobody overtakes, callers that gave up are not in the way, and no admission is lost."""
 
 from __future__ import annotations
 

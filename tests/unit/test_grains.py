@@ -1,4 +1,4 @@
-"""The regular intervals that a date stands for."""
+"""The regular intervals that a date can stand for."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_grains_tile_time(moment: datetime, grain: str, zone: str) -> None:
         *[
             ("Africa/Cairo", "2026-04-23"),
             ("Africa/Cairo", "2026-10-29"),
-        ],  # at midnight: forward from it, back to before
+        ],  # the clock changes at midnight: forward, and back to the day before
         *[
             ("America/Havana", "2026-03-07"),
             ("America/Havana", "2026-10-31"),
-        ],  # midnight is skipped, happens twice
-        ("Pacific/Apia", "2011-12-29"),  # 30 December never was
+        ],  # midnight is skipped, or occurs twice
+        ("Pacific/Apia", "2011-12-29"),  # 30 December did not exist there
     ],
 )
 def test_grains_tile_the_days_on_which_clocks_change(grain: str, zone: str, day_before: str) -> None:

@@ -1,4 +1,4 @@
-"""What may be imported where: the domain needs nothing, the stores need no Airflow."""
+"""Which modules import what: the domain needs no other package, the stores need no Airflow."""
 
 from __future__ import annotations
 

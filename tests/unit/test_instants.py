@@ -1,4 +1,4 @@
-"""What may be given where an instant is wanted."""
+"""The values that are accepted as an instant."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_the_hour_that_happens_twice(fold: int, hour: int) -> None:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This machine stands in Tokyo."""
+    """Sets this machine's time zone to Tokyo."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     yield

@@ -1,4 +1,4 @@
-"""Intervals and their algebra, against sets of minutes."""
+"""Intervals and their algebra, compared with sets of minutes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def minutes(start: int, end: int) -> Interval:
 
 
 def as_set(*intervals: Interval) -> set[int]:
-    """The minutes that the intervals hold."""
+    """The minutes that the intervals contain."""
     held: set[int] = set()
     for interval in intervals:
         held |= set(range(_minute(interval.start), _minute(interval.end)))

@@ -19,7 +19,7 @@ from tests.unit.values import FORMER, HOUR, ME, NOW, OTHER, hours, partition
 
 ALL = ["registered", "locked", "expired", "failed", "ready"]
 LOCKED = ["locked", "expired"]
-FORGOTTEN = {"holder": None}  # a person took the lock away
+FORGOTTEN = {"holder": None}  # a person took the lock from its holder
 
 
 @pytest.mark.parametrize("state", ALL)

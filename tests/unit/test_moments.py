@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 2, 23, 45, 30, 7, tzinfo=UTC)
         ("2026-11-01", "UTC", "2026-11-01T00:00:00Z"),
         ("2026-11-01 12:30", "UTC", "2026-11-01T12:30:00Z"),
         ("now", "Europe/Berlin", "2026-11-02T23:45:30.000007Z"),
-        ("today", "Europe/Berlin", "2026-11-02T23:00:00Z"),  # It is the 3rd there.
+        ("today", "Europe/Berlin", "2026-11-02T23:00:00Z"),  # It is already the 3rd there.
         ("-1d", "Europe/Berlin", "2026-11-01T23:00:00Z"),
         ("-9d", "Europe/Berlin", "2026-10-24T22:00:00Z"),  # a day of 25 hours lies between
         ("-1h", "Asia/Kolkata", "2026-11-02T22:30:00Z"),

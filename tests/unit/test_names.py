@@ -1,4 +1,4 @@
-"""What may serve as a name, as free text, as a number."""
+"""What is valid as a name, as free text, as a number."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_new_names(name: str) -> None:
     ids=ascii,
 )
 def test_names_that_can_be_taken_for_others_are_found_but_not_given(name: str, said: str) -> None:
-    """Some are not printable to an older Python, which refuses them as such."""
+    """An older Python considers some of them unprintable, and refuses them for that reason."""
     with pytest.raises(InvalidNameError, match=f"{said}|control characters") as caught:
         check_new_name("source name", name)
     assert len(str(caught.value)) < 200
@@ -78,7 +78,7 @@ def test_names_that_can_be_taken_for_others_are_found_but_not_given(name: str, s
 
 
 def test_no_name_is_made_of_what_unicode_lets_programs_ignore() -> None:
-    """Default_Ignorable_Code_Point as Unicode 16 has it: what derives from other properties is computed here."""
+    """The list is Default_Ignorable_Code_Point of Unicode 16; what derives from other properties is computed here."""
     others = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0, *range(0xFFF0, 0xFFF9)}
     variants = {*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)}
     formats = {code for code in range(0x110000) if unicodedata.category(chr(code)) == "Cf"}

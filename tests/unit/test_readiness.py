@@ -1,4 +1,4 @@
-"""What a reader is told (R1, R2, R8), and in which words."""
+"""Answers about readiness (R1, R2, R8), and their wording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests are checked when they are made, and come out of their JSON as they went in."""
+"""Requests are checked when they are made, and survive a round trip through JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change, and a refusal, say of themselves: when, who, why, and what to whom."""
+"""What a change or a refusal reports: when, who, why, and about which partition."""
 
 from __future__ import annotations
 

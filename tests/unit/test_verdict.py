@@ -1,4 +1,4 @@
-"""Whether work is proved: the cases one by one, and random runs against a small simulation of Airflow."""
+"""Whether work is proved: single cases, and random runs compared with a small simulation of Airflow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def chain_of(*names: str, **of_all: Any) -> dict[str, Task]:
 
 
 def done(name: str, **differently: Any) -> Instance:
-    """An instance that is proved, but for what is said otherwise."""
+    """An instance that is proved, except for the given fields."""
     return replace(Instance(name, -1, "success", began_under=NOW, ended=True), **differently)
 
 
@@ -109,7 +109,7 @@ class TestOneTask:
 
 class TestSkipped:
     def fork(self, *, writes: bool = True) -> dict[str, Task]:
-        """A decision between left and right, which meet in the join."""
+        """A decision between left and right, which both lead to the join."""
         return {
             "choose": Task("choose", downstream=frozenset({"left", "right"}), writes=False),
             "left": Task("left", frozenset({"choose"}), frozenset({"join"}), writes=writes),
@@ -125,7 +125,7 @@ class TestSkipped:
         assert verdict.outcome is Outcome.PUBLISH
 
     def test_a_chosen_branch_that_writes_nothing_is_no_excuse(self) -> None:
-        """What runs in either case does not stand in for what was skipped."""
+        """A task that runs in either case does not stand in for the one that was skipped."""
         left = Instance("left", -1, "success")
         verdict = judge(self.chose_left, left, self.skipped, done("join"), tasks=self.fork(writes=False))
         assert verdict.reason == (
@@ -138,7 +138,7 @@ class TestSkipped:
         assert "right was stopped before it began" in verdict.reason
 
     def test_a_trigger_rule_that_did_not_skip_it_is_no_excuse(self) -> None:
-        """The join may have been skipped with its run: its rule does not skip it while left succeeded."""
+        """The join may have been skipped with its run, as its rule does not skip it if left succeeded."""
         stopped = Instance("join", -1, "skipped")
         verdict = judge(self.chose_left, done("left"), self.skipped, stopped, tasks=self.fork())
         assert verdict.reason.startswith("Work is not proved: join was stopped before it began")
@@ -159,7 +159,7 @@ class TestSkipped:
         ],
     )
     def test_by_its_trigger_rule(self, rule: str, skipped_after: list[str], never_after: list[str]) -> None:
-        """What is before it was skipped, if it was, by a decision."""
+        """Upstream tasks that were skipped were skipped by a decision."""
 
         def reason_after(states: str) -> str:
             names = {f"b{number}": state for number, state in enumerate(states.split())}
@@ -181,7 +181,7 @@ class TestSkipped:
         assert [stopped in reason_after(each) for each in never_after] == [True] * len(never_after)
 
     def test_after_upstream_tasks_outside_the_work(self) -> None:
-        """It is no part of the work, so it was not skipped: all that is known to be skipped is not all."""
+        """An upstream task outside the work was not skipped, so not all upstream tasks were skipped."""
         tasks = {
             "choose": Task("choose", downstream=frozenset({"b"}), writes=False),
             "b": Task("b", frozenset({"choose"}), frozenset({"w"}), writes=False),
@@ -206,7 +206,7 @@ class TestSkipped:
         assert all(f"{name} was stopped before it began" in reason for name in ("w1", "w2"))
 
     def test_beside_what_was_written(self) -> None:
-        """What was written is never given back as if nothing had been."""
+        """If anything was written, the partition is never released as if nothing had been."""
         tasks = {
             "choose": Task("choose", downstream=frozenset({"right"}), writes=False),
             "right": Task("right", frozenset({"choose"})),
@@ -256,7 +256,7 @@ class TestSkipped:
 
 @dataclass
 class Simulation:
-    """A run with accidents, as Airflow would leave it. It shares no code with the product."""
+    """A run with accidents, as Airflow would leave it. It shares no code with the package."""
 
     tasks: dict[str, Task]
     kinds: dict[str, str]

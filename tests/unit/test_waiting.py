@@ -1,4 +1,4 @@
-"""What ends a wait, and what is missing meanwhile."""
+"""What ends a wait, and how it explains what is missing."""
 
 from __future__ import annotations
 

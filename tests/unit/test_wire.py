@@ -1,4 +1,4 @@
-"""Values and errors cross the wire and come back as themselves."""
+"""Values and errors survive a round trip through JSON."""
 
 from __future__ import annotations
 

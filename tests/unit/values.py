@@ -1,4 +1,4 @@
-"""Partitions made up for the tests of the domain."""
+"""Sample partitions for the tests of the domain."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def hours(start: float, end: float) -> Interval:
 
 
 def partition(state: str = "registered", interval: Interval | None = None, **fields: Any) -> Partition:
-    """A partition in a state: never locked when registered, else under generation 3 by ``ME``; ready before."""
+    """A partition in a state: never locked if registered, else ready at first, then under lock 3 of ``ME``."""
     exclusive = fields.pop("exclusive", False)
     generation = fields.pop("generation", 0 if state == "registered" else 3)
     holder = fields.pop("holder", ME)

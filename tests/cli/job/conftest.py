@@ -1,4 +1,4 @@
-"""Runs as real processes, and the registry they meet in."""
+"""Runs as real processes, and a registry for them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TIMEOUT = 90.0  # seconds that a test waits for anything
 
 @dataclass
 class Running:
-    """A run that goes on, and what it wrote."""
+    """A run that goes on, and its output."""
 
     process: subprocess.Popen[str]
 
@@ -115,7 +115,7 @@ def registered(url: str) -> Registry:
 
 @pytest.fixture
 def registry(migrated_sqlite_url: str) -> Iterator[Registry]:
-    """In SQLite."""
+    """A registry in SQLite."""
     made = registered(migrated_sqlite_url)
     yield made
     made.tidy()
@@ -124,7 +124,7 @@ def registry(migrated_sqlite_url: str) -> Iterator[Registry]:
 
 @pytest.fixture
 def each_registry(database_url: str) -> Iterator[Registry]:
-    """In each SQL database."""
+    """A registry in each SQL database."""
     made = registered(database_url)
     yield made
     made.tidy()
@@ -138,7 +138,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 def is_alive(pid: int) -> bool:
     try:
         return state(pid) != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends while it is looked at
+    except (FileNotFoundError, ProcessLookupError):  # the latter if the process ends while it is read
         return False
 
 

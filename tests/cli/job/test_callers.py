@@ -1,4 +1,4 @@
-"""``run`` as its callers start it: ignored signals, closed descriptors, full disks, names in any bytes."""
+"""``run`` under difficult callers: ignored signals, closed descriptors, full disks, names in any bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLOSED = ("2>&-", "<&-", ">&-", "<&- >&- 2>&-")
 
 
 def shell(redirection: str) -> tuple[str, ...]:
-    """Starts a run with some of its descriptors redirected."""
+    """A wrapper that starts a run with some of its descriptors redirected."""
     return ("sh", "-c", f'exec "$@" {redirection}', "sh")
 
 
@@ -154,7 +154,7 @@ def test_the_command_gets_the_descriptors_that_the_caller_gave(registry: Registr
 
 def test_the_command_gets_no_descriptor_of_ours(registry: Registry):
     running = registry.start("--", "sh", "-c", "ls /proc/self/fd | wc -l")
-    assert running.line() == "4"  # 0 to 2, and the folder that ls reads
+    assert running.line() == "4"  # 0 to 2, and the folder that ls itself reads
     assert running.end() == (0, "")
 
 
@@ -190,7 +190,7 @@ def test_what_is_found_but_may_not_be_executed_locks_nothing(registry: Registry,
 
 
 def test_orphans_inherited_from_the_caller_are_reaped(registry: Registry):
-    """As the first process of a container it inherits them."""
+    """The first process of a container inherits orphans."""
     leaving = ("sh", "-c", 'sh -c "sleep 0.2 & sleep 0.1 &" & exec "$@"', "sh")
     running = registry.start("--", "sh", "-c", "echo up; read word; exit 0", wrapper=leaving, stdin=-1)
     assert running.line() == "up"

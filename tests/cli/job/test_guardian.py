@@ -1,4 +1,4 @@
-"""Whoever of the processes of a run is stopped or killed, the command does not write beyond its lease."""
+"""Whichever process of a run is stopped or killed, the command never writes beyond its lease."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_stop_signal_is_passed_on_to_the_command(registry: Registry):
 
 
 def test_a_run_that_cannot_be_stopped_leaves_nothing_stopped(registry: Registry):
-    """Where no shell would wake it, the kernel stops nobody on SIGTSTP."""
+    """If no shell could wake it, the kernel does not stop a process on SIGTSTP."""
     running, pids = start(registry, TWO, "--lease", "1m", start_new_session=True)
     running.send(signal.SIGTSTP)
     running.process.communicate("\n", timeout=30)
@@ -124,7 +124,7 @@ def test_a_guardian_that_is_stopped_is_woken(registry: Registry):
     "signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1]
 )
 def test_signals_do_not_end_the_guardian(registry: Registry, signum: int):
-    """Service managers send them to every process."""
+    """Service managers send signals to every process."""
     running, pids = start(registry, TWO)
     os.kill(guardian_of(running), signum)
     running.process.communicate("\n", timeout=30)

@@ -1,4 +1,4 @@
-"""What a command leaves running: nothing is said of a partition that somebody may still write."""
+"""Processes that a command leaves running: the partition is not finished while one of them may still write."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_processes_that_ignore_signals_are_killed(registry: Registry):
 
 @pytest.mark.parametrize("start", ["", "setsid "])
 def test_a_chain_of_processes_that_start_each_other_is_ended(registry: Registry, start: str, tmp_path: Path):
-    """Each process starts the next and ends."""
+    """Each process starts the next one and ends."""
     relay = tmp_path / "relay"
     relay.write_text(f"#!/bin/sh\ntrap '' TERM\necho x >>{tmp_path}/log\nsleep 0.01\n\"$0\" &\n")
     relay.chmod(0o755)

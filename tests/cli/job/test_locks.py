@@ -1,4 +1,4 @@
-"""``run`` and the locks of others: who may go on, who waits, and who is stopped."""
+"""``run`` and other holders' locks: which run goes on, which waits, and which is stopped."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_of_two_runs_with_the_same_holder_the_later_wins(each_registry: Registry
     assert not is_alive(child)
     second.process.stdin.close()
     second.process.stdin = None
-    assert second.end()[0] == 1  # read finds no line
+    assert second.end()[0] == 1  # the command's read gets no line
     assert [each.type.value for each in each_registry.history() if each.type.value != "RENEW"] == [
         "PARTITION_REGISTERED",
         "LOCK",
@@ -162,7 +162,7 @@ def test_postgres_wakes_a_run_that_waits(postgres_url: str):
 
 
 def is_over(waiting: Running, store: RegistryStore) -> bool:
-    """Whether it has ended; if not there is news, for it may not have listened when the last came."""
+    """Whether the run has ended. If not, cause a change, as it may not have been listening at the last one."""
     store.lock(PartitionKey("sales", "nightly", NEXT_DAY), register=True)
     return waiting.process.poll() is not None
 

@@ -1,4 +1,4 @@
-"""``run`` when PostgreSQL goes away: in the middle, at the end, and for good."""
+"""``run`` when PostgreSQL goes down: in the middle, at the end, and for good."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
-    """A server of our own: it gets hurt."""
+    """A server of this module's own, as tests damage it."""
     from testbed.postgres import PostgresServer
 
     with PostgresServer(options={"fsync": "off"}) as server:

@@ -1,4 +1,4 @@
-"""``run`` when the registry is well: what becomes of the partition, of signals, and of what the command says."""
+"""``run`` with a healthy registry: what becomes of the partition, of signals, and of the command's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``run`` and a registry that accepts calls and never answers."""
+"""``run`` with a registry that accepts connections and never responds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.job.conftest import WAITING_LONG, Registry
 
 
 class Silent:
-    """Accepts connections and says nothing."""
+    """A server that accepts connections and never responds."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -21,7 +21,7 @@ class Silent:
         self._accepted: list[socket.socket] = []
 
     def accept(self) -> None:
-        """Wait until somebody asks."""
+        """Wait until a client connects."""
         self._listener.settimeout(30)
         self._accepted.append(self._listener.accept()[0])
         self._accepted[-1].recv(1)

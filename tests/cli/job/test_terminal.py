@@ -1,4 +1,4 @@
-"""``run`` on a terminal: keys, a shell's job control, and the guarantees that hold anywhere."""
+"""``run`` on a terminal: keys, a shell's job control, and the guarantees that hold everywhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TWO = "setsid sh -c 'echo pid $$; exec sleep 60' & sh -c 'echo pid $$; exec slee
 
 
 class Terminal:
-    """A program on a terminal: a run, unless told."""
+    """A program on a terminal; by default a run."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class Terminal:
             self.shown += os.read(self.screen, 1000).decode()
 
     def pids(self, count: int) -> list[int]:
-        """What the command told of its processes."""
+        """The process ids that the command has printed."""
         while len(found := re.findall(r"pid (\d+)\r\n", self.shown)) < count:
             self.shown += os.read(self.screen, 1000).decode()
         return [int(each) for each in found]
 
     def end(self) -> int:
-        with contextlib.suppress(OSError):  # how Linux tells that nobody is left at the other side
+        with contextlib.suppress(OSError):  # how Linux reports that the other side is closed
             while chunk := os.read(self.screen, 1000):
                 self.shown += chunk.decode()
         os.close(self.screen)
@@ -119,7 +119,7 @@ def test_nothing_of_the_command_is_left(registry: Registry, end: Callable[[Termi
 
 
 def run_in_shell(registry: Registry, folder: Path, *options: str) -> tuple[Terminal, list[int]]:
-    """A run in an interactive shell, and the process numbers of its command."""
+    """A run in an interactive shell, and the process ids of its command."""
     script = folder / "command"
     script.write_text("sh -c 'echo pid $$; exec sleep 60' & echo pid $$; wait\n")
     script.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What can be wrong with the registry of the fixture ``store``: which kinds are found after which statements."""
+"""What can be wrong with the registry of the fixture ``store``: statements, and what verify finds after them."""
 
 from __future__ import annotations
 

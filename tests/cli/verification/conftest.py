@@ -1,4 +1,4 @@
-"""A registry with something of everything, in each database."""
+"""A registry with partitions in every state, in each database."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def store(database: Database) -> SqlRegistryStore:
 
 @pytest.fixture
 def sqlite_store(migrated_sqlite_url: str) -> Iterator[SqlRegistryStore]:
-    """The same in SQLite only."""
+    """As ``store``, in SQLite only."""
     with closing(Database(migrated_sqlite_url, pool_size=4, timeout=30)) as database:
         yield fill(database)
 
 
 @pytest.fixture
 def postgres_store(postgres_url: str) -> Iterator[SqlRegistryStore]:
-    """The same in PostgreSQL only."""
+    """As ``store``, in PostgreSQL only."""
     with closing(Database(postgres_url, pool_size=4, timeout=30)) as database:
         yield fill(database)
 

@@ -1,4 +1,4 @@
-"""Doing damage behind a store's back, and looking at what ``db verify`` makes of it."""
+"""Damaging a registry behind its store's back, and reading what ``db verify`` finds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def hours(start: int, end: int) -> Interval:
 
 
 def tamper(database: Database, *statements: str) -> None:
-    """Change rows behind the store's back, foreign keys or not."""
+    """Change rows behind the store's back, without enforcing foreign keys."""
 
     def work(connection):
         if database.is_sqlite:

@@ -1,11 +1,11 @@
-"""What nobody can do to the registry of the fixture ``store``: the statements, and the constraints that refuse them."""
+"""Statements that the database refuses on the registry of the fixture ``store``, and the constraints that do so."""
 
 from __future__ import annotations
 
 from tests.cli.verification.damage import at
 
 NEVER = 2**62
-"""Microseconds, beyond all calendars."""
+"""Microseconds beyond the calendar."""
 
 REFUSED = {
     "a source without a name": ("source_named", "UPDATE {source} SET name = ''"),
@@ -208,4 +208,4 @@ REFUSED = {
     "two counters": ("history_one_row", "INSERT INTO {history} VALUES (2, 1)"),
     "a counter below zero": ("history_last_position", "UPDATE {history} SET last_position = -1"),
 }
-"""What the database refuses, and which constraints say so (one of them, where several do)."""
+"""The statements that the database refuses, and the constraint that refuses each (one of them if there are several)."""

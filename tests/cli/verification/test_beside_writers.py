@@ -1,4 +1,4 @@
-"""Verifying and repairing a registry in use, and one that is none."""
+"""Verifying and repairing a registry in use, and databases that hold no registry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TestBesideWriters:
         tables = ("ready_interval", "length_class", "event", "history")
 
         def do_damage(_connection, _cursor, statement, *_):
-            if "JOIN partition_registry_" in statement:  # not what merely looks for a registry
+            if "JOIN partition_registry_" in statement:  # not the statements that only look for a registry
                 tamper(other, *[f"DELETE FROM {{{table}}}" for table in tables])
 
         with closing(Database(database_url, pool_size=1, timeout=30)) as other:
@@ -78,7 +78,7 @@ class TestBesideWriters:
 
 
 class writers:
-    """Writers of two providers that keep locking and publishing while the block runs."""
+    """Two providers' writers that keep locking and publishing while the block runs."""
 
     def __init__(self, store: SqlRegistryStore) -> None:
         self._store = store
@@ -104,7 +104,7 @@ class writers:
                 interval = hours(begin, begin + chance.choice((1, 2, 5)))
                 self._store.lock(PartitionKey("sales", "nightly", interval), holder="me", register=True)
                 self._store.unlock(PartitionKey("sales", "nightly", interval), holder="me")
-        except Exception as error:  # to be seen in the test's own thread
+        except Exception as error:  # raised in the test's own thread
             self._errors.append(error)
 
 

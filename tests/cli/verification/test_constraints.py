@@ -1,4 +1,4 @@
-"""What no call could write the database refuses; where its constraints were bypassed, ``verify`` says so."""
+"""The database refuses what no call could write; if its constraints were bypassed, ``verify`` says so."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_database_refuses_what_no_call_could_write(store: SqlRegistryStore):
 
 
 def refused_by(store: SqlRegistryStore, statement: str) -> str:
-    """The constraint that the database names, without what all have in front."""
+    """The constraint that the database names, without the prefix that all have."""
     with pytest.raises(StoreRefusedError) as caught:
         tamper(store.database, statement)
     assert isinstance(caught.value.__cause__, IntegrityError)
@@ -60,7 +60,7 @@ def test_every_constraint_is_shown_to_refuse_something():
 
 
 def test_no_texts_where_numbers_belong(sqlite_store: SqlRegistryStore):
-    """SQLite would keep them."""
+    """SQLite would store them without these constraints."""
     for constraint, statement in (
         ("partition_instants", "UPDATE {partition} SET published_at = 'yesterday' WHERE state = 'ready'"),
         ("partition_generation", "UPDATE {partition} SET generation = 'x' WHERE state = 'registered'"),

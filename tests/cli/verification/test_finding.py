@@ -1,4 +1,4 @@
-"""``verify`` finds whatever is wrong and nothing else, and ``repair`` heals what it can."""
+"""``verify`` finds whatever is wrong and nothing else, and ``repair`` repairs what it can."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_new_change_settles_what_the_history_does_not_lead_to(store: SqlRegist
 
 
 def test_details_that_are_no_json(sqlite_store: SqlRegistryStore):
-    """SQLite takes any text for them."""
+    """SQLite accepts any text for them."""
     tamper(
         sqlite_store.database,
         "UPDATE {partition} SET holder_details = 'nobody' WHERE state = 'ready'",
@@ -214,7 +214,7 @@ def test_what_is_wrong_at_once_is_told_and_healed_at_once(store: SqlRegistryStor
 
 
 def test_the_counter_is_never_lowered(store: SqlRegistryStore):
-    """Who has seen the events that are gone would miss those that got their numbers again."""
+    """A reader that has seen the lost events would miss new ones with the same positions."""
     last = store.events().items[-1].position
     tamper(store.database, f"DELETE FROM {{event}} WHERE position = {last}")
     repair(store.database)
@@ -255,7 +255,7 @@ def test_examples_are_few_however_much_is_wrong(store: SqlRegistryStore):
 
 
 def test_it_agrees_with_the_algebra_of_intervals(store: SqlRegistryStore):
-    """What a repair makes of random partitions, with nothing derived yet, is R1 said in other words."""
+    """A repair of random partitions without derived rows must give R1 as the interval algebra computes it."""
     expected = store.database.write(lambda connection: fill(connection, random.Random(7)))
     no_events = {"partition_history"}
     assert kinds(store.database) == {"length_class_missing", "ready_interval_missing"} | no_events
@@ -327,7 +327,7 @@ def everything_derived(database: Database) -> tuple:
 
 
 def test_a_file_that_was_copied_while_somebody_wrote(sqlite_store: SqlRegistryStore, tmp_path: Path):
-    """Half of it is from before the log was written back, half from after that."""
+    """Half of the copy is from before the log was written back, half from after that."""
     contents = []
     for first in (100, 200):
         for hour in range(first, first + 40):

@@ -1,4 +1,4 @@
-"""What verifying costs grows with the rows, not with their square: work is counted, not timed."""
+"""The cost of verifying grows with the rows, not with their square. Work is counted, not timed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from airflow_provider_partition_registry.store.sql.schema import tables
 from tests.cli.verification.damage import START, hours
 
 TIMES = 4
-MOST_TIMES = 1.5 * TIMES  # of the work; its square would be 16
+MOST_TIMES = 1.5 * TIMES  # of the work; with the square it would be 16
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a registry is: each partition was published so many times."""
+    """The size of a registry: how many partitions, and how often each was published."""
 
     sources: int = 1
     partitions: int = 10
@@ -48,7 +48,7 @@ def test_the_work_grows_no_faster_than_the_rows(database: Database, what: str) -
 
 
 def _work_at(database: Database, size: Size) -> dict[str, float]:
-    """What a verification takes, by whether the tables were analyzed; those of PostgreSQL always are in the end."""
+    """The work of a verification, with and without analyzed tables; PostgreSQL analyzes its own sooner or later."""
     fill(database, size)
     look = _steps_of_sqlite if database.is_sqlite else _rows_in_postgres
     work = {"new": look(database)} if database.is_sqlite else {}
@@ -57,7 +57,7 @@ def _work_at(database: Database, size: Size) -> dict[str, float]:
 
 
 def _steps_of_sqlite(database: Database) -> int:
-    """How many instructions SQLite's machine runs, in hundreds."""
+    """How many instructions SQLite's virtual machine runs, in hundreds."""
     steps = 0
 
     def count() -> None:
@@ -73,7 +73,7 @@ def _steps_of_sqlite(database: Database) -> int:
 
 
 def _rows_in_postgres(database: Database) -> float:
-    """How many rows the steps of all statements look at."""
+    """How many rows the steps of all statements read."""
     sent: list[tuple[str, Any]] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -103,7 +103,7 @@ def _rows(plan: dict[str, Any]) -> float:
 
 @contextmanager
 def listening(database: Database, hear: Callable[..., None]) -> Iterator[None]:
-    """Call something before every statement."""
+    """Call a function before every statement."""
     event.listen(database.engine, "before_cursor_execute", hear)
     try:
         yield
@@ -112,7 +112,7 @@ def listening(database: Database, hear: Callable[..., None]) -> Iterator[None]:
 
 
 def fill(database: Database, size: Size) -> None:
-    """Put hours one after the other into an emptied registry, as that many calls would have left them."""
+    """Fill an emptied registry with consecutive hours, as that many calls would have left them."""
     rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in tables.metadata.sorted_tables}
     for number in range(1, size.sources + 1):
         _add_source(rows, number, size)
