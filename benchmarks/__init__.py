@@ -1,1 +1,1 @@
-"""What the registry costs, each figure against a floor: ``python -m benchmarks``. How to read it: README.md."""
+"""What the registry costs, each figure compared with a floor: ``python -m benchmarks``. README.md explains it."""

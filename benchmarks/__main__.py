@@ -20,7 +20,7 @@ LARGE_SIZE = 10_000_000
 
 
 def main() -> int:
-    """Measure; 0 if every target is met."""
+    """Measure; returns 0 if every target is met."""
     options = _options()
     with ExitStack() as stack:
         server = _Server(options.url or stack.enter_context(_own_server()))
@@ -60,7 +60,7 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     yield from writing.figures(store, repeats)
     _tell("waiting")
     gc.collect()
-    gc.freeze()  # what all that was measured before has left on the heap would hold the loop at every collection
+    gc.freeze()  # otherwise what earlier measurements left on the heap would slow every collection down
     yield from waiting.figures(store, url, 5 if options.quick else 15)
     _tell("serving writers and waiters")
     yield from serving.figures_of_writing(store, url, repeats)
@@ -70,13 +70,13 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
 
 
 class _Server:
-    """Where the databases are made."""
+    """The server on which the databases are made."""
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url).set(drivername="postgresql+psycopg2")
 
     def database(self, stack: ExitStack, name: str) -> str:
-        """Create an empty database, which goes with the stack; its URL."""
+        """Create an empty database, which is dropped with the stack; returns its URL."""
         name = f"partition_registry_benchmark_{name}"
         self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         self._execute(f"CREATE DATABASE {name}")
@@ -84,7 +84,7 @@ class _Server:
         return self._url.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
     def version(self) -> str:
-        """As the server tells it."""
+        """The version that the server reports."""
         with self._engine().connect() as connection:
             return str(connection.execute(text("SHOW server_version")).scalar())
 
@@ -100,7 +100,7 @@ class _Server:
 def _own_server() -> Iterator[str]:
     from testbed.postgres import PostgresServer
 
-    # Checkpoints while measuring would hit whoever's turn it is.
+    # A checkpoint while measuring would slow down whichever call is running.
     with PostgresServer(durable=True, options={"max_wal_size": "16GB", "checkpoint_timeout": "1h"}) as server:
         yield server.url()
 

@@ -1,4 +1,4 @@
-"""Registries of any size, generated inside the database: the same rows that as many calls would have left."""
+"""Registries of any size, generated inside the database, with the same rows that as many calls would have left."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Series:
-    """A source with partitions one after the other, all of the same length.
+    """A source with consecutive partitions, all of the same length.
 
     :param count: how many.
-    :param unpublished_every: every so many is only registered: nobody has published it. 0 for none.
+    :param unpublished_every: one in this many partitions is only registered, not published. 0 for none.
     """
 
     source_name: str
@@ -41,7 +41,7 @@ class Series:
 
 
 def create(url: str, *series: Series) -> SqlRegistryStore:
-    """A registry that holds the series. The database is there and empty."""
+    """Fill an empty database with a registry that contains the series."""
     store = open_sql_store(url, pool_size=1, timeout=1_800)
     revisions.upgrade(store.database)
     for each in series:
@@ -55,13 +55,13 @@ def create(url: str, *series: Series) -> SqlRegistryStore:
 
 
 def check(store: SqlRegistryStore) -> None:
-    """Stop if the registry is not what calls would have made of it."""
+    """Stop if the registry differs from what calls would have made of it."""
     if found := verify(store.database):
         raise AssertionError("\n".join(each.description for each in found))
 
 
 def _fill(connection: Connection, series: Series) -> None:
-    # Row by row, checking references would take longer than everything else; verify() checks them all at once.
+    # Checking references row by row would take longer than everything else; verify() checks all at once.
     connection.execute(text("SET LOCAL session_replication_role = replica"))
     for statement in (_LENGTH_CLASS, _PARTITIONS, _READY_INTERVALS, _REGISTERED, _PUBLISHED, _COUNT):
         connection.execute(statement, _parameters(series))

@@ -1,4 +1,4 @@
-"""What figures are compared with: the least that any answer and any change cost, through the same engine."""
+"""The floors that figures are compared with: the least that any answer and any change cost with the same engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP client that costs next to nothing, so that what is measured is the service."""
+"""An HTTP client that costs almost nothing, so that the service is measured."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def post(path: str, body: Any, token: str = "") -> bytes:
 
 
 class Connection:
-    """One connection that is kept, for the length of a ``with`` block."""
+    """One keep-alive connection, for the length of a ``with`` block."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
@@ -49,14 +49,14 @@ class Connection:
         self.socket.close()
 
     def ask(self, request: bytes) -> bytes:
-        """Send a request; the body of the answer, which must be a good one."""
+        """Send a request, and return the body of the response, which must be a success."""
         self.socket.sendall(request)
         while not (answer := self.receive()):
             pass
         return answer
 
     def receive(self) -> bytes:
-        """The body of the answer if all of it has arrived, else nothing yet."""
+        """The body of the response if all of it has arrived, otherwise nothing."""
         self._received += self.socket.recv(262_144)
         head, separator, body = self._received.partition(HEAD_END)
         if not separator or len(body) < _length(head):
@@ -68,7 +68,7 @@ class Connection:
 
 
 def rate(connections: Sequence[Connection], request: bytes, count: int) -> float:
-    """Answers per second to so many requests, with one under way on every connection all the time."""
+    """Responses per second to this many requests, with one under way on every connection all the time."""
     with selectors.DefaultSelector() as selector:
         for each in connections:
             selector.register(each.socket, selectors.EVENT_READ, each)

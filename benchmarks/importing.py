@@ -1,6 +1,6 @@
-"""What a DAG file pays for importing the operators and the sensor, and every Airflow process for the plugin.
+"""What importing the operators and the sensor costs a DAG file, and the plugin every Airflow process.
 
-Both beyond what Airflow itself, and any other provider, imports anyway.
+Both are costs beyond what Airflow itself, and any other provider, imports anyway.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from benchmarks.report import Figure
 ROOT = Path(__file__).parent.parent
 ENVIRONMENTS = ("airflow-3", "airflow-2")
 
-# A collection of Airflow's own garbage, due at any moment, would be ours if it came while we are imported.
+# A collection of Airflow's own garbage may be due at any moment, and would count as ours during our import.
 _PROGRAM = """
 import gc, time
 begin = time.perf_counter()
@@ -53,14 +53,14 @@ def figures(repeats: int) -> Iterator[Figure]:
     if not present:
         present = {"this environment": Path(sys.executable)}
     times: dict[tuple[str, str], list[list[float]]] = {}
-    # Of their own: one that Airflow 3 has configured stops Airflow 2.
+    # A home for each environment, as one that Airflow 3 has configured stops Airflow 2.
     with TemporaryDirectory() as homes:
         for _ in range(repeats + 1):
             for name, python in present.items():
                 for what, program in _PROGRAMS.items():
                     times.setdefault((what, name), []).append(_import(python, program, f"{homes}/{name}"))
     for (what, name), runs in times.items():
-        # The first one compiles.
+        # The first process compiles.
         base, ours, work = (median(column) * 1000 for column in zip(*runs[1:], strict=True))
         label = f"importing {what}, {name}"
         yield Figure(label, ours, repeats, None, f"Airflow {base:.0f}", 25)
@@ -68,8 +68,8 @@ def figures(repeats: int) -> Iterator[Figure]:
 
 
 def _import(python: Path, program: str, airflow_home: str) -> list[float]:
-    """Seconds: for Airflow's base classes, for ours, and of the latter the time that was worked."""
-    # Bytecode is kept, as it is wherever a package has been installed.
+    """Seconds for importing Airflow's base classes and ours, and the CPU seconds of the latter."""
+    # Bytecode is kept, as for any installed package.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment["AIRFLOW_HOME"] = airflow_home
     command = [str(python), "-c", program]

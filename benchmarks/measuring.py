@@ -1,4 +1,4 @@
-"""Timing: everything that is compared takes turns, so that a busy machine slows all of it alike."""
+"""Timing: calls that are compared take turns, so that a busy machine slows them all alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from statistics import median
 
-WARM_UP = 10  # rounds; until then caches fill, here and in the database
+WARM_UP = 10  # rounds, during which caches fill, here and in the database
 
 Call = Callable[[], object]
 
@@ -18,7 +18,7 @@ def in_turns(calls: Mapping[str, Call], repeats: int) -> dict[str, float]:
     names = list(calls)
     gc.collect()
     for number in range(-min(WARM_UP, repeats), repeats):
-        shift = number % len(names)  # nobody always comes after the same neighbour
+        shift = number % len(names)  # so that no call always comes after the same other call
         for name in names[shift:] + names[:shift]:
             begin = time.perf_counter()
             calls[name]()

@@ -21,11 +21,11 @@ GAPS = BLOCKERS = 10
 
 
 QUIET = Series("quiet", 10)
-"""A source with nothing new for as long as all the others have written their histories."""
+"""A source with no new events for as long as all the others have written their histories."""
 
 
 def series_of(size: int) -> tuple[Series, Series]:
-    """A registry of ``size`` partitions: half of them without a gap, half with one after every 99."""
+    """A registry of ``size`` partitions: half of them without a gap, half with one gap after every 99."""
     return Series("archive", size // 2), Series("patchy", size // 2, unpublished_every=UNPUBLISHED_EVERY)
 
 
@@ -71,7 +71,7 @@ def _not_ready(store: SqlRegistryStore, size: int, repeats: int) -> Iterator[Fig
     _, patchy = series_of(size)
     first = size // 4 // UNPUBLISHED_EVERY * UNPUBLISHED_EVERY
     window = patchy.interval(first, GAPS * UNPUBLISHED_EVERY)
-    # Every blocker is a correction of something published, so none of them is a gap as well.
+    # Every blocker is a correction of published data, so none of them is a gap as well.
     locked = [patchy.interval(first + number * UNPUBLISHED_EVERY + 10, 7) for number in range(BLOCKERS)]
     for interval in locked:
         store.lock(PartitionKey(patchy.source_name, OTHER_PROVIDER, interval), register=True)

@@ -1,4 +1,4 @@
-"""Figures and their targets as a Markdown table, with the machine that they belong to."""
+"""Figures and their targets as a Markdown table, with the machine on which they were measured."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Figure:
     """One line of the table.
 
     :param measured: in ``unit``.
-    :param floor: the same for what it is compared with, of which ``floor_name`` says what that is.
-    :param at_most: the target: a multiple of the floor, or without a floor a number of units; None: just to know.
+    :param floor: the floor in the same unit; ``floor_name`` says what it is.
+    :param at_most: the target: a multiple of the floor, or without a floor a number of units; None if there is none.
     """
 
     what: str
@@ -29,7 +29,7 @@ class Figure:
 
     @property
     def compared(self) -> float:
-        """What the target is about."""
+        """The value that the target limits."""
         return self.measured / self.floor if self.floor else self.measured
 
     @property
@@ -39,7 +39,7 @@ class Figure:
 
 
 def table(figures: Iterable[Figure]) -> str:
-    """All figures, a line each."""
+    """All figures, one line each."""
     rows: list[tuple[str, ...]] = [
         ("what", "measured", "floor", "ratio", "target", "met", "repeats"),
         ("---", "--:", "--:", "--:", "--:", "---", "--:"),
@@ -73,7 +73,7 @@ def _number(value: float) -> str:
 
 
 def machine(postgres_version: str) -> str:
-    """What the figures were measured on."""
+    """The machine on which the figures were measured."""
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("SQLAlchemy", "psycopg2-binary", "apache-airflow")
     )

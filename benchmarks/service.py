@@ -1,4 +1,4 @@
-"""The web service as ``partition-registry serve`` runs it, with one more route that does nothing: the floor.
+"""The web service as ``partition-registry serve`` runs it, plus a route that does nothing: the floor.
 
 Run as a script it serves: ``python -m benchmarks.service URL PORT``.
 """
@@ -25,7 +25,7 @@ EMPTY = "/empty"
 
 
 def create_app() -> FastAPI:
-    """The service's own application and the empty synchronous route."""
+    """The service's own application, with an empty synchronous route."""
     app = server.create_app()
 
     @app.get(EMPTY)
@@ -38,7 +38,7 @@ def create_app() -> FastAPI:
 class Service:
     """One running service with one worker.
 
-    :param process: its id.
+    :param process: its process id.
     """
 
     def __init__(self, port: int, process: int) -> None:
@@ -47,7 +47,7 @@ class Service:
         self._process = process
 
     def memory(self) -> int:
-        """What it holds in memory (bytes)."""
+        """How much memory it uses (bytes)."""
         pages = int(Path(f"/proc/{self._process}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,4 +1,4 @@
-"""What the web service costs beside an empty synchronous route on the same server, and what those cost who wait."""
+"""What the web service costs beside an empty synchronous route on the same server, and what waiting clients cost."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ LATENCY = 1.8
 SHARE_OF_RATE = 0.55
 FLOOR = "empty route"
 THREADS, CONNECTIONS, CALLS = 16, 8, 60
-FAIR = 10  # times the median; where callers overtake each other it was 70 times
+FAIR = 10  # times the median; when callers overtook each other it was 70 times
 
 
 def figures_of_reading(url: str, size: int, repeats: int) -> Iterator[Figure]:
-    """What readers pay, of a registry of this size."""
+    """What readers pay, with a registry of this size."""
     archive, _ = series_of(size)
     start, end = _ends(archive.interval(size // 4, WINDOW))
     asked = {"source_name": archive.source_name, "start": start, "end": end}
@@ -74,7 +74,7 @@ def figures_of_reading(url: str, size: int, repeats: int) -> Iterator[Figure]:
 
 
 def figures_of_writing(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]:
-    """What writers pay, and how soon those know who wait, in a registry with the series of the other benchmarks."""
+    """What writers pay and how soon waiting clients are notified, in a registry with the other benchmarks' series."""
     token = store.rotate_token(Principal(PrincipalKind.PROVIDER, PROVIDER)).access_token
     with running(url) as service, Connection(service.port) as connection:
         numbers = count(2 * HISTORY)
@@ -108,7 +108,7 @@ def figures_of_writing(store: SqlRegistryStore, url: str, repeats: int) -> Itera
 def _of_our_client(
     service: Service, connection: Connection, archive: Series, window: Interval, repeats: int
 ) -> Iterator[Figure]:
-    """What our own client pays, and whether its callers take turns where there are more of them than connections."""
+    """What our own client pays, and whether its callers are served fairly when there are more than connections."""
     with open_store(service.url, pool_size=CONNECTIONS) as store:
         calls = {
             FLOOR: lambda: connection.ask(get(EMPTY)),
@@ -132,7 +132,7 @@ def _of_our_client(
 
 
 def _rates(service: Service, requests: Mapping[str, bytes], rounds: int) -> dict[str, float]:
-    """Answers per second with many clients, all requests in turns."""
+    """Responses per second with many clients; all requests take turns."""
     rates: dict[str, list[float]] = {name: [] for name in requests}
     with ExitStack() as stack:
         connections = [stack.enter_context(Connection(service.port)) for _ in range(CLIENTS)]
@@ -145,8 +145,8 @@ def _rates(service: Service, requests: Mapping[str, bytes], rounds: int) -> dict
 
 
 def _memory(url: str) -> Iterator[Figure]:
-    """What clients that wait hold in memory: a thousand against a hundred, of a new service for each kind."""
-    start, end = _ends(PLAIN.interval(10 * HISTORY))  # which nobody publishes
+    """How much memory waiting clients take: a thousand compared with a hundred, each with a new service."""
+    start, end = _ends(PLAIN.interval(10 * HISTORY))  # an interval that nobody publishes
     question = {"source_name": PLAIN.source_name, "start": start, "end": end, "wait_seconds": 300}
     kinds = {
         "for readiness": get("/api/v1/readiness", question),
@@ -160,7 +160,7 @@ def _memory(url: str) -> Iterator[Figure]:
 
 
 def _wait_together(service: Service, request: bytes, clients: int) -> int:
-    """Memory of the service while so many wait (bytes)."""
+    """Memory of the service while this many clients wait (bytes)."""
     with ExitStack() as stack:
         for _ in range(clients):
             stack.enter_context(Connection(service.port)).socket.sendall(request)

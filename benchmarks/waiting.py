@@ -29,9 +29,7 @@ from testbed.processes import until
 
 WAITED_FOR = Series("waited-for", 0)
 CROWD = 1_000
-POLL_INTERVAL = (
-    3.0  # seconds; far less than anybody would choose, so that there is much to see in little time
-)
+POLL_INTERVAL = 3.0  # seconds; far less than anybody would choose, to see much in little time
 BEAT = 0.002
 
 
@@ -47,12 +45,12 @@ def figures(store: SqlRegistryStore, url: str, repeats: int) -> Iterator[Figure]
 
 
 def delay(store: RegistryStore, url: str, number: int) -> float:
-    """Milliseconds from the end of an unlock here until the other process knows."""
+    """Milliseconds from the end of an unlock here until the other process is notified."""
     interval = WAITED_FOR.interval(number + 2)
     lock = store.lock(PartitionKey(WAITED_FOR.source_name, PROVIDER, interval), register=True)
     with _waiter(url, number + 2) as lines:
         assert next(lines) == "waiting\n"
-        time.sleep(random.uniform(0.3, 0.5))  # so that no beat of its own is met
+        time.sleep(random.uniform(0.3, 0.5))  # so that it does not coincide with one of its polls
         store.unlock(PartitionKey(WAITED_FOR.source_name, PROVIDER, interval), generation=lock.generation)
         unlocked_at = time.time()
         return (float(next(lines)) - unlocked_at) * 1000
@@ -67,7 +65,7 @@ def _waiter(url: str, number: int) -> Iterator[Iterator[str]]:
 
 
 class _Teller(logging.Handler):
-    """Says when the trigger has asked: it then logs what is missing."""
+    """Reports when the trigger has asked, which is when it logs what is missing."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if "Not ready" in record.getMessage():
@@ -79,7 +77,7 @@ async def _wait_and_tell(url: str, number: int) -> None:
     log = logging.getLogger("trigger")
     log.setLevel(logging.INFO)
     log.addHandler(_Teller())
-    log.propagate = False  # Airflow prints what it hears where the answers go
+    log.propagate = False  # Airflow prints log lines to standard output, where the answers go
     PartitionReadinessTrigger.log = log  # type: ignore[assignment]
     trigger = _trigger(WAITED_FOR.interval(number), poll_interval=60)
     async for _event in trigger.run():
@@ -87,7 +85,7 @@ async def _wait_and_tell(url: str, number: int) -> None:
 
 
 def _connect(url: str) -> None:
-    """What Airflow's connection would say."""
+    """The settings that Airflow's connection would have."""
     connection = json.dumps({"conn_type": "partition_registry", "host": url})
     os.environ[f"AIRFLOW_CONN_{DEFAULT_CONN_ID.upper()}"] = connection
 
@@ -106,7 +104,7 @@ def _trigger(interval: Interval, poll_interval: float) -> PartitionReadinessTrig
 
 
 class _CountingStore(SqlRegistryStore):
-    """Remembers when it was asked, and how much."""
+    """Remembers when it was asked, and how many questions."""
 
     asked: list[tuple[float, int]]
 
@@ -116,9 +114,9 @@ class _CountingStore(SqlRegistryStore):
 
 
 class _Heart:
-    """Beats in the event loop, and notices for how long at most something else held it.
+    """Beats in the event loop, and notices how long something else blocked it at most.
 
-    On a busy machine most of that is other processes' time; ``most_work`` is what the loop itself worked between
+    On a busy machine most of that is other processes' time; ``most_work`` is the CPU time of the loop itself between
     two beats. (seconds)
     """
 

@@ -56,8 +56,8 @@ def figures(store: SqlRegistryStore, repeats: int) -> Iterator[Figure]:
 def _lock_and_unlock_the_next(
     store: SqlRegistryStore, series: Series, rounds: int, *, register: bool = False
 ) -> Call:
-    """At every call another partition at the end of the series, until then registered unless ``register``."""
-    # Those that are registered on the way come after those that are registered now, as the last of all.
+    """Each call takes the next partition at the end of the series, registered before unless ``register``."""
+    # Partitions that calls register come after those that are registered now, and are the last of all.
     first = series.count + (rounds if register else 0)
     if not register:
         for number in range(first, first + rounds):

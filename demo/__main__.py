@@ -28,7 +28,7 @@ KEPT, BROKEN, COULD_NOT_PLAY, INTERRUPTED = 0, 1, 2, 130
 def main() -> int:
     """Run the demo; the exit code."""
     options = parse_options()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs deaf to the former
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell lets background jobs ignore the former
         signal.signal(number, _interrupt)
     folder = new_folder(options.folder)
     console = Console(folder / "demo.log")

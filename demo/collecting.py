@@ -1,4 +1,4 @@
-"""From what ran to facts: the registry's history, both metadata databases through their APIs, the report."""
+"""Collects facts after an act: the registry's history, both metadata databases through their APIs, the report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from demo.stage import Run, Stage
 
 
 def facts_of_act(stage: Stage, explanation: str) -> ActFacts:
-    """Everything that is known about an act that is over."""
+    """Everything known about an act that is over."""
     stage.look()
     return ActFacts(
         act=stage.act,

@@ -1,4 +1,4 @@
-"""What the user sees: one line an event, on the terminal and in the run's transcript."""
+"""What the user sees: one line per event, on the terminal and in the run's transcript."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ COLOURS = {"Airflow 2": "36", "Airflow 3": "35", "registry": "33", "shop": "34",
 BOLD, DIM, RED, GREEN = "1", "2", "31", "32"
 WIDTH = 110
 WIDTH_OF_NAMES = 12
-MARGIN = 26  # of what is said, behind time and name
+MARGIN = 26  # columns for time and name, before the text
 SECONDS_BETWEEN_STATUS_LINES = 15.0  # where there is no terminal to rewrite one line on
 
 
 class Console:
-    """Prints and keeps what it printed.
+    """Prints lines, and keeps them in a transcript.
 
     :param transcript: the file that gets every line, without colours
     """
@@ -42,7 +42,7 @@ class Console:
     def event(
         self, who: str, text: str, at: datetime.datetime | None = None, style: str | None = None
     ) -> None:
-        """Print one line about what somebody did; ``at`` is now unless told."""
+        """Print one line about what somebody did; ``at`` is now by default."""
         time_stamp = clock(at or datetime.datetime.now(datetime.UTC))
         self._clear_status()
         name = self._styled(who.ljust(WIDTH_OF_NAMES), _colour_of(who))
@@ -51,7 +51,7 @@ class Console:
             transcript.write(f"{time_stamp}  {who.ljust(WIDTH_OF_NAMES)}  {text}\n")
 
     def quote(self, text: str) -> None:
-        """Print what somebody else wrote, below the line that says who; long lines are broken at spaces."""
+        """Print somebody else's text below the line that says whose it is; long lines are broken at spaces."""
         wrapper = textwrap.TextWrapper(WIDTH - MARGIN, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines():
             wrapper.subsequent_indent = f"{line[: len(line) - len(line.lstrip())]}  "
@@ -90,7 +90,7 @@ def clock(at: datetime.datetime) -> str:
 
 
 def short_path(path: Path) -> str:
-    """As seen from here, where that is shorter."""
+    """The path relative to the current folder, if that is shorter."""
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

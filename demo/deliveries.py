@@ -10,7 +10,7 @@ from pathlib import Path
 ORDERS = 20
 END = "END"
 BROKEN_LINE = "11,n/a"
-TIMEOUT = 120.0  # seconds until the last line comes in any case
+TIMEOUT = 120.0  # seconds after which the last line is written in any case
 
 
 def orders_of_day(day: int) -> list[str]:
@@ -19,24 +19,24 @@ def orders_of_day(day: int) -> list[str]:
 
 
 def total_of(orders: Sequence[str]) -> int:
-    """What the orders cost together, in cents."""
+    """The total of the orders, in cents."""
     return sum(int(line.split(",")[1]) for line in orders)
 
 
 def good_lines(orders: Sequence[str]) -> list[str]:
-    """A whole delivery, with the line that ends it."""
+    """A complete delivery, with the line that ends it."""
     return [*orders, END]
 
 
 def broken_lines(orders: Sequence[str]) -> list[str]:
-    """A delivery that breaks off after half of the orders, with a price that is no number."""
+    """A delivery that breaks off after half of the orders, with a price that is not a number."""
     return [*orders[: ORDERS // 2], BROKEN_LINE]
 
 
 class Delivery(threading.Thread):
     """Writes the lines one by one.
 
-    The last one comes when the time is over *and* ``may_end`` is set: on a slow machine a reader would
+    The last line is written when the time is over *and* ``may_end`` is set: on a slow machine a reader would
     otherwise ask for the first time when everything is over, and there would be nothing to see.
 
     :param seconds: how long it takes at least

@@ -14,7 +14,7 @@ class Act:
 
     :param writer: the name of the side that writes
     :param reader: the name of the side that reads
-    :param writer_key: what the registry calls the writer
+    :param writer_key: the writer's name in the registry
     :param day: the partition, as ISO 8601
     :param fails: whether the first attempt to write fails
     :param rows: how many orders the complete day has
@@ -32,13 +32,13 @@ class Act:
 
     @property
     def run_id(self) -> str:
-        """Of the runs on both sides."""
+        """The id of the runs on both sides."""
         return f"act-{self.number}"
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """A task's state as an Airflow told it, at some moment between ``asked`` and ``answered``."""
+    """A task's state as an Airflow reported it, at some moment between ``asked`` and ``answered``."""
 
     side: str
     run_id: str
@@ -75,7 +75,7 @@ class ActFacts:
 
     :param events: the registry's history of the day
     :param tries: all tries of all tasks, from both metadata databases
-    :param sightings: of the tasks while it happened
+    :param sightings: the tasks' states while it happened
     :param explanation: why the reader waited after the failure, from its own log
     """
 
@@ -89,9 +89,9 @@ class ActFacts:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything.
+    """All facts.
 
-    :param clock_is_ahead: by how many seconds the registry's clock and ours differ
+    :param clock_is_ahead: by how many seconds the registry's clock is ahead of ours
     """
 
     clock_is_ahead: float

@@ -1,4 +1,4 @@
-"""Where the registry lives: a SQLite file or a PostgreSQL, reached directly or through a web service started here."""
+"""The registry's store: a SQLite file or a PostgreSQL, reached directly or through a web service started here."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from testbed.service_process import ServiceProcess
 
 @dataclass(frozen=True)
 class Home:
-    """An open registry, and how others get there.
+    """An open registry, and how others reach it.
 
-    :param store: the registry, for who runs the demo
-    :param address: the fields of an Airflow connection that lead there
+    :param store: the registry, for the demo itself
+    :param address: the fields of an Airflow connection to it
     :param place: where it is, in words, without its password
-    :param takes_tokens: whether an Airflow needs an access token there
-    :param is_shared: whether it may have the names of other runs in it
+    :param takes_tokens: whether an Airflow needs an access token for it
+    :param is_shared: whether it may contain the names of other runs
     """
 
     store: RegistryStore
@@ -61,7 +61,7 @@ def _directly(database_url: str, is_shared: bool) -> Iterator[Home]:
 
 @contextlib.contextmanager
 def _through_a_service(database_url: str, port: int | None, log: Path, is_shared: bool) -> Iterator[Home]:
-    """As strict as a company would have it: an administrator registers sources, and who reads needs a token as well."""
+    """As strict as in a company: an administrator registers sources, and reading requires a token as well."""
     administrator_token = secrets.token_urlsafe(32)
     variables = {
         "PARTITION_REGISTRY_ADMINISTRATOR_TOKEN": administrator_token,
@@ -77,7 +77,7 @@ def _through_a_service(database_url: str, port: int | None, log: Path, is_shared
 
 
 def _address(database_url: str) -> dict[str, str]:
-    """The fields of an Airflow connection; the password in its own, which Airflow keeps out of the logs."""
+    """The fields of an Airflow connection; the password has a field of its own, which Airflow masks in logs."""
     parts = urlsplit(database_url)
     fields = {"conn_type": "partition_registry", "host": database_url}
     if parts.username is not None:
@@ -89,7 +89,7 @@ def _address(database_url: str) -> dict[str, str]:
 
 
 def _told(database_url: str) -> str:
-    """A database's URL without its password; a file as seen from here."""
+    """A database's URL without its password; a file relative to the current folder."""
     prefix, parts = "sqlite:///", urlsplit(database_url)
     if database_url.startswith(prefix):
         return f"SQLite, {short_path(Path(database_url.removeprefix(prefix)))}"

@@ -1,4 +1,4 @@
-"""What the user says: options, each with an environment variable or a default."""
+"""The user's options, each with an environment variable or a default."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NO = {"", "0", "false", "no", "off"}
 class Options:
     """One run of the demo.
 
-    :param registry_url: of a PostgreSQL for the registry, or where a web service for it is to be started; None for a
-        SQLite file in the run's folder
+    :param registry_url: of a PostgreSQL for the registry, or at which a web service for it is to be started; None for
+        a SQLite file in the run's folder
     :param database_url: of a PostgreSQL behind that web service; None for a SQLite file in the run's folder
     :param keep: leave both web pages running after the verdict
     :param airflow_2_bin: ``bin`` folder of the environment with Airflow 2.11
     :param airflow_3_bin: ``bin`` folder of the environment with Airflow 3
-    :param folder: under which every run gets a folder of its own
+    :param folder: in which every run gets a folder of its own
     """
 
     registry_url: str | None
@@ -42,12 +42,12 @@ class Options:
 
     @property
     def service_port(self) -> int | None:
-        """Where that web service is to listen; None for a free port."""
+        """The port for that web service; None for a free port."""
         return urlsplit(self.registry_url or "").port or None
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
-    """Read the command line, then the environment."""
+    """Read the command line, and the environment for what it leaves open."""
     parser = argparse.ArgumentParser(
         prog="python -m demo",
         description="Two real Airflow instances, 2.11 and 3.3, hand data over through one registry.",

@@ -1,4 +1,4 @@
-"""What is in the demo's registry: sources, who writes to them, and what each Airflow is told to find them."""
+"""The demo's registry: its sources, who writes to them, and each Airflow's connection to it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Registry:
 
     :param source: the source that the acts are about
     :param warm_up_source: one with a day that is ready from the beginning
-    :param connections: per side the Airflow connection that leads here, as a provider of its own
-    :param clock_is_ahead: by how many seconds its clock and ours differ
+    :param connections: for each side its Airflow connection to this registry, as a provider of its own
+    :param clock_is_ahead: by how many seconds its clock is ahead of ours
     """
 
     store: RegistryStore
@@ -36,15 +36,15 @@ class Registry:
     clock_is_ahead: float
 
     def connection(self, side: str) -> dict[str, str]:
-        """The environment variable with which an Airflow finds this registry, and says who it is."""
+        """The environment variable by which an Airflow finds this registry and identifies itself."""
         return {CONNECTION_VARIABLE: json.dumps(self.connections[side])}
 
 
 def furnish(home: Home, run: str, sides: Sequence[str]) -> Registry:
     """Register sources and providers: one provider for each Airflow.
 
-    :param run: what tells this run's names in a shared registry from those of other runs
-    :param sides: what the Airflow instances are called in the registry
+    :param run: distinguishes this run's names in a shared registry from those of other runs
+    :param sides: the names of the Airflow instances in the registry
     """
     store, suffix = home.store, f".{run}" if home.is_shared else ""
     source, warm_up_source = f"shop.orders{suffix}", f"shop.warm-up{suffix}"
@@ -52,7 +52,7 @@ def furnish(home: Home, run: str, sides: Sequence[str]) -> Registry:
     tokens = [store.register_source(name, OWNER).access_token for name in (source, warm_up_source)]
     connections = {}
     for side, provider in providers.items():
-        # The first source's owner lets it in, and it gets a token of its own; the second one adds a grant.
+        # The first source's owner registers the provider, which gets its token; the second source only adds a grant.
         registration, _ = [store.register_provider(provider, token) for token in tokens]
         connections[side] = _connection(home, side, registration)
     return Registry(
@@ -72,7 +72,7 @@ def _connection(home: Home, side: str, registration: ProviderRegistration) -> Ma
 
 
 def _publish(store: RegistryStore, source: str, provider: str) -> float:
-    """Make the warm-up day ready; by how many seconds the registry's clock and ours differ."""
+    """Make the warm-up day ready; returns by how many seconds the registry's clock is ahead of ours."""
     store.register_partition(PartitionKey(source, provider, WARM_UP_DAY))
     before = datetime.datetime.now(datetime.UTC)
     store.unlock(PartitionKey(source, provider, WARM_UP_DAY))

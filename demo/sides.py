@@ -16,10 +16,10 @@ from testbed.processes import Child, TestbedError, stop_together
 DAGS = Path(__file__).parent / "dags"
 WARM_UP = "demo_warm_up"
 WRITER, READER = "load_orders", "report_orders"
-# On a machine with too much to do, an Airflow's very first task may fail for that alone.
+# On a machine that is too busy, an Airflow's very first task may fail for that reason alone.
 WARM_UPS_AT_MOST = 3
 SETTINGS = {
-    # Workers of Airflow 3 give up on its own server after 5 s, which then builds its answer for the first time.
+    # Workers of Airflow 3 give up after 5 s on their own server, which needs longer for its first answer.
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
 }
 TIMEOUT = 240.0  # seconds, for whatever an Airflow is asked to do on a busy machine
@@ -64,7 +64,7 @@ class Side:
         return "PostgreSQL" if self._postgres else "SQLite"
 
     def start(self, environment: Mapping[str, str], warm_up: Mapping[str, str]) -> None:
-        """Start everything and run the warm-up DAG; ``phase`` says how far it is.
+        """Start everything and run the warm-up DAG; ``phase`` says how far it has come.
 
         :param environment: of all its processes
         :param warm_up: parameters of the warm-up DAG
@@ -92,7 +92,7 @@ class Side:
         self.ready_after = time.monotonic() - beginning
 
     def describe(self) -> str:
-        """How far it is; of the components only the instance itself knows."""
+        """How far it has come; the state of components is known only to the instance itself."""
         if self.phase.startswith("creating") and any(child.was_started for child in self.components.values()):
             return f"starting {', '.join(self.components)}"
         return self.phase
@@ -112,12 +112,12 @@ class Side:
 
 
 def stop_sides(*sides: Side) -> bool:
-    """Stop all at once; whether none had to be killed."""
+    """Stop all at once; returns whether none had to be killed."""
     return stop_together([child for side in sides for child in side.components.values()])
 
 
 class Starting(threading.Thread):
-    """Something slow in a thread of its own, which does not hold up the end of the program."""
+    """Runs something slow in a thread of its own, which does not delay the end of the program."""
 
     def __init__(self, call: Callable[[], None]) -> None:
         super().__init__(daemon=True)
@@ -127,5 +127,5 @@ class Starting(threading.Thread):
     def run(self) -> None:
         try:
             self._call()
-        except BaseException as error:  # whoever waits for it raises it
+        except BaseException as error:  # raised again for whoever waits for it
             self.error = error

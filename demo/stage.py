@@ -1,4 +1,4 @@
-"""Watching live: polls the registry's history and both REST APIs, prints what is new and remembers it all."""
+"""Watches live: polls the registry's history and both REST APIs, prints what is new and remembers everything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.processes import wait_until
 
 SECONDS_BETWEEN_LOOKS = 0.3
 
-# What a task's state means to who watches; what is not here is not shown.
+# What a task's state means to somebody who watches; other states are not shown.
 MEANINGS = {
     ("load", "running"): "copies the orders as the shop delivers them",
     ("load", "success"): "all orders are loaded",
@@ -43,7 +43,7 @@ class Run:
 
 @dataclass
 class Stage:
-    """Sees everything that happens to one act's partition and runs."""
+    """Watches everything that happens to one act's partition and runs."""
 
     world: World
     console: Console
@@ -74,7 +74,7 @@ class Stage:
         self._runs.append(run)
 
     def count(self, event_type: EventType) -> int:
-        """How many events of a type there were."""
+        """How many events of a type there have been."""
         return sum(event.type is event_type for event in self.events)
 
     def state(self, run: Run, task_id: str) -> str | None:
@@ -99,7 +99,7 @@ class Stage:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def look(self) -> None:
-        """Take note of what is new."""
+        """Print and remember what is new."""
         self._look_at_registry()
         for run in self._runs:
             self._look_at_tasks(run)
@@ -136,7 +136,7 @@ def _adjective(state: str) -> str:
 
 
 def _told(event: Event, day: str) -> tuple[str, str | None]:
-    """An event in words, and how to show it."""
+    """An event in words, and the style to show it in."""
     match event.type:
         case EventType.LOCK:
             return f"{day} LOCKED by {event.holder}", None

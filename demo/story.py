@@ -21,12 +21,12 @@ SECONDS_TO_LOOK_AT_A_FAILURE = 2.0
 
 ENDED = {"success", "failed"}
 
-# From its first words to the last line that is indented under them.
+# From the beginning of an explanation to the last line that is indented under it.
 EXPLANATION = re.compile(r"Not ready: .*(?:\n  +.*)*")
 
 
 def acts_of(world: World) -> tuple[Act, ...]:
-    """Both directions, each first without and then with a failure."""
+    """Both directions, each first without a failure and then with one."""
     one, other = world.sides
     acts: list[Act] = []
     for writer, reader in ((one, other), (other, one)):
@@ -85,7 +85,7 @@ def _write_while_the_reader_waits(stage: Stage) -> None:
 
 
 def _fail_and_repair(stage: Stage) -> str:
-    """What the reader said in its log about the failure."""
+    """Let the load fail and repair it; returns what the reader's log said about the failure."""
     stage.until(lambda: stage.count(EventType.FAIL), "the failure")
     table = stage.world.folder / "warehouse" / f"{stage.act.day}.csv"
     rows = len(table.read_text().splitlines())
@@ -110,7 +110,7 @@ def _stop_by_hand(stage: Stage) -> None:
     stage.console.event(writer.side.name, "somebody marks the run as failed while load is half-way")
     stage.until(lambda: stage.count(EventType.FAIL) > 1, "the second failure")
     pid = int((stage.world.folder / "warehouse" / f"{stage.act.day}.pid").read_text())
-    # Airflow stops it some seconds later; until then a new try would write beside it.
+    # Airflow stops the load some seconds later; until then a new try would write beside it.
     stage.until(lambda: not psutil.pid_exists(pid), "the end of the load that was stopped")
 
 
@@ -123,7 +123,7 @@ def _clear_after_publication(stage: Stage) -> None:
 
 
 def _deliver_again(stage: Stage, what_comes: str) -> Delivery:
-    """Clear the load once its run is over, and deliver when it holds the lock."""
+    """Clear the load once its run is over, and deliver when the new try holds the lock."""
     writer, locks = stage.writer, stage.count(EventType.LOCK)
     stage.until(lambda: _run_state(writer) in ENDED, "the run to end")
     delivery = _new_delivery(stage, good_lines(orders_of_day(stage.act.number)), SECONDS_OF_WORK)
@@ -144,7 +144,7 @@ def _new_delivery(stage: Stage, lines: list[str], seconds: float) -> Delivery:
 
 
 def _explanation(stage: Stage, words: str) -> str:
-    """The reader's newest explanation that has these words, as soon as its log has one."""
+    """The reader's newest explanation with these words, as soon as its log contains one."""
     found: list[str] = []
 
     def is_there() -> bool:

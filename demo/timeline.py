@@ -1,4 +1,4 @@
-"""The timeline: who did what when, the registry in the middle and one Airflow on either side."""
+"""The timeline: who did what when, with the registry in the middle and one Airflow on either side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH_OF_TIME = 11
 WIDTH_OF_LANE = 30
 REGISTRY = "registry"
 
-# They take an instant, which the registry's own line shows better than a start and an end would.
+# These tasks take only a moment, which the registry's own line shows better than a start and an end.
 SHORT_TASKS = {"lock", "unlock"}
 
 

@@ -1,6 +1,6 @@
 """The verdict: whether the order of events in the registry and in both metadata databases proves the promise.
 
-Every check is a function over the facts of one hand-over. It answers its evidence, or raises :class:`Broken`.
+Every check is a function over the facts of one hand-over. It returns its evidence, or raises :class:`Broken`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ LARGEST_CLOCK_DIFFERENCE = 0.5  # seconds; beyond it, the order of instants from
 
 WRITTEN_ONCE = [EventType.LOCK, EventType.UNLOCK]
 FAILED_ONCE = [EventType.LOCK, EventType.FAIL]
-# It fails, is stopped by hand, is repaired; and is cleared after it was read.
+# The load fails, is stopped by hand, is repaired, and is cleared after it was read.
 REPAIRED = [*FAILED_ONCE, *FAILED_ONCE, *WRITTEN_ONCE, *WRITTEN_ONCE]
 
 
 class Broken(Exception):  # noqa: N818 - not an error of the program
-    """The facts do not prove what they should; says why."""
+    """The facts do not prove what they should; the message says why."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One claim, and what shows whether it holds.
+    """One claim, and the evidence for or against it.
 
     :param act: the number of the act; 0 for the demo as a whole
     """
@@ -65,7 +65,7 @@ def _checked(facts: ActFacts, claim: str, check: Callable[[ActFacts], str]) -> C
 
 
 def history_is_as_told(facts: ActFacts) -> str:
-    """Lock and unlock and nothing else; with two failures before and a rewrite after them if the act has these."""
+    """Only a lock and an unlock; with two failures before them and a rewrite after them, if the act has these."""
     wanted = REPAIRED if facts.act.fails else WRITTEN_ONCE
     found = [event.type for event in facts.events if event.type is not EventType.PARTITION_REGISTERED]
     told = ", ".join(event_type.value for event_type in found) or "nothing"
@@ -82,7 +82,7 @@ def written_under_lock(facts: ActFacts) -> str:
         is_own = (lock.holder or "").startswith(f"{facts.act.writer_key}/")
         _require(is_own, f"the lock was held by {lock.holder}")
         start, finish = _span(one)
-        # What somebody stopped has written nothing since, but Airflow may note its end later.
+        # A stopped try has written nothing since, but Airflow may record its end later.
         last = finish if one.state == "success" else start
         is_within = lock.at <= start and last <= end.at
         _require(is_within, f"written {_times(start, finish)}, locked {_times(lock.at, end.at)}")
@@ -141,7 +141,7 @@ def failure_names_the_task(facts: ActFacts) -> str:
 
 
 def stopped_by_hand_published_nothing(facts: ActFacts) -> str:
-    """What was half-written when somebody marked its run as failed has not been published."""
+    """What was half-written when somebody marked its run as failed was not published."""
     failures = [event for event in facts.events if event.type is EventType.FAIL]
     _require(len(failures) == 2, f"there are {len(failures)} failures")
     by_hand = failures[-1]
@@ -151,7 +151,7 @@ def stopped_by_hand_published_nothing(facts: ActFacts) -> str:
 
 
 def cleared_task_locked_first(facts: ActFacts) -> str:
-    """The load that was cleared after the publication began under a lock of its own, and was published again."""
+    """The load that was cleared after publication began under a lock of its own, and was published again."""
     *_, (lock, end) = _locks(facts)
     start, _ = _span(_tries(facts, facts.act.writer, "load")[-1])
     is_rewrite = lock.at > _unlock(facts).at and end.type is EventType.UNLOCK
@@ -215,7 +215,7 @@ def _locks(facts: ActFacts) -> list[tuple[Event, Event]]:
 
 
 def _closed(facts: ActFacts) -> list[tuple[datetime.datetime, datetime.datetime | None]]:
-    """When it was locked or failed: from the first event that is no unlock to the next one that is."""
+    """When it was locked or failed: from the first event other than an unlock to the next unlock."""
     closed: list[tuple[datetime.datetime, datetime.datetime | None]] = []
     since: datetime.datetime | None = None
     for event in facts.events:
@@ -248,7 +248,7 @@ def _span(one: Try) -> tuple[datetime.datetime, datetime.datetime]:
 
 
 def _unlock(facts: ActFacts) -> Event:
-    """The first one: what the reader waited for."""
+    """The first unlock, which the reader waited for."""
     return _first(facts.events, EventType.UNLOCK)
 
 

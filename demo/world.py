@@ -1,4 +1,4 @@
-"""Everything that runs while the demo does, a registry and two Airflow instances: how it starts and ends."""
+"""Everything that runs during the demo, a registry and two Airflow instances: how it starts and ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARED_FOLDERS = ("deliveries", "warehouse", "reports")
 
 @dataclass(frozen=True)
 class World:
-    """What the story is played in.
+    """The setting of the story.
 
     :param folder: of this run; both Airflow instances read and write the data in it
     :param sides: the two Airflow instances
@@ -64,7 +64,7 @@ def running_world(options: Options, folder: Path, console: Console) -> Iterator[
 
 
 def prune(folder: Path) -> None:
-    """Keep the logs of a run that is over; databases, settings and copies of DAGs go."""
+    """Keep the logs of a run that is over, and remove databases, settings and copies of DAGs."""
     for home in folder.glob("airflow-*"):
         for entry in home.iterdir():
             if entry.name != "logs":
@@ -74,7 +74,7 @@ def prune(folder: Path) -> None:
 
 
 def _remove(entry: Path) -> None:
-    """Remove a file or a folder, if need be from under a process that is about to end."""
+    """Remove a file or a folder, even if a process that is about to end still uses it."""
     if entry.is_dir():
         shutil.rmtree(entry, ignore_errors=True)
     else:

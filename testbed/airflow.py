@@ -1,4 +1,4 @@
-"""One real, isolated Airflow instance, of whichever version a virtual environment holds."""
+"""One real, isolated Airflow instance, of the version that a virtual environment contains."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WARM_UP_DAG = "testbed_warm_up"
 
-# What the health page calls the programs that answer for themselves there; the server answers for itself.
+# The health page's names for the programs that report there; the server is known to be healthy if it responds.
 HEALTH_NAMES = {"scheduler": "scheduler", "triggerer": "triggerer", "dag-processor": "dag_processor"}
 
 
@@ -119,7 +119,7 @@ class AirflowInstance:
                 shutil.copy(source, self.dags_folder)
 
     def start(self, timeout: float = 180) -> None:
-        """Start everything; back when all parts say that they are healthy."""
+        """Start everything; return when all components report that they are healthy."""
         self.add_dags(Path(__file__).parent / "dags")
         if self.version.major == 2:
             (self.home / "webserver_config.py").write_text(WEBSERVER_CONFIG_2)
@@ -134,7 +134,7 @@ class AirflowInstance:
             raise
 
     def stop(self) -> bool:
-        """Stop everything, the home stays; whether nothing had to be killed."""
+        """Stop everything and keep the home. Returns whether nothing had to be killed."""
         return stop_together(self.components.values())
 
     def kill(self, component: str) -> None:
@@ -142,7 +142,7 @@ class AirflowInstance:
         self.components[component].kill()
 
     def restart(self, component: str, timeout: float = 120) -> None:
-        """Stop one component, if it runs, and start it; back when it is healthy."""
+        """Stop one component, if it runs, and start it; return when it is healthy."""
         child = self.components[component]
         child.stop()
         beginning = datetime.datetime.now(datetime.UTC)
@@ -150,7 +150,7 @@ class AirflowInstance:
         self._wait_until_healthy(beginning, timeout, only=component)
 
     def warm_up(self, timeout: float = 180) -> float:
-        """Run one trivial DAG, since the first task of an instance takes seconds more; how long it took."""
+        """Run one trivial DAG, as the first task of an instance takes seconds more; returns how long it took."""
         self.api.wait_until_parsed(WARM_UP_DAG, timeout)
         beginning = time.monotonic()
         self.api.unpause(WARM_UP_DAG)
@@ -160,9 +160,9 @@ class AirflowInstance:
         return time.monotonic() - beginning
 
     def is_healthy(self, since: datetime.datetime | None = None, only: str | None = None) -> bool:
-        """Whether all components, or the one, are well, with a sign of life after ``since``.
+        """Whether all components, or the given one, are healthy, with a heartbeat after ``since``.
 
-        Airflow goes on calling a dead component healthy for half a minute, which must not fool a restart.
+        Airflow calls a dead component healthy for another half a minute, which must not mislead a restart.
         """
         try:
             heartbeats = self.api.heartbeats()
@@ -175,11 +175,11 @@ class AirflowInstance:
         return all(part in heartbeats and (since is None or heartbeats[part] > since) for part in expected)
 
     def run_airflow(self, *arguments: str, timeout: float = 180) -> None:
-        """Run one command of Airflow's own command line; its output is in a log file."""
+        """Run one command of Airflow's command line; its output goes to a log file."""
         self.run_program("airflow", *arguments, timeout=timeout)
 
     def run_program(self, program: str, *arguments: str, timeout: float = 180) -> str:
-        """Run a program of the instance's environment with its settings; what it wrote, also into a log file."""
+        """Run a program of the instance's environment with its settings; returns its output, which is also logged."""
         command = self._program(program, *arguments)
         said_before = command.log.stat().st_size if command.log.exists() else 0
         command.start()
@@ -188,9 +188,9 @@ class AirflowInstance:
         return command.log.read_bytes()[said_before:].decode(errors="replace")
 
     def start_backfill(self, dag_id: str, date: datetime.datetime, conf: Mapping[str, Json]) -> list[Child]:
-        """Have a DAG's run for a date made, as a person does who fills a gap.
+        """Create a DAG's run for a date, as a person does who fills a gap.
 
-        :return: the program that runs its tasks and ends with them: on 2.11, that is. On 3.x the scheduler does it.
+        :return: on 2.11 the program that runs its tasks and ends with them; on 3.x nothing, as the scheduler does it.
         """
         if self.version.major != 2:
             dates = {"from_date": date, "to_date": date}

@@ -38,7 +38,7 @@ class AirflowApi(ABC):
     def wait_until_parsed(
         self, dag_id: str, timeout: float = 60, *, since: datetime.datetime | None = None
     ) -> None:
-        """Wait until Airflow knows the DAG, with ``since`` as its file is after that instant."""
+        """Wait until Airflow knows the DAG; with ``since``, as its file is after that instant."""
 
         def is_parsed() -> bool:
             dag = self._get_or_none(f"/dags/{dag_id}")
@@ -70,11 +70,11 @@ class AirflowApi(ABC):
         run_id: str | None = None,
         **fields: Json,
     ) -> str:
-        """Start a run; its id.
+        """Start a run, and return its id.
 
         :param fields: more of what the version's API accepts, such as ``partition_key``
         """
-        # An id of our own makes it safe to send the request again when an answer got lost.
+        # With an id of our own the request can safely be repeated if an answer was lost.
         run_id = run_id or f"testbed__{uuid.uuid4().hex[:12]}"
         body = {"dag_run_id": run_id, "conf": dict(conf or {}), **self._logical_date(logical_date), **fields}
         try:
@@ -107,7 +107,7 @@ class AirflowApi(ABC):
     # Tasks
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Json]]:
-        """All of a run: ``task_id``, ``map_index``, ``state``, ``start_date``, ``try_number`` and more."""
+        """A run's task instances: ``task_id``, ``map_index``, ``state``, ``start_date``, ``try_number`` and more."""
         return list(self._all_pages(f"{_run(dag_id, run_id)}/taskInstances", "task_instances"))
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Json]:
@@ -125,7 +125,7 @@ class AirflowApi(ABC):
         timeout: float = 60,
         map_index: int = -1,
     ) -> dict[str, Json]:
-        """Wait until the task is in that state, or in one of those; the task instance."""
+        """Wait until the task is in one of these states, and return the task instance."""
         wanted = {state} if isinstance(state, str) else set(state)
         instance: dict[str, Json] = {}
 
@@ -149,7 +149,7 @@ class AirflowApi(ABC):
     def xcom(
         self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1
     ) -> Json:
-        """The value as the API shows it, not as a downstream task may see it."""
+        """The value as the API shows it, which may differ from what a downstream task sees."""
         query = urllib.parse.urlencode({"map_index": map_index, "stringify": "false"})
         entry = f"{_run(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/{urllib.parse.quote(key)}"
         return self.call("GET", f"{entry}?{query}")["value"]
@@ -157,7 +157,7 @@ class AirflowApi(ABC):
     def clear_task(
         self, dag_id: str, run_id: str, task_id: str, *, downstream: bool = True, only_failed: bool = False
     ) -> list[str]:
-        """Make a task run again; the ids of all tasks that will."""
+        """Make a task run again, and return the ids of all tasks that will."""
         body = {
             "dry_run": False,
             "dag_run_id": run_id,
@@ -172,7 +172,7 @@ class AirflowApi(ABC):
     # Connections
 
     def set_connection(self, connection_id: str, **fields: Json) -> None:
-        """Create or change one: ``conn_type``, ``host``, ``login``, ``password``, ``extra`` (JSON) ..."""
+        """Create or change a connection: ``conn_type``, ``host``, ``login``, ``password``, ``extra`` (JSON) ..."""
         body = {"connection_id": connection_id, **fields}
         if self._get_or_none(f"/connections/{connection_id}") is None:
             self.call("POST", "/connections", body)
@@ -183,14 +183,14 @@ class AirflowApi(ABC):
         return dict(self.call("GET", f"/connections/{connection_id}"))
 
     def test_connection(self, connection_id: str, **fields: Json) -> tuple[bool, str]:
-        """What the hook's own test says, run in Airflow's server."""
+        """The result of the hook's own test, run in Airflow's server."""
         answer = self.call("POST", "/connections/test", {"connection_id": connection_id, **fields})
         return answer["status"], answer["message"]
 
     # Health
 
     def heartbeats(self) -> dict[str, datetime.datetime]:
-        """When each healthy part last gave a sign of life; the database has no clock and counts as now."""
+        """When each healthy component last sent a heartbeat; the database has none and counts as now."""
         health = request_json("GET", self.base_url + self.path + self.health_path, attempts=1)
         return {
             part: datetime.datetime.fromisoformat(
@@ -203,7 +203,7 @@ class AirflowApi(ABC):
     # How requests are made
 
     def call(self, method: str, path: str, body: Json = None) -> Json:
-        """One request to the versioned API, for whatever has no method here."""
+        """Send one request to the versioned API, for whatever has no method here."""
         return request_json(method, self.base_url + self.path + path, body, headers=self._credentials())
 
     def _get_or_none(self, path: str) -> Json | None:
@@ -235,7 +235,7 @@ class AirflowApi(ABC):
 
     @abstractmethod
     def _logical_date(self, logical_date: datetime.datetime | None) -> dict[str, Json]:
-        """What the body of a request that starts a run says of its date."""
+        """The part about its date in the body of a request that starts a run."""
 
     @abstractmethod
     def _log_text(self, content: Json) -> str:

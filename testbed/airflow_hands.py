@@ -1,7 +1,7 @@
 """What people do to runs and tasks in Airflow's user interface, by the requests that its buttons send.
 
-On 3.x the interface is a client of the public API. On 2.11 its buttons send forms to views of their own; only what has
-no button there, or one that does the same as the API, goes through the API.
+On 3.x the interface is a client of the public API. On 2.11 its buttons send forms to views of their own; the API is
+used only for actions that have no button there, or one that does the same.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 class Hands(ABC):
-    """The hands of a person in front of one instance's user interface. States are ``success`` or ``failed``."""
+    """A person's actions in one instance's user interface. States are ``success`` or ``failed``."""
 
     def __init__(self, api: AirflowApi) -> None:
         self._api = api
 
     @abstractmethod
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
-        """Say that a run has ended."""
+        """Mark a run as ended."""
 
     @abstractmethod
     def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Say that a task has ended."""
+        """Mark a task as ended."""
 
     @abstractmethod
     def clear_task(self, dag_id: str, run_id: str, task_id: str, *, downstream: bool) -> None:
-        """Make a task run again, and what follows it, which both interfaces suggest, or this one only."""
+        """Make a task run again, either alone or with what follows it, as both interfaces suggest."""
 
     @abstractmethod
     def clear_run(self, dag_id: str, run_id: str) -> None:
@@ -68,12 +68,12 @@ class Hands2(Hands):
         )
 
     def clear_run(self, dag_id: str, run_id: str) -> None:
-        # This view knows no place to send a browser to: only scripts of the pages call it.
+        # This view does not redirect a browser: only scripts of the pages call it.
         self._press("dagrun_clear", dag_id, run_id, accept="application/json")
 
     def _press(self, view: str, dag_id: str, run_id: str, accept: str = "text/html", **fields: str) -> None:
         base_url = self._api.base_url
-        # The views that answer with a redirect send the browser back to where the button was: here to a small page.
+        # Views that redirect send the browser back to where the button was; here that is a small page.
         fixed = {
             "dag_id": dag_id,
             "dag_run_id": run_id,

@@ -1,4 +1,4 @@
-"""What one Airflow instance needs to be told: its programs and its settings, for 2.11 and for 3.x."""
+"""Programs and settings of an Airflow instance, for 2.11 and for 3.x."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Settings = dict[str, str | None]
 
-# On 2.11 whoever is not logged in is an administrator; 3.x has a setting for that. Creating a user takes 7 s.
+# On 2.11 anonymous users become administrators; 3.x has a setting for that. Creating a user would take 7 s.
 WEBSERVER_CONFIG_2 = 'AUTH_ROLE_PUBLIC = "Admin"\nWTF_CSRF_ENABLED = False\n'
 
 
@@ -29,10 +29,10 @@ class Version(NamedTuple):
 
 
 def installed_version(programs: Path) -> Version:
-    """Which Airflow the environment with this ``bin`` folder holds."""
+    """The version of Airflow in the environment with this ``bin`` folder."""
     question = "from importlib.metadata import version; print(version('apache-airflow-core'))"
     answer = _ask_python(programs, question)
-    if answer.returncode != 0:  # up to 2.11 there is one distribution only
+    if answer.returncode != 0:  # up to 2.11 there is only one distribution
         answer = _ask_python(programs, question.replace("-core", ""))
     if answer.returncode != 0:
         raise LookupError(f"no Airflow in {programs}: {answer.stderr.strip()}")
@@ -45,7 +45,7 @@ def _ask_python(programs: Path, question: str) -> subprocess.CompletedProcess[st
 
 
 def component_commands(version: Version) -> dict[str, list[str]]:
-    """The long-running programs of an instance, in the order to start them.
+    """The long-running programs of an instance, in the order in which to start them.
 
     Without ``--skip-serve-logs`` two instances on one machine fight over the ports of their log servers.
     """
@@ -60,7 +60,7 @@ def component_commands(version: Version) -> dict[str, list[str]]:
 
 
 def default_settings(version: Version, home: Path, ui_url: str, metadata_url: str | None) -> Settings:
-    """Everything an isolated instance needs, and what makes it quick to react.
+    """All settings of an isolated instance, including those that make it react quickly.
 
     The keys are environment variables. A caller may override each; ``None`` leaves a setting to Airflow.
     """
@@ -78,7 +78,7 @@ def _common_settings(home: Path, metadata_url: str) -> Settings:
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-        # Which driver the bare scheme means depends on the version of SQLAlchemy.
+        # Which driver the scheme alone means depends on the version of SQLAlchemy.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url.replace("postgresql:", "postgresql+psycopg2:", 1),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -91,8 +91,8 @@ def _settings_of_2(ui_url: str) -> Settings:
         "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(urlsplit(ui_url).port),
         "AIRFLOW__WEBSERVER__BASE_URL": ui_url.rstrip("/"),
         "AIRFLOW__WEBSERVER__WORKERS": "1",
-        # On a busy machine Airflow at times miscounts the workers at the start, and would stop a server that is well
-        # after waiting so long for another one.
+        # On a busy machine Airflow at times miscounts its workers at the start, and would stop a healthy server after
+        # waiting this long for another one.
         "AIRFLOW__WEBSERVER__WEB_SERVER_MASTER_TIMEOUT": "0",
         "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_hex(16),
         "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
@@ -114,13 +114,13 @@ def _settings_of_3(ui_url: str) -> Settings:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-        # With Airflow's 5 s a task whose trigger fires soon after deferring is often marked failed (3.3.2).
+        # With Airflow's 5 s, a task whose trigger fires soon after it deferred is often marked as failed (3.3.2).
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     }
 
 
 def complete_environment(programs: Path, *layers: Mapping[str, str | None]) -> dict[str, str]:
-    """The environment of every process of an instance: ours, cleaned of other Airflows, then the layers."""
+    """The environment of an instance's processes: ours without other Airflows' variables, then the layers."""
     environment: dict[str, str | None] = {
         key: value
         for key, value in os.environ.items()

@@ -1,6 +1,6 @@
-"""A real Chromium: the one that is installed, or, for root on Debian, the one that apt-get installs.
+"""A real Chromium: an installed one or, for root on Debian, one that apt-get installs.
 
-``python -m testbed.browser`` sees to it that there is one; tests that find none fail and say so.
+``python -m testbed.browser`` makes sure that there is one; tests that find none fail and say so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from testbed.debian import apt_get
 
-# The first, what Playwright drives by default where it installs browsers itself, leaves out all that needs a window.
+# The first one, which Playwright uses where it installs browsers itself, lacks everything that needs a window.
 NAMES = (
     "chromium-headless-shell",
     "chromium",
@@ -42,7 +42,7 @@ def find() -> str:
 
 
 def ensure() -> str:
-    """Install a Chromium if there is none and this is root on Debian; its path.
+    """Install a Chromium if there is none and this is root on Debian; returns its path.
 
     :raises RuntimeError: there is none and it cannot be installed.
     """

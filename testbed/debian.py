@@ -1,4 +1,4 @@
-"""Debian's packages, which root may install."""
+"""Installing Debian's packages, for root."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ LOCKED_OUT = ("Could not get lock", "Unable to lock", "Unable to acquire the dpk
 
 
 def apt_get(*arguments: str, timeout: float = 600.0) -> None:
-    """Run it, again and again while another package manager is at work, as on a machine that has just been made.
+    """Run apt-get, and retry while another package manager is at work, as on a machine that has just been set up.
 
-    Apt's own ``DPkg::Lock::Timeout`` waits for dpkg's lock alone, not for that of ``update``.
+    Apt's own ``DPkg::Lock::Timeout`` waits only for dpkg's lock, not for that of ``update``.
 
     :param timeout: how long to try (seconds)
     :raises subprocess.CalledProcessError: it failed, or was still locked out

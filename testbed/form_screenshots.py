@@ -1,6 +1,6 @@
-"""The pictures of the connection's form in docs/images, taken anew: both real Airflows, real Chromium.
+"""Takes the pictures of the connection form in docs/images anew, from both real Airflows in a real Chromium.
 
-``.venvs/core/bin/python -m testbed.form_screenshots [FOLDER]``, about a minute. Look at each before you commit it.
+``.venvs/core/bin/python -m testbed.form_screenshots [FOLDER]`` takes about a minute. Look at each before you commit it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCREEN = {"width": 1200, "height": 1150}
 
 
 def main(folder: Path) -> None:
-    """Take all of them, one Airflow after the other."""
+    """Take all pictures, one Airflow after the other."""
     with chromium() as browser:
         with PostgresServer() as server:
             metadata_url = server.create_database("airflow")
@@ -32,21 +32,21 @@ def main(folder: Path) -> None:
 
 
 def take_of_2(page: Page, folder: Path) -> None:
-    """All fields are on one page."""
+    """Take those of Airflow 2, where all fields are on one page."""
     page.select_option("#conn_type", "partition_registry", force=True)
     expect(page.get_by_text("The provider that tasks act as")).to_be_visible()
     page.screenshot(path=folder / "connection-airflow-2.png", full_page=True)
 
 
 def take_of_3(page: Page, folder: Path) -> None:
-    """The extra fields are in a part of the form that has to be opened."""
+    """Take those of Airflow 3, where the extra fields are in a part of the form that has to be opened."""
     page.get_by_role("button", name="Add Connection").click()
     page.get_by_role("combobox").last.click()
     page.get_by_role("option", name=TYPE, exact=True).click()
     page.screenshot(path=folder / "connection-airflow-3.png")
     page.get_by_role("button", name="Extra Fields", exact=True).click()
     expect(page.get_by_text("The provider that tasks act as")).to_be_visible()
-    page.wait_for_timeout(500)  # until it has unfolded
+    page.wait_for_timeout(500)  # until it has opened
     page.screenshot(path=folder / "connection-airflow-3-extra.png")
 
 

@@ -31,9 +31,9 @@ class _Process(NamedTuple):
 
 
 def family_of(*leaders: int) -> set[int]:
-    """The living processes of the leaders' sessions and all their descendants.
+    """The living processes of the leaders' sessions, and all their descendants.
 
-    Both are needed: Airflow's helpers outlive their parent but stay in the session, PostgreSQL's backends
+    Both are needed: Airflow's helpers outlive their parent but stay in its session, and PostgreSQL's backends
     open sessions of their own but stay children of the server.
     """
     processes = list(_living_processes())
@@ -62,7 +62,7 @@ def signal_group(leader: int, signum: signal.Signals) -> None:
 
 
 def end_families(stop_signals: Mapping[int, signal.Signals], grace: float) -> bool:
-    """Send each leader's group its signal, kill what is left after ``grace`` seconds; was asking enough?"""
+    """Send each leader's group its signal, and kill what is left after ``grace`` seconds. Returns whether none was."""
     for leader, stop_signal in stop_signals.items():
         signal_family(leader, signal.SIGCONT)
         signal_group(leader, stop_signal)

@@ -23,7 +23,7 @@ ATTEMPTS = 5
 TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504})
 TRANSIENT_ERRORS = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
 
-# A proxy of the machine must not come between us and 127.0.0.1.
+# A proxy of this machine must not be used for 127.0.0.1.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -43,13 +43,13 @@ def request_json(
     headers: Mapping[str, str] | None = None,
     attempts: int = ATTEMPTS,
 ) -> Json:
-    """Send one request, again while the server has passing trouble; the decoded answer, ``None`` if empty.
+    """Send one request, and retry while the server has passing trouble; returns the decoded answer, or ``None``.
 
     :raise ApiError: the server refused it
     """
     data, defaults = None, {"Accept": "application/json"}
     if body is not None:
-        # Only then: Airflow 2 answers a deletion that says it holds JSON and is empty with 400.
+        # Only if there is a body: Airflow 2 answers 400 to an empty DELETE request that claims to contain JSON.
         data = json.dumps(body, default=str).encode()
         defaults["Content-Type"] = "application/json"
     request = urllib.request.Request(url, data, defaults | dict(headers or {}), method=method)
@@ -58,7 +58,7 @@ def request_json(
 
 
 def post_form(url: str, fields: Mapping[str, object], accept: str = "text/html") -> str:
-    """Send a form as a browser does, again while the server has passing trouble; the answer's text.
+    """Send a form as a browser does, and retry while the server has passing trouble; returns the answer's text.
 
     :param accept: the kind of answer that is wanted
     :raise ApiError: the server refused it

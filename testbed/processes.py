@@ -48,7 +48,7 @@ class Child:
     :param log: the file that gets standard output and error; appended to, so that restarts keep the history
     :param environment: the complete environment; ``None`` inherits ours
     :param user: the unprivileged user to run as, when we are root
-    :param stop_signal: what makes this program stop in good order
+    :param stop_signal: makes this program shut down gracefully
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Child:
 
     def kill(self) -> None:
         """End the whole family at once, as a power cut would."""
-        # Frozen first, so that none sees another die and starts a new one, or tidies up.
+        # Paused first, so that no process notices another's end and restarts it or tidies up.
         self.pause()
         guardian.kill_families([self.pid])
         self.reap()
@@ -135,7 +135,7 @@ class Child:
         return f"the end of {self.log}:\n{tail or '  | (empty)'}"
 
     def reap(self) -> None:
-        """Take note that the family is gone."""
+        """Reap the family, which has ended."""
         assert self._process is not None
         self._process.wait()
         _keeper.forget(self)
@@ -150,7 +150,7 @@ def wait_until(
     interval: float = 0.1,
     detail: Callable[[], object] | None = None,
 ) -> None:
-    """Wait until the condition holds, and say at length why it does not.
+    """Wait until the condition holds; if it does not, raise an error that says why.
 
     :param what: ends the sentence "gave up waiting for ..."
     :param timeout: (seconds)
@@ -178,12 +178,12 @@ async def until(
     what: str,
     timeout: float = 60.0,  # noqa: ASYNC109 - it fails with an explanation, which a cancelled thread could not give
 ) -> None:
-    """Wait in a coroutine, whose loop goes on meanwhile, until the condition holds; it is looked at in a thread."""
+    """Wait in a coroutine until the condition holds. It is checked in a thread, so that the event loop can go on."""
     await asyncio.to_thread(wait_until, condition, what=what, timeout=timeout, interval=0.02)
 
 
 def stop_together(children: Iterable[Child], grace: float = 30.0) -> bool:
-    """Stop several at once, as their good-byes take seconds each; ``False`` when one had to be killed."""
+    """Stop several at once, as shutting down takes seconds each; ``False`` if one had to be killed."""
     started = [child for child in children if child.was_started]
     polite = guardian.end_families({child.pid: child.stop_signal for child in started}, grace)
     for child in started:
@@ -192,7 +192,7 @@ def stop_together(children: Iterable[Child], grace: float = 30.0) -> bool:
 
 
 def new_temporary_folder(purpose: str, parent: Path | None = None) -> Path:
-    """A folder that goes when we go; by default where the system keeps temporary files."""
+    """A folder that is removed when this process ends; by default where the system keeps temporary files."""
     folder = Path(tempfile.mkdtemp(prefix=f"testbed-{purpose}-", dir=parent))
     _keeper.remove_at_end(folder)
     return folder
@@ -202,10 +202,10 @@ _handed_out: set[int] = set()
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, and that we have not handed out before.
+    """A TCP port of 127.0.0.1 that nobody listens on, and that was not handed out before.
 
-    It lies below the range from which systems take the ports of outgoing connections: a server that is down
-    for a moment would otherwise find its port taken by one of its own clients.
+    It is below the range from which systems take the ports of outgoing connections: otherwise a server that is
+    down for a moment would find its port taken by one of its own clients.
     """
     for port in random.sample(range(20_000, 32_000), 1_000):
         with socket.socket() as probe:
@@ -222,14 +222,14 @@ class _Account(TypedDict, total=False):
 
 
 def run_as(user: str | None) -> _Account:
-    """Arguments of ``subprocess`` that give up all privileges of root for ``user``."""
+    """Arguments for ``subprocess`` that drop root's privileges in favour of ``user``."""
     if user is None:
         return {}
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 class _Keeper:
-    """Knows what this process started, and sees to it that everything ends when this process does."""
+    """Knows what this process has started, and makes sure that everything ends when this process does."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""A network that loses a connection at a moment of the test's choice."""
+"""A network that loses a connection when the test says so."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ AT_MOST = 65_536
 
 
 class LosingProxy(OnThread):
-    """Passes on whatever clients and a server on 127.0.0.1 tell each other, for the length of a ``with`` block.
+    """Passes on what clients and a server on 127.0.0.1 send each other, for the length of a ``with`` block.
 
-    ``port`` is where clients connect, ``connections`` how many they have opened so far, ``clients`` those still there.
+    ``port`` is where clients connect, ``connections`` how many they have opened, ``clients`` those that still exist.
 
     :param server_port: of the server behind it
     """
@@ -37,22 +37,22 @@ class LosingProxy(OnThread):
 
     @property
     def is_armed(self) -> bool:
-        """Whether the message to lose a connection at is still to come."""
+        """Whether it still waits for the message at which to lose a connection."""
         return self._mark is not None
 
     def lose(self, mark: bytes, *, after_delivery: bool) -> None:
-        """Lose the connection on which the next message with these bytes in it is sent, once.
+        """Lose the connection on which the next message with these bytes is sent, once.
 
-        :param after_delivery: the server gets the message and has answered it; only its answer is lost
+        :param after_delivery: the server gets the message and responds to it; only its response is lost
         """
         self._mark, self._delivers = mark, after_delivery
 
     def swallow(self, mark: bytes) -> None:
-        """Pass on no message with these bytes in it, as a pooler does whose connections are all taken."""
+        """Drop all messages with these bytes, as a pooler does whose connections are all taken."""
         self._swallowed = mark
 
     def hold(self) -> None:
-        """Let clients connect and speak, and keep what they say back until it is released."""
+        """Let clients connect and send, but hold their messages back until :meth:`release`."""
         self._is_open.clear()
 
     def release(self) -> None:

@@ -1,4 +1,4 @@
-"""The pictures of the web service's pages in docs/images, taken anew: real service, real Chromium, a made-up week.
+"""Takes the pictures of the service's pages in docs/images anew: real service, real Chromium, a made-up week.
 
 ``.venvs/core/bin/python -m testbed.screenshots [FOLDER]``. Look at each of them before you commit it.
 """
@@ -37,9 +37,9 @@ SOURCES = (
 
 @dataclass
 class Picture:
-    """Of one page, as a screen of this size and colours shows it.
+    """A picture of one page on a screen of this size, in this colour scheme.
 
-    :param height: of what is seen (CSS pixels); the rest of the page is cut off.
+    :param height: of the visible part (CSS pixels); the rest of the page is cut off.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Picture:
 
     @property
     def is_phone(self) -> bool:
-        """Phones have two dots to a pixel."""
+        """Whether it is a phone, whose screens have two dots per pixel."""
         return self.width < 500
 
 
@@ -63,7 +63,7 @@ PICTURES = (
 
 
 def main(folder: Path) -> None:
-    """Take all of them."""
+    """Take all pictures."""
     with TemporaryDirectory() as data:
         url = f"sqlite:///{data}/registry.db"
         Narrator(url).tell()
@@ -91,9 +91,9 @@ def take(browser: Browser, url: str, picture: Picture, file: Path) -> None:
 
 
 class Narrator:
-    """Writes a week into a registry, event after event, each at its time.
+    """Writes a week into a registry, event after event, each at its own time.
 
-    :param url: of a SQLite registry, which creates itself
+    :param url: of a SQLite registry, which is created when it is used
     """
 
     def __init__(self, url: str) -> None:
@@ -101,7 +101,7 @@ class Narrator:
         self._url = url
 
     def tell(self) -> None:
-        """One source with some of everything, and its neighbours."""
+        """Write one source with partitions in every state, and some neighbours."""
         with open_sql_store(self._url, pool_size=1, timeout=60, clock=lambda: self._now) as self._store:
             self._now = NOW - 30 * DAY
             for source, owner, providers in SOURCES:
@@ -121,7 +121,7 @@ class Narrator:
             self._correct()
 
     def _correct(self) -> None:
-        """What people and pipelines are at."""
+        """Write what people and pipelines are doing at the end of the week."""
         run = "emea-airflow/corrections/scheduled__09:00/load"
         log = {"log_url": "https://airflow.example.com/dags/corrections/runs/scheduled__09:00/tasks/load"}
         failed = Interval(TODAY - 2 * DAY + 9 * HOUR, TODAY - 2 * DAY + 12 * HOUR)
@@ -139,7 +139,7 @@ class Narrator:
         self._store.lock(PartitionKey(SOURCE, provider, interval), holder=holder, lease=HOUR, register=True)
 
     def _publish(self, source: str, provider: str, interval: Interval) -> None:
-        """Some minutes after its end."""
+        """Publish some minutes after the interval's end."""
         self._now = interval.end + HOUR / 12
         self._store.lock(PartitionKey(source, provider, interval), register=True)
         self._now = interval.end + HOUR / 6

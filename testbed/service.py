@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ServiceThread:
     """Serves for the length of a ``with`` block.
 
-    :param store: in place of the one that the settings name; it may go by a clock of its own
+    :param store: used in place of the one that the settings name; it may have a clock of its own
     :param tls: the files with its certificate and its key, to serve over TLS
     """
 
@@ -49,7 +49,7 @@ class ServiceThread:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the service."""
         port = self._server.servers[0].sockets[0].getsockname()[1]
         return f"{self._scheme}://127.0.0.1:{port}"
 

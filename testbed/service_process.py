@@ -1,4 +1,4 @@
-"""A web service as users run it: a process, from whichever environment holds what it needs."""
+"""A web service as users run it: a process, from an environment that has what it needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 START_TIMEOUT = 150.0  # seconds, on a machine however busy
-# A proxy of the machine must not come between us and 127.0.0.1.
+# A proxy of this machine must not be used for 127.0.0.1.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -58,20 +58,20 @@ class ServiceProcess:
 
     @property
     def log_text(self) -> str:
-        """All that it has logged, also before restarts."""
+        """Everything it has logged, including before restarts."""
         return self.process.log.read_text()
 
     def workers(self) -> list[int]:
-        """The ids of its worker processes, of which there are none with ``--workers 1``."""
+        """The process ids of its workers; there are none with ``--workers 1``."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        # Without multiprocessing's own helper.
+        # Without the helper process of multiprocessing.
         return [
             int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
         ]
 
     def start(self) -> None:
-        """Start it, or start it again on the same port; back when it is up."""
+        """Start it, or restart it on the same port; return when it is up."""
         self.process.start()
         wait_until(
             self._is_up,
@@ -98,11 +98,11 @@ class ServiceProcess:
         try:
             with _opener.open(self.url + self._is_up_when, timeout=5):
                 return True
-        except OSError:  # also an answer that is not 200
+        except OSError:  # also if the status is not 200
             return False
 
 
 def _inherited(python: Path | str) -> dict[str, str]:
-    # The path to import from is that of our own environment.
+    # The import path is that of this environment only.
     dropped = ("PARTITION_REGISTRY_",) if python == sys.executable else ("PARTITION_REGISTRY_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}

@@ -1,7 +1,7 @@
 """Pictures of the documentation's pages, to look at: wide and narrow, light and dark. They are not kept.
 
-``make docs``, then ``.venvs/core/bin/python -m testbed.site_screenshots FOLDER [PAGE...]``, such as ``how-to/write``;
-by default all pages. It tells of pages wider than the screen, of errors in the console, and of what is not in a file.
+``make docs``, then ``.venvs/core/bin/python -m testbed.site_screenshots FOLDER [PAGE...]`` with pages such as
+``how-to/write``; by default all. It reports pages wider than the screen, errors in the console, and network requests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SCREENS = {"wide": (1280, 900), "narrow": (390, 844)}
 
 
 def main(folder: Path, *names: str) -> None:
-    """Take them."""
+    """Take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     pages = names or [str(each.relative_to(SITE).with_suffix("")) for each in sorted(SITE.rglob("*.html"))]
     with chromium() as browser:
@@ -36,7 +36,7 @@ def main(folder: Path, *names: str) -> None:
 
 
 def take(browser: Browser, name: str, size: dict[str, int], scheme: str, file: Path) -> None:
-    """One page, from its top to its end."""
+    """Take one page, from top to bottom."""
     with browser.new_context(viewport=size, color_scheme=scheme) as context:
         page = context.new_page()
         page.on("console", lambda said: said.type == "error" and print(f"{name}: {said.text}"))
@@ -49,7 +49,7 @@ def take(browser: Browser, name: str, size: dict[str, int], scheme: str, file: P
 
 
 def width_of(page: Page) -> int:
-    """How far it reaches."""
+    """How wide the page's content is."""
     return int(page.evaluate("document.documentElement.scrollWidth"))
 
 

@@ -1,4 +1,4 @@
-"""TLS in front of a server that speaks none, as a reverse proxy does it, with a certificate of nobody's."""
+"""TLS in front of a server without it, as a reverse proxy does it, with a self-signed certificate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AT_MOST = 65_536
 
 
 def self_signed(file: Path) -> Path:
-    """Write a certificate for 127.0.0.1, and its key, which only who is told to will trust; the file."""
+    """Write a self-signed certificate for 127.0.0.1 and its key; returns the file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a registry under test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -48,7 +48,7 @@ def self_signed(file: Path) -> Path:
 
 
 class TlsProxy(OnThread):
-    """Takes TLS off what clients send to a server on 127.0.0.1, for the length of a ``with`` block.
+    """Terminates TLS in front of a server on 127.0.0.1, for the length of a ``with`` block.
 
     :param server_port: of the server behind it
     :param certificate: the file with its certificate and key

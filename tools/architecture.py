@@ -1,7 +1,7 @@
-"""Draws docs/images/architecture.svg from the imports of the package, so that the picture cannot lie.
+"""Draws docs/images/architecture.svg from the imports of the package, so that the picture is always true.
 
-Boxes are packages, in the layers that ``pyproject.toml`` gives import-linter to keep. What a box says of itself is the
-first line of its docstring. After the arrow stands what it imports; what follows from that is left out.
+Boxes are packages, in the layers that ``pyproject.toml`` gives to import-linter. The text of a box is the first line of
+its docstring. After the arrow stands what it imports, except what follows from other arrows.
 
 ``python -m tools.architecture`` draws it; with ``--check`` it fails if the picture is not the one that it would draw.
 """
@@ -24,19 +24,19 @@ PACKAGE = "airflow_provider_partition_registry"
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 PARTED = ("store", "store.sql", "server")
-"""Packages whose own packages are drawn in them."""
+"""Packages whose sub-packages are shown in their boxes."""
 
 WIDTH, MARGIN, GAP = 1100, 16, 12
 LINE, BOX_TITLE, LAYER_GAP = 16, 24, 14
-CHARACTER = 6.3  # width of one, in the smaller type
+CHARACTER = 6.3  # width of a character in the smaller type
 
 Edges = set[tuple[str, str]]
 Line = tuple[str, str]
-"""Of which kind it is, and what it says."""
+"""The kind of a line, and its text."""
 
 
 class Box(NamedTuple):
-    """A package where it is drawn."""
+    """A package, and where it is drawn."""
 
     name: str
     x: float
@@ -47,14 +47,14 @@ class Box(NamedTuple):
 
 
 def layers() -> list[list[str]]:
-    """The layers from the top down, as import-linter keeps them."""
+    """The layers from the top down, as import-linter checks them."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (found,) = (each["layers"] for each in contracts if each.get("containers") == [PACKAGE])
     return [[name.strip() for name in layer.split("|")] for layer in found]
 
 
 def imports(graph: grimp.ImportGraph, names: Iterable[str]) -> Edges:
-    """Which of the packages import which others directly."""
+    """Which of the packages directly import which others."""
     by_name = {name: f"{PACKAGE}.{name}" for name in names}
     return {
         (importer, imported)
@@ -81,7 +81,7 @@ def _reaches(edges: Edges, first: str, last: str) -> bool:
 
 
 def role_of(name: str) -> str:
-    """What a package or module says of itself in its first line."""
+    """The first line of a package's or module's docstring."""
     spec = importlib.util.find_spec(f"{PACKAGE}.{name}")
     assert spec is not None
     assert spec.origin is not None
@@ -90,7 +90,7 @@ def role_of(name: str) -> str:
 
 
 def place(layer: list[str], texts: list[list[Line]], y: float) -> list[Box]:
-    """The boxes of a layer, side by side, as wide as what they say needs."""
+    """The boxes of a layer, side by side, as wide as their texts need."""
     shares = [1 + max(len(line) for _, line in text) ** 0.5 for text in texts]
     room = WIDTH - 2 * MARGIN - GAP * (len(layer) - 1)
     widths = [room * share / sum(shares) for share in shares]
@@ -104,7 +104,7 @@ def place(layer: list[str], texts: list[list[Line]], y: float) -> list[Box]:
 
 
 def _text_of(name: str, rooms: list[str], edges: Edges) -> list[Line]:
-    """What a box says: its role, the packages within it, and what it imports."""
+    """The text of a box: its role, its sub-packages, and what it imports."""
     imported = sorted(last for first, last in edges if first == name)
     return [
         ("role", role_of(name)),
@@ -122,7 +122,7 @@ def _wrapped(text: list[Line], width: float) -> Iterator[Line]:
 
 
 def rooms_of(graph: grimp.ImportGraph) -> dict[str, list[str]]:
-    """The packages within those that are parted, by the package that shows them."""
+    """The sub-packages of those packages that show them."""
     found: dict[str, list[str]] = {}
     for name in PARTED:
         children = sorted(
@@ -135,7 +135,7 @@ def rooms_of(graph: grimp.ImportGraph) -> dict[str, list[str]]:
 
 
 def draw() -> str:
-    """The picture."""
+    """The picture as SVG."""
     graph = grimp.build_graph(PACKAGE)
     rooms = rooms_of(graph)
     names = [name for layer in layers() for name in layer]
@@ -174,7 +174,7 @@ rect {{ fill: #f6f8fa; stroke: #8c959f }}
 
 
 def main() -> None:
-    """Draw it, or with ``--check`` fail if it is another one than would be drawn."""
+    """Draw the picture, or with ``--check`` fail if the existing one is out of date."""
     drawn = draw()
     if "--check" not in sys.argv:
         PICTURE.write_text(drawn)

@@ -1,4 +1,4 @@
-"""One wait and one task, run before the first act: what Airflow does for the first time takes longer."""
+"""One wait and one task, run before the first act, as the first time takes Airflow longer."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ with DAG(
 
     @task
     def first_task() -> None:
-        """Nothing."""
+        """Do nothing."""
 
     first_task()

@@ -1,4 +1,4 @@
-"""The writer: load a day of orders into the warehouse, under the lock of its partition.
+"""The writer: loads a day of orders into the warehouse, under the lock of its partition.
 
 The group locks the day and publishes it when the load is proved. If the load fails, or is stopped, the day becomes
 failed and readers go on waiting. A cleared load locks again before it writes.
@@ -22,14 +22,14 @@ END = "END\n"
 
 
 def lines_as_they_arrive(delivery: Path) -> Iterator[str]:
-    """The lines of a file that is still being written, up to the one that ends it."""
+    """The lines of a file that is still being written, up to the line that ends it."""
     with delivery.open() as file:
         while (line := complete_line(file)) != END:
             yield line
 
 
 def complete_line(file: TextIO) -> str:
-    """The next line, as soon as all of it is there."""
+    """The next line, as soon as it is complete."""
     line = file.readline()
     while not line.endswith("\n"):
         time.sleep(0.1)
@@ -49,7 +49,7 @@ with DAG(
 
     @task(execution_timeout=timedelta(minutes=5))
     def load(params: dict[str, str] | None = None) -> int:
-        """Copy the orders of the day as the shop delivers them; how many there were."""
+        """Copy the day's orders as the shop delivers them; returns how many there were."""
         folder, day = Path(params["folder"]), params["day"]
         (folder / "warehouse" / f"{day}.pid").write_text(str(os.getpid()))
         newest_delivery = max((folder / "deliveries").glob(f"{day}.*.csv"))

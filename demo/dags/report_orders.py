@@ -1,4 +1,4 @@
-"""The reader: report a day of orders as soon as all of it may be read, and not before."""
+"""The reader: reports a day of orders as soon as all of it may be read, and not before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make containers``: the images are built and the Compose files brought up for real, without a daemon or a registry.
+"""``make containers``: builds the images and brings the Compose files up for real, without a daemon or a registry.
 
 - :mod:`~testbed.containers.tools`: the programs that this needs, from Debian's packages;
 - :mod:`~testbed.containers.machine`: namespaces that take everything with them when they end;

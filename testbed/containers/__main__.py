@@ -19,7 +19,7 @@ COULD_NOT_CHECK, INTERRUPTED = 2, 130
 
 
 def main() -> int:
-    """Do it; the exit code."""
+    """Run everything, and return the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -36,9 +36,9 @@ def main() -> int:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Keep the folder to this run.
+    """Reserve the folder for this run.
 
-    :raises TestbedError: another run has it.
+    :raises TestbedError: another run uses it.
     """
     SCRATCH.mkdir(exist_ok=True)
     with (SCRATCH / "lock").open("w") as lock:
@@ -51,7 +51,7 @@ def alone() -> Iterator[None]:
 
 @contextmanager
 def clean_before_and_after() -> Iterator[None]:
-    """Remove what an earlier run left that was killed, and then what this one leaves, even if it is interrupted."""
+    """Remove what an earlier run left when it was killed, and in the end what this one leaves, even if interrupted."""
     beginning = time.monotonic()
     machine.run_module("testbed.containers.cleaning", has_network=False)
     try:
@@ -62,7 +62,7 @@ def clean_before_and_after() -> Iterator[None]:
 
 
 def prepare_and_check() -> int:
-    """Make the images and bring them up; the exit code."""
+    """Make the images and bring them up; returns the exit code."""
     print("Making stand-ins for the official images, and the images of the project.", flush=True)
     if machine.run_module("testbed.containers.preparing", has_network=True) != 0:
         return COULD_NOT_CHECK

@@ -1,6 +1,6 @@
-"""Brings every Compose file up and checks it; needs no network but its own.
+"""Brings every Compose file up and checks it; needs no network except its own.
 
-Its arguments are the chapters to go through, by the names of their modules; without any it goes through all.
+Its arguments are the chapters to run, by the names of their modules; without arguments it runs all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHAPTERS = {
 
 
 def main() -> int:
-    """Make all checks; the exit code."""
+    """Make all checks, and return the exit code."""
     machine.boot(has_network=False)
     report = Report()
     wanted = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""Removes what a run leaves in the folder, but for what makes the next one quick: stand-ins and layers of images."""
+"""Removes what a run leaves in the folder, except what makes the next run quick: stand-ins and layers of images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from testbed.containers.stack import PROJECT
 
 
 def main() -> int:
-    """Do it; the exit code."""
+    """Clean up, and return the exit code."""
     machine.boot(has_network=False)
     engine.configure()
     engine.remove_containers()
-    # Of images that were built anew; not at once, since the layers of a first build stage look the same.
+    # Images that were replaced by new ones. Not at once, as the layers of a first build stage look the same.
     engine.podman("image", "prune", "--force", "--filter", "until=72h")
     shutil.rmtree(PROJECT, ignore_errors=True)
     return 0

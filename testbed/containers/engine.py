@@ -1,4 +1,4 @@
-"""Podman, told to keep everything in one folder and to need neither systemd nor a daemon."""
+"""Podman, set up to keep everything in one folder and to need neither systemd nor a daemon."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ runroot = "/run/containers/storage"
 
 
 def environment() -> dict[str, str]:
-    """What Podman and Compose are started with."""
+    """The environment in which Podman and Compose are started."""
     return os.environ | {
         "BUILDAH_ISOLATION": "chroot",
         "CONTAINERS_CONF": str(SCRATCH / "containers.conf"),
@@ -58,9 +58,9 @@ def configure() -> None:
 
 
 def podman(*arguments: str | Path) -> str:
-    """Run Podman; what it prints.
+    """Run Podman, and return its output.
 
-    :raises TestbedError: it failed; with what it said.
+    :raises TestbedError: it failed; with its message.
     """
     done = try_podman(*arguments)
     if done.returncode != 0:
@@ -69,7 +69,7 @@ def podman(*arguments: str | Path) -> str:
 
 
 def try_podman(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run Podman; how it ended."""
+    """Run Podman, whether it succeeds or not."""
     return subprocess.run(
         ["podman", *arguments],
         env=environment(),
@@ -81,7 +81,7 @@ def try_podman(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def remove_containers() -> None:
-    """Remove whatever containers, volumes and networks there are; images stay."""
+    """Remove all containers, volumes and networks; images stay."""
     podman("rm", "--all", "--force", "--volumes", "--time", "0")
     podman("volume", "prune", "--force")
     podman("network", "prune", "--force")
@@ -110,7 +110,7 @@ def docker_api() -> Iterator[None]:
 
 
 def _look_after_health(stop: threading.Event) -> None:
-    """Run the health checks, which Podman leaves to timers of systemd, until they have said that all is well."""
+    """Run the health checks until all have succeeded. Podman leaves them to timers of systemd."""
     not_yet_well = [part for status in ("starting", "unhealthy") for part in ("--filter", f"health={status}")]
     while not stop.wait(HEALTH_INTERVAL):
         for name in try_podman("ps", *not_yet_well, "--format", "{{.Names}}").stdout.split():

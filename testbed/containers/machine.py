@@ -1,6 +1,6 @@
-"""A machine in the machine: namespaces of processes, mounts and networks that end with the process that made them.
+"""A machine within the machine: namespaces of processes, mounts and networks that end with the process that made them.
 
-However that process ends, no container, network, mount or port survives it. To Podman every start is a boot.
+However that process ends, no container, network, mount or port survives it. For Podman every start is a boot.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 
 BURY_ORPHANS = '"$@"; exit $?'
-"""A shell that waits for a command. As the first process it also waits for those that Podman leaves to the system."""
+"""A shell that waits for a command. As the first process it also reaps those that Podman leaves to the system."""
 
 
 def run_module(name: str, *arguments: str, has_network: bool) -> int:
-    """Run a Python module in a machine of its own; its exit code.
+    """Run a Python module in a machine of its own, and return its exit code.
 
-    :param has_network: whether it shares the network of this machine; else it has none but its own.
+    :param has_network: whether it shares this machine's network; otherwise it has only its own.
     """
     namespaces = ["--pid", "--mount-proc", "--mount", *([] if has_network else ["--net"])]
     command = [
         *["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, "--fork", "--kill-child"],
         *["sh", "-c", BURY_ORPHANS, "sh", sys.executable, "-m", name, *arguments],
     ]
-    # In a session of its own: a Ctrl-C is for this process, which then ends it.
+    # In a session of its own: a Ctrl-C goes to this process, which then ends the other.
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         return process.wait()
@@ -38,8 +38,8 @@ def run_module(name: str, *arguments: str, has_network: bool) -> int:
 
 
 def boot(*, has_network: bool) -> None:
-    """Set up the machine that this process is the first one of."""
-    # What Podman keeps here says what runs, which on a machine that has just started is nothing.
+    """Set up the machine whose first process this is."""
+    # Podman's record of what runs; on a machine that has just started that is nothing.
     for folder in ("/run", "/dev/shm"):
         _run("mount", "-t", "tmpfs", "tmpfs", folder)
     if not has_network:
@@ -51,7 +51,7 @@ def _run(*command: str) -> None:
 
 
 def _remove_empty_cgroups() -> None:
-    """Remove the groups of containers that were killed; the system refuses to where there is a process."""
+    """Remove the cgroups of containers that were killed; the system refuses if a process is left in one."""
     for parent in CGROUPS.glob("**/libpod_parent"):
         for folder, _, _ in os.walk(parent, topdown=False):
             with contextlib.suppress(OSError):

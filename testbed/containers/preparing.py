@@ -14,7 +14,7 @@ UV = PROJECT / ".venvs" / "tools" / "bin" / "uv"
 
 
 def main() -> int:
-    """Do it; the exit code."""
+    """Make everything, and return the exit code."""
     machine.boot(has_network=True)
     engine.configure()
     try:
@@ -27,7 +27,7 @@ def main() -> int:
 
 
 def build_images() -> None:
-    """Build the project's images as their files say, under the names by which Compose looks for them."""
+    """Build the project's images as their Dockerfiles say, under the names that Compose uses."""
     build(PROJECT / "docker" / "Dockerfile", "docker.io/library/partition-registry:local", PROJECT)
     for version, service in AIRFLOWS.items():
         tag = f"docker.io/library/partition-registry-{service}:latest"

@@ -10,7 +10,7 @@ from testbed.processes import TestbedError
 
 
 class Report:
-    """Prints each check when it is made."""
+    """Prints each check as it is made."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -18,7 +18,7 @@ class Report:
         self._broken = 0
 
     def run(self, title: str, check: Callable[[Report], None]) -> None:
-        """Make the checks of one chapter; whatever keeps it from its end counts as one that failed."""
+        """Run the checks of one chapter; an error that ends it early counts as a failed check."""
         print(f"\n{title}", flush=True)
         try:
             check(self)
@@ -36,7 +36,7 @@ class Report:
         print(f"{seconds:6.0f} s  {'ok    ' if holds else 'BROKEN'}  {claim}{told}", flush=True)
 
     def conclude(self) -> int:
-        """Print the verdict; the exit code."""
+        """Print the verdict, and return the exit code."""
         if self._broken:
             print(f"\nVERDICT: BROKEN, {self._broken} of {self._checks} checks failed.", flush=True)
             return 1

@@ -1,4 +1,4 @@
-"""What Compose brings up from the project's files as they stand, and what is asked of it."""
+"""What Compose brings up from the project's files as they are, and how to inspect it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def copy_project() -> None:
-    """Lay out what the Compose files refer to, where secrets may be written beside them."""
+    """Copy what the Compose files refer to into a folder in which secrets may be written."""
     shutil.rmtree(PROJECT, ignore_errors=True)
     nobodys = shutil.ignore_patterns("secrets", ".env", "__pycache__")
     for folder in ("docker", "example_dags"):
@@ -43,7 +43,7 @@ class Stack:
     """A Compose project.
 
     :param overlays: the files on top of ``compose.yaml``.
-    :param variables: what the files take from the environment.
+    :param variables: the environment variables that the files use.
     """
 
     def __init__(self, overlays: Sequence[str], variables: Mapping[str, str]) -> None:
@@ -52,7 +52,7 @@ class Stack:
         self._environment = environment() | dict(variables)
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of Compose; how it ended."""
+        """Run a command of Compose, whether it succeeds or not."""
         return subprocess.run(
             [*self._command, *arguments],
             cwd=DOCKER,
@@ -65,7 +65,7 @@ class Stack:
         )
 
     def require(self, *arguments: str) -> str:
-        """Run a command of Compose that must succeed; what it prints.
+        """Run a command of Compose that must succeed, and return its output.
 
         :raises TestbedError: it failed.
         """
@@ -75,13 +75,13 @@ class Stack:
         return done.stdout
 
     def up(self, *services: str) -> None:
-        """Bring services up in their order, as ``docker compose up`` does, but do not stay in front of them."""
+        """Start services in order, as ``docker compose up`` does, but in the background."""
         self.require("up", "--detach", *services)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a container of a service for one command; how it ended.
+        """Run a container of a service for one command.
 
-        Not with ``--rm``: Podman tells Compose that a container which is gone has ended well.
+        Not with ``--rm``: for a container that is gone, Podman reports success to Compose.
         """
         done = self.compose("run", "--name", ONE_OFF, *arguments)
         done.returncode = int(inspect(ONE_OFF)["State"]["ExitCode"])
@@ -102,12 +102,12 @@ def stack(*overlays: str, **variables: str) -> Iterator[Stack]:
 
 
 def container(service: str) -> str:
-    """What Compose calls the one container of a service."""
+    """Compose's name for the one container of a service."""
     return f"partition-registry-{service}-1"
 
 
 def inspect(name: str) -> dict[str, Any]:
-    """What the engine knows of a container."""
+    """What the engine knows about a container."""
     found: list[dict[str, Any]] = json.loads(podman("inspect", "--type", "container", name))
     return found[0]
 
@@ -119,17 +119,17 @@ def read_log(name: str) -> str:
 
 
 def execute(name: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a running container; how it ended."""
+    """Run a command in a running container, whether it succeeds or not."""
     return try_podman("exec", name, *command)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command printed last, or where it failed, why."""
+    """The last output of a command or, if it failed, its error message."""
     return (done.stdout if done.returncode == 0 else done.stderr).strip()[-500:]
 
 
 def health_of(name: str) -> str:
-    """What the health check of a container said last."""
+    """The last result of a container's health check."""
     state = inspect(name)["State"]
     return str((state.get("Health") or state.get("Healthcheck") or {}).get("Status"))
 
@@ -146,12 +146,12 @@ def wait_for_health(name: str) -> None:
 
 
 def kill(name: str) -> None:
-    """End the first process of a container at once, behind the engine's back, as the system does that lacks memory."""
+    """Kill a container's first process behind the engine's back, as the system does when it runs out of memory."""
     os.kill(inspect(name)["State"]["Pid"], signal.SIGKILL)
 
 
 def get(url: str) -> tuple[int, str]:
-    """The status and the text of an answer; 0 and the reason where there is none."""
+    """Status and text of a response; 0 and the reason if there is none."""
     try:
         with _opener.open(url, timeout=30) as answer:
             return int(answer.status), answer.read().decode(errors="replace")
@@ -162,7 +162,7 @@ def get(url: str) -> tuple[int, str]:
 
 
 def wait_for_answer(url: str, status: int = 200) -> float:
-    """Wait for an answer with that status; how long it took in seconds."""
+    """Wait for a response with this status; returns how long it took in seconds."""
     started = time.monotonic()
     wait_until(
         lambda: get(url)[0] == status,

@@ -1,6 +1,6 @@
 """Local images under the names of the official ones, made from Debian's packages and those of PyPI.
 
-They are made once and kept in ``.containers``; what their files here say anew is made anew.
+They are made once and kept in ``.containers``. If a file here changes, its image is made again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
 PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"
 
 AIRFLOWS = {"2.11.2": "airflow-2", "3.3.2": "airflow-3"}
-"""Each version of Airflow that ``compose.airflow.yaml`` asks for, and the group of ``uv.lock`` that holds it."""
+"""For each version of Airflow in ``compose.airflow.yaml``, the group of ``uv.lock`` that contains it."""
 
 
 def make_standins(uv: Path) -> None:
@@ -40,7 +40,7 @@ def make_standins(uv: Path) -> None:
 
 
 def build(file: Path, tag: str, context: Path, **arguments: str) -> None:
-    """Build an image as ``docker build`` does, with all that its build prints in a log."""
+    """Build an image as ``docker build`` does; the output goes to a log."""
     command = ["podman", "build", "--format", "docker", "--network", "host", "--pull=never", "--tag", tag]
     command += [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
     name = tag.rpartition("/")[2].replace(":", "-")
@@ -67,7 +67,7 @@ def _make_debian(release: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
     include = f"--include={','.join(PACKAGES)}"
     _run_logged(f"debootstrap-{release}.log", "debootstrap", "--variant=minbase", include, release, root)
-    # Whom this machine trusts to be a package index the images trust as well.
+    # The images trust the same certificates as this machine, which may have a package index of its own.
     shutil.copy(CERTIFICATES, root / CERTIFICATES.relative_to("/"))
     archive = SCRATCH / "tmp" / f"{release}.tar"
     subprocess.run(["tar", "--directory", root, "--create", "--file", archive, "."], check=True)
@@ -77,7 +77,7 @@ def _make_debian(release: str) -> None:
 
 
 def _get_compose() -> None:
-    """Take Docker Compose out of Debian's package; the Debian of this machine may have none that is new enough."""
+    """Extract Docker Compose from a Debian package, as this machine's Debian may have none that is new enough."""
     if COMPOSE.exists():
         return
     root = SCRATCH / "trixie"
@@ -89,7 +89,7 @@ def _get_compose() -> None:
 
 
 def _write_constraints(uv: Path, group: str) -> None:
-    """The versions that the lock file names, as the official images have those of Airflow's own constraints."""
+    """Write the lock file's versions as constraints, as official images use Airflow's own constraints."""
     options = ["--frozen", "--quiet", "--no-hashes", "--no-annotate", "--no-header", "--no-emit-project"]
     subprocess.run(
         [uv, "export", *options, "--group", group, "--output-file", CONTEXT / f"{group}.txt"], check=True

@@ -1,4 +1,4 @@
-"""The programs that ``make containers`` needs: found, or for root on Debian installed."""
+"""The programs that ``make containers`` needs: found or, for root on Debian, installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from testbed.debian import apt_get
 from testbed.processes import TestbedError
 
-# Podman's own helpers are in no search path.
+# Podman's helpers are not on the search path.
 HELPERS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/local/libexec/podman", "/usr/local/lib/podman")
 SYSTEM = ("/usr/sbin", "/sbin")
 
@@ -23,7 +23,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
-"""Each program, and the package of Debian that holds it."""
+"""Each program, and Debian's package for it."""
 
 
 def ensure() -> None:

@@ -59,7 +59,7 @@ def _run(row: Row, wheel: Path, *, with_components: bool) -> Outcome:
 
 
 def _last_error(output: str) -> str:
-    """The last line that names an exception, else the first one, fit for a table."""
+    """The last line that names an exception, otherwise the first line, shortened for a table."""
     lines = [line.strip(" |") for line in output.splitlines()]
     named = [line for line in lines if EXCEPTION.match(line)]
     return (named[-1] if named else lines[0]).replace("|", r"\|")[:200]

@@ -1,4 +1,4 @@
-"""What is run in a row's environment: a DAG without us, the examples, a hand-over by real components."""
+"""What runs in a row's environment: a DAG without our package, the examples, a hand-over by real components."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from testbed.postgres import PostgresServer
 from testbed.processes import TestbedError, new_temporary_folder
 from testbed.service_process import ServiceProcess
 
-TURN_TIMEOUT = 600.0  # seconds for whatever is waited for: the machine may have much to do
+TURN_TIMEOUT = 600.0  # seconds for anything that is waited for, as the machine may be busy
 PATIENT = {
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": f"{TURN_TIMEOUT}",
     "AIRFLOW__CORE__DAG_FILE_PROCESSOR_TIMEOUT": f"{TURN_TIMEOUT:.0f}",  # of 2.11
@@ -24,15 +24,15 @@ PATIENT = {
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # of the first task
 }
 ADMINISTRATOR_TOKEN = "of-the-administrator"
-# Before, DAG authors import `DAG` and `task` from Airflow: of the versions here that is only on Airflow 3.0.
+# In earlier versions DAG authors import `DAG` and `task` from Airflow; among these rows that is only Airflow 3.0.
 FIRST_WITH_SDK = (1, 8)
 
-# Imports files as a DAG processor does, one after the other in one process.
+# Imports files one after another in one process, as a DAG processor does.
 IMPORT_ALL = "import runpy, sys; [runpy.run_path(path) for path in sys.argv[1:]]"
 
 
 class AirflowItselfFailsError(Exception):
-    """A DAG that does not use us does not run either."""
+    """A DAG that does not use our package does not run either."""
 
 
 def check_core(programs: Path) -> None:
@@ -45,10 +45,10 @@ def check_core(programs: Path) -> None:
 
 
 def check_airflow(row: Row, programs: Path, *, with_components: bool) -> None:
-    """All that a row with an Airflow has to show.
+    """Everything that a row with an Airflow has to prove.
 
-    :param with_components: also run scheduler, triggerer and the others, and hand a day over by a web service.
-    :raises AirflowItselfFailsError: there is nothing to be shown with it.
+    :param with_components: also run scheduler, triggerer and the others, and hand a day over through a web service.
+    :raises AirflowItselfFailsError: this Airflow does not work even without our package.
     """
     with ExitStack() as on_exit:
         folder = new_temporary_folder(f"matrix-{row.name}")
@@ -125,7 +125,7 @@ def _check_without_components(instance: AirflowInstance, examples: Path) -> None
 
 
 def _check_imports(instance: AirflowInstance, examples: Path) -> None:
-    """All examples can be imported, and none of the warnings is ours."""
+    """Check that all examples can be imported, without a warning of ours."""
     files = sorted(map(str, examples.glob("*.py")))
     said = instance.run_program("python", "-W", "always", "-c", IMPORT_ALL, *files, timeout=TURN_TIMEOUT)
     ours = re.compile(
@@ -136,7 +136,7 @@ def _check_imports(instance: AirflowInstance, examples: Path) -> None:
 
 
 def _check_dags_test(instance: AirflowInstance) -> None:
-    """Producer and consumer in one process each, the consumer by way of its trigger."""
+    """Run producer and consumer in one process each, the consumer by way of its trigger."""
     _dags_test(instance, "example_producer")
     said = _dags_test(instance, "example_consumer")
     if "shop.sales is ready from 2026-11-01T00:00:00Z to " not in said:
@@ -149,7 +149,7 @@ def _dags_test(instance: AirflowInstance, dag_id: str) -> str:
 
 @contextmanager
 def _service(registry_url: str) -> Iterator[dict[str, str]]:
-    """A web service in front of the registry, as a connection names it."""
+    """A web service in front of the registry, as the fields of a connection."""
     python = PROJECT / ".venvs" / "core" / "bin" / "python"
     variables = {"PARTITION_REGISTRY_ADMINISTRATOR_TOKEN": ADMINISTRATOR_TOKEN}
     with ServiceProcess(registry_url, python=python, variables=variables) as service:
@@ -157,7 +157,7 @@ def _service(registry_url: str) -> Iterator[dict[str, str]]:
 
 
 def _check_hand_over(instance: AirflowInstance) -> None:
-    """A consumer defers, a producer publishes, and the triggerer lets the consumer go on."""
+    """Check that a consumer defers, a producer publishes, and the triggerer lets the consumer go on."""
     try:
         instance.start(TURN_TIMEOUT)
         _warm_up(instance)
@@ -171,7 +171,7 @@ def _check_hand_over(instance: AirflowInstance) -> None:
 
 
 def _warm_up(instance: AirflowInstance) -> None:
-    """Twice if need be: on a busy machine the first task of all may take longer than Airflow 3.0 waits for it."""
+    """Warm up, twice if needed: on a busy machine the very first task may take longer than Airflow 3.0 waits."""
     try:
         instance.warm_up(TURN_TIMEOUT)
     except TestbedError:

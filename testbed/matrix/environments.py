@@ -18,7 +18,7 @@ OURS = "airflow-provider-partition-registry"
 
 
 def build_wheel() -> Path:
-    """Our own package, as users get it."""
+    """Build our own package as users get it."""
     folder = FOLDER / "dist"
     for old in folder.glob("*.whl"):
         old.unlink()
@@ -28,7 +28,7 @@ def build_wheel() -> Path:
 
 
 def prepare(row: Row, wheel: Path) -> Path:
-    """Install what the row says, or what is new of it; the environment's ``bin`` folder."""
+    """Install what the row says, unless it is installed already; returns the environment's ``bin`` folder."""
     home = FOLDER / row.name
     python = home / "bin" / "python"
     note = home / "row"
@@ -40,7 +40,7 @@ def prepare(row: Row, wheel: Path) -> Path:
 
 
 def installed(programs: Path, distribution: str) -> str | None:
-    """The version of a distribution in an environment, None without it."""
+    """The version of a distribution in an environment; None if it is not installed."""
     question = f"from importlib.metadata import version; print(version({distribution!r}))"
     answer = subprocess.run(
         [programs / "python", "-c", question], capture_output=True, text=True, check=False
@@ -54,7 +54,7 @@ def _install(python: Path, row: Row, wheel: Path) -> None:
     new = () if row.as_of or row.lowest else ("--upgrade",)
     install = ("pip", "install", "--quiet", "--python", python, "--reinstall-package", OURS, *of_its_time)
     if row.airflow is not None:
-        # uv takes the lowest version of what it is given by name.
+        # uv takes the lowest versions only of what it is given by name.
         own = _own_dependencies() if row.lowest else ()
         _uv(*install, *lowest, *new, *own, wheel, f"apache-airflow=={row.airflow}")
         return
@@ -71,7 +71,7 @@ def _own_dependencies() -> list[str]:
 
 
 def _uv(*arguments: str | Path) -> None:
-    # uv finds every Python but those of pyenv, whose stand-ins on the path only name the one that is chosen.
+    # uv finds every Python except those of pyenv, whose shims on the path stand only for the selected one.
     pyenv = sorted(map(str, Path("~/.pyenv/versions").expanduser().glob("3.*/bin")))
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *pyenv])
     done = subprocess.run(

@@ -1,11 +1,11 @@
-"""Which Airflow, on which Python, with the packages of which day."""
+"""The rows: which Airflow, on which Python, with the packages of which day."""
 
 from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
 
-# The newest patch of every minor version that is supported, and the day it came out.
+# The newest patch of every supported minor version, and the day it was released.
 RELEASED = {
     "2.11.2": datetime.date(2026, 3, 14),
     "3.0.6": datetime.date(2025, 8, 29),
@@ -14,7 +14,7 @@ RELEASED = {
     "3.3.2": datetime.date(2026, 9, 17),
 }
 
-# Whoever installs a release in its first week gets the packages that it was tested with.
+# Whoever installs a release in its first week gets the packages with which it was tested.
 ITS_TIME = datetime.timedelta(days=7)
 
 
@@ -22,10 +22,10 @@ ITS_TIME = datetime.timedelta(days=7)
 class Row:
     """One installation.
 
-    :param name: what the command line calls it
-    :param airflow: its version; None for the command line and the web service, which need none
-    :param as_of: packages that are younger do not exist for it; None for all there are today
-    :param lowest: of our own dependencies take the lowest versions that we allow
+    :param name: its name on the command line
+    :param airflow: the version of Airflow; None for the command line and the web service, which need none
+    :param as_of: packages released later are not considered; None for all that exist today
+    :param lowest: install the lowest allowed versions of our own dependencies
     """
 
     name: str
@@ -36,7 +36,7 @@ class Row:
 
     @property
     def packages(self) -> str:
-        """Which ones, in the words of the table."""
+        """Which packages, in the words of the table."""
         if self.lowest:
             return "the lowest we allow"
         return "today's" if self.as_of is None else f"of {self.as_of}"

@@ -18,11 +18,11 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a row.
+    """The result of a row.
 
     :param common_compat: the version of it that was installed, if any
     :param result: in words
-    :param is_ours: whether we failed
+    :param is_ours: whether our package failed
     """
 
     row: Row
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def renew(outcomes: list[Outcome]) -> None:
-    """Put what is new into the page's table, and leave the other rows as they are."""
+    """Put new results into the page's table, and leave the other rows as they are."""
     before, begin, rest = PAGE.read_text().partition(BEGIN)
     table, end, after = rest.partition(END)
     if not (begin and end):

@@ -132,6 +132,6 @@ class TestRegistryThatIsDown:
         outages += ["connection refused"] * 3 + ["too slow"] * 3
         lock = PartitionLockOperator(task_id="lock", on_conflict="wait", poke_interval=0.01, **DAY)
         lock.execute(a_context())
-        told = [record.getMessage() for record in caplog.records if "Waiting" in record.getMessage()]
+        told = [record.getMessage() for record in caplog.records if "Still waiting" in record.getMessage()]
         leads = "The Airflow connection 'partition_registry_default' leads there."
         assert told == [f"Still waiting. {each} {leads}" for each in ("connection refused", "too slow")]

@@ -1,1 +1,1 @@
-"""The chapters of ``make containers``, each a function ``check`` that gets the report."""
+"""The chapters of ``make containers``. Each has a function ``check`` that takes the report."""

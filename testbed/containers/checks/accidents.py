@@ -1,4 +1,4 @@
-"""What a service survives: a restart, and ``kill -9`` of itself and of its database under a writer."""
+"""What a service survives: a restart, and ``kill -9`` of itself and of its database while somebody writes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY = timedelta(days=1)
 
 
 class Writer:
-    """Publishes one day after the other, and knows which of them were acknowledged."""
+    """Publishes one day after another, and remembers which of them were acknowledged."""
 
     def __init__(self, access_token: str) -> None:
         self.acknowledged: list[PartitionKey] = []
@@ -44,7 +44,7 @@ class Writer:
         self._thread.join()
 
     def wait_for_more(self) -> None:
-        """Wait until it has published something from now on."""
+        """Wait until it has published something more."""
         so_far = len(self.acknowledged)
         wait_until(lambda: len(self.acknowledged) > so_far + 1, what="the writer to go on", timeout=120)
 
@@ -60,7 +60,7 @@ class Writer:
                     store.lock(key)
                     store.unlock(key)
                 except RegistryError:
-                    self._stop.wait(0.2)  # what was not acknowledged is not counted
+                    self._stop.wait(0.2)  # writes that were not acknowledged are not counted
                 else:
                     self.acknowledged.append(key)
 
@@ -102,7 +102,7 @@ def check(report: Report) -> None:
 
 
 def check_killed_service(report: Report) -> None:
-    """The engine starts it again."""
+    """The engine restarts the service."""
     kill(REGISTRY)
     wait_until(lambda: get(f"{SERVICE}/healthz")[0] == 0, what="the end", timeout=30, interval=0.05)
     seconds = wait_for_answer(f"{SERVICE}/readyz")
@@ -110,7 +110,7 @@ def check_killed_service(report: Report) -> None:
 
 
 def check_killed_database(report: Report) -> None:
-    """The service says why it refuses, and goes on when the database is back."""
+    """The service says why it refuses calls, and works again when the database is back."""
     pid = inspect(REGISTRY)["State"]["Pid"]
     kill(POSTGRES)
     wait_for_answer(f"{SERVICE}/readyz", 503)

@@ -25,10 +25,10 @@ from testbed.processes import wait_until
 
 WEB_PAGES = {"airflow-2": "http://localhost:8082", "airflow-3": "http://localhost:8083"}
 HEALTH = {"airflow-2": "/health", "airflow-3": "/execution/health"}
-"""Of Airflow 3 what its tasks call: the first call loads it, which on a busy machine takes longer than a task waits."""
+"""Route of Airflow 3 that tasks call. The first call loads its code, which may take longer than a task waits."""
 
 HAND_OVERS = (("airflow-3", "airflow-2", "2026-11-01"), ("airflow-2", "airflow-3", "2026-11-02"))
-"""Who writes, who waits, and which day."""
+"""Which one writes, which one waits, and for which day."""
 
 FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed"})
 
@@ -56,7 +56,7 @@ def check(report: Report) -> None:
 
 
 def hand_over(report: Report, writer: str, reader: str, day: str) -> None:
-    """The reader waits before the writer begins, and goes on when it has ended."""
+    """The reader waits before the writer begins, and goes on when the writer has ended."""
     read, written = f"read-{day}", f"write-{day}"
     trigger(reader, "example_consumer", read, day)
     state = wait_for_state(reader, "example_consumer", read, "wait_for_sales", {"deferred", *FINISHED})
@@ -78,13 +78,13 @@ def hand_over(report: Report, writer: str, reader: str, day: str) -> None:
 
 
 def is_about(event: Event, writer: str, day: str) -> bool:
-    """Whether it is of that writer, about that day."""
+    """Whether the event is by that writer, about that day."""
     is_writers = event.provider_name == f"loader-on-{writer}"
     return is_writers and event.interval is not None and event.interval.start.date().isoformat() == day
 
 
 def check_second_introduction(report: Report, running: Stack) -> None:
-    """Half of it is lost; the next run does that half."""
+    """Half of the introduction is lost, and the next run repeats that half."""
     remove = ("--entrypoint", "rm", "introduce", "/connections/airflow-3.json")
     removed = running.run(*remove)
     done = running.run("introduce")
@@ -95,7 +95,7 @@ def check_second_introduction(report: Report, running: Stack) -> None:
 
 
 def airflow(name: str, *arguments: str) -> str:
-    """Run a command of an instance until it succeeds; what it prints."""
+    """Run a command of an instance until it succeeds, and return its output."""
     deadline = time.monotonic() + TURN_TIMEOUT
     while True:
         done = execute(container(name), "airflow", *arguments)
@@ -117,7 +117,7 @@ def trigger(name: str, dag_id: str, run_id: str, day: str) -> None:
 
 
 def wait_for_state(name: str, dag_id: str, run_id: str, task_id: str, states: Collection[str]) -> str:
-    """Wait until a task is in one of these states; in which."""
+    """Wait until a task is in one of these states, and return which."""
     state = ""
 
     def is_there() -> bool:

@@ -1,4 +1,4 @@
-"""No secret gets into what is built."""
+"""No secret gets into the builds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROBE = "FROM localhost/debian:trixie\nCOPY . /context\nRUN find /context -type 
 
 
 def check(report: Report) -> None:
-    """Plant secrets, and let a build list what it was sent."""
+    """Plant secrets, and let a build list the files that were sent to it."""
     for name in ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "airflow_provider_partition_registry"):
         source, target = Path.cwd() / name, PROJECT / name
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)

@@ -1,4 +1,4 @@
-"""In a container: makes the oldest registry that there ever was, with one source in it."""
+"""Run in a container: creates a registry with the oldest schema, and one source in it."""
 
 from __future__ import annotations
 

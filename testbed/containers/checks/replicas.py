@@ -1,4 +1,4 @@
-"""Three services that find an empty database at the same moment."""
+"""Three services that start with an empty database at the same moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REPLICAS = ("replica-1", "replica-2", "replica-3")
 
 
 def check(report: Report) -> None:
-    """Start them side by side; ``--scale`` cannot, as the file gives the service one port of the host."""
+    """Start them side by side. ``--scale`` cannot do that, as the file gives the service one port of the host."""
     with stack() as running:
         running.up("postgres")
         wait_for_health(container("postgres"))

@@ -36,7 +36,7 @@ def check(report: Report) -> None:
 
 
 def is_refused() -> bool:
-    """Whether a stranger may not register a source."""
+    """Whether a caller without a token may not register a source."""
     with open_store(SERVICE) as store:
         try:
             store.register_source("shop.returns", "a-team@example.com")

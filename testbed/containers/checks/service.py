@@ -1,4 +1,4 @@
-"""``compose.yaml`` as it stands: order, health, ports, rights, the commands of the page, and a good end."""
+"""``compose.yaml`` as it is written: start order, health, ports, rights, the page's commands, graceful shutdown."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check(report: Report) -> None:
 
 
 def check_rights(report: Report) -> None:
-    """What the service may do in its container."""
+    """Check what the service may do in its container."""
     status = dict(
         re.findall(r"^(\w+):\s+(.*)$", execute(REGISTRY, "cat", "/proc/1/status").stdout, re.MULTILINE)
     )

@@ -1,4 +1,4 @@
-"""A registry that an older version made is brought up to date at the start, one of a newer version is refused."""
+"""At the start, a registry of an older version is upgraded, and one of a newer version is refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NEWER = "UPDATE partition_registry_version SET version_num = '9999'"
 
 
 def check(report: Report) -> None:
-    """Start the service on both."""
+    """Start the service with both."""
     with stack() as running:
         running.up("postgres")
         wait_for_health(POSTGRES)
