@@ -41,7 +41,7 @@ class _Command(DocumentedEndings, click.Command):
 @click.option("--dry-run", is_flag=True, help="Only say which locks would be ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(conn_id: str, dry_run: bool, as_json: bool) -> int:
-    """End the locks of this Airflow that nobody will unlock.
+    """End the locks of this Airflow that no task will end.
 
     They are those whose run is over or deleted, or whose task died. Their partitions become failed. Run it where this
     Airflow's own database and its connections can be reached, such as on the scheduler's host.

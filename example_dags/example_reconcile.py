@@ -1,4 +1,4 @@
-"""End the locks that nobody will unlock.
+"""End the locks that no task will end.
 
 Airflow tells nobody when a DAG or a run is deleted, or when a task is killed right after it took a lock; and a run may
 end while the registry is down. The locks of such runs say "is being written" until somebody looks. This does, every

@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _open_standard_descriptors() -> None:
-    """Open those that are closed, or the next file or connection would get their number and what is written to them."""
+    """Open closed ones, as the next file would otherwise get their number, and with it the output meant for them."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

@@ -183,7 +183,7 @@ def _how_it_ended(state: str, msg: str) -> tuple[str, bool]:
     if "manually" in msg:
         return f"was marked {state} by hand", True
     if state == "failed" and msg in ("timed_out", ""):  # Airflow 3, Airflow 2
-        return "was timed out", True
+        return "timed out", True
     return f"ended as {state}", False
 
 

@@ -95,7 +95,9 @@ class Reconciliation:
         return tuple(each for each in self.found if each.refusal is not None)
 
     def __str__(self) -> str:
-        counted = f"Of {self.looked_at} locks of this Airflow {len(self.found)} will be unlocked by nobody."
+        counted = (
+            f"Of {self.looked_at} locks of this Airflow, {len(self.found)} will not be ended by any task."
+        )
         return "\n".join([counted, *map(str, self.found)])
 
     def as_result(self) -> dict[str, Any]:
@@ -186,7 +188,11 @@ def reason_to_end(
         how = (endings or {}).get(run_of(holder), f"ended as {run.state}")
         reason = f"{name} {how} while its task {holder.task_label} held this lock."
         return f"{reason} {died}" if died else reason
-    return f"{name} goes on, but nobody will unlock: {died[0].lower()}{died[1:]}" if died else None
+    return (
+        f"{name} is still running, but no task will end this lock: {died[0].lower()}{died[1:]}"
+        if died
+        else None
+    )
 
 
 def _death_of(holder: HolderIdentity, run: RunState) -> str | None:

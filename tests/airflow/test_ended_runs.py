@@ -60,8 +60,8 @@ def a_run(**different: Any) -> SimpleNamespace:
     [
         ("failed", BY_HAND.format("failed"), "was marked failed by hand"),
         ("success", BY_HAND.format("success"), "was marked success by hand"),
-        ("failed", "timed_out", "was timed out"),
-        ("failed", "", "was timed out"),  # what Airflow 2 says then
+        ("failed", "timed_out", "timed out"),
+        ("failed", "", "timed out"),  # what Airflow 2 says then
         ("failed", "task_failure", "ended as failed"),
         ("success", "success", "ended as success"),
     ],

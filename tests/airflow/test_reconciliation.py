@@ -70,8 +70,8 @@ class TestReasons:
     @pytest.mark.parametrize("state", ["failed", "upstream_failed", "skipped", "removed"])
     def test_a_task_that_is_dead(self, state: str) -> None:
         assert reason_to_end(HOLDER, RunState("running", {("lock", 2): state})) == (
-            "The run a_run of DAG a_dag goes on, but nobody will unlock: the task that took the lock died after it "
-            f"was granted: lock[2] is {state}."
+            "The run a_run of DAG a_dag is still running, but no task will end this lock: the task that took the lock "
+            f"died after it was granted: lock[2] is {state}."
         )
 
     @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ class TestCommand:
         assert json.loads(done.stdout)["found"][0]["was_ended"] is True
         assert left.partition.state is PartitionState.FAILED
 
-        assert "0 will be unlocked by nobody" in self.call().stdout
+        assert "0 will not be ended by any task" in self.call().stdout
 
     def test_says_what_is_missing(self, airflow_home: Path) -> None:
         answer = self.call("--conn-id", "nothing_here")

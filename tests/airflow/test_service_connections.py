@@ -241,7 +241,7 @@ class TestButton:
     def test_with_a_server_that_is_not_a_registry(self, another_site: str) -> None:
         is_well, message = press_test_button(host=another_site, password=TOKEN)
         assert not is_well
-        assert message.startswith(f"What answers at {another_site} is no partition registry")
+        assert message.startswith(f"The server at {another_site} is not a partition registry")
 
     def test_with_a_port_that_speaks_no_http(self) -> None:
         with TCPServer(("127.0.0.1", 0), AnotherProtocol) as server:

@@ -114,7 +114,7 @@ def test_a_time_out(instances: Instances, begin: Begin, version: int) -> None:
 
     let_time_pass(instances[version], begun)
 
-    assert begun.reason() == f"was timed out {HELD}"
+    assert begun.reason() == f"timed out {HELD}"
 
 
 def let_time_pass(instance: AirflowInstance, begun: Begun) -> None:

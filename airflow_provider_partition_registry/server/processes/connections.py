@@ -44,7 +44,7 @@ class Refusal(NamedTuple):
         return f"{head}{retry}\r\n".encode() + body
 
 
-MALFORMED = Refusal(HTTPStatus.BAD_REQUEST, InvalidInputError("This is no HTTP request."))
+MALFORMED = Refusal(HTTPStatus.BAD_REQUEST, InvalidInputError("This is not an HTTP request."))
 TOO_LARGE = Refusal(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     InvalidInputError(

@@ -188,7 +188,7 @@ class Client:
             ) from error
         if isinstance(cause, ssl.SSLError) and cause.reason == NO_TLS:
             raise StoreRefusedError(
-                f"What answers at {self.url} does not speak TLS. Is it http:// instead of https://?"
+                f"The server at {self.url} does not speak TLS. Is it http:// instead of https://?"
             ) from error
         if isinstance(cause, socket.gaierror) and is_wrong_host(self._host, cause):
             raise HostNotFoundError(self.url, self._host) from error
@@ -210,7 +210,7 @@ class Client:
             return f"{self._describe_versions(version)} They do not understand each other ({told})."
         if VERSION_HEADER in response.headers:
             return f"The registry does not know {self.url} ({told}). Check the path in the URL."
-        return f"What answers at {self.url} is no partition registry ({told}). Check the URL."
+        return f"The server at {self.url} is not a partition registry ({told}). Check the URL."
 
     def _describe_versions(self, version: str) -> str:
         return (
