@@ -45,7 +45,7 @@ def list_(options: Options, as_json: bool) -> None:
 def _registration_text(registration: SourceRegistration) -> str:
     registered = registration.source
     return (
-        f"Source {registered.name!r} is registered; {registered.owner} answers for it.\n"
+        f"Source {registered.name!r} is registered; its owner is {registered.owner}.\n"
         f"Its access token, which is shown only now, and is needed to register a provider:\n"
         f"{registration.access_token}"
     )
