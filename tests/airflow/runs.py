@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider_partition_registry.store import watch
+from airflow_provider_partition_registry.store import poller
 from testbed.processes import until
 
 
@@ -54,7 +54,7 @@ def a_context(**run: Any) -> dict[str, Any]:
 
 def was_told(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether somebody waits in an event loop who has asked and got an answer."""
-    pollers = watch._pollers.get(loop, {})
+    pollers = poller._pollers.get(loop, {})
     return any(waiter.told is not None for each in pollers.values() for waiter in tuple(each._waiters))
 
 

@@ -11,7 +11,7 @@ from airflow_provider_partition_registry.runtime import compat
 SDK = "airflow.providers.common.compat.sdk"
 
 
-@pytest.mark.parametrize("name", sorted(compat._PLACES))
+@pytest.mark.parametrize("name", sorted(compat._MODULES))
 def test_airflow_itself_has_what_common_compat_may_lack(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from_common_compat = getattr(compat, name)
     monkeypatch.setitem(sys.modules, SDK, None)
@@ -27,6 +27,6 @@ def test_common_compat_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AttributeError, match="no attribute 'BaseHok'"):
         compat.BaseHok  # noqa: B018
-    monkeypatch.setitem(compat._PLACES, "Gone", ("airflow.nowhere", "airflow.exceptions"))
+    monkeypatch.setitem(compat._MODULES, "Gone", ("airflow.nowhere", "airflow.exceptions"))
     with pytest.raises(ImportError, match="has no Gone"):
         compat.Gone  # noqa: B018

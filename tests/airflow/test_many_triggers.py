@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.store import listening, watch
+from airflow_provider_partition_registry.store import listening, poller
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.database import time_limits as watchdog
@@ -84,7 +85,7 @@ async def until_quiet(asked: list[int]) -> None:
     await until(lambda: DAYS_ASKED in asked, what="all to be asked for")
     while asked:
         asked.clear()
-        await asyncio.sleep(watch.EXPLANATION_PAUSE + 0.5)  # in which nobody may ask
+        await asyncio.sleep(poller.EXPLANATION_PAUSE + 0.5)  # in which nobody may ask
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def our_threads() -> list[str]:
 def test_a_crowd_shares_one_question(
     postgres_registry: RegistryStore, asked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "EXPLANATION_PAUSE", 0.5)
+    monkeypatch.setattr(poller, "EXPLANATION_PAUSE", 0.5)
 
     async def run() -> tuple[Any, Ticker, float]:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(CROWD)]
@@ -128,7 +129,7 @@ def test_a_crowd_shares_one_question(
 
 @pytest.mark.usefixtures("threads_that_end_soon")
 def test_cancelled_triggers_leave_nothing_behind(
-    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
+    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer, postgres_url: str
 ) -> None:
     async def run() -> None:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(20)]
@@ -140,12 +141,12 @@ def test_cancelled_triggers_leave_nothing_behind(
 
     asyncio.run(run())
     postgres_registry.close()
-    assert connections(postgres, "partition-registry") == 0
+    assert connections(postgres, postgres_url) == 0
 
 
 @pytest.mark.usefixtures("threads_that_end_soon")
 def test_a_loop_that_ends_leaves_nothing_behind(
-    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
+    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer, postgres_url: str
 ) -> None:
     """As with ``dag.test()``, which runs every trigger in a loop of its own."""
 
@@ -158,7 +159,7 @@ def test_a_loop_that_ends_leaves_nothing_behind(
     asyncio.run(run())
     postgres_registry.close()
     wait_until(
-        lambda: not our_threads() and not connections(postgres, "partition-registry"),
+        lambda: not our_threads() and not connections(postgres, postgres_url),
         what="our threads and connections to end",
         timeout=SOON,
     )
@@ -203,6 +204,7 @@ def test_a_server_that_dies_and_comes_back(
     assert len(troubles()) == 100, "each trigger tells of the trouble once"
 
 
-def connections(server: PostgresServer, application: str) -> int:
-    named = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'"
-    return int(server.execute(named)[0][0])
+def connections(server: PostgresServer, url: str) -> int:
+    """How many of ours there are to the database with this URL; other tests leave theirs open to others."""
+    ours = f"application_name = 'partition-registry' AND datname = '{urlsplit(url).path[1:]}'"
+    return int(server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {ours}")[0][0])

@@ -71,10 +71,16 @@ class Registry:
     store: RegistryStore
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self, *arguments: str, wrapper: tuple[str, ...] = (), **options: Any) -> Running:
+    def start(
+        self,
+        *arguments: str,
+        wrapper: tuple[str, ...] = (),
+        of: tuple[str, ...] = OPTIONS,
+        **options: Any,
+    ) -> Running:
         """Start a run; options, ``--``, command. The command's standard output is a pipe."""
         process = subprocess.Popen(
-            [*wrapper, str(SCRIPT), "run", *OPTIONS, *arguments],
+            [*wrapper, str(SCRIPT), "run", *of, *arguments],
             **{
                 "env": {**os.environ, URL_VARIABLE: self.url},
                 "stdin": subprocess.DEVNULL,
