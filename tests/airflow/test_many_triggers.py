@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_a_crowd_shares_one_question(
 
 @pytest.mark.usefixtures("threads_that_end_soon")
 def test_cancelled_triggers_leave_nothing_behind(
-    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
+    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer, postgres_url: str
 ) -> None:
     async def run() -> None:
         waiting = [asyncio.create_task(event_of(trigger)) for trigger in a_crowd(20)]
@@ -140,12 +141,12 @@ def test_cancelled_triggers_leave_nothing_behind(
 
     asyncio.run(run())
     postgres_registry.close()
-    assert connections(postgres, "partition-registry") == 0
+    assert connections(postgres, postgres_url) == 0
 
 
 @pytest.mark.usefixtures("threads_that_end_soon")
 def test_a_loop_that_ends_leaves_nothing_behind(
-    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer
+    postgres_registry: RegistryStore, asked: list[int], postgres: PostgresServer, postgres_url: str
 ) -> None:
     """As with ``dag.test()``, which runs every trigger in an event loop of its own."""
 
@@ -158,7 +159,7 @@ def test_a_loop_that_ends_leaves_nothing_behind(
     asyncio.run(run())
     postgres_registry.close()
     wait_until(
-        lambda: not our_threads() and not connections(postgres, "partition-registry"),
+        lambda: not our_threads() and not connections(postgres, postgres_url),
         what="our threads and connections to end",
         timeout=SOON,
     )
@@ -203,6 +204,7 @@ def test_a_server_that_dies_and_comes_back(
     assert len(troubles()) == 100, "each trigger tells of the trouble once"
 
 
-def connections(server: PostgresServer, application: str) -> int:
-    named = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'"
-    return int(server.execute(named)[0][0])
+def connections(server: PostgresServer, url: str) -> int:
+    """How many of ours there are to the database with this URL; other tests leave theirs open to others."""
+    ours = f"application_name = 'partition-registry' AND datname = '{urlsplit(url).path[1:]}'"
+    return int(server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {ours}")[0][0])

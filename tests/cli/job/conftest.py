@@ -74,11 +74,11 @@ class Registry:
     def start(
         self,
         *arguments: str,
-        of: tuple[str, ...] = OPTIONS,
         wrapper: tuple[str, ...] = (),
+        of: tuple[str, ...] = OPTIONS,
         **options: Any,
     ) -> Running:
-        """Start a run of a partition; options, ``--``, command. The command's standard output is a pipe."""
+        """Start a run; options, ``--``, command. The command's standard output is a pipe."""
         process = subprocess.Popen(
             [*wrapper, str(SCRIPT), "run", *of, *arguments],
             **{
