@@ -276,7 +276,7 @@ def test_a_retry_after_beyond_the_time_out_gives_up_at_once() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        pytest.param(says(200), "no partition registry .HTTP 200 to GET", id="some other page"),
+        pytest.param(says(200), "not a partition registry .HTTP 200 to GET", id="some other page"),
         pytest.param(says(404, '{"detail":"Not Found"}'), "Check the URL", id="some other API"),
         pytest.param(
             says(301, Location="https://elsewhere"), "redirects to https://elsewhere", id="redirect"
