@@ -78,15 +78,15 @@ def _end_locks_of(dag_run: Any, msg: str) -> None:
 
 
 def _withdraw_marks(dag_run: Any) -> None:
-    from airflow_provider_partition_registry.runtime.marks import take_words_back
+    from airflow_provider_partition_registry.runtime.marks import withdraw_marks
 
-    take_words_back(dag_run)
+    withdraw_marks(dag_run)
 
 
 def _record_mark(task_instance: Any) -> None:
-    from airflow_provider_partition_registry.runtime.marks import keep_word
+    from airflow_provider_partition_registry.runtime.marks import record_mark
 
-    keep_word(task_instance)
+    record_mark(task_instance)
 
 
 def _without_harm(action: Callable[..., None], *arguments: Any) -> None:

@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.runtime.compat import (
     pull_one,
     states_of_tasks,
 )
-from airflow_provider_partition_registry.runtime.marks import words_of_people
+from airflow_provider_partition_registry.runtime.marks import marks_by_people
 
 # The XCom in which Airflow's branches and short circuits keep their decisions.
 _DECISION = "skipmixin_key"
@@ -87,8 +87,8 @@ def _with_marks(context: Any, work: Work) -> Work:
     doubtful = {each.task_id for each in work.writers() if each.state == "success" and not each.ended}
     if not doubtful:
         return work
-    words = words_of_people(context, doubtful)
-    return _with(work, lambda each: replace(each, by_hand=each.key in words))
+    marks = marks_by_people(context, doubtful)
+    return _with(work, lambda each: replace(each, by_hand=each.key in marks))
 
 
 def _with_decisions(context: Any, dag: Any, work: Work) -> Work:

@@ -18,9 +18,9 @@ from typing import Any, cast
 
 from airflow_provider_partition_registry.runtime.compat import IS_AIRFLOW_3
 
-KEY = "partition_registry_word"
+KEY = "partition_registry_mark"
 
-Words = dict[tuple[str, int], datetime]
+Marks = dict[tuple[str, int], datetime]
 """When each mark was made, by task id and map index, by the clock of Airflow's web or API server."""
 
 CONNECTION_FIELD = "partition_registry_conn_id"  # a templated field of all our operators, and of no others
@@ -28,7 +28,7 @@ CONNECTION_FIELD = "partition_registry_conn_id"  # a templated field of all our 
 _log = logging.getLogger(__name__)
 
 
-def words_of_people(context: Mapping[str, Any], task_ids: Collection[str]) -> Words:
+def marks_by_people(context: Mapping[str, Any], task_ids: Collection[str]) -> Marks:
     """Which instances of these tasks of the same run a person marked as success.
 
     It does not say whether they are still in that state. A mark that cannot be found out counts as not made.
@@ -37,29 +37,29 @@ def words_of_people(context: Mapping[str, Any], task_ids: Collection[str]) -> Wo
     :return: when each was marked; the map index is -1 for tasks that are not mapped.
     """
     try:
-        said = _in_xcoms(context["ti"], task_ids) if IS_AIRFLOW_3 else _in_audit_log(context, task_ids)
+        marks = _in_xcoms(context["ti"], task_ids) if IS_AIRFLOW_3 else _in_audit_log(context, task_ids)
     except Exception:
         # For example, an XCom backend that cannot read them. Without marks, less is proved and published.
         _log.warning("Cannot look up which tasks were marked as success by hand.", exc_info=True)
         return {}
-    return said
+    return marks
 
 
 # Airflow 3: XComs
 
 
-def keep_word(task_instance: Any) -> None:
+def record_mark(task_instance: Any) -> None:
     """Record that somebody marks this task instance as success, in Airflow 3's API server, before it commits."""
     from airflow.models.xcom import XComModel
 
     session = _session_of(task_instance)
     if not _uses_the_registry(task_instance.dag_id, session):
         return
-    word = {"by_hand": "success", "map_index": task_instance.map_index, "at": datetime.now(UTC).isoformat()}
+    mark = {"by_hand": "success", "map_index": task_instance.map_index, "at": datetime.now(UTC).isoformat()}
     with session.begin_nested():
         XComModel.set(
             key=KEY,
-            value=word,
+            value=mark,
             dag_id=task_instance.dag_id,
             task_id=task_instance.task_id,
             run_id=task_instance.run_id,
@@ -69,7 +69,7 @@ def keep_word(task_instance: Any) -> None:
         )
 
 
-def take_words_back(dag_run: Any) -> None:
+def withdraw_marks(dag_run: Any) -> None:
     """Withdraw the marks on task instances of this run, whose own state somebody sets by hand.
 
     Airflow 3 first marks the task instances that were running, as if each had been marked alone.
@@ -81,14 +81,14 @@ def take_words_back(dag_run: Any) -> None:
         session.query(XComModel).filter_by(dag_id=dag_run.dag_id, run_id=dag_run.run_id, key=KEY).delete()
 
 
-def _in_xcoms(ti: Any, task_ids: Collection[str]) -> Words:
-    words: Words = {}
+def _in_xcoms(ti: Any, task_ids: Collection[str]) -> Marks:
+    marks: Marks = {}
     for task_id in task_ids:
         # As a list, since Airflow otherwise looks for an instance with the map index of the task that asks.
-        for word in ti.xcom_pull(task_ids=[task_id], key=KEY):
-            if word and word["by_hand"] == "success":
-                words[task_id, word["map_index"]] = datetime.fromisoformat(word["at"])
-    return words
+        for mark in ti.xcom_pull(task_ids=[task_id], key=KEY):
+            if mark and mark["by_hand"] == "success":
+                marks[task_id, mark["map_index"]] = datetime.fromisoformat(mark["at"])
+    return marks
 
 
 def _session_of(row: Any) -> Any:
@@ -130,9 +130,9 @@ _RUN_MARKED = ("dagrun_success", "api.update_dag_run_state", "ui.update_dag_run_
 _PICKED_FROM_LIST = "action_set_success"
 
 
-def _in_audit_log(context: Mapping[str, Any], task_ids: Collection[str]) -> Words:
+def _in_audit_log(context: Mapping[str, Any], task_ids: Collection[str]) -> Marks:
     """The marks in the audit log, in order, for the newest try of each task instance."""
-    words: Words = {}
+    marks: Marks = {}
     began = {
         (each.task_id, each.map_index): each.start_date
         for each in context["dag_run"].get_task_instances()
@@ -140,11 +140,11 @@ def _in_audit_log(context: Mapping[str, Any], task_ids: Collection[str]) -> Word
     }
     for entry in _entries(context["ti"].dag_id, context["ti"].run_id):
         if entry.event in (*_RUN_MARKED, _PICKED_FROM_LIST):
-            words.clear()
+            marks.clear()
         else:
-            words |= dict.fromkeys(_marked_by(entry, began, context), entry.dttm)
+            marks |= dict.fromkeys(_marked_by(entry, began, context), entry.dttm)
     # Marks from before a task was cleared say nothing about its newest try.
-    return {key: said for key, said in words.items() if began[key] is None or said >= began[key]}
+    return {key: at for key, at in marks.items() if began[key] is None or at >= began[key]}
 
 
 def _entries(dag_id: str, run_id: str) -> Iterator[Any]:

@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.domain.errors import (
     TooManyAttemptsError,
     UnknownError,
 )
-from airflow_provider_partition_registry.server.discretion import told_in_general
+from airflow_provider_partition_registry.server.redaction import redacted
 from airflow_provider_partition_registry.server.waiting.long_polling import ClientGoneError
 from airflow_provider_partition_registry.store.wire.answers import error_to_data
 
@@ -62,7 +62,7 @@ def install(app: FastAPI) -> None:
 def respond_to_error(request: Request, error: RegistryError) -> JSONResponse:
     """The response to an error, in the form of the route that was called."""
     status = status_of(error)
-    return _respond(request, status, told_in_general(error) if status >= 500 else error)
+    return _respond(request, status, redacted(error) if status >= 500 else error)
 
 
 def _respond_to_malformed(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -193,7 +193,7 @@ class TestMarksByHand:
     @pytest.fixture
     def working(self, begin: Begin, version: int) -> Begun:
         """A run whose tasks are at work, but for one that has ended by itself."""
-        begun = begin(version, "words_of_people")
+        begun = begin(version, "marks_by_people")
         begun.wait_for_work("work")
         begun.wait_for("work_on", "success", 0)
         begun.wait_for_work("work_on", 1)

@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from airflow_provider_partition_registry.cli.instants import DurationType, interval_options
+from airflow_provider_partition_registry.cli.job.reporting import Reporter
 from airflow_provider_partition_registry.cli.job.run import Run, Terms
-from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.cli.options import Options, about_us, common_options, host_name
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
@@ -153,12 +153,12 @@ def run(
     """
     options = context.ensure_object(Options)
     options.require_url()
-    teller = Teller(as_json, verbose or as_json or _is_terminal())
+    reporter = Reporter(as_json, verbose or as_json or _is_terminal())
     program = shutil.which(command[0])
     if program is None:
         code = 126 if _is_there(command[0]) else 127
         told = f"{command[0]!r} {'cannot be executed' if code == 126 else 'is not found'}."
-        teller.warn("no_command", told)
+        reporter.warn("no_command", told)
         context.exit(code)
     terms = Terms(
         lease=lease,
@@ -171,7 +171,7 @@ def run(
     key = PartitionKey(source_name, provider_name, interval)
     writer = Holder(_identity() if holder is None else holder, _details(command[0]))
     with options.open_store(STORE_THREADS) as store:
-        context.exit(Run(store, key, writer, program, command, terms, teller).execute())
+        context.exit(Run(store, key, writer, program, command, terms, reporter).execute())
 
 
 def _identity() -> str:

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from airflow_provider_partition_registry.cli.errors import ExitCode, exit_code_of
 from airflow_provider_partition_registry.cli.job.inbox import Inbox
+from airflow_provider_partition_registry.cli.job.reporting import Reporter
 from airflow_provider_partition_registry.cli.job.retrying import GivenUpError, Retrying
-from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Partition
@@ -29,7 +29,7 @@ class Closing:
     locked: Partition
     limit: timedelta
     inbox: Inbox
-    teller: Teller
+    reporter: Reporter
 
     def publish(self) -> int:
         """Publish, and return the exit code."""
@@ -41,9 +41,11 @@ class Closing:
             self._tell_of_remains("The command succeeded.", "published", "unlock", given_up)
             return ExitCode.UNAVAILABLE
         except RegistryError as error:
-            self.teller.warn(error.code, f"The command succeeded, but nothing is published. {error.message}")
+            self.reporter.warn(
+                error.code, f"The command succeeded, but nothing is published. {error.message}"
+            )
             return exit_code_of(error)
-        self.teller.inform("published", f"Published {self.locked.key}.", published)
+        self.reporter.inform("published", f"Published {self.locked.key}.", published)
         return ExitCode.DONE
 
     def fail(self, why: str, last_lines: Sequence[str] = ()) -> None:
@@ -60,20 +62,20 @@ class Closing:
         except GivenUpError as given_up:
             self._tell_of_remains(why, "marked as failed", f"fail --reason {shlex.quote(why)}", given_up)
         except RegistryError as error:
-            self.teller.warn(error.code, f"{why} It cannot be marked as failed. {error.message}")
+            self.reporter.warn(error.code, f"{why} It cannot be marked as failed. {error.message}")
         else:
-            self.teller.warn("failed", f"{why} Marked as failed: {self.locked.key}.", failed)
+            self.reporter.warn("failed", f"{why} Marked as failed: {self.locked.key}.", failed)
 
     def _persist(self, call: Callable[[], Partition]) -> Partition:
         retrying = Retrying(self.limit, (StoreUnavailableError,), "trouble", "Trying again.")
-        return retrying.run(call, self.inbox, self.teller)
+        return retrying.run(call, self.inbox, self.reporter)
 
     def _tell_of_remains(self, why: str, done: str, command: str, given_up: GivenUpError) -> None:
         key = self.locked.key
         source, provider, interval = key.source_name, key.provider_name, key.interval
         ends = ["--start", format_instant(interval.start), "--end", format_instant(interval.end)]
         place = shlex.join([source, provider, *ends, "--generation", str(self.locked.generation)])
-        self.teller.warn(
+        self.reporter.warn(
             "left_locked",
             f"{why} It cannot be {done}. {given_up.cause.message} As far as is known, {key} is still "
             f"locked, {lock_in_words(self.locked)}: readers go on waiting, and when the lease is over others may take "

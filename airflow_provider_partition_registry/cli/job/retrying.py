@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.cli.job.inbox import (
     Message,
     SignalReceived,
 )
-from airflow_provider_partition_registry.cli.job.telling import Teller
+from airflow_provider_partition_registry.cli.job.reporting import Reporter
 from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Retrying:
     code: str
     consequence: str
 
-    def run(self, call: Callable[[], T], inbox: Inbox, teller: Teller) -> T:
+    def run(self, call: Callable[[], T], inbox: Inbox, reporter: Reporter) -> T:
         """Call until it succeeds, and report each new reason why it does not.
 
         :raises GivenUpError: the time is over, or a signal asks us to end.
@@ -70,7 +70,7 @@ class Retrying:
             except self.passing as error:
                 if error.message != told:
                     told = error.message
-                    teller.inform(self.code, f"{told} {self.consequence}")
+                    reporter.inform(self.code, f"{told} {self.consequence}")
                 rest = give_up_at - now()
                 signum = inbox.ending_signal(min(pause, rest)) if rest > 0 else None
                 if rest <= 0 or signum is not None:

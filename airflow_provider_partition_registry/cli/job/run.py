@@ -12,13 +12,13 @@ from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.closing import Closing, lock_in_words
 from airflow_provider_partition_registry.cli.job.command import Command
-from airflow_provider_partition_registry.cli.job.hearing import news_of
 from airflow_provider_partition_registry.cli.job.inbox import Inbox
 from airflow_provider_partition_registry.cli.job.launch import given_environment
 from airflow_provider_partition_registry.cli.job.lease import LeaseKeeper
+from airflow_provider_partition_registry.cli.job.listening import news_of
+from airflow_provider_partition_registry.cli.job.reporting import Reporter
 from airflow_provider_partition_registry.cli.job.retrying import GivenUpError, NoResponseError, Retrying
 from airflow_provider_partition_registry.cli.job.supervision import Ending, Supervision
-from airflow_provider_partition_registry.cli.job.telling import Teller
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Holder, Partition, PartitionKey
@@ -59,7 +59,7 @@ class Run:
     program: str
     arguments: Sequence[str]
     terms: Terms
-    teller: Teller
+    reporter: Reporter
     _inbox: Inbox = field(default_factory=Inbox)
 
     def execute(self) -> int:
@@ -72,7 +72,7 @@ class Run:
                 taken_at, locked = self._lock()
             except GivenUpError as given_up:
                 return self._not_locked(given_up)
-            self.teller.inform("locked", f"Locked {self.key}, {lock_in_words(locked)}.", locked)
+            self.reporter.inform("locked", f"Locked {self.key}, {lock_in_words(locked)}.", locked)
             return self._run(locked, taken_at)
 
     def _lock(self) -> tuple[float, Partition]:
@@ -87,11 +87,11 @@ class Run:
             )
 
         if self.terms.wait_for is None:
-            return Retrying(timedelta.max, (), "", "").run(take, self._inbox, self.teller)
+            return Retrying(timedelta.max, (), "", "").run(take, self._inbox, self.reporter)
         passing = (PartitionLockedError, StoreUnavailableError)
         retrying = Retrying(self.terms.wait_for, passing, "waiting", "Still waiting.")
         with news_of(self.key.source_name, self.store, self._inbox):
-            return retrying.run(take, self._inbox, self.teller)
+            return retrying.run(take, self._inbox, self.reporter)
 
     def _not_locked(self, given_up: GivenUpError) -> int:
         remark = ""
@@ -99,14 +99,14 @@ class Run:
             remark = " If the registry grants the lock after all, the lock ends with its lease."
         if given_up.signum is not None:
             told = f"Interrupted while waiting for {self.key}. The command was not run.{remark}"
-            self.teller.warn("interrupted", told)
+            self.reporter.warn("interrupted", told)
             return 128 + given_up.signum
         told = f"Timed out waiting for {self.key}. The command was not run. {given_up.cause.message}{remark}"
-        self.teller.warn("timed_out", told)
+        self.reporter.warn("timed_out", told)
         return ExitCode.TIMED_OUT
 
     def _run(self, locked: Partition, taken_at: float) -> int:
-        closing = Closing(self.store, locked, self.terms.retry_for, self._inbox, self.teller)
+        closing = Closing(self.store, locked, self.terms.retry_for, self._inbox, self.reporter)
         try:
             ending, last_lines = self._run_command(locked, taken_at)
         except OSError as error:
@@ -156,14 +156,14 @@ class Run:
             self.terms.lease,
             taken_at=taken_at,
             inbox=self._inbox,
-            warn=lambda message: self.teller.warn("trouble", message),
+            warn=lambda message: self.reporter.warn("trouble", message),
         )
 
     def _tell_of_loss(self, why: str) -> None:
-        self.teller.warn("lock_lost", f"Lost the lock on {self.key}; telling the command to stop. {why}")
+        self.reporter.warn("lock_lost", f"Lost the lock on {self.key}; telling the command to stop. {why}")
 
     def _tell_of_rest(self, what: str) -> None:
-        self.teller.warn(
+        self.reporter.warn(
             "left_running",
             f"{self._program} ended with exit code 0, but left running: {what}. They may still write, and are waited "
             f"for. To end them instead: kill {os.getpid()}",
@@ -171,7 +171,7 @@ class Run:
 
     def _close(self, closing: Closing, ending: Ending, last_lines: Sequence[str]) -> int:
         if ending.loss is not None and ending.loss.is_certain:
-            self.teller.warn(
+            self.reporter.warn(
                 "not_published", f"Not published: {self.key}. The lock was lost before the command ended."
             )
             return ExitCode.CONFLICT

@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
-from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.observing import metrics
+from airflow_provider_partition_registry.server.redaction import redacted
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(tags=["Health"])
@@ -28,7 +28,7 @@ async def can_serve(service: InService) -> JSONResponse:
     try:
         await service.health.ping()
     except RegistryError as error:
-        told = told_in_general(error)
+        told = redacted(error)
         return JSONResponse({"status": "not ready", "code": told.code, "reason": told.message}, 503)
     return JSONResponse({"status": "ready"})
 

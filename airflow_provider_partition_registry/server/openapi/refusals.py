@@ -18,8 +18,8 @@ from airflow_provider_partition_registry.domain.errors import (
     TooManyAttemptsError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.server.discretion import MORE, WORDS
 from airflow_provider_partition_registry.server.openapi import examples
+from airflow_provider_partition_registry.server.redaction import MORE, WORDS
 from airflow_provider_partition_registry.store.wire.answers import ProblemBody, error_to_data
 
 Refusals = dict[int | str, dict[str, Any]]

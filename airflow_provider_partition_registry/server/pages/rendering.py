@@ -20,9 +20,9 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.models import EventType
 from airflow_provider_partition_registry.server.access.sessions import cookie_name
-from airflow_provider_partition_registry.server.discretion import told_in_general
 from airflow_provider_partition_registry.server.errors import status_of
 from airflow_provider_partition_registry.server.pages import wording
+from airflow_provider_partition_registry.server.redaction import redacted
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -64,7 +64,7 @@ def render_error(request: Request, error: RegistryError) -> HTMLResponse:
         return render_sign_in(request, None if isinstance(error, TokenRequiredError) else error.message)
     status = status_of(error)
     is_ours = status >= 500
-    told = told_in_general(error) if is_ours else error
+    told = redacted(error) if is_ours else error
     return render(request, "problem", status, message=told.message, is_ours=is_ours)
 
 

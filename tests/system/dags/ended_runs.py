@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
 )
-from airflow_provider_partition_registry.runtime.marks import words_of_people
+from airflow_provider_partition_registry.runtime.marks import marks_by_people
 
 DAY = {
     "source_name": "system.ended",
@@ -82,12 +82,12 @@ for one in ("one", "other"):
         # Nobody runs in this pool, so no task is in the way of the deletion.
         lock() >> work.override(pool="of_nobody")() >> unlock()
 
-with DAG("words_of_people", schedule=None, **COMMON):
+with DAG("marks_by_people", schedule=None, **COMMON):
 
     @task
     def ask(**context: Any) -> list[str]:
         """What people said, as text."""
-        words = words_of_people(context, ["work", "work_on"])
+        words = marks_by_people(context, ["work", "work_on"])
         assert all(said.tzinfo for said in words.values())
         return sorted(f"{task_id}[{index}]" for task_id, index in words)
 

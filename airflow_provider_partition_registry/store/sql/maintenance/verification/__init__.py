@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import SchemaDamagedError
 from airflow_provider_partition_registry.store.sql.database.engine import Database
-from airflow_provider_partition_registry.store.sql.maintenance.verification import checks, past, reliance
+from airflow_provider_partition_registry.store.sql.maintenance.verification import checks, integrity, past
 from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
     Discrepancy,
     DiscrepancyKind,
@@ -78,11 +78,11 @@ def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
 
 
 def _verify(connection: Connection) -> list[Discrepancy]:
-    unvouched = reliance.find_what_the_database_does_not_vouch_for(connection)
-    if any(each.kind in reliance.SPOILS_THE_REST for each in unvouched):
-        return unvouched
+    damage = integrity.find_damage(connection)
+    if any(each.kind in integrity.SPOILS_THE_REST for each in damage):
+        return damage
     found = [
-        *unvouched,
+        *damage,
         *checks.find_dangling_references(connection),
         *past.check_history(connection),
         *(each for check in (*checks.CHECKS, *past.CHECKS) for each in check.run(connection)),

@@ -14,7 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import task
 from airflow.utils.session import create_session
 
-from airflow_provider_partition_registry.runtime.marks import KEY, words_of_people
+from airflow_provider_partition_registry.runtime.marks import KEY, marks_by_people
 from tests.airflow.registries import DAY
 from tests.airflow.runs import NewDag, Rerun, Run, RunDag
 from tests.airflow.tasks import a_pair, write
@@ -33,7 +33,7 @@ def double(number: int) -> int:
 @task(trigger_rule="all_done")
 def ask(**context: Any) -> list[str]:
     """Ask for marks as the unlock task does."""
-    said = words_of_people(context, ["write", "double"])
+    said = marks_by_people(context, ["write", "double"])
     assert all(datetime.now(UTC) - each < timedelta(minutes=10) for each in said.values())
     return sorted(f"{task_id}[{index}]" for task_id, index in said)
 

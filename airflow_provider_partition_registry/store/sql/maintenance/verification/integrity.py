@@ -20,7 +20,7 @@ SPOILS_THE_REST = frozenset({DiscrepancyKind.FILE_DAMAGED, DiscrepancyKind.CONST
 _BROKEN_IN_SQLITE = "CHECK constraint failed in "
 
 
-def find_what_the_database_does_not_vouch_for(connection: Connection) -> list[Discrepancy]:
+def find_damage(connection: Connection) -> list[Discrepancy]:
     """Find damaged pages of a SQLite file, constraints that do not bind every row, and rows that break one.
 
     Rows that break a constraint are searched for only if the database says that there may be some: because a constraint

@@ -20,7 +20,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from airflow_provider_partition_registry.server.discretion import told_in_general
+from airflow_provider_partition_registry.server.redaction import redacted
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.processes import free_port
 from testbed.service_process import ServiceProcess
@@ -56,7 +56,7 @@ ROUTES = {
 def test_a_client_learns_the_kind_of_failure_but_not_the_databases_address(
     error: SchemaError, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = told_in_general(error)
+    told = redacted(error)
     assert (type(told), told.code) == (type(error), error.code)
     assert SECRET not in f"{told} {vars(told)}"
     assert error.message in caplog.text

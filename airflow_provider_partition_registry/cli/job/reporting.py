@@ -17,7 +17,7 @@ LONGEST_WAIT = 1.0  # seconds for the reader: a terminal or a pipe may be held u
 
 
 @dataclass(slots=True)
-class Teller:
+class Reporter:
     """Reports what happens, in sentences or as JSON, one object per line. A report that fails changes nothing.
 
     :param is_verbose: report successes as well. Cron sends a mail about everything that is printed.

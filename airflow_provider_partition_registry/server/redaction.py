@@ -40,7 +40,7 @@ WORDS: dict[type[RegistryError], str] = {
 MORE = "The service's log says more, under the X-Request-ID of this answer."
 
 
-def told_in_general(error: RegistryError) -> RegistryError:
+def redacted(error: RegistryError) -> RegistryError:
     """Log and count an error of the service itself; return the same error with no more than callers may know."""
     log.error("%s", error)
     count_store_error(error)
