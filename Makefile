@@ -13,14 +13,14 @@ PYTHON_2 := $(shell $(PYTHON) -c "import sys; print(sys.executable if sys.versio
 # What runs a test suite: Python, or coverage.py.
 RUN := bin/python
 PYTEST = $(RUN) -m pytest -q
-# Most tests wait most of the time; three processes keep two cores busy.
-AT_ONCE := -n 3
+# Most tests wait most of the time; three processes keep two cores busy. What a file's tests share is made once.
+AT_ONCE := -n 3 --dist loadfile
 
 # What a shell happens to set must not decide how Airflow or the tests behave.
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test suites check docs coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
+.PHONY: demo test quick-row suites check docs coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,12 +28,16 @@ help: ## Say what there is
 demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coordinate through a registry (REGISTRY_URL=..., KEEP=1)
 	@$(AIRFLOW_3)/bin/python -m demo
 
-test: environments lint suites ## All tests, in every environment; they need a Chromium, which root gets on Debian
+test: environments ## All tests, in every environment; they need a Chromium, which root gets on Debian
+	$(MAKE) --jobs 2 --output-sync lint quick-row
+	$(MAKE) suites
 	$(AIRFLOW_3)/$(PYTEST) tests/system
+
+quick-row: $(CORE)/.ready
+	$(CORE)/bin/python -m testbed.matrix --quick 3.0
 
 suites: environments
 	$(CORE)/bin/python -m testbed.browser
-	$(CORE)/bin/python -m testbed.matrix --quick 3.0
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
 	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow tests/site

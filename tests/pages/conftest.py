@@ -24,7 +24,8 @@ NASTY = "\"><img/src=x/onerror=alert(1)>/..?a=b&c#d'%2F{{7*7}}"
 SCRIPT = "<script>alert('reason')</script>"
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright keeps an event loop in the thread, in which other modules run loops of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
