@@ -191,7 +191,7 @@ class TestAccess:
         error = run_lock(**place.day, provider_name=other).error("lock")
         assert isinstance(error, AccessDeniedError)
         assert f"is that of provider {provider_of(place)!r}" in str(error)
-        assert f"takes the one of provider {other!r}" in str(error)
+        assert f"needs the token of provider {other!r}" in str(error)
         assert f"acts as provider {other!r} over the Airflow connection 'partition_registry_default'" in str(
             error
         )

@@ -106,6 +106,7 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "domain.intervals",
         "domain.invalid_input",
         "domain.names",
+        "domain.store_errors",
         "operators",
         "operators.partition_registry",
         "proof",
