@@ -20,7 +20,8 @@ SCREENS = {"wide": (1280, 900), "narrow": (390, 844)}
 def main(folder: Path, *names: str) -> None:
     """Take the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = names or [str(each.relative_to(SITE).with_suffix("")) for each in sorted(SITE.rglob("*.html"))]
+    files = [each.relative_to(SITE) for each in sorted(SITE.rglob("*.html"))]
+    pages = names or [str(each.with_suffix("")) for each in files if each.parts[0] != "_static"]
     with chromium() as browser:
         for screen, (width, height) in SCREENS.items():
             for scheme in ("light", "dark"):
