@@ -126,7 +126,7 @@ class PartitionRegistryHook(BaseHook):
         return self.store.changed_since(source_name, Interval(start, end), as_of)
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
-        """Register a source and return its access token, which is answered only this once."""
+        """Register a source and return its access token, which is shown only this once."""
         registration = self.store.register_source(source_name, owner)
         mask_secret(registration.access_token)
         return registration

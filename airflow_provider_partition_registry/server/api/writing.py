@@ -83,7 +83,7 @@ def renew(body: RenewBody, service: InService, token: Token) -> Response:
 def unlock(body: UnlockBody, service: InService, token: Token) -> Response:
     """Publish: the data is good, the partition becomes ready (R4).
 
-    Safe to repeat after a lost response: a finished call is answered again without a change.
+    Safe to repeat after a lost response: a finished call gets the same response again and changes nothing.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
     return respond(Partition, service.store.change(body.request()))
@@ -108,7 +108,7 @@ def fail(body: FailBody, service: InService, token: Token) -> Response:
 def release(body: ReleaseBody, service: InService, token: Token) -> Response:
     """Release a lock under which nothing was written: the partition becomes again what it was before (R4).
 
-    Safe to repeat after a lost response: a finished call is answered again without a change.
+    Safe to repeat after a lost response: a finished call gets the same response again and changes nothing.
     """
     service.access.require_writer(token, body.source_name, body.provider_name)
     return respond(Partition, service.store.change(body.request()))

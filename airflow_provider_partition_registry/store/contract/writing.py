@@ -37,7 +37,7 @@ class RegistryStore(RegistryReader):
 
     @abstractmethod
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
-        """Register a source and answer its access token, which is answered only this once (R10).
+        """Register a source and return its access token, which is shown only this once (R10).
 
         :param owner: who is responsible for the source.
         :raises SourceAlreadyRegisteredError: it exists; nothing is created and nothing revealed.
