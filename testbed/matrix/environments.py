@@ -56,7 +56,7 @@ def _install(python: Path, row: Row, wheel: Path) -> None:
     if row.airflow is not None:
         # uv takes the lowest versions only of what it is given by name.
         own = _own_dependencies() if row.lowest else ()
-        _uv(*install, *lowest, *new, *own, wheel, f"apache-airflow=={row.airflow}")
+        _uv(*install, *lowest, *new, *own, *row.needed, wheel, f"apache-airflow=={row.airflow}")
         return
     _uv(*install, *lowest, *new, "--group", "core", "--group", "service")
     _uv(*install, "--group", "test")

@@ -26,6 +26,7 @@ class Row:
     :param airflow: the version of Airflow; None for the command line and the web service, which need none
     :param as_of: packages released later are not considered; None for all that exist today
     :param lowest: install the lowest allowed versions of our own dependencies
+    :param needed: what this Airflow needs although it allows older versions
     """
 
     name: str
@@ -33,6 +34,7 @@ class Row:
     airflow: str | None
     as_of: datetime.date | None = None
     lowest: bool = False
+    needed: tuple[str, ...] = ()
 
     @property
     def packages(self) -> str:
@@ -50,8 +52,9 @@ def _today(python: str, airflow: str) -> Row:
     return Row(f"{_minor(airflow)}-today", python, airflow)
 
 
-def _lowest(python: str, airflow: str) -> Row:
-    return Row(f"{_minor(airflow)}-lowest", python, airflow, RELEASED[airflow] + ITS_TIME, lowest=True)
+def _lowest(python: str, airflow: str, *needed: str) -> Row:
+    as_of = RELEASED[airflow] + ITS_TIME
+    return Row(f"{_minor(airflow)}-lowest", python, airflow, as_of, lowest=True, needed=needed)
 
 
 def _minor(version: str) -> str:
@@ -71,7 +74,7 @@ ROWS = (
     _today("3.11", "3.2.2"),
     _of_its_time("3.13", "3.3.2"),
     _today("3.12", "3.3.2"),
-    _lowest("3.11", "3.3.2"),
+    _lowest("3.11", "3.3.2", "pydantic>=2.12"),
     Row("core-lowest", "3.11", None, lowest=True),
     Row("core-today", "3.13", None),
 )
