@@ -14,6 +14,7 @@ from testbed.matrix.rows import ROWS, Row
 from testbed.matrix.table import Outcome, renew
 from testbed.processes import TestbedError
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 EXCEPTION = re.compile(r"[\w.]*(?:Error|Exception|Timeout)\w*: ")
 
 
@@ -59,8 +60,8 @@ def _run(row: Row, wheel: Path, *, with_components: bool) -> Outcome:
 
 
 def _last_error(output: str) -> str:
-    """The last line that names an exception, otherwise the first line, shortened for a table."""
-    lines = [line.strip(" |") for line in output.splitlines()]
+    """The last line that names an exception, otherwise the first line, shortened for a table, without addresses."""
+    lines = [ADDRESS.sub("", line.strip(" |")) for line in output.splitlines()]
     named = [line for line in lines if EXCEPTION.match(line)]
     return (named[-1] if named else lines[0]).replace("|", r"\|")[:200]
 
