@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -41,6 +42,10 @@ class Outcome:
 Command = Callable[..., Outcome]
 
 
+# Before click 8.2, standard error is part of the output unless this is said.
+APART: Any = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, migrated_sqlite_url: str) -> Command:
     """Runs the command on a SQLite registry of the test's own; ``url`` names another one, or none."""
@@ -51,7 +56,7 @@ def run(monkeypatch: pytest.MonkeyPatch, migrated_sqlite_url: str) -> Command:
     ) -> Outcome:
         # Without COLUMNS the help is as wide as the terminal in which the tests run.
         environment = {URL_VARIABLE: url, "COLUMNS": "80", **environment}
-        result = CliRunner().invoke(
+        result = CliRunner(**APART).invoke(
             root, arguments, input=stdin, env=environment, prog_name="partition-registry"
         )
         return Outcome(result.exit_code, result.stdout, result.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
-from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
@@ -35,7 +35,7 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the usual handler."""
         handle = super().get_route_handler()
-        known = frozenset(each.alias for each in get_flat_dependant(self.dependant).query_params)
+        known = _query_parameters(self.dependant)
 
         async def handle_strictly(request: Request) -> Response:
             if unknown := request.query_params.keys() - known:
@@ -50,6 +50,12 @@ class StrictRoute(APIRoute):
 
 class WritingRoute(StrictRoute, BulkheadRoute):
     """A strict route whose writes take one of the writers' threads."""
+
+
+def _query_parameters(dependant: Dependant) -> set[str]:
+    """The names of those that a route and all its dependencies take."""
+    own = {each.alias for each in dependant.query_params}
+    return own.union(*map(_query_parameters, dependant.dependencies))
 
 
 def _read(body: bytes) -> Any:
