@@ -34,6 +34,7 @@ class TestBesideWriters:
         with closing(Database(database_url, pool_size=1, timeout=30)) as other:
             event.listen(store.database.engine, "after_cursor_execute", do_damage)
             assert verify(store.database) == []
+            event.remove(store.database.engine, "after_cursor_execute", do_damage)
         assert kinds(store.database) == {
             "ready_interval_missing",
             "length_class_missing",
