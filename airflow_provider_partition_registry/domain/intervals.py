@@ -177,12 +177,10 @@ def _parse(text: str) -> datetime:
         if "\x00" in text:  # fromisoformat() ignores everything after a NUL character.
             raise ValueError
         return datetime.fromisoformat(text.strip())
-    except ValueError:
+    except (OverflowError, ValueError):
         raise InvalidIntervalError(
             f"{_shorten(text)!r} is not an instant: give ISO 8601 such as 2026-11-01T00:00:00Z or 2026-11-01."
         ) from None
-    except OverflowError:
-        raise InvalidIntervalError(f"{_shorten(text)!r} lies outside the years 1 to 9999 in UTC.") from None
 
 
 def _shorten(text: str, limit: int = 60) -> str:
