@@ -84,7 +84,9 @@ def told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> C
     """Says how many triggers have logged a text."""
     monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
     caplog.set_level(logging.INFO, logger="trigger")
-    return lambda words: sum(words in record.getMessage() for record in caplog.records)
+    return lambda words: sum(
+        record.name == "trigger" and words in record.getMessage() for record in caplog.records
+    )
 
 
 async def publish(place: Place) -> float:
