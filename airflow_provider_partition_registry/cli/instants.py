@@ -95,13 +95,11 @@ def interval_options(function: Function) -> Function:
         click.option(
             "--end",
             type=InstantType(),
-            metavar="INSTANT",
             help="End of the interval (exclusive).",
         ),
         click.option(
             "--start",
             type=InstantType(),
-            metavar="INSTANT",
             required=True,
             help="Start of the interval (inclusive): 2026-11-01, 2026-11-01T06:00+02:00, yesterday, today, now, or an "
             "offset from the current day, hour or minute, such as -1d, -2h, +30m.",

@@ -47,7 +47,7 @@ class History:
 @click.option(
     "--after", type=click.IntRange(min=0), metavar="N", help="Start after this position; 0 is the beginning."
 )
-@click.option("--since", type=InstantType(), metavar="INSTANT", help="Start at this instant.")
+@click.option("--since", type=InstantType(), help="Start at this instant.")
 @timezone_option
 @click.option(
     "--limit",

@@ -30,7 +30,6 @@ Examples:
 @click.option(
     "--lease",
     type=DurationType(),
-    metavar="DURATION",
     help="After this long others may take the lock over: 90s, 15m, 2h, 1d, 1h30m. By default never.",
 )
 @click.option(

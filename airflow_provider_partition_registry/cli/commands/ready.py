@@ -20,7 +20,6 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 @click.option(
     "--published-after",
     type=InstantType(),
-    metavar="INSTANT",
     help="Require that all of the interval was published at or after this instant.",
 )
 @common_options

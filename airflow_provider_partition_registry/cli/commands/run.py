@@ -65,7 +65,6 @@ class RunCommand(click.Command):
     type=DurationType(),
     default="15m",
     show_default=True,
-    metavar="DURATION",
     help="How long the lock stays valid if this process disappears. Renewed while the command runs.",
 )
 @click.option(
@@ -90,7 +89,6 @@ class RunCommand(click.Command):
     type=DurationType(),
     default="1h",
     show_default=True,
-    metavar="DURATION",
     help="With --on-conflict wait: how long to wait.",
 )
 @click.option(
@@ -98,7 +96,6 @@ class RunCommand(click.Command):
     type=DurationType(),
     default="10s",
     show_default=True,
-    metavar="DURATION",
     help="How long a command that was told to stop may take before it is killed; less if its lease ends earlier.",
 )
 @click.option(
@@ -106,7 +103,6 @@ class RunCommand(click.Command):
     type=DurationType(),
     default="5m",
     show_default=True,
-    metavar="DURATION",
     help="How long to keep trying to report the result to an unavailable registry.",
 )
 @click.option(

@@ -68,13 +68,11 @@ def list_(options: Options, principal: Principal, as_json: bool) -> None:
 @click.option(
     "--overlap",
     type=DurationType(),
-    metavar="DURATION",
     help="How long the other tokens stay valid, for example 1d. By default they are revoked at once.",
 )
 @click.option(
     "--expires-in",
     type=DurationType(),
-    metavar="DURATION",
     help="How long the new token is valid, for example 90d. By default without limit.",
 )
 @common_options

@@ -65,13 +65,11 @@ class Waited:
     type=DurationType(),
     default="1h",
     show_default=True,
-    metavar="DURATION",
     help="Give up after this long, with exit code 3.",
 )
 @click.option(
     "--published-after",
     type=InstantType(),
-    metavar="INSTANT",
     help="Wait also until all of the interval was published at or after this instant.",
 )
 @click.option(
@@ -93,7 +91,6 @@ class Waited:
     type=DurationType(),
     default="5s",
     show_default=True,
-    metavar="DURATION",
     help="Ask at least this often. A registry in PostgreSQL also announces changes at once; SQLite does not.",
 )
 @click.option(

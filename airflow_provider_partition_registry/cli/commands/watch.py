@@ -42,7 +42,6 @@ LONGEST_PAUSE = 3600.0
     type=DurationType(),
     default="2s",
     show_default=True,
-    metavar="DURATION",
     help="Ask at least this often. A registry in PostgreSQL also announces at once what can end a wait.",
 )
 @common_options
