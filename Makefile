@@ -20,7 +20,7 @@ AT_ONCE := -n 3 --dist loadfile
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test quick-row suites check docs coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
+.PHONY: demo test quick-row suites core-suite airflow-2-suite airflow-3-suite check docs coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,7 +28,8 @@ help: ## Say what there is
 demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coordinate through a registry (REGISTRY_URL=..., KEEP=1)
 	@$(AIRFLOW_3)/bin/python -m demo
 
-test: environments ## All tests, in every environment; they need a Chromium, which root gets on Debian
+test: ## All tests, in every environment; they need a Chromium, which root gets on Debian
+	$(MAKE) --jobs 3 environments
 	$(MAKE) --jobs 2 --output-sync lint quick-row
 	$(MAKE) suites
 	$(AIRFLOW_3)/$(PYTEST) tests/system
@@ -36,10 +37,18 @@ test: environments ## All tests, in every environment; they need a Chromium, whi
 quick-row: $(CORE)/.ready
 	$(CORE)/bin/python -m testbed.matrix --quick 3.0
 
-suites: environments
+suites:
+	$(MAKE) core-suite
+	$(MAKE) --jobs 2 --output-sync airflow-2-suite airflow-3-suite AT_ONCE="-n 2 --dist loadfile"
+
+core-suite: $(CORE)/.ready
 	$(CORE)/bin/python -m testbed.browser
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
+
+airflow-2-suite: $(AIRFLOW_2)/.ready
 	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
+
+airflow-3-suite: $(AIRFLOW_3)/.ready
 	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow tests/site
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes

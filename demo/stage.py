@@ -12,9 +12,8 @@ from demo.console import GREEN, RED, Console
 from demo.facts import Act, Sighting
 from demo.sides import READER, TIMEOUT, WRITER, Side
 from demo.world import World
+from testbed.airflow_api import SECONDS_BETWEEN_LOOKS
 from testbed.processes import wait_until
-
-SECONDS_BETWEEN_LOOKS = 0.3
 
 # What a task's state means to somebody who watches; other states are not shown.
 MEANINGS = {

@@ -16,12 +16,22 @@ from testbed.processes import TestbedError, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+# Each look costs the server tens of milliseconds of CPU, which the tasks that are waited for could use.
+SECONDS_BETWEEN_LOOKS = 0.5
+
 FINISHED_RUN = frozenset({"success", "failed"})
 
 LOG_FIELDS_ALWAYS_SHOWN = frozenset({"timestamp", "level", "event"})
 LOG_FIELDS_NEVER_SHOWN = frozenset(
     {"logger", "filename", "lineno", "ti_id", "dag_id", "run_id", "task_id", "map_index", "try_number"}
 )
+
+
+def wait_for_airflow(
+    condition: Callable[[], object], *, what: str, timeout: float, detail: Callable[[], object] | None = None
+) -> None:
+    """Wait until a condition holds that is looked up in Airflow's API, see :func:`~testbed.processes.wait_until`."""
+    wait_until(condition, what=what, timeout=timeout, interval=SECONDS_BETWEEN_LOOKS, detail=detail)
 
 
 class AirflowApi(ABC):
@@ -47,7 +57,7 @@ class AirflowApi(ABC):
             return since is None or datetime.datetime.fromisoformat(dag["last_parsed_time"]) > since
 
         what = f"the DAG {dag_id} to be parsed"
-        wait_until(is_parsed, what=what, timeout=timeout, interval=0.3, detail=self.import_errors)
+        wait_for_airflow(is_parsed, what=what, timeout=timeout, detail=self.import_errors)
 
     def import_errors(self) -> str:
         errors = self.call("GET", "/importErrors")["import_errors"]
@@ -101,7 +111,7 @@ class AirflowApi(ABC):
             return state in FINISHED_RUN
 
         what = f"the run {run_id} of {dag_id}"
-        wait_until(has_finished, what=what, timeout=timeout, detail=self._states(dag_id, run_id))
+        wait_for_airflow(has_finished, what=what, timeout=timeout, detail=self._states(dag_id, run_id))
         return state
 
     # Tasks
@@ -135,7 +145,7 @@ class AirflowApi(ABC):
             return instance["state"] in wanted
 
         what = f"{task_id} of {dag_id} {run_id} to be {' or '.join(sorted(wanted))}"
-        wait_until(is_there, what=what, timeout=timeout, detail=self._states(dag_id, run_id))
+        wait_for_airflow(is_there, what=what, timeout=timeout, detail=self._states(dag_id, run_id))
         return instance
 
     def task_log(

@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
+from testbed.airflow_api import wait_for_airflow
 from testbed.http_json import ApiError
 from testbed.processes import wait_until
 
@@ -64,7 +65,7 @@ class Begun:
                     return False
                 raise
 
-        wait_until(is_at_work, what=f"{task_id} of {self.dag_id} to be at work", timeout=TIMEOUT)
+        wait_for_airflow(is_at_work, what=f"{task_id} of {self.dag_id} to be at work", timeout=TIMEOUT)
 
     def is_failed(self) -> bool:
         try:

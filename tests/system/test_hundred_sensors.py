@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
-from testbed.processes import wait_until
+from testbed.airflow_api import wait_for_airflow
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -39,14 +39,14 @@ def test_all_hundred_succeed_at_their_first_try(
         return Counter(task["state"] for task in api.task_instances(DAG_ID, run_id))
 
     beginning = time.monotonic()
-    wait_until(lambda: states()["deferred"] == 100, what="100 to wait", timeout=300, detail=states)
+    wait_for_airflow(lambda: states()["deferred"] == 100, what="100 to wait", timeout=300, detail=states)
     until_deferred = time.monotonic() - beginning
     # Deferred is what the scheduler says. They wait when the triggerer has asked the registry for each.
-    wait_until(lambda: waiting_in(instance, run_id) == 100, what="100 to have asked", timeout=300)
+    wait_for_airflow(lambda: waiting_in(instance, run_id) == 100, what="100 to have asked", timeout=300)
     until_waiting = time.monotonic() - beginning
     unlocked_at = datetime.now(UTC)
     registry.unlock(WRITTEN)
-    wait_until(
+    wait_for_airflow(
         lambda: states().keys() <= {"success", "failed"}, what="100 to end", timeout=300, detail=states
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
+from testbed.airflow_api import SECONDS_BETWEEN_LOOKS
 from testbed.processes import TestbedError
 from testbed.proxy import LosingProxy
 from tests.system.accidents.performance import SECONDS_TO_SETTLE, Performance
@@ -72,7 +73,7 @@ def _judge(performance: Performance, outcomes: tuple[Outcome, ...]) -> list[str]
     while faults := _faults(performance, outcomes):
         if time.monotonic() > deadline:
             break
-        time.sleep(0.2)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     return faults
 
 

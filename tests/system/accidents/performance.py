@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.airflow import AirflowInstance
+from testbed.airflow_api import SECONDS_BETWEEN_LOOKS
 from testbed.http_json import ApiError
 from testbed.processes import Child, new_temporary_folder, wait_until
 from testbed.proxy import LosingProxy
@@ -129,8 +130,17 @@ class Performance:
 
     # What can be waited for
 
-    def wait_until(self, condition: Callable[[], object], what: str, timeout: float = TIMEOUT) -> None:
-        wait_until(condition, what=f"{what} ({self.dag_id} {self.run_id})", timeout=timeout, detail=self.told)
+    def wait_until(self, condition: Callable[[], object], what: str, interval: float = 0.1) -> None:
+        """Wait until the condition holds.
+
+        :param interval: between two looks (seconds)
+        """
+        what = f"{what} ({self.dag_id} {self.run_id})"
+        wait_until(condition, what=what, timeout=TIMEOUT, interval=interval, detail=self.told)
+
+    def wait_for_airflow(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until a condition holds that is looked up in Airflow's API."""
+        self.wait_until(condition, what, SECONDS_BETWEEN_LOOKS)
 
     def wait_for(self, name: str, event: str, time_number: int = 1) -> None:
         """Wait until a task has told this so many times."""
@@ -138,7 +148,8 @@ class Performance:
         self.wait_until(lambda: self.journal.times(name, event) >= time_number, what)
 
     def wait_for_state(self, name: str, *states: str | None) -> None:
-        self.wait_until(lambda: self.state(name) in states, f"{name} to be {' or '.join(map(str, states))}")
+        what = f"{name} to be {' or '.join(map(str, states))}"
+        self.wait_for_airflow(lambda: self.state(name) in states, what)
 
     def wait_for_end(self, timeout: float) -> None:
         self.instance.api.wait_for_run(self.dag_id, self.run_id, timeout)

@@ -46,7 +46,7 @@ def begins(name: str, time_number: int = 1) -> Step:
 
 def begins_or_fails(name: str) -> Step:
     """The task begins to write, or is kept from it, if only because its run is over."""
-    return lambda performance: performance.wait_until(
+    return lambda performance: performance.wait_for_airflow(
         lambda: (
             performance.journal.times(name, "begin")
             or performance.state(name) in KEPT_FROM_IT
@@ -212,7 +212,7 @@ def backfill() -> Step:
 
 def backfill_is_told_who_writes() -> Step:
     """Its lock task says whose lock is in its way."""
-    return lambda performance: performance.wait_until(
+    return lambda performance: performance.wait_for_airflow(
         lambda: performance.run_id in performance.log_of_backfill("lock"),
         "the backfill to be told who writes",
     )
