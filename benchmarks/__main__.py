@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine, make_url
 
-from benchmarks import data, importing, reading, serving, waiting, writing
+from benchmarks import data, importing, many_writers, reading, serving, waiting, writing
 from benchmarks.report import Figure, machine, table
 
 USUAL_SIZE = 1_000_000
@@ -58,6 +58,9 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     store = data.create(url, writing.PLAIN, writing.BESIDE_A_YEAR, waiting.WAITED_FOR)
     _tell("writing")
     yield from writing.figures(store, repeats)
+    _tell("writing by many at once")
+    many_writers.prepare(store)
+    yield from many_writers.figures(url)
     _tell("waiting")
     gc.collect()
     gc.freeze()  # otherwise what earlier measurements left on the heap would slow every collection down

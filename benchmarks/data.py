@@ -63,7 +63,15 @@ def check(store: SqlRegistryStore) -> None:
 def _fill(connection: Connection, series: Series) -> None:
     # Checking references row by row would take longer than everything else; verify() checks all at once.
     connection.execute(text("SET LOCAL session_replication_role = replica"))
-    for statement in (_LENGTH_CLASS, _PARTITIONS, _READY_INTERVALS, _REGISTERED, _PUBLISHED, _COUNT):
+    for statement in (
+        _LENGTH_CLASS,
+        _PARTITIONS,
+        _READY_INTERVALS,
+        _REGISTERED,
+        _PUBLISHED,
+        _TAKE_POSITIONS,
+        _COUNT,
+    ):
         connection.execute(statement, _parameters(series))
 
 
@@ -127,4 +135,10 @@ def _events(event_type: EventType, condition: str, holder: str) -> str:
 
 _REGISTERED = text(_events(EventType.PARTITION_REGISTERED, "true", "CAST(NULL AS TEXT)"))
 _PUBLISHED = text(_events(EventType.UNLOCK, f"state = '{PartitionState.READY}'", ":provider"))
-_COUNT = text(f"UPDATE {tables.history} SET last_position = (SELECT max(position) FROM {tables.event})")
+_TAKE_POSITIONS = text(
+    f"SELECT setval('{tables.event_position.name}', (SELECT max(position) FROM {tables.event}))"
+)
+_COUNT = text(f"""
+    UPDATE {tables.source} AS source
+    SET event_count = (SELECT count(*) FROM {tables.event} AS event WHERE event.source_id = source.id)
+    WHERE name = :source""")

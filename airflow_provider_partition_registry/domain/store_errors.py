@@ -101,7 +101,7 @@ class SchemaDamagedError(SchemaError):
             else "An upgrade cannot bring back what they held; restore them from a backup."
         )
         super().__init__(
-            f"The partition registry in {database} is damaged. Missing tables: {', '.join(missing)}. {remedy}"
+            f"The partition registry in {database} is damaged. Missing: {', '.join(missing)}. {remedy}"
         )
         self.missing = tuple(missing)
         self.is_repairable = is_repairable

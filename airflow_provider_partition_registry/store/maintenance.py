@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The revision that the tables are at."""
+    """The revision that the tables are at.
+
+    :param is_finished: False if the upgrade has a part left that former versions could not work with.
+    """
 
     database: str
     revision: str
+    is_finished: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +51,24 @@ class Verification:
     discrepancies: tuple[Discrepancy, ...]
 
 
-def upgrade(url: str) -> Schema:
+def upgrade(url: str, *, finishes: bool = False) -> Schema:
     """Create the tables, or bring them up to date. Does nothing if they are up to date.
 
     :param url: of a database; a web service cannot be upgraded from outside.
+    :param finishes: whether to do also what processes of former versions could not work with.
     :raises InvalidInputError: the URL is not that of a database.
     :raises SchemaNewerError: a newer version's schema.
     :raises SchemaBlockedError: rows break constraints of the new schema; nothing was changed.
     :raises SchemaDamagedError: some of its tables are missing.
     """
+    from airflow_provider_partition_registry.store.sql.maintenance import finishing
     from airflow_provider_partition_registry.store.sql.schema import revisions
 
     with _opened(url) as database:
-        return Schema(database.name, revisions.upgrade(database))
+        revision = revisions.upgrade(database)
+        if finishes:
+            finishing.finish(database)
+        return Schema(database.name, revision, finishing.is_finished(database))
 
 
 def current(url: str) -> Schema:
@@ -67,11 +76,13 @@ def current(url: str) -> Schema:
 
     :raises SchemaError: it is another one, or there is no registry.
     """
+    from airflow_provider_partition_registry.store.sql.maintenance import finishing
     from airflow_provider_partition_registry.store.sql.schema import revisions
 
     with _opened(url) as database:
         database.require_file()
-        return Schema(database.name, revisions.require(database))
+        revision = revisions.require(database)
+        return Schema(database.name, revision, finishing.is_finished(database))
 
 
 def verify(url: str, *, repairs: bool = False, known_lost: int = 0) -> Verification:
@@ -87,7 +98,8 @@ def verify(url: str, *, repairs: bool = False, known_lost: int = 0) -> Verificat
         database.require_file()
         repaired = verification.repair(database) if repairs else []
         found = verification.verify(database)
-    known = tuple(each for each in found if each.is_history_gap and each.count <= known_lost)
+    gaps = tuple(each for each in found if each.is_history_gap)
+    known = gaps if sum(each.count for each in gaps) <= known_lost else ()
     wrong = tuple(each for each in found if each not in known)
     return Verification(database.name, tuple(repaired), known, wrong)
 

@@ -75,7 +75,7 @@ def test_the_advice_for_a_dropped_table_works(nightly: Command, tmp_path: Path, 
         connection.execute("DROP TABLE partition_registry_ready_interval")
     refused = nightly("db", command, "--json")
     assert (refused.code, refused.error["code"]) == (7, "schema_damaged")
-    assert "Missing tables: partition_registry_ready_interval." in refused.error["message"]
+    assert "Missing: partition_registry_ready_interval." in refused.error["message"]
     assert refused.error["message"].endswith("partition-registry db verify --repair")
     assert nightly("db", "verify", "--repair").stdout.startswith(
         "Repaired: Registry: tables that were dropped"

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.schema.tables import (
+    event_position,
     history,
     metadata,
     ready_interval,
@@ -64,7 +65,10 @@ def emptied(home: Home) -> Home:
 def _empty(connection: Connection) -> None:
     for table in reversed(metadata.sorted_tables):
         connection.execute(table.delete())
-    connection.execute(history.insert().values(id=1, last_position=0))
+    counts = connection.dialect.name == "sqlite"
+    connection.execute(history.insert().values(id=1, last_position=0 if counts else None))
+    if not counts:
+        connection.execute(select(func.setval(event_position.name, 0)))
 
 
 @contextmanager

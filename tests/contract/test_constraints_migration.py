@@ -14,13 +14,24 @@ from sqlalchemy import inspect
 from airflow_provider_partition_registry.domain import errors
 from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
 from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import VERSION_TABLE
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.contract.homes import hours
 
-TABLE = "partition_registry_partition"
+PREFIX = "partition_registry"
+TABLE = f"{PREFIX}_partition"
+AT = 1_777_777_777_000_000
+CLASS_OF_AN_HOUR = 11
+LOCK = {"holder": "'p'", "holder_details": "'{}'", "locked_at": str(AT)}
+STATES = {
+    "ready": LOCK | {"published_at": str(AT)},
+    "locked": LOCK | {"former_state": "'registered'", "former_changed_at": str(AT)},
+    "failed": LOCK | {"reason": "'disk full'"},
+}
+EVENTS_TO = {"ready": ["LOCK", "UNLOCK"], "locked": ["LOCK"], "failed": ["LOCK", "FAIL"]}
 KEY = PartitionKey("s", "p", hours(0, 1))
 
 
@@ -39,20 +50,39 @@ def sqlite_before(sqlite_url: str) -> Iterator[SqlRegistryStore]:
 
 
 def fill(database: Database) -> SqlRegistryStore:
-    """Make a registry of the previous version, with a ready, a locked and a failed partition.
-
-    The store was opened before the upgrade, as by a process of that version.
-    """
+    """Make a registry of the version before, with a ready, a locked and a failed partition, and open it."""
     database.write(lambda connection: command.upgrade(revisions.alembic_config(connection, database), "0004"))
-    store = SqlRegistryStore(database)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(revisions, "HEAD", "0004")
-        store.register_provider("p", store.register_source("s", "ann").access_token)
-    for hour in range(3):
-        store.lock(PartitionKey("s", "p", hours(hour, hour + 1)), register=True)
-    store.unlock(KEY)
-    store.fail(PartitionKey("s", "p", hours(2, 3)), reason="disk full")
-    return store
+    execute(database, *_rows())
+    return SqlRegistryStore(database)
+
+
+def _rows() -> Iterator[str]:
+    """The statements that fill it."""
+    events = [
+        "'SOURCE_REGISTERED', {at}, 1, NULL, NULL, NULL, NULL, NULL",
+        "'GRANTED', {at}, 1, 1, NULL, NULL, NULL, NULL",
+    ]
+    yield f"INSERT INTO {PREFIX}_source (name, owner, registered_at) VALUES ('s', 'ann', {AT})"
+    yield f"INSERT INTO {PREFIX}_provider (name, registered_at) VALUES ('p', {AT})"
+    yield f"INSERT INTO {PREFIX}_grant VALUES (1, 1, {AT})"
+    yield f"INSERT INTO {PREFIX}_length_class VALUES (1, {CLASS_OF_AN_HOUR}, {8**CLASS_OF_AN_HOUR})"
+    for hour, (state, set_by_state) in enumerate(STATES.items()):
+        interval = ", ".join(
+            str(to_microseconds(each)) for each in (hours(hour, hour + 1).start, hours(hour, hour + 1).end)
+        )
+        yield (
+            f"INSERT INTO {PREFIX}_partition (source_id, provider_id, interval_start, interval_end, length_class, "
+            f"generation, registered_at, changed_at, exclusive, state, {', '.join(set_by_state)}) "
+            f"VALUES (1, 1, {interval}, {CLASS_OF_AN_HOUR}, 1, {AT}, {AT}, false, '{state}', "
+            f"{', '.join(set_by_state.values())})"
+        )
+        events.append(f"'PARTITION_REGISTERED', {{at}}, 1, 1, {interval}, NULL, NULL")
+        events += [f"'{each}', {{at}}, 1, 1, {interval}, 'p', 1" for each in EVENTS_TO[state]]
+        if state == "ready":
+            yield f"INSERT INTO {PREFIX}_ready_interval VALUES (1, {interval})"
+    for position, line in enumerate(events, start=1):
+        yield f"INSERT INTO {PREFIX}_event VALUES ({position}, {line.format(at=AT)}, '{{}}')"
+    yield f"UPDATE {PREFIX}_history SET last_position = {len(events)}"
 
 
 def execute(database: Database, *statements: str) -> None:
@@ -133,6 +163,8 @@ def test_no_row_is_changed(before: SqlRegistryStore) -> None:
         [("0004",)],
         [(revisions.HEAD,)],
     )
+    for table in (f"{PREFIX}_source", f"{PREFIX}_provider"):
+        assert [row[:-1] for row in now.pop(table)] == was.pop(table)  # apart from a column that 0006 adds
     assert now == was
 
 

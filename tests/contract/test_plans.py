@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.database.values import PREPARE_AFTER
+from airflow_provider_partition_registry.store.sql.maintenance.verification.repairs import repair_history
 from airflow_provider_partition_registry.store.sql.schema import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from tests.conftest import TEMPLATE
@@ -121,11 +122,9 @@ def fill(store: SqlRegistryStore, count: int) -> None:
         for statement in FILL:
             words = text(statement.format(numbers=NUMBERS))
             connection.execute(words, {name: values[name] for name in values if f":{name}" in words.text})
-        connection.execute(
-            text("UPDATE partition_registry_history SET last_position = :last"), {"last": 99 + count}
-        )
 
     store.database.write(insert)
+    store.database.write(repair_history)  # lets the positions to come follow those of the events
 
 
 CALLS: dict[str, Callable[[Registry], Any]] = {

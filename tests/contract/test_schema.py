@@ -182,9 +182,15 @@ def test_a_dropped_table_is_named_by_whoever_looks(database: Database, empty_url
         ):
             with pytest.raises(errors.SchemaDamagedError, match=name) as caught:
                 call()
-            assert caught.value.missing == (name,)
+            assert caught.value.missing == with_sequence(database, name)
             remedy = "db verify --repair" if name in DERIVED else "from a backup"
             assert remedy in caught.value.message
+
+
+def with_sequence(database: Database, *dropped: str) -> tuple[str, ...]:
+    """What is missing after these tables were dropped: with the events goes the sequence that numbers them."""
+    goes = "partition_registry_event" in dropped and not database.is_sqlite
+    return tuple(sorted({*dropped, "partition_registry_event_position"} if goes else dropped))
 
 
 def test_a_version_that_was_deleted_is_missed_like_its_table(database: Database, empty_url: str) -> None:
@@ -209,7 +215,8 @@ def test_a_table_that_is_dropped_later_is_named_as_well(database: Database, empt
         for call in (store.events, lambda: store.register_source("s", "ann")):
             with pytest.raises(errors.SchemaDamagedError, match="partition_registry_event") as caught:
                 call()
-            assert caught.value.missing == ("partition_registry_event", "partition_registry_history")
+            missing = with_sequence(database, "partition_registry_event", "partition_registry_history")
+            assert caught.value.missing == missing
 
 
 def test_a_registry_that_is_dropped_is_missing(database: Database, empty_url: str) -> None:

@@ -18,7 +18,6 @@ from airflow_provider_partition_registry.domain.questions import Question, Readi
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from testbed.processes import wait_until
-from tests.contract.homes import all_events, hours
 from tests.races.conftest import register
 from tests.races.replay import Told, assert_answers_fit, assert_consistent
 from tests.races.traffic import PLACES, Writer, started
@@ -139,40 +138,3 @@ def test_a_follower_misses_nothing_and_sees_nothing_twice(postgres_url: str) -> 
         events = assert_consistent(store)
         for name, followed in seen.items():
             assert followed == [event for event in events if name in (None, event.source_name)]
-
-
-@pytest.mark.postgres
-def test_a_transaction_left_open_holds_back_later_positions(postgres_url: str) -> None:
-    """One source's writer sleeps inside its transaction; another source's writer must not overtake it."""
-    with (
-        open_sql_store(postgres_url, pool_size=1, timeout=10) as store,
-        open_sql_store(postgres_url, pool_size=1, timeout=10) as slow,
-    ):
-        register(store, "s0", 1)
-        register(store, "s1", 1)
-        written, go_on = threading.Event(), threading.Event()
-
-        def hold(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            if "INSERT INTO partition_registry_event" in statement:
-                written.set()
-                assert go_on.wait(30)
-
-        event.listen(slow.database.engine, "after_cursor_execute", hold)
-        before = all_events(store)
-        first, leaked = started([lambda: slow.register_partition(PartitionKey("s0", "p0", hours(0, 1)))])
-        assert written.wait(30)
-        second, also_leaked = started(
-            [lambda: store.register_partition(PartitionKey("s1", "p0", hours(0, 1)))]
-        )
-        second[0].join(0.5)
-        with open_store(postgres_url) as reader:
-            assert all_events(reader) == before
-        go_on.set()
-        for thread in (*first, *second):
-            thread.join()
-        assert leaked + also_leaked == []
-        new = all_events(store)[len(before) :]
-        assert [(event.position, event.source_name) for event in new] == [
-            (len(before) + 1, "s0"),
-            (len(before) + 2, "s1"),
-        ]

@@ -10,7 +10,7 @@ from airflow_provider_partition_registry.cli.errors import ExitCode
 from airflow_provider_partition_registry.cli.options import Options, common_options
 from airflow_provider_partition_registry.cli.output import show
 from airflow_provider_partition_registry.store import maintenance
-from airflow_provider_partition_registry.store.maintenance import Verification
+from airflow_provider_partition_registry.store.maintenance import Schema, Verification
 
 
 @click.group(no_args_is_help=False)
@@ -22,16 +22,18 @@ def db() -> None:
 
 
 @db.command()
+@click.option(
+    "--finish",
+    "finishes",
+    is_flag=True,
+    help="Do also what processes of former versions could not work with; run it when none is left.",
+)
 @common_options
 @click.pass_obj
-def upgrade(options: Options, as_json: bool) -> None:
+def upgrade(options: Options, finishes: bool, as_json: bool) -> None:
     """Create the tables, or bring them up to date."""
-    reached = maintenance.upgrade(options.require_url())
-    show(
-        reached,
-        lambda: f"The registry in {reached.database} is at schema {reached.revision}.",
-        as_json=as_json,
-    )
+    reached = maintenance.upgrade(options.require_url(), finishes=finishes)
+    show(reached, lambda: _schema_text(reached), as_json=as_json)
 
 
 @db.command()
@@ -89,6 +91,16 @@ def backup(options: Options, file: Path, overwrite: bool, as_json: bool) -> None
     )
 
 
+def _schema_text(reached: Schema) -> str:
+    text = f"The registry in {reached.database} is at schema {reached.revision}."
+    if reached.is_finished:
+        return text
+    return (
+        f"{text}\nProcesses of the version before can still use it. When none is left: partition-registry db upgrade "
+        f"--finish"
+    )
+
+
 def _verification_text(found: Verification, repairs: bool) -> str:
     lines = [f"Repaired: {each.description}" for each in found.repaired]
     lines += [f"Known: {each.description}" for each in found.known]
@@ -98,11 +110,12 @@ def _verification_text(found: Verification, repairs: bool) -> str:
         lines.append(f"{apart} registry in {found.database} is sound.")
     elif not repairs and any(each.is_repairable for each in found.discrepancies):
         lines.append("Repair what can be recomputed with: partition-registry db verify --repair")
-    for each in (each for each in found.discrepancies if each.is_history_gap):
+    lost = sum(each.count for each in found.discrepancies if each.is_history_gap)
+    if lost:
         lines.append(
             "Only a backup restores lost events. Readers that follow the history, or ask what changed since, have "
             "missed them and must read everything again. After that, accept the loss with: "
-            f"partition-registry db verify --known-lost {each.count}"
+            f"partition-registry db verify --known-lost {lost}"
         )
     if not all(each.is_repairable or each.is_history_gap for each in found.discrepancies):
         lines.append("What cannot be recomputed needs a person, or a backup.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -83,13 +84,23 @@ def history(
 
 def _newest(store: RegistryReader, source_name: str | None, limit: int) -> History:
     """The end of the history. One event more than is shown is read, to see whether there are earlier ones."""
-    if source_name is None:  # Positions of the whole history have no gaps, so they can be counted back.
-        begin = max(0, store.last_position() - limit - 1)
-        found = tuple(islice(events_after(store, None, begin), limit + 1))
+    if source_name is None:
+        found = _newest_of_all(store, limit + 1)
     else:
         pages = all_items(lambda after, limit: store.latest_events(source_name, after, limit))
         found = tuple(islice(pages, limit + 1))[::-1]
     return History(found[-limit:], len(found) > limit, None)
+
+
+def _newest_of_all(store: RegistryReader, count: int) -> tuple[Event, ...]:
+    """The newest events of all sources. Some positions have no event, so it looks back further until it has enough."""
+    last, distance = store.last_position(), count
+    while True:
+        begin = max(0, last - distance)
+        found = deque(events_after(store, None, begin), maxlen=count)
+        if begin == 0 or len(found) == count:
+            return tuple(found)
+        distance *= 2
 
 
 def _beginning_at(

@@ -52,7 +52,6 @@ from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     event,
     grant,
-    history,
     partition,
     provider,
     source,
@@ -66,6 +65,7 @@ from airflow_provider_partition_registry.store.sql.statements.lists import (
     partitions_by_start,
 )
 from airflow_provider_partition_registry.store.sql.statements.overviews import overviews, to_overview
+from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition, settled_position
 from airflow_provider_partition_registry.store.sql.statements.principals import (
     find_providers,
     find_token,
@@ -117,7 +117,7 @@ class SqlRegistryReader(RegistryReader):
         check_number("position", as_of)
         check_name("source name", source_name)
         # A position that the history never reached precedes a restored backup: what changed since is unknown.
-        is_unheard_of = exists().where(history.c.last_position < as_of)
+        is_unheard_of = LastPosition() < as_of
         changed = exists().where(
             event.c.source_id == source.c.id,
             event.c.position > as_of,
@@ -258,6 +258,8 @@ class SqlRegistryReader(RegistryReader):
         if source_name is not None:
             check_name("source name", source_name)
             statement = statement.where(event.c.source_id == id_of(source, source_name))
+        else:
+            statement = statement.where(event.c.position <= self.last_position())
         page = self._page(statement, limit, to_event, lambda found: found.position)
         if not page.items:
             if source_name is not None:
@@ -312,12 +314,11 @@ class SqlRegistryReader(RegistryReader):
         return self._read_together(look)
 
     def last_position(self) -> int:
-        statement = select(history.c.last_position)
-        return self._read(lambda connection: connection.execute(statement).scalar()) or 0
+        return self._read(settled_position)
 
     def _require_position(self, position: int) -> None:
         """Refuse to follow from a position that the history has not reached: the caller would wait for ever."""
-        last = self.last_position()
+        last = self._read(lambda connection: connection.execute(select(LastPosition())).scalar()) or 0
         if position > last:
             raise InvalidInputError(
                 f"Position {position} lies after the end of the history, which is at {last}: the registry was "

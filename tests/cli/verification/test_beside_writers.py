@@ -35,7 +35,8 @@ class TestBesideWriters:
             event.listen(store.database.engine, "after_cursor_execute", do_damage)
             assert verify(store.database) == []
             event.remove(store.database.engine, "after_cursor_execute", do_damage)
-        assert kinds(store.database) == {
+        counted = set() if store.database.is_sqlite else {"history_gap"}
+        assert kinds(store.database) == counted | {
             "ready_interval_missing",
             "length_class_missing",
             "history_counter",

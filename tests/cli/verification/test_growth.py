@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from airflow_provider_partition_registry.domain.models import EventType
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
+from airflow_provider_partition_registry.store.sql.maintenance.verification.repairs import repair_history
 from airflow_provider_partition_registry.store.sql.schema import tables
 from tests.cli.verification.damage import START, hours
 
@@ -116,7 +117,6 @@ def fill(database: Database, size: Size) -> None:
     rows: dict[Table, list[dict[str, Any]]] = {table: [] for table in tables.metadata.sorted_tables}
     for number in range(1, size.sources + 1):
         _add_source(rows, number, size)
-    rows[tables.history] = [{"id": 1, "last_position": len(rows[tables.event])}]
 
     def work(connection: Connection) -> None:
         for table in reversed(tables.metadata.sorted_tables):
@@ -124,6 +124,7 @@ def fill(database: Database, size: Size) -> None:
         for table, values in rows.items():
             if values:
                 connection.execute(insert(table), values)
+        repair_history(connection)
 
     database.write(work)
 

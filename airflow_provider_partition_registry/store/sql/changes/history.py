@@ -1,10 +1,4 @@
-"""The history (R9), numbered so that a reader that follows it never misses an event.
-
-A writer takes the next position by updating the one row of ``history`` and holds that row until it commits. So
-positions become visible in their order, even across sources. With a plain sequence, a transaction that took 7 could
-commit after one that took 8, and a reader that has seen 8 would miss 7. Taking the position is the last thing that a
-transaction waits for; after it come one insert and the commit.
-"""
+"""Writing to the history (R9). How its events are numbered is described in ``statements/positions.py``."""
 
 from __future__ import annotations
 
@@ -13,14 +7,15 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Table, bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import Insert, Update
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType
-from airflow_provider_partition_registry.store.sql.schema.tables import event, history
+from airflow_provider_partition_registry.store.sql.schema.tables import event, history, provider, source
+from airflow_provider_partition_registry.store.sql.statements.positions import NEXT_POSITION
 
 CHANNEL = "partition_registry"
 
@@ -49,14 +44,20 @@ _insert_last = insert(event).from_select(
 
 
 @cache
-def _insert_next(change: Update | None, wakes: bool) -> Insert:
-    """On PostgreSQL: apply the change, increment the counter and insert the event, all in one round trip."""
-    position = _advance.returning(history.c.last_position).cte("next")
-    statement = insert(event).from_select(
-        ["position", *_values], select(position.c.last_position, *_values.values())
+def _insert_next(change: Update | None, wakes: bool, counted_in: Table) -> Insert:
+    """On PostgreSQL: apply the change, count the event, take a position and insert it, all in one round trip.
+
+    :param counted_in: the table of who the event belongs to: ``source``, or ``provider`` if it concerns no source.
+    """
+    whose = _values["source_id" if counted_in is source else "provider_id"]
+    count = (
+        update(counted_in).where(counted_in.c.id == whose).values(event_count=counted_in.c.event_count + 1)
     )
-    if change is not None:
-        statement = statement.add_cte(change.cte("change"))
+    taken = NEXT_POSITION.cte("taken")
+    statement = insert(event).from_select(["position", *_values], select(taken.c.position, *_values.values()))
+    for name, also in (("count", count), ("change", change)):
+        if also is not None:
+            statement = statement.add_cte(also.cte(name))
     if wakes:
         return statement.returning(
             event.c.position, func.pg_notify(CHANNEL, bindparam("source_name")).label("notified")
@@ -104,7 +105,8 @@ def write_event(
     else:
         wakes = event_type in WAKING_EVENTS
         addressee = {"source_name": source_name} if wakes else {}
-        result = connection.execute(_insert_next(statement, wakes), {**parameters, **values, **addressee})
+        insertion = _insert_next(statement, wakes, provider if source_id is None else source)
+        result = connection.execute(insertion, {**parameters, **values, **addressee})
     if result.rowcount != 1:
         raise StoreRefusedError(
             "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "

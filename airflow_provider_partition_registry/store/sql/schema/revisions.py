@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     DERIVED_TABLES,
     VERSION_TABLE,
+    event_position,
     metadata,
 )
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.store.sql.database.engine import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade loads."""
 
 HEAD = REVISIONS[-1]
@@ -101,15 +102,20 @@ def upgrade(database: Database) -> str:
 
 
 def missing_tables(connection: Connection) -> frozenset[str]:
-    """Which of the tables that a registry has at :data:`HEAD` do not exist."""
+    """Which of the tables that a registry has at :data:`HEAD` do not exist; on PostgreSQL also the sequence."""
+    expected = _expected(connection)
     if connection.dialect.name == "sqlite":
         catalogue, name, is_seen = table("sqlite_master"), column("name", Text), column("type") == "table"
     else:
         # Like all our statements, it resolves names by the search path.
         catalogue, name = table("pg_class"), column("relname", Text)
         is_seen = func.pg_table_is_visible(column("oid"))
-    found = select(name).select_from(catalogue).where(name.in_(TABLES), is_seen)
-    return TABLES.difference(connection.execute(found).scalars())
+    found = select(name).select_from(catalogue).where(name.in_(expected), is_seen)
+    return expected.difference(connection.execute(found).scalars())
+
+
+def _expected(connection: Connection) -> frozenset[str]:
+    return TABLES if connection.dialect.name == "sqlite" else TABLES | {event_position.name}
 
 
 def check_constraints(connection: Connection, table_name: str) -> dict[str, bool]:
@@ -175,8 +181,8 @@ def _current(connection: Connection, database: Database) -> str | None:
         if found is None and not missing:
             found = _revision(connection)  # It exists now if somebody created the registry in between.
             missing = frozenset() if found else frozenset({VERSION_TABLE})
-        if missing and (found == HEAD or missing != TABLES):
-            is_repairable = missing.issubset(each.name for each in DERIVED_TABLES)
+        if missing and (found == HEAD or missing != _expected(connection)):
+            is_repairable = missing.issubset(each.name for each in (*DERIVED_TABLES, event_position))
             raise SchemaDamagedError(database.name, sorted(missing), is_repairable=is_repairable)
     return found
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     MetaData,
+    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -50,6 +51,8 @@ source = Table(
     Column("name", Text, nullable=False, unique=True),
     Column("owner", Text, nullable=False),
     Column("registered_at", UtcInstant, nullable=False),
+    # How many events it has had, so that a lost one is noticed; kept on PostgreSQL, where positions have holes.
+    Column("event_count", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("name <> '' AND owner <> ''", name="named"),
     CheckConstraint(rules.instants("registered_at"), name="instants"),
 )
@@ -60,6 +63,8 @@ provider = Table(
     Column("id", RowId, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("registered_at", UtcInstant, nullable=False),
+    # How many events it has had that concern no source.
+    Column("event_count", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("name <> ''", name="named"),
     CheckConstraint(rules.instants("registered_at"), name="instants"),
 )
@@ -176,12 +181,15 @@ event = Table(
     Index(None, "source_id", "position"),
 )
 
-# One row. A writer of events locks it until its commit, so that positions become visible in order.
+event_position = Sequence(f"{PREFIX}event_position", minvalue=0, start=1, metadata=metadata)
+"""Where positions come from, on PostgreSQL; see ``changes/history.py``."""
+
+# One row: the last position given out, or NULL if positions come from the sequence.
 history = Table(
     f"{PREFIX}history",
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
-    Column("last_position", BigInteger, nullable=False),
+    Column("last_position", BigInteger),
     CheckConstraint("id = 1", name="one_row"),
     CheckConstraint(rules.counted_from(0, "last_position"), name="last_position"),
 )

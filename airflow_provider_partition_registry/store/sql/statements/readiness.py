@@ -50,7 +50,7 @@ Column = ColumnElement
 asked = question.join(source, source.c.name == question.c.source_name)
 
 
-def _as_of(source_id: Column) -> Column:
+def as_of(source_id: Column) -> Column:
     """The source's position in the history."""
     last = (
         select(event.c.position)
@@ -83,7 +83,7 @@ ARE_READY = QuestionStatement(
     select(
         question.c.n,
         # It is the same for all questions about a source, and takes longer to find than whether one is ready.
-        case((_is_first_of_source, _as_of(source.c.id))).label("as_of"),
+        case((_is_first_of_source, as_of(source.c.id))).label("as_of"),
         _is_ready().label("is_ready"),
     ).select_from(asked)
 )
@@ -151,7 +151,7 @@ def _explanation(kind: str, rows: FromClause, **known: Column) -> list[Column]:
 
 def _source_rows() -> Select:
     rows = select(_asked.c.source_id, _asked.c.source_name).distinct().subquery()
-    known = {"source_name": rows.c.source_name, "as_of": _as_of(rows.c.source_id), "now": DatabaseNow()}
+    known = {"source_name": rows.c.source_name, "as_of": as_of(rows.c.source_id), "now": DatabaseNow()}
     return select(*_row("source", _OF_EXPLANATION, known))
 
 

@@ -26,7 +26,6 @@ from airflow_provider_partition_registry.store.sql.database.types import (
 )
 from airflow_provider_partition_registry.store.sql.database.values import ValuesStatement
 from airflow_provider_partition_registry.store.sql.schema.tables import (
-    history,
     length_class,
     partition,
     provider,
@@ -41,6 +40,7 @@ from airflow_provider_partition_registry.store.sql.statements.overlaps import (
     reach,
     ready_intervals_of,
 )
+from airflow_provider_partition_registry.store.sql.statements.readiness import as_of
 from airflow_provider_partition_registry.store.sql.statements.rows import (
     PARTITION_COLUMNS,
     to_intervals,
@@ -157,22 +157,22 @@ class Window(NamedTuple):
 
 def draw(connection: Connection, window: Window, now: TellTime) -> Timeline:
     """Look up the timeline."""
-    as_of = connection.execute(select(history.c.last_position)).scalar() or 0
+    its_id = literal(window.source_id, BigInteger())
+    position = connection.execute(select(as_of(its_id))).scalar_one()
     ready = _ready(connection, window)
     one_too_many = window.resolution + 1
-    its_id = literal(window.source_id, BigInteger())
     partitions = _listed(
         connection, window, partitions_by_start(its_id, window.interval, None, one_too_many), now
     )
     if partitions is not None:
-        return Timeline(window.source_name, window.interval, as_of, ready, partitions)
+        return Timeline(window.source_name, window.interval, position, ready, partitions)
     blockers = _listed(connection, window, _blockers(window), now)
     providers = connection.execute(_providers(window.source_id)).all()
     states = READY_STATES if blockers is not None else tuple(PARTITIONS_IN_SLOTS)
     return Timeline(
         window.source_name,
         window.interval,
-        as_of,
+        position,
         ready,
         blockers or (),
         lists_all=False,

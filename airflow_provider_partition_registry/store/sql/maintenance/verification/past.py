@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select, true
+from sqlalchemy import Table, and_, case, func, or_, select, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
@@ -23,7 +23,14 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification.disc
     DiscrepancyKind,
     discrepancy,
 )
-from airflow_provider_partition_registry.store.sql.schema.tables import event, history, partition
+from airflow_provider_partition_registry.store.sql.schema.tables import (
+    event,
+    history,
+    partition,
+    provider,
+    source,
+)
+from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition
 
 STATE_AFTER = {
     EventType.PARTITION_REGISTERED: PartitionState.REGISTERED,
@@ -123,27 +130,61 @@ CHECKS = (
 
 
 def check_history(connection: Connection) -> list[Discrepancy]:
-    """Check that the history is complete and its counter continues from its end."""
+    """Check that no event is lost, and that the next position is a new one."""
     state: Any = connection.execute(
         select(
-            select(func.max(history.c.last_position)).scalar_subquery().label("counter"),
+            LastPosition().label("given_out"),
             select(func.max(event.c.position)).scalar_subquery().label("last"),
-            select(func.count()).select_from(event).scalar_subquery().label("events"),
+            select(history.c.last_position).scalar_subquery().label("counter"),
         )
     ).one()
-    counter, last = state.counter or 0, state.last or 0
+    given_out, last = state.given_out or 0, state.last or 0
     found = []
-    if state.counter is None or counter < last:
-        shown = "lost" if state.counter is None else counter
-        what = f"the history's counter, {shown}, against a last event number {last}"
+    if state.given_out is None or given_out < last:
+        shown = "lost" if state.given_out is None else given_out
+        what = f"the last position given out, {shown}, against a last event number {last}"
         found.append(discrepancy(DiscrepancyKind.HISTORY_COUNTER, None, what, 1))
-    end = max(counter, last)
-    lost = end - state.events
-    if lost > 0:
-        what = "events lost from the history, which is numbered from 1 without a gap"
-        examples = [_event(position) for position in _first_lost(connection, end)]
-        found.append(discrepancy(DiscrepancyKind.HISTORY_GAP, None, what, lost, examples))
-    return found
+    if connection.dialect.name == "sqlite" or state.counter is not None:
+        return found + _find_holes(connection, max(given_out, last))
+    return found + _find_missing(connection)
+
+
+def _find_holes(connection: Connection, end: int) -> list[Discrepancy]:
+    """While positions are counted, they have no holes."""
+    lost = end - (connection.execute(select(func.count()).select_from(event)).scalar() or 0)
+    if lost <= 0:
+        return []
+    what = "events lost from the history, which is numbered from 1 without a gap"
+    examples = [_event(position) for position in _first_lost(connection, end)]
+    return [discrepancy(DiscrepancyKind.HISTORY_GAP, None, what, lost, examples)]
+
+
+def _find_missing(connection: Connection) -> list[Discrepancy]:
+    """Positions from the sequence have holes, but whoever an event belongs to counts it."""
+    what = "events lost from the history, which has fewer than were counted"
+    return [
+        *(_gap(row.name, what, row.lost) for row in connection.execute(_missing_events(source))),
+        *(
+            _gap(None, f"{what}, of provider {row.name!r} alone", row.lost)
+            for row in connection.execute(_missing_events(provider))
+        ),
+    ]
+
+
+def _gap(source_name: str | None, what: str, lost: int) -> Discrepancy:
+    return discrepancy(DiscrepancyKind.HISTORY_GAP, source_name, what, lost)
+
+
+def _missing_events(table: Table) -> Select:
+    """For each source or provider with fewer events than it counts: its name, and how many are missing."""
+    its_own = (
+        event.c.source_id == source.c.id
+        if table is source
+        else and_(event.c.source_id.is_(None), event.c.provider_id == provider.c.id)
+    )
+    there = select(func.count()).where(its_own).correlate(table).scalar_subquery()
+    each = select(table.c.name, (table.c.event_count - there).label("lost")).subquery()
+    return select(each).where(each.c.lost > 0).order_by(each.c.name)
 
 
 def _first_lost(connection: Connection, end: int) -> Iterator[int]:

@@ -13,14 +13,15 @@ from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     DERIVED_TABLES,
     event,
+    event_position,
     history,
     length_class,
     longest_of,
-    metadata,
     partition,
     ready_interval,
     source,
 )
+from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition
 
 
 def rebuild_dropped_tables(connection: Connection) -> list[str]:
@@ -29,9 +30,13 @@ def rebuild_dropped_tables(connection: Connection) -> list[str]:
     :return: their names.
     """
     missing = revisions.missing_tables(connection)
-    dropped = [each for each in DERIVED_TABLES if each.name in missing]
+    dropped = [each for each in (*DERIVED_TABLES, event_position) if each.name in missing]
     if dropped:
-        metadata.create_all(connection, tables=dropped, checkfirst=False)
+        for each in dropped:
+            each.create(connection, checkfirst=False)
+        if event_position in dropped:
+            owner = f"{event.name}.{event.c.position.name}"
+            connection.execute(text(f"ALTER SEQUENCE {event_position.name} OWNED BY {owner}"))
         for source_name in connection.execute(select(source.c.name).order_by(source.c.name)).scalars().all():
             repair_source(connection, source_name)
         repair_history(connection)
@@ -68,16 +73,21 @@ def _rebuild_ready_intervals(connection: Connection, source_id: int) -> None:
 
 
 def repair_history(connection: Connection) -> None:
-    """Let the counter continue from the last event. It is never lowered: followers would miss the events to come."""
+    """Let positions continue from the last event. They never go back: followers would miss the events to come."""
     _allow_time(connection)
-    if connection.dialect.name != "sqlite":
-        # Its one row may be missing, and a missing row cannot be locked.
-        connection.execute(text(f"LOCK TABLE {history.name} IN EXCLUSIVE MODE"))
-    counter = connection.execute(select(func.max(history.c.last_position))).scalar() or 0
+    is_sqlite = connection.dialect.name == "sqlite"
+    if not is_sqlite:
+        # Nobody takes a position meanwhile; and the one row of the history may be missing, which cannot be locked.
+        connection.execute(text(f"LOCK TABLE {event.name}, {history.name} IN SHARE ROW EXCLUSIVE MODE"))
     last = connection.execute(select(func.max(event.c.position))).scalar() or 0
-    values = {"last_position": max(counter, last)}
-    if connection.execute(update(history).values(values)).rowcount == 0:
-        connection.execute(insert(history).values(id=1, **values))
+    reached = max(last, connection.execute(select(LastPosition())).scalar() or 0)
+    if not is_sqlite:
+        reached = max(reached, connection.execute(select(event_position.next_value())).scalar_one() - 1)
+        connection.execute(select(func.setval(event_position.name, reached)))
+    counted = history.c.last_position.is_not(None)
+    connection.execute(update(history).where(counted).values(last_position=reached))
+    if connection.execute(select(history.c.id)).first() is None:
+        connection.execute(insert(history).values(id=1, last_position=reached if is_sqlite else None))
 
 
 def _allow_time(connection: Connection) -> None:

@@ -1,0 +1,71 @@
+"""The end of an upgrade that former versions took part in: what they could not work with is done now."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy import Table, and_, func, select, update
+from sqlalchemy.engine import Connection
+
+from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.tables import (
+    event,
+    event_position,
+    history,
+    provider,
+    source,
+)
+from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition
+
+OF_NO_SOURCE = event.c.source_id.is_(None)
+
+
+def is_finished(database: Database) -> bool:
+    """Whether nothing is left to do. A registry in SQLite is upgraded at once."""
+    return database.is_sqlite or database.read(_has_sequence)
+
+
+def finish(database: Database) -> None:
+    """Let positions come from the sequence, so that no writer waits for one of another source (R9).
+
+    Call it when no process of a version before 0006 is left: these can write no more, and following the history of
+    all sources they might miss events. Nothing has to stop meanwhile: the events of each source are counted under its
+    lock, and the switch is one short transaction.
+
+    :raises SchemaError: the schema is not the one that this version needs.
+    """
+    revisions.require(database)
+    if is_finished(database):
+        return
+    for table in (source, provider):
+        for name in database.read(partial(_names, table=table)):
+            database.write(partial(_count_events, table=table, name=name), is_unlimited=True)
+    database.write(_switch_to_sequence)
+
+
+def _has_sequence(connection: Connection) -> bool:
+    return connection.execute(select(history.c.last_position)).scalar() is None
+
+
+def _names(connection: Connection, table: Table) -> list[str]:
+    return list(connection.execute(select(table.c.name).order_by(table.c.name)).scalars())
+
+
+def _count_events(connection: Connection, table: Table, name: str) -> None:
+    its_id = connection.execute(
+        select(table.c.id).where(table.c.name == name).with_for_update(key_share=True)
+    ).scalar_one()
+    its_own = (
+        event.c.source_id == its_id if table is source else and_(OF_NO_SOURCE, event.c.provider_id == its_id)
+    )
+    count = connection.execute(select(func.count()).where(its_own)).scalar_one()
+    connection.execute(update(table).where(table.c.id == its_id).values(event_count=count))
+
+
+def _switch_to_sequence(connection: Connection) -> None:
+    """Writers that wait for the counter's row go on with the sequence."""
+    if connection.execute(select(history.c.last_position).with_for_update()).scalar() is None:
+        return
+    connection.execute(select(func.setval(event_position.name, select(LastPosition()).scalar_subquery())))
+    connection.execute(update(history).values(last_position=None))

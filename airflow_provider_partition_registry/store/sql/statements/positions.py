@@ -1,0 +1,122 @@
+"""Positions in the history, numbered so that a reader that follows it never misses an event (R9).
+
+On SQLite, where one transaction writes at a time, the position is a counter in ``history``.
+
+On PostgreSQL it comes from a sequence, so that no writer waits for one of another source. A transaction that took 7 may
+therefore commit after one that took 8. Within a source that cannot happen, since its writers take turns. For those who
+follow all sources, a writer *announces*, before it takes a position, that it will take one after the last position
+given out until then: it locks that number in shared mode, which never waits, until its transaction has ended. A
+position is *settled* if no announcement is before it. Events up to there are all visible and no other can appear among
+them; numbers that nobody used belong to transactions that were rolled back.
+
+A registry that was in use before there was the sequence goes on with its counter, which former versions need, until
+:func:`switch_to_sequence`: positions then become visible in their order, as each writer holds the counter's row until
+it commits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    cast,
+    column,
+    exists,
+    func,
+    literal_column,
+    select,
+    table,
+    true,
+    union_all,
+    update,
+)
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql.functions import FunctionElement
+
+from airflow_provider_partition_registry.store.sql.schema.tables import event_position, history
+from airflow_provider_partition_registry.store.sql.statements.overlaps import materialized
+
+_LOW_HALF = 2**32 - 1
+
+_sequence = table(event_position.name, column("tableoid"), column("last_value", BigInteger))
+_lock = table("pg_locks", *map(column, ("locktype", "database", "classid", "objid", "objsubid")))
+_database = table("pg_database", column("oid"), column("datname"))
+
+_counted = (
+    update(history)
+    .where(history.c.last_position.is_not(None))
+    .values(last_position=history.c.last_position + 1)
+    .returning(history.c.last_position)
+    .cte("counted")
+)
+# The lock's name is one number: the sequence in its upper half, the position in its lower one.
+_announcement: ColumnElement = literal_column(
+    f"(CAST(tableoid AS BIGINT) << 32) | (last_value & {_LOW_HALF})"
+)
+_announced = materialized(
+    select(func.pg_advisory_xact_lock_shared(_announcement).label("lock"))
+    .select_from(_sequence)
+    .where(~exists(select(_counted.c.last_position)), exists(select(history.c.id))),
+    "announced",
+)
+NEXT_POSITION = union_all(
+    select(_counted.c.last_position.label("position")),
+    select(event_position.next_value()).select_from(_announced),
+)
+"""On PostgreSQL: one row with the next position, announced before it is taken."""
+
+
+class LastPosition(FunctionElement):
+    """The last position given out; NULL if the history's row is lost."""
+
+    name = "last_position"
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(LastPosition, "postgresql")
+def _last_on_postgresql(element: LastPosition, compiler: Any, **options: Any) -> str:
+    last = func.coalesce(history.c.last_position, _sequence.c.last_value)
+    found = select(last).select_from(history.join(_sequence, true()))
+    return str(compiler.process(found.scalar_subquery(), **options))
+
+
+@compiles(LastPosition, "sqlite")
+def _last_on_sqlite(element: LastPosition, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(select(history.c.last_position).scalar_subquery(), **options))
+
+
+def _settled_on_postgresql() -> Select:
+    given_out = materialized(select(_sequence.c.tableoid, _sequence.c.last_value), "given_out")
+    distance = (given_out.c.last_value - cast(_lock.c.objid, BigInteger)).op("&", precedence=6)(_LOW_HALF)
+    # LATERAL has the sequence read before the locks. Whoever has taken a position up to ``last_value`` announced it
+    # before, so by the time the locks are read its transaction has either ended or is seen there. Read the other way
+    # round, one that announces and takes its position in between would be overlooked.
+    announced = (
+        select(func.min(given_out.c.last_value - distance).label("earliest"))
+        .select_from(_lock)
+        .where(
+            _lock.c.locktype == "advisory",
+            _lock.c.objsubid == 1,
+            _lock.c.database
+            == select(_database.c.oid)
+            .where(_database.c.datname == func.current_database())
+            .scalar_subquery(),
+            _lock.c.classid == given_out.c.tableoid,
+            distance <= _LOW_HALF >> 1,
+        )
+        .lateral("announced")
+    )
+    settled = func.coalesce(history.c.last_position, announced.c.earliest, given_out.c.last_value)
+    return select(settled).select_from(history.join(given_out, true()).join(announced, true()))
+
+
+_SETTLED = {"postgresql": _settled_on_postgresql(), "sqlite": select(LastPosition())}
+
+
+def settled_position(connection: Connection) -> int:
+    """The last position that is settled. A statement that begins after this one sees all events up to it."""
+    return connection.execute(_SETTLED[connection.dialect.name]).scalar() or 0
