@@ -101,9 +101,9 @@ def test_registered_twice(nightly: Command, token: str):
 
 def test_what_click_says_ends_like_a_sentence(nightly: Command):
     assert re.search(
-        r"\?\)? See: partition-registry status --help\n$", nightly("status", "s", "--frm", "x").stderr
+        r"[.?]\)? See: partition-registry status --help\n$", nightly("status", "s", "--frm", "x").stderr
     )
-    assert re.search(r"\?\)? See: partition-registry --help\n$", nightly("redy").stderr)
+    assert re.search(r"[.?]\)? See: partition-registry --help\n$", nightly("redy").stderr)
     assert nightly("source").stderr == "Error: Missing command. See: partition-registry source --help\n"
 
 
