@@ -9,9 +9,9 @@ given out until then: it locks that number in shared mode, which never waits, un
 position is *settled* if no announcement is before it. Events up to there are all visible and no other can appear among
 them; numbers that nobody used belong to transactions that were rolled back.
 
-A registry that was in use before there was the sequence goes on with its counter, which former versions need, until
-:func:`switch_to_sequence`: positions then become visible in their order, as each writer holds the counter's row until
-it commits.
+A registry that was in use before there was the sequence goes on with its counter, which former versions need, until its
+upgrade is finished (``maintenance/finishing.py``). Until then positions become visible in their order, as each writer
+holds the counter's row until it commits.
 """
 
 from __future__ import annotations
