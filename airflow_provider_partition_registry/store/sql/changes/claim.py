@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import bindparam, exists, insert, literal, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import Update
 
@@ -33,6 +34,7 @@ from airflow_provider_partition_registry.store.sql.changes import ready_interval
 from airflow_provider_partition_registry.store.sql.changes.history import write_event
 from airflow_provider_partition_registry.store.sql.database.clock import TellTime
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.database.values import Ahead
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     length_class,
     length_class_of,
@@ -54,6 +56,7 @@ from airflow_provider_partition_registry.store.sql.statements.rows import (
 LOCK_SOURCE = (
     select(source.c.id).where(source.c.name == bindparam("source_name")).with_for_update(key_share=True)
 )
+_LOCK_SOURCE_AHEAD = f"{LOCK_SOURCE.compile(dialect=postgresql.dialect(paramstyle='format'))};\n"
 UPDATE_PARTITION = (
     update(partition)
     .where(partition.c.id == bindparam("partition_id"))
@@ -92,11 +95,13 @@ class Claim:
     ) -> None:
         self._connection = connection
         self.key = key
-        self._source_id = lock_source(connection, key.source_name)
-        found = self._look_around()
+        found = self._lock_and_look_around()
         if not found["own"]:
-            raise UnknownProviderError(key.provider_name)
+            raise UnknownSourceError(key.source_name)
         (own,) = found["own"]
+        if own.provider_id is None:
+            raise UnknownProviderError(key.provider_name)
+        self._source_id = own.source_id
         self._provider_ids = {row.provider_name: row.provider_id for row in (own, *found["neighbour"])}
         self._is_granted = own.granted is not None
         self.now = tell_time(own.now)
@@ -181,10 +186,13 @@ class Claim:
         others = to_intervals(PUBLISHED_BY_OTHERS.run(self._connection, [row]))
         return difference(clip(others, self.key.interval), blocked)
 
-    def _look_around(self) -> dict[str, list[Any]]:
-        row = (self._source_id, self.key.provider_name, *_microseconds(self.key.interval))
+    def _lock_and_look_around(self) -> dict[str, list[Any]]:
+        """Take the source's lock, and look after that, in one message. On SQLite the transaction is the lock."""
+        row = (self.key.source_name, self.key.provider_name, *_microseconds(self.key.interval))
         found: defaultdict[str, list[Any]] = defaultdict(list)
-        for each in LOOK_AROUND.run(self._connection, [row]):
+        for each in LOOK_AROUND.run(
+            self._connection, [row], ahead=Ahead(_LOCK_SOURCE_AHEAD, (self.key.source_name,))
+        ):
             found[each.kind].append(each)
         return found
 

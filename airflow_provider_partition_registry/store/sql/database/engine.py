@@ -35,6 +35,9 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 5
+BEGIN = (
+    "begin"  # in a connection's info: the statement that begins its transaction, if it has not been sent yet
+)
 
 _databases: WeakSet[Database] = WeakSet()
 _fork_gate = ForkGate()
@@ -194,12 +197,14 @@ class Database:
             nullcontext() if is_unlimited else self.time_limit(connection.connection.dbapi_connection),
             _tables_apart(connection) if self.is_sqlite and replaces_tables else nullcontext(),
         ):
-            connection.exec_driver_sql(self._begin)
+            self._begin(connection)
             try:
                 result = work(connection)
             except BaseException:
                 _roll_back(connection)
                 raise
+            if connection.info.pop(BEGIN, None):  # nothing was sent
+                return result
             try:
                 connection.exec_driver_sql("COMMIT")
             except sqlalchemy_errors.DBAPIError as error:
@@ -243,11 +248,13 @@ class Database:
                 ) from error
         raise AssertionError("unreachable")  # pragma: no cover
 
-    @property
-    def _begin(self) -> str:
-        # SQLite: take the write lock at once; a transaction that reads first and writes later could fail half-way.
-        # PostgreSQL: after waiting for a lock, a statement sees what the lock's last holder committed.
-        return "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN ISOLATION LEVEL READ COMMITTED"
+    def _begin(self, connection: Connection) -> None:
+        if self.is_sqlite:
+            # Take the write lock at once; a transaction that reads first and writes later could fail half-way.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # After waiting for a lock, a statement sees what the lock's last holder committed.
+            connection.info[BEGIN] = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
     def _create_engine(self, pool_size: int) -> Engine:
         engine = create_engine(
@@ -267,7 +274,9 @@ class Database:
         # Before SQLAlchemy's own first queries, so that the time-outs apply to them as well.
         set_up = self._set_up_sqlite if self.is_sqlite else self._set_up_postgres
         event.listen(engine, "connect", set_up, insert=True)
-        if not self.is_sqlite:  # SQLite's calls have passed the gate already
+        if not self.is_sqlite:
+            event.listen(engine, "before_cursor_execute", _send_begin_along, retval=True)
+            # SQLite's calls have passed the gate already.
             event.listen(engine, "do_connect", _connect_while_nobody_forks)
         return engine
 
@@ -321,6 +330,14 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
 
 
+def _send_begin_along(
+    connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+) -> tuple[str, Any]:
+    """Begin the transaction in the message of its first statement, which saves a round trip."""
+    begin = connection.info.pop(BEGIN, None)
+    return (f"{begin};\n{statement}" if begin else statement), parameters
+
+
 def _connect_while_nobody_forks(
     dialect: Dialect, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
@@ -344,8 +361,10 @@ def _tables_apart(connection: Connection) -> Iterator[None]:
 
 
 def _roll_back(connection: Connection) -> None:
-    """Roll the transaction back; if that fails, the connection is not used again."""
+    """Roll the transaction back, if it has begun; if that fails, the connection is not used again."""
     try:
+        if connection.info.pop(BEGIN, None):
+            return
         connection.exec_driver_sql("ROLLBACK")
     except sqlalchemy_errors.SQLAlchemyError:
         connection.invalidate()

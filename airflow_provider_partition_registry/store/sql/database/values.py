@@ -40,6 +40,19 @@ _NEVER = -math.inf
 _INNER_JOIN = re.compile(r"(?<! OUTER) JOIN ")
 
 
+class Ahead(NamedTuple):
+    """A statement that is sent to PostgreSQL in the same message as another, and runs before it.
+
+    The other one sees what this one waited for: each statement of a message sees a moment of its own.
+    """
+
+    sql: str  # ends with a semicolon
+    parameters: tuple[Value, ...]
+
+
+NOTHING = Ahead("", ())
+
+
 class _Compiled(NamedTuple):
     sql: str  # what comes after the given rows
     decoders: tuple[tuple[int, Any], ...]  # for the columns that need decoding
@@ -57,15 +70,18 @@ class ValuesStatement:
         self._row = _row_type(each.name for each in statement.selected_columns)
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, connection: Connection, rows: Sequence[Row]) -> list[Any]:
+    def run(self, connection: Connection, rows: Sequence[Row], *, ahead: Ahead = NOTHING) -> list[Any]:
         """Run it over the given rows, whose values are in the database's representation.
 
+        :param ahead: what is to run before, on PostgreSQL.
         :return: rows with decoded values, columns named as in the statement.
         """
         compiled = self._compile(connection.dialect)
         head, parameters = _given_rows(self._given, rows, connection.dialect.name)
-        run = _run_often if connection.dialect.name == "postgresql" else Connection.exec_driver_sql
-        result = run(connection, head + compiled.sql, parameters)
+        if connection.dialect.name == "postgresql":
+            result = _run_often(connection, head + compiled.sql, parameters, ahead)
+        else:
+            result = connection.exec_driver_sql(head + compiled.sql, parameters)
         return [self._decode(row, compiled.decoders) for row in result.fetchall()]
 
     def _decode(self, row: Any, decoders: tuple[tuple[int, Any], ...]) -> Any:
@@ -135,12 +151,12 @@ def _element(value: Value) -> str:
     return str(value)
 
 
-def _run_often(connection: Connection, sql: str, parameters: Sequence[Any]) -> Any:
+def _run_often(connection: Connection, sql: str, parameters: tuple[Any, ...], ahead: Ahead) -> Any:
     """Run a statement on PostgreSQL, prepared after this connection has run it a few times."""
     runs = connection.info.get(sql, 0)
     connection.info[sql] = runs + 1
     if runs < PREPARE_AFTER:
-        return connection.exec_driver_sql(sql, parameters)
+        return connection.exec_driver_sql(ahead.sql + sql, ahead.parameters + parameters)
     name = _name(sql)
     try:
         if runs == PREPARE_AFTER:
@@ -148,7 +164,8 @@ def _run_often(connection: Connection, sql: str, parameters: Sequence[Any]) -> A
             text = re.sub("%s", lambda _mark: f"${next(numbers)}", sql)
             connection.exec_driver_sql(f"PREPARE {name} AS {text}")
         marks = ", ".join(["%s"] * len(parameters))
-        return connection.exec_driver_sql(f"EXECUTE {name} ({marks})", parameters)
+        execute = f"{ahead.sql}EXECUTE {name} ({marks})"
+        return connection.exec_driver_sql(execute, ahead.parameters + parameters)
     except exc.DBAPIError as error:
         if getattr(error.orig, "pgcode", None) in PREPARED_IS_LOST:
             connection.info[sql] = _NEVER

@@ -229,26 +229,40 @@ EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))
 
 claim = table(
     "claim",
-    column("source_id", source.c.id.type),
+    column("source_name", Text),
     column("provider_name", Text),
     column("interval_start", UtcInstant),
     column("interval_end", UtcInstant),
 )
 """The partition that a writer claims, whether or not it is registered."""
 
-_OF_CLAIM = {"provider_id": provider.c.id, "granted": grant.c.source_id, **_COMMON}
+_claimed = materialized(
+    select(
+        source.c.id.label("source_id"),
+        claim.c.provider_name,
+        claim.c.interval_start,
+        claim.c.interval_end,
+    ).select_from(claim.join(source, source.c.name == claim.c.source_name)),
+    "claimed",
+)
+_OF_CLAIM = {
+    "source_id": _claimed.c.source_id,
+    "provider_id": provider.c.id,
+    "granted": grant.c.source_id,
+    **_COMMON,
+}
 
 
 def _own_rows() -> Select:
-    granted = and_(grant.c.source_id == claim.c.source_id, grant.c.provider_id == provider.c.id)
+    granted = and_(grant.c.source_id == _claimed.c.source_id, grant.c.provider_id == provider.c.id)
     registered = and_(
-        partition.c.source_id == claim.c.source_id,
-        partition.c.interval_start == claim.c.interval_start,
-        partition.c.interval_end == claim.c.interval_end,
+        partition.c.source_id == _claimed.c.source_id,
+        partition.c.interval_start == _claimed.c.interval_start,
+        partition.c.interval_end == _claimed.c.interval_end,
         partition.c.provider_id == provider.c.id,
     )
     return select(*_row("own", _OF_CLAIM, _OF_CLAIM)).select_from(
-        claim.join(provider, provider.c.name == claim.c.provider_name)
+        _claimed.outerjoin(provider, provider.c.name == _claimed.c.provider_name)
         .outerjoin(grant, granted)
         .outerjoin(partition, registered)
     )
@@ -257,22 +271,22 @@ def _own_rows() -> Select:
 def _rows_of_ready_intervals() -> Select:
     known = {name: ready_interval.c[name] for name in ("interval_start", "interval_end")}
     return select(*_row("ready", _OF_CLAIM, known)).select_from(
-        claim.join(ready_interval, ready_intervals_of(claim))
+        _claimed.join(ready_interval, ready_intervals_of(_claimed))
     )
 
 
 def _neighbour_rows() -> Select:
-    known = {name: each for name, each in _OF_CLAIM.items() if name not in ("granted", "now")}
-    found = overlapping(reach(claim, "reach"), STORED_BLOCKING_STATES)
+    known = {name: each for name, each in _OF_CLAIM.items() if name not in ("source_id", "granted", "now")}
+    found = overlapping(reach(_claimed, "reach"), STORED_BLOCKING_STATES)
     return select(*_row("neighbour", _OF_CLAIM, known)).select_from(
         found.join(provider, provider.c.id == partition.c.provider_id)
     )
 
 
 LOOK_AROUND = ValuesStatement(claim, union_all(_own_rows(), _rows_of_ready_intervals(), _neighbour_rows()))
-"""Everything that a writer needs to know before it changes a partition, as rows of three kinds: own (the provider, its
-grant, and the partition if it is registered; no row for an unknown provider), ready (the ready intervals that touch
-it), and neighbour (the partitions that overlap it and are locked or failed, itself among them)."""
+"""Everything that a writer needs to know before it changes a partition, as rows of three kinds: own (the source, the
+provider, its grant, and the partition, as far as they exist; no row for an unknown source), ready (the ready intervals
+that touch it), and neighbour (the partitions that overlap it and are locked or failed, itself among them)."""
 
 
 withdrawn = table(
