@@ -155,7 +155,7 @@ def _provider(number: int) -> str:
 
 @contextmanager
 def _frozen_writer(url: str) -> Iterator[None]:
-    """A process of a source of its own that is stopped after it has written its event and before it commits."""
+    """A process that sleeps in the midst of a transaction that has written an event to a source of its own."""
     context = multiprocessing.get_context("spawn")
     written = context.Event()
     process = context.Process(target=_freeze, args=(url, written))
@@ -177,4 +177,5 @@ def _freeze(url: str, written: Event) -> None:
                 time.sleep(300)
 
         event.listen(store.database.engine, "after_cursor_execute", stop)
-        _on_own_sources(store, MOST - 1)()
+        key = PartitionKey(_own_source(MOST - 1), _provider(0), Interval(datetime.now(UTC), datetime.max))
+        store.lock(key, register=True)  # two events, of which the last is committed in its own message

@@ -39,9 +39,9 @@ def store(postgres_url: str) -> Iterator[SqlRegistryStore]:
 
 
 @contextmanager
-def freezing(url: str, source_name: str, signal_name: str = "SIGSTOP") -> Iterator[subprocess.Popen[str]]:
-    """A process whose event is written and not committed."""
-    command = [sys.executable, "-m", "tests.races.freezing", url, source_name, signal_name]
+def freezing(url: str, source_name: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that is stopped while an event of it is written and not committed."""
+    command = [sys.executable, "-m", "tests.races.freezing", url, source_name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -65,7 +65,12 @@ def test_a_frozen_writer_holds_up_nobody_of_another_source(
         frozen.send_signal(signal.SIGCONT)
         assert frozen.wait(60) == 0
     after = all_events(store)[len(before) :]
-    assert [event.source_name for event in after] == ["s0", "s1", "s1"]
+    assert [(event.source_name, event.type) for event in after] == [
+        ("s0", EventType.PARTITION_REGISTERED),
+        ("s1", EventType.PARTITION_REGISTERED),
+        ("s1", EventType.UNLOCK),
+        ("s0", EventType.LOCK),
+    ]
     assert verify(store.database) == []
 
 

@@ -101,7 +101,7 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
             claim.require_grant()
             if claim.partition is not None:
                 raise PartitionAlreadyRegisteredError(key)
-            return claim.register()
+            return claim.register(is_last=True)
 
         return self._write(register)
 
@@ -114,11 +114,12 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
             if not isinstance(request, DecisionRequest):
                 claim.require_grant()
             registers = isinstance(request, LockRequest) and request.register
-            partition = claim.partition or (claim.register() if registers else None)
+            partition = claim.partition or (claim.register(is_last=False) if registers else None)
             if partition is None:
                 raise UnknownPartitionError(request.key)
-            for change in locking.decide(request, partition, neighbours=claim.neighbours, now=claim.now):
-                claim.apply(change)
+            changes = locking.decide(request, partition, neighbours=claim.neighbours, now=claim.now)
+            for left, change in zip(reversed(range(len(changes))), changes, strict=True):
+                claim.apply(change, is_last=left == 0)
             return claim.partition or partition
 
         changed = self._write(work)

@@ -117,8 +117,11 @@ class Claim:
         if not self._is_granted:
             raise NoGrantError(self.key.provider_name, self.key.source_name)
 
-    def register(self) -> Partition:
-        """Register the partition."""
+    def register(self, *, is_last: bool) -> Partition:
+        """Register the partition.
+
+        :param is_last: whether the transaction makes no other change, see :func:`~.history.write_event`.
+        """
         length = length_class_of(self.key.interval)
         is_new = ~exists().where(
             length_class.c.source_id == self._source_id, length_class.c.length_class == length
@@ -151,17 +154,20 @@ class Claim:
         )
         primary_key: Any = result.inserted_primary_key
         self.partition = replace(registered, id=primary_key[0])
-        self._write_event(Change(registered, EventType.PARTITION_REGISTERED))
+        self._write_event(Change(registered, EventType.PARTITION_REGISTERED), is_last=is_last)
         return self.partition
 
-    def apply(self, change: Change) -> None:
-        """Make a change of this partition, or of a neighbour, and everything that follows from it."""
+    def apply(self, change: Change, *, is_last: bool) -> None:
+        """Make a change of this partition, or of a neighbour, and everything that follows from it.
+
+        :param is_last: whether the transaction makes no other change, see :func:`~.history.write_event`.
+        """
         after = change.partition
         if self.partition is not None and after.id == self.partition.id:
             self._update_ready_intervals(self.partition, after)
             self.partition = after
         new = {f"new_{name}": value for name, value in from_partition(after).items()}
-        self._write_event(change, (UPDATE_PARTITION, {"partition_id": after.id, **new}))
+        self._write_event(change, (UPDATE_PARTITION, {"partition_id": after.id, **new}), is_last=is_last)
 
     def _update_ready_intervals(self, before: Partition, after: Partition) -> None:
         if before.state in BLOCKING_STATES and after.state in BLOCKING_STATES:
@@ -199,7 +205,9 @@ class Claim:
     def _to_partition(self, row: Any) -> Partition:
         return to_partition(row, self.key.source_name, row.provider_name, self.now)
 
-    def _write_event(self, change: Change, update: tuple[Update, Mapping[str, Any]] | None = None) -> None:
+    def _write_event(
+        self, change: Change, update: tuple[Update, Mapping[str, Any]] | None = None, *, is_last: bool
+    ) -> None:
         after = change.partition
         write_event(
             self._connection,
@@ -213,6 +221,7 @@ class Claim:
             generation=after.generation or None,
             details=change.details,
             change=update,
+            is_last=is_last,
         )
 
 

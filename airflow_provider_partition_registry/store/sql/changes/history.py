@@ -7,13 +7,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, func, insert, select, update
+from sqlalchemy import Table, bindparam, exc, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import Insert, Update
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.store.sql.database.frame import commit_with_next
 from airflow_provider_partition_registry.store.sql.schema.tables import event, history, provider, source
 from airflow_provider_partition_registry.store.sql.statements.positions import NEXT_POSITION
 
@@ -39,7 +40,7 @@ _values = {
 }
 _advance = update(history).values(last_position=history.c.last_position + 1)
 _insert_last = insert(event).from_select(
-    ["position", *_values], select(history.c.last_position, *_values.values())
+    ["position", *_values], select(select(history.c.last_position).scalar_subquery(), *_values.values())
 )
 
 
@@ -54,7 +55,9 @@ def _insert_next(change: Update | None, wakes: bool, counted_in: Table) -> Inser
         update(counted_in).where(counted_in.c.id == whose).values(event_count=counted_in.c.event_count + 1)
     )
     taken = NEXT_POSITION.cte("taken")
-    statement = insert(event).from_select(["position", *_values], select(taken.c.position, *_values.values()))
+    statement = insert(event).from_select(
+        ["position", *_values], select(select(taken.c.position).scalar_subquery(), *_values.values())
+    )
     for name, also in (("count", count), ("change", change)):
         if also is not None:
             statement = statement.add_cte(also.cte(name))
@@ -78,11 +81,14 @@ def write_event(
     generation: int | None = None,
     details: Mapping[str, str] | None = None,
     change: tuple[Update, Mapping[str, Any]] | None = None,
+    is_last: bool = True,
 ) -> None:
     """Add one line to the history, and notify those who may wait for it. Call it last in a transaction.
 
     :param source_name: sent with the notification; None only for events that cannot end anybody's wait.
     :param change: a statement with its parameters, to be executed just before in the same round trip.
+    :param is_last: False if more is to come in the transaction; otherwise PostgreSQL commits it in the same round trip.
+    :raises StoreRefusedError: the history has lost its counter.
     """
     statement, parameters = change or (None, {})
     line = {
@@ -101,14 +107,20 @@ def write_event(
         if statement is not None:
             connection.execute(statement, parameters)
         connection.execute(_advance)
-        result = connection.execute(_insert_last, values)
+        insertion = _insert_last
     else:
         wakes = event_type in WAKING_EVENTS
-        addressee = {"source_name": source_name} if wakes else {}
+        values |= {"source_name": source_name} if wakes else {}
+        values |= parameters
         insertion = _insert_next(statement, wakes, provider if source_id is None else source)
-        result = connection.execute(insertion, {**parameters, **values, **addressee})
-    if result.rowcount != 1:
-        raise StoreRefusedError(
-            "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "
-            "partition-registry db verify --repair"
-        )
+        if is_last:
+            commit_with_next(connection)
+    try:
+        connection.execute(insertion, values)
+    except exc.IntegrityError as error:
+        if "position" in str(error.orig) and "null" in str(error.orig).lower():
+            raise StoreRefusedError(
+                "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "
+                "partition-registry db verify --repair"
+            ) from error
+        raise

@@ -28,6 +28,7 @@ from airflow_provider_partition_registry.store.sql.database.failures import (
     reason_of,
     translate,
 )
+from airflow_provider_partition_registry.store.sql.database.frame import Frame, send_frame_along
 from airflow_provider_partition_registry.store.sql.database.time_limits import Watchdog
 from airflow_provider_partition_registry.store.sql.database.url import normalise_url
 
@@ -197,23 +198,49 @@ class Database:
             nullcontext() if is_unlimited else self.time_limit(connection.connection.dbapi_connection),
             _tables_apart(connection) if self.is_sqlite and replaces_tables else nullcontext(),
         ):
-            self._begin(connection)
-            try:
-                result = work(connection)
-            except BaseException:
+            return (self._transact_in_sqlite if self.is_sqlite else self._transact_in_postgres)(
+                connection, work
+            )
+
+    def _transact_in_sqlite(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        # Take the write lock at once; a transaction that reads first and writes later could fail half-way.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+        except BaseException:
+            _roll_back(connection)
+            raise
+        self._commit(connection)
+        return result
+
+    def _transact_in_postgres(self, connection: Connection, work: Callable[[Connection], T]) -> T:
+        frame = Frame(connection)
+        try:
+            result = work(connection)
+        except BaseException as error:
+            frame.close()
+            if frame.is_begun:
                 _roll_back(connection)
-                raise
-            if connection.info.pop(BEGIN, None):  # nothing was sent
-                return result
-            try:
-                connection.exec_driver_sql("COMMIT")
-            except sqlalchemy_errors.DBAPIError as error:
-                _roll_back(connection)
-                raise StoreUnavailableError(
-                    f"The connection to {self.name} failed while the change was being committed; it may or may not "
-                    f"have taken effect. Check whether it has, or repeat the call: {reason_of(error)}"
-                ) from error
-            return result
+            if frame.is_committing and getattr(error, "connection_invalidated", False):
+                raise self._unknown_outcome(error) from error
+            raise
+        frame.close()
+        if frame.is_begun and not frame.is_committing:
+            self._commit(connection)
+        return result
+
+    def _commit(self, connection: Connection) -> None:
+        try:
+            connection.exec_driver_sql("COMMIT")
+        except sqlalchemy_errors.DBAPIError as error:
+            _roll_back(connection)
+            raise self._unknown_outcome(error) from error
+
+    def _unknown_outcome(self, error: BaseException) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"The connection to {self.name} failed while the change was being committed; it may or may not have taken "
+            f"effect. Check whether it has, or repeat the call: {reason_of(error)}"
+        )
 
     @contextmanager
     def _one_writer_at_a_time(self) -> Iterator[None]:
@@ -248,14 +275,6 @@ class Database:
                 ) from error
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _begin(self, connection: Connection) -> None:
-        if self.is_sqlite:
-            # Take the write lock at once; a transaction that reads first and writes later could fail half-way.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            # After waiting for a lock, a statement sees what the lock's last holder committed.
-            connection.info[BEGIN] = "BEGIN ISOLATION LEVEL READ COMMITTED"
-
     def _create_engine(self, pool_size: int) -> Engine:
         engine = create_engine(
             self.url,
@@ -275,7 +294,7 @@ class Database:
         set_up = self._set_up_sqlite if self.is_sqlite else self._set_up_postgres
         event.listen(engine, "connect", set_up, insert=True)
         if not self.is_sqlite:
-            event.listen(engine, "before_cursor_execute", _send_begin_along, retval=True)
+            event.listen(engine, "before_cursor_execute", send_frame_along, retval=True)
             # SQLite's calls have passed the gate already.
             event.listen(engine, "do_connect", _connect_while_nobody_forks)
         return engine
@@ -330,14 +349,6 @@ class Database:
             connection.execute(f"PRAGMA {pragma}")
 
 
-def _send_begin_along(
-    connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
-) -> tuple[str, Any]:
-    """Begin the transaction in the message of its first statement, which saves a round trip."""
-    begin = connection.info.pop(BEGIN, None)
-    return (f"{begin};\n{statement}" if begin else statement), parameters
-
-
 def _connect_while_nobody_forks(
     dialect: Dialect, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
@@ -361,10 +372,8 @@ def _tables_apart(connection: Connection) -> Iterator[None]:
 
 
 def _roll_back(connection: Connection) -> None:
-    """Roll the transaction back, if it has begun; if that fails, the connection is not used again."""
+    """Roll the transaction back; if that fails, the connection is not used again."""
     try:
-        if connection.info.pop(BEGIN, None):
-            return
         connection.exec_driver_sql("ROLLBACK")
     except sqlalchemy_errors.SQLAlchemyError:
         connection.invalidate()

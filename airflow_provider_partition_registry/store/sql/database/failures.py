@@ -79,7 +79,7 @@ def _wrong_host(reason: str) -> str | None:
     return ", ".join(names) if len(names) == len(found) else None
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """The driver's message in one line, without the hints and pieces of our SQL that may follow."""
     driver_error = getattr(error, "orig", error)
     diagnostics = getattr(driver_error, "diag", None)
