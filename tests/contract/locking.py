@@ -68,6 +68,7 @@ class LockingContract(ContractBase):
             lock(store, interval=NEXT)
             end(PartitionKey("s", "p", NEXT))
         assert store.list_locks().items == tuple(expected)
+        assert store.list_locks(after=-1).items == tuple(expected)
         pages = walk(lambda after: store.list_locks(after=after, limit=4), "id")
         assert pages == [[each.id for each in expected[:4]], [each.id for each in expected[4:]]]
         clock.advance(HOUR)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 import requests
 from dateutil import tz
+from urllib3 import PoolManager
 
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
@@ -242,11 +243,16 @@ def test_twenty_identical_registrations_at_once(http: httpx.Client) -> None:
 
 
 def test_forty_readers_at_once(http: httpx.Client) -> None:
+    # The pool of httpx at times closes connections under other threads' calls.
+    readers = PoolManager(maxsize=40, headers=dict(http.headers))
+    url = str(http.base_url.join("/sources/s/check_readiness"))
+
     def ask(_: int) -> int:
-        return http.get("/sources/s/check_readiness", params=DAY).status_code
+        return readers.request("GET", url, fields=DAY).status
 
     with ThreadPoolExecutor(40) as pool:
         assert Counter(pool.map(ask, range(400))) == {200: 400}
+    readers.clear()
 
 
 @pytest.mark.postgres

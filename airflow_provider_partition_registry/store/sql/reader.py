@@ -244,7 +244,7 @@ class SqlRegistryReader(RegistryReader):
     ) -> Page[Partition]:
         if holder_prefix is not None:
             check_name("holder prefix", holder_prefix, MAX_IDENTITY_LENGTH)
-        begin = 0 if after is None else check_number("cursor", after)
+        begin = 0 if after is None else max(0, check_number("cursor", after))
         statement = locks_by_id(holder_prefix, begin, check_limit(limit) + 1)
 
         def to_value(row: Any) -> Partition:
