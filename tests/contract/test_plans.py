@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -195,8 +196,9 @@ def record(registry: Registry, call: Callable[[], Any]) -> list[tuple[str, Any]]
     def note(
         _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
     ) -> None:
-        if statement.split(maxsplit=1)[0] in ("SELECT", "WITH", "EXECUTE", "INSERT", "UPDATE", "DELETE"):
-            sent.append((statement, parameters[0] if many else parameters))
+        for each, its_own in apart(statement, parameters[0] if many else parameters):
+            if each.split(maxsplit=1)[0] in ("SELECT", "WITH", "EXECUTE", "INSERT", "UPDATE", "DELETE"):
+                sent.append((each, its_own))
 
     engine = registry.store.database.engine
     event.listen(engine, "before_cursor_execute", note)
@@ -205,6 +207,17 @@ def record(registry: Registry, call: Callable[[], Any]) -> list[tuple[str, Any]]
     finally:
         event.remove(engine, "before_cursor_execute", note)
     return sent
+
+
+def apart(message: str, parameters: Any) -> Iterator[tuple[str, Any]]:
+    """The statements that travel in one message, each with its parameters."""
+    statements = message.split(";\n")
+    if len(statements) == 1 or isinstance(parameters, dict):
+        yield from ((each, parameters) for each in statements)
+        return
+    rest = iter(parameters)
+    for each in statements:
+        yield each, tuple(islice(rest, each.count("%s")))
 
 
 def explain(registry: Registry, prefix: str, statement: str, parameters: Any) -> list[Any]:

@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service import ServiceThread
 from testbed.service_process import ServiceProcess
-from tests.contract.homes import hours
+from tests.contract.homes import all_events, hours
 from tests.races.conftest import register as register_in
 from tests.races.traffic import Writer, started
 from tests.service.conftest import (
