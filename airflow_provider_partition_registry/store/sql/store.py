@@ -118,8 +118,8 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
             if partition is None:
                 raise UnknownPartitionError(request.key)
             changes = locking.decide(request, partition, neighbours=claim.neighbours, now=claim.now)
-            for left, change in zip(reversed(range(len(changes))), changes, strict=True):
-                claim.apply(change, is_last=left == 0)
+            for number, change in enumerate(changes, start=1):
+                claim.apply(change, is_last=number == len(changes))
             return claim.partition or partition
 
         changed = self._write(work)

@@ -16,7 +16,6 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     provider,
     source,
 )
-from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition
 
 OF_NO_SOURCE = event.c.source_id.is_(None)
 
@@ -65,7 +64,7 @@ def _count_events(connection: Connection, table: Table, name: str) -> None:
 
 def _switch_to_sequence(connection: Connection) -> None:
     """Writers that wait for the counter's row go on with the sequence."""
-    if connection.execute(select(history.c.last_position).with_for_update()).scalar() is None:
-        return
-    connection.execute(select(func.setval(event_position.name, select(LastPosition()).scalar_subquery())))
-    connection.execute(update(history).values(last_position=None))
+    counted = connection.execute(select(history.c.last_position).with_for_update()).scalar()
+    if counted is not None:
+        connection.execute(select(func.setval(event_position.name, counted)))
+        connection.execute(update(history).values(last_position=None))
