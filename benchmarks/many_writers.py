@@ -5,17 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from multiprocessing.synchronize import Barrier, Event
+from multiprocessing.synchronize import Event
 from statistics import median, quantiles
-from typing import Any, NamedTuple
-
-from sqlalchemy import event
+from threading import Barrier
+from typing import NamedTuple
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
+from airflow_provider_partition_registry.store.sql.changes.claim import lock_source
+from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
+from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from benchmarks import floors
 from benchmarks.measuring import Call
@@ -27,6 +30,8 @@ MOST = AT_ONCE[-1]
 SECONDS = 8.0
 LENGTH = timedelta(milliseconds=1)
 WARM_UP_SECONDS = 1.0
+USED_BEFORE = 20
+START_WITHIN = 60.0  # seconds; if a process fails, the others do not wait for it for ever
 
 Work = Callable[[SqlRegistryStore, int], Call]
 """Makes what a process calls again and again, from its store and its number."""
@@ -44,12 +49,17 @@ class Measured(NamedTuple):
 
 
 def prepare(store: SqlRegistryStore) -> None:
-    """Register a source for each writer, and one that all share."""
+    """Register a source for each writer, and one that all share, and let them have been in use for a while."""
     for name in (*map(_own_source, range(MOST)), SHARED_SOURCE):
         token = store.register_source(name, "benchmarks").access_token
         for number in range(MOST):
             store.register_provider(_provider(number), token)
+            call = _register_lock_and_unlock(store, name, number)
+            for _ in range(USED_BEFORE):
+                call()
     floors.insert_and_commit(store)
+    with store.database.engine.connect() as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")  # as PostgreSQL does by itself within a minute
 
 
 def figures(url: str) -> Iterator[Figure]:
@@ -90,21 +100,14 @@ def _slowest(what: str, measured: Measured) -> Figure:
 
 def _measure(url: str, processes: int, work: Work) -> Measured:
     context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(processes)
-    results = context.SimpleQueue()
-    started = [
-        context.Process(target=_take_part, args=(url, number, work, barrier, results))
-        for number in range(processes)
-    ]
-    for each in started:
-        each.start()
-    durations = [duration for _ in started for duration in results.get()]
-    for each in started:
-        each.join()
+    with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
+        barrier = manager.Barrier(processes, timeout=START_WITHIN)
+        parts = [pool.submit(_take_part, url, number, work, barrier) for number in range(processes)]
+        durations = [duration for part in parts for duration in part.result()]
     return Measured(SECONDS * 1000 / len(durations), durations)
 
 
-def _take_part(url: str, number: int, work: Work, barrier: Barrier, results: object) -> None:
+def _take_part(url: str, number: int, work: Work, barrier: Barrier) -> list[float]:
     with open_sql_store(url, pool_size=1, timeout=30) as store:
         call = work(store, number)
         durations = []
@@ -116,7 +119,7 @@ def _take_part(url: str, number: int, work: Work, barrier: Barrier, results: obj
             call()
             if before >= begin:
                 durations.append((time.perf_counter() - before) * 1000)
-    results.put(durations)  # type: ignore[attr-defined]
+    return durations
 
 
 def _insert(store: SqlRegistryStore, number: int) -> Call:
@@ -169,13 +172,13 @@ def _frozen_writer(url: str) -> Iterator[None]:
 
 
 def _freeze(url: str, written: Event) -> None:
-    with open_sql_store(url, pool_size=1, timeout=300) as store:
-
-        def stop(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            if "INSERT INTO partition_registry_event" in statement:
-                written.set()
-                time.sleep(300)
-
-        event.listen(store.database.engine, "after_cursor_execute", stop)
-        key = PartitionKey(_own_source(MOST - 1), _provider(0), Interval(datetime.now(UTC), datetime.max))
-        store.lock(key, register=True)  # two events, of which the last is committed in its own message
+    with (
+        open_sql_store(url, pool_size=1, timeout=300) as store,
+        store.database.engine.connect() as connection,
+    ):
+        connection.exec_driver_sql("BEGIN")
+        source_id = lock_source(connection, _own_source(MOST - 1))
+        line = Line(EventType.TOKEN_ROTATED, datetime.now(UTC), source_id)
+        finish_with_events(Message(connection), [line], _own_source(MOST - 1))
+        written.set()
+        time.sleep(300)

@@ -15,8 +15,9 @@ from sqlalchemy import event, text
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
+from airflow_provider_partition_registry.store.sql.database.frame import SEPARATOR
+from airflow_provider_partition_registry.store.sql.database.message import PREPARE_AFTER
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
-from airflow_provider_partition_registry.store.sql.database.values import PREPARE_AFTER
 from airflow_provider_partition_registry.store.sql.maintenance.verification.repairs import repair_history
 from airflow_provider_partition_registry.store.sql.schema import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
@@ -182,7 +183,7 @@ def test_no_table_with_history_is_scanned(registry: Registry, call: Callable[[Re
     assert visited <= MOST_ROWS, "\n".join(statement for statement, _ in statements)
 
 
-@pytest.mark.parametrize("name", ["ready", "not ready", "fresh", "many"])
+@pytest.mark.parametrize("name", ["ready", "not ready", "fresh", "many", "rewrite", "failure"])
 def test_no_table_with_history_is_scanned_by_a_prepared_statement(registry: Registry, name: str) -> None:
     for _ in range(PREPARE_AFTER):
         CALLS[name](registry)
@@ -211,7 +212,7 @@ def record(registry: Registry, call: Callable[[], Any]) -> list[tuple[str, Any]]
 
 def apart(message: str, parameters: Any) -> Iterator[tuple[str, Any]]:
     """The statements that travel in one message, each with its parameters."""
-    statements = message.split(";\n")
+    statements = message.split(SEPARATOR)
     if len(statements) == 1 or isinstance(parameters, dict):
         yield from ((each, parameters) for each in statements)
         return
@@ -223,8 +224,10 @@ def apart(message: str, parameters: Any) -> Iterator[tuple[str, Any]]:
 def explain(registry: Registry, prefix: str, statement: str, parameters: Any) -> list[Any]:
     with registry.store.database.engine.connect() as connection:
         cursor = connection.connection.cursor()
+        cursor.execute("BEGIN")
         cursor.execute(prefix + statement, parameters)
         rows = list(cursor.fetchall())
+        cursor.execute("ROLLBACK")  # a statement that is analysed has been run
         cursor.close()
         return rows
 
@@ -237,9 +240,7 @@ def _visits_of_sqlite(registry: Registry, statement: str, parameters: Any) -> tu
 
 
 def _visits_of_postgres(registry: Registry, statement: str, parameters: Any) -> tuple[set[str], int]:
-    reads = statement.startswith(("SELECT", "WITH", "EXECUTE"))
-    prefix = "EXPLAIN (ANALYZE, FORMAT JSON) " if reads else "EXPLAIN (FORMAT JSON) "
-    ((plan,),) = explain(registry, prefix, statement, parameters)
+    ((plan,),) = explain(registry, "EXPLAIN (ANALYZE, FORMAT JSON) ", statement, parameters)
     nodes = list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
     scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & LARGE
     return scanned, sum(_rows(node) for node in nodes if node.get("Relation Name") in LARGE)

@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Question
-from airflow_provider_partition_registry.store.sql.database.values import PREPARE_AFTER
+from airflow_provider_partition_registry.store.sql.database.message import PREPARE_AFTER
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from tests.contract.homes import hours
 

@@ -1,7 +1,7 @@
 """A writer that freezes after it has written an event and before it commits.
 
-Run as a script, ``python -m tests.races.freezing URL SOURCE``: it locks a partition that is not registered, which is
-two events, and stops itself after the first. The last event of a transaction is committed in its own message.
+Run as a script, ``python -m tests.races.freezing URL SOURCE``. The store itself sends its events and the COMMIT in one
+message, so that only the server can be so slow; here they are sent apart.
 """
 
 from __future__ import annotations
@@ -9,28 +9,28 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Any
+from datetime import UTC, datetime
 
-from sqlalchemy import event
-
-from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.store.sql.changes.claim import lock_source
+from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
+from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.store import open_sql_store
-from tests.contract.homes import hours
 
 
 def main(url: str, source_name: str) -> None:
-    with open_sql_store(url, pool_size=1, timeout=300) as store:
-        has_stopped = False
-
-        def stop(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-            nonlocal has_stopped
-            if "INSERT INTO partition_registry_event" in statement and not has_stopped:
-                has_stopped = True
-                print("written", flush=True)
-                os.kill(os.getpid(), signal.SIGSTOP)
-
-        event.listen(store.database.engine, "after_cursor_execute", stop)
-        store.lock(PartitionKey(source_name, "p0", hours(0, 1)), register=True)
+    with (
+        open_sql_store(url, pool_size=1, timeout=300) as store,
+        store.database.engine.connect() as connection,
+    ):
+        connection.exec_driver_sql("BEGIN")
+        source_id = lock_source(connection, source_name)
+        line = Line(EventType.TOKEN_ROTATED, datetime.now(UTC), source_id)
+        finish_with_events(Message(connection), [line], source_name)
+        print("written", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        finish_with_events(Message(connection), [line], source_name)
+        connection.exec_driver_sql("COMMIT")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
 from airflow_provider_partition_registry.domain.principals import Source
-from airflow_provider_partition_registry.store.sql.changes.history import write_event
+from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
+from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from testbed.processes import wait_until
@@ -66,10 +67,10 @@ def test_a_frozen_writer_holds_up_nobody_of_another_source(
         assert frozen.wait(60) == 0
     after = all_events(store)[len(before) :]
     assert [(event.source_name, event.type) for event in after] == [
-        ("s0", EventType.PARTITION_REGISTERED),
+        ("s0", EventType.TOKEN_ROTATED),
         ("s1", EventType.PARTITION_REGISTERED),
         ("s1", EventType.UNLOCK),
-        ("s0", EventType.LOCK),
+        ("s0", EventType.TOKEN_ROTATED),
     ]
     assert verify(store.database) == []
 
@@ -150,21 +151,16 @@ class Interleavings(RuleBasedStateMachine):
         self.cursor = self.store.last_position()
 
     @precondition(lambda self: len(self.writing) < len(self.sources))
-    @rule(data=st.data(), events=st.integers(1, 3))
-    def write(self, data: st.DataObject, events: int) -> None:
+    @rule(data=st.data(), events=st.integers(1, 3), together=st.booleans())
+    def write(self, data: st.DataObject, events: int, together: bool) -> None:
         """Write to a source that nobody is writing to: its writers take turns."""
         taken = [each.source for each in self.writing]
         source = data.draw(st.sampled_from([each for each in self.sources if each not in taken]))
         connection = self.store.database.engine.connect()
         connection.exec_driver_sql("BEGIN")
-        for _ in range(events):
-            write_event(
-                connection,
-                EventType.TOKEN_ROTATED,
-                at=NOON,
-                source_id=source.id,
-                source_name=source.name,
-            )
+        lines = [Line(EventType.TOKEN_ROTATED, NOON, source.id)] * events
+        for portion in [lines] if together else [[each] for each in lines]:
+            finish_with_events(Message(connection), portion, source.name)
         newest = text(
             "SELECT position FROM partition_registry_event WHERE source_id = :id ORDER BY position DESC LIMIT :events"
         )

@@ -97,11 +97,13 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
 
     def register_partition(self, key: PartitionKey) -> Partition:
         def register(connection: Connection) -> Partition:
-            claim = self._claim(connection, key)
+            claim = Claim(connection, [check_key(key)], self._now, looks_around=False)
             claim.require_grant()
-            if claim.partition is not None:
+            if claim.get(key) is not None:
                 raise PartitionAlreadyRegisteredError(key)
-            return claim.register(is_last=True)
+            registered = claim.register(key)
+            claim.write()
+            return registered
 
         return self._write(register)
 
@@ -109,29 +111,32 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
         """Look at the partition under its source's lock, decide, and make the changes decided on."""
 
         def work(connection: Connection) -> Partition:
-            claim = self._claim(connection, request.key)
+            claim = Claim(connection, [check_key(request.key)], self._now)
             # A person's decision does not depend on the provider's grant (R6).
             if not isinstance(request, DecisionRequest):
                 claim.require_grant()
-            registers = isinstance(request, LockRequest) and request.register
-            partition = claim.partition or (claim.register(is_last=False) if registers else None)
-            if partition is None:
-                raise UnknownPartitionError(request.key)
-            changes = locking.decide(request, partition, neighbours=claim.neighbours, now=claim.now)
-            for number, change in enumerate(changes, start=1):
-                claim.apply(change, is_last=number == len(changes))
-            return claim.partition or partition
+            changed = _carry_out(request, claim)
+            claim.write()
+            return changed
 
         changed = self._write(work)
         if self.database.file is not None:
             tell_process(self.database.file, request.key.source_name)
         return changed
 
-    def _claim(self, connection: Connection, key: PartitionKey) -> Claim:
-        return Claim(connection, check_key(key), self._now)
-
     def _write(self, work: Callable[[Connection], T]) -> T:
         return self._run(self.database.write, work)
 
     def _control_access(self, decide: Callable[[AccessControl], T]) -> T:
         return self._write(lambda connection: decide(AccessControl(connection, self._now)))
+
+
+def _carry_out(request: ChangeRequest, claim: Claim) -> Partition:
+    """Decide on a request and make the changes decided on. Returns the partition as it stands afterwards."""
+    registers = isinstance(request, LockRequest) and request.register
+    partition = claim.get(request.key) or (claim.register(request.key) if registers else None)
+    if partition is None:
+        raise UnknownPartitionError(request.key)
+    for change in locking.decide(request, partition, neighbours=claim.neighbours(request.key), now=claim.now):
+        claim.apply(change)
+    return claim.get(request.key) or partition

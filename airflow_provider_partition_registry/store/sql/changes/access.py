@@ -32,8 +32,9 @@ from airflow_provider_partition_registry.domain.principals import (
     SourceRegistration,
 )
 from airflow_provider_partition_registry.store.sql.changes.claim import lock_source
-from airflow_provider_partition_registry.store.sql.changes.history import write_event
+from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
 from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow, TellTime
+from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.schema.tables import access_token, grant, provider, source
 from airflow_provider_partition_registry.store.sql.statements.principals import (
     REFERENCES,
@@ -66,14 +67,8 @@ class AccessControl:
         if not is_new:
             raise SourceAlreadyRegisteredError(source_name)
         issued = self._issue(Principal(PrincipalKind.SOURCE, source_name), source_id, now)
-        write_event(
-            self._connection,
-            EventType.SOURCE_REGISTERED,
-            at=now,
-            source_id=source_id,
-            source_name=source_name,
-            details={"owner": owner, "token_id": issued.token.id},
-        )
+        details = {"owner": owner, "token_id": issued.token.id}
+        self._finish(Line(EventType.SOURCE_REGISTERED, now, source_id, details=details), source_name)
         return SourceRegistration(Source(source_name, owner, now, source_id), issued.access_token)
 
     def register_provider(
@@ -93,15 +88,9 @@ class AccessControl:
         if is_new:  # Otherwise anyone with any source's token could get a credential for any provider.
             issued = self._issue(Principal(PrincipalKind.PROVIDER, provider_name), provider_id, now)
         registered = self._provider(provider_id)
-        write_event(
-            self._connection,
-            EventType.PROVIDER_REGISTERED if is_new else EventType.GRANTED,
-            at=now,
-            source_id=source_id,
-            source_name=source_name,
-            provider_id=provider_id,
-            details={"token_id": issued.token.id} if issued else {},
-        )
+        event_type = EventType.PROVIDER_REGISTERED if is_new else EventType.GRANTED
+        details = {"token_id": issued.token.id} if issued else {}
+        self._finish(Line(event_type, now, source_id, provider_id, details=details), source_name)
         return ProviderRegistration(registered, issued.access_token if issued else None)
 
     def revoke_grant(self, source_name: str, provider_name: str, reason: str, by: str) -> Provider:
@@ -111,15 +100,9 @@ class AccessControl:
         if self._connection.execute(delete(grant).where(*mine)).rowcount == 0:
             raise NoGrantError(provider_name, source_name)
         after = self._provider(provider_id)
-        write_event(
-            self._connection,
-            EventType.GRANT_REVOKED,
-            at=self._now(),
-            source_id=source_id,
-            source_name=source_name,
-            provider_id=provider_id,
-            details={"reason": reason, "by": by},
-        )
+        details = {"reason": reason, "by": by}
+        line = Line(EventType.GRANT_REVOKED, self._now(), source_id, provider_id, details=details)
+        self._finish(line, source_name)
         return after
 
     def rotate_token(
@@ -138,7 +121,7 @@ class AccessControl:
         details = {"token_id": issued.token.id, ending: format_instant(end)}
         if expires_at is not None:
             details["expires_at"] = format_instant(expires_at)
-        self._write_event(EventType.TOKEN_ROTATED, principal, principal_id, now, details)
+        self._finish_about(EventType.TOKEN_ROTATED, principal, principal_id, now, details)
         return issued
 
     def revoke_token(self, token_id: str, reason: str, by: str) -> AccessToken:
@@ -152,7 +135,7 @@ class AccessControl:
             update(access_token).where(access_token.c.id == token_id).values(revoked_at=now)
         )
         details = {"token_id": token_id, "reason": reason, "by": by}
-        self._write_event(EventType.TOKEN_REVOKED, principal, principal_id, now, details)
+        self._finish_about(EventType.TOKEN_REVOKED, principal, principal_id, now, details)
         return replace(token, revoked_at=now)
 
     def _now(self) -> datetime:
@@ -225,7 +208,7 @@ class AccessControl:
             .values(expires_at=at)
         )
 
-    def _write_event(
+    def _finish_about(
         self,
         event_type: EventType,
         principal: Principal,
@@ -234,15 +217,17 @@ class AccessControl:
         details: dict[str, str],
     ) -> None:
         is_source = principal.kind is PrincipalKind.SOURCE
-        write_event(
-            self._connection,
+        line = Line(
             event_type,
-            at=now,
+            now,
             source_id=principal_id if is_source else None,
-            source_name=principal.name if is_source else None,
             provider_id=None if is_source else principal_id,
             details=details,
         )
+        self._finish(line, principal.name if is_source else None)
+
+    def _finish(self, line: Line, source_name: str | None) -> None:
+        finish_with_events(Message(self._connection), [line], source_name)
 
     def _insert_named(self, table: Table, name: str, **values: Any) -> tuple[int, bool]:
         """Insert a row unless its name is taken, also if two calls race for it.

@@ -1,40 +1,44 @@
-"""A partition under its source's lock: what one writing call reads and changes inside its transaction.
+"""Partitions under their source's lock: what a writing call reads and changes inside its transaction.
 
 The row lock on the source serialises its writers, so everything read after taking it is what the last writer committed,
-and stays so until this transaction ends.
+and stays so until this transaction ends. Changes are made here, in memory; all of them are then written together.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
-from sqlalchemy import bindparam, exists, insert, literal, select, update
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql.dml import Update
 
 from airflow_provider_partition_registry.domain.errors import (
     NoGrantError,
     UnknownProviderError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.domain.intervals import Interval, clip, difference
+from airflow_provider_partition_registry.domain.intervals import Interval, clip, union
 from airflow_provider_partition_registry.domain.locking import Change
 from airflow_provider_partition_registry.domain.models import (
-    BLOCKING_STATES,
     EventType,
     Partition,
     PartitionKey,
     PartitionState,
 )
-from airflow_provider_partition_registry.store.sql.changes import ready_intervals
-from airflow_provider_partition_registry.store.sql.changes.history import write_event
+from airflow_provider_partition_registry.domain.overlapping import Overlapping
+from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
+from airflow_provider_partition_registry.store.sql.changes.ready_intervals import (
+    effect,
+    ready_after,
+    replace_inside,
+)
 from airflow_provider_partition_registry.store.sql.database.clock import TellTime
-from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
-from airflow_provider_partition_registry.store.sql.database.values import Ahead
+from airflow_provider_partition_registry.store.sql.database.message import Message
+from airflow_provider_partition_registry.store.sql.database.types import ends_in_microseconds
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     length_class,
     length_class_of,
@@ -42,26 +46,26 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     partition,
     source,
 )
-from airflow_provider_partition_registry.store.sql.statements.readiness import (
-    LOOK_AROUND,
-    PUBLISHED_BY_OTHERS,
-)
+from airflow_provider_partition_registry.store.sql.statements.claims import LOOK_AROUND, PUBLISHED
 from airflow_provider_partition_registry.store.sql.statements.rows import (
     CHANGING_COLUMNS,
     from_partition,
     to_intervals,
     to_partition,
 )
+from airflow_provider_partition_registry.store.sql.statements.upserts import upsert
 
 LOCK_SOURCE = (
     select(source.c.id).where(source.c.name == bindparam("source_name")).with_for_update(key_share=True)
 )
-_LOCK_SOURCE_AHEAD = f"{LOCK_SOURCE.compile(dialect=postgresql.dialect(paramstyle='format'))};\n"
-UPDATE_PARTITION = (
-    update(partition)
-    .where(partition.c.id == bindparam("partition_id"))
-    .values({name: bindparam(f"new_{name}", type_=partition.c[name].type) for name in CHANGING_COLUMNS})
+_LOCK_SOURCE_IN_MESSAGE = str(LOCK_SOURCE.compile(dialect=postgresql.dialect(paramstyle="format")))
+
+SAVE_PARTITIONS = upsert(
+    partition,
+    key=("source_id", "interval_start", "interval_end", "provider_id"),
+    changing=CHANGING_COLUMNS,
 )
+SAVE_LENGTH_CLASSES = upsert(length_class, key=("source_id", "length_class"), changing=("longest",))
 
 
 def lock_source(connection: Connection, source_name: str) -> int:
@@ -77,11 +81,10 @@ def lock_source(connection: Connection, source_name: str) -> int:
 
 
 class Claim:
-    """One partition, and the right to change it until the transaction ends.
+    """Partitions of one provider and source, and the right to change them until the transaction ends.
 
-    ``partition`` is None if it is not registered. ``neighbours`` are the source's other partitions, of any provider,
-    that overlap it and are locked or failed.
-
+    :param keys: the partitions, whether or not they are registered; at least one.
+    :param looks_around: whether they may become ready or stop being so; otherwise it does not matter what is around.
     :param tell_time: takes the database's time and returns the time that counts.
     :raises UnknownSourceError: no such source.
     :raises UnknownProviderError: no such provider.
@@ -90,24 +93,36 @@ class Claim:
     def __init__(
         self,
         connection: Connection,
-        key: PartitionKey,
+        keys: Sequence[PartitionKey],
         tell_time: TellTime,
+        *,
+        looks_around: bool = True,
     ) -> None:
         self._connection = connection
-        self.key = key
-        found = self._lock_and_look_around()
+        self._source_name, self._provider_name = keys[0].source_name, keys[0].provider_name
+        found = self._lock_and_look_around([each.interval for each in keys], looks_around)
         if not found["own"]:
-            raise UnknownSourceError(key.source_name)
-        (own,) = found["own"]
+            raise UnknownSourceError(self._source_name)
+        own = found["own"][0]
         if own.provider_id is None:
-            raise UnknownProviderError(key.provider_name)
-        self._source_id = own.source_id
-        self._provider_ids = {row.provider_name: row.provider_id for row in (own, *found["neighbour"])}
-        self._is_granted = own.granted is not None
+            raise UnknownProviderError(self._provider_name)
         self.now = tell_time(own.now)
-        self.partition = self._to_partition(own) if own.id is not None else None
-        self.neighbours = [self._to_partition(row) for row in found["neighbour"] if row.id != own.id]
+        self._source_id = own.source_id
+        self._is_granted = own.granted is not None
+        self._provider_ids = {row.provider_name: row.provider_id for row in (own, *found["neighbour"])}
+        self._ids: dict[tuple[datetime, datetime], int] = {
+            (row.interval_start, row.interval_end): row.id for row in found["own"]
+        }
+        self._longest = {row.longest for row in found["own"]}
+        self._partitions = {
+            row.id: to_partition(row, self._source_name, row.provider_name, self.now)
+            for row in (*found["own"], *found["neighbour"])
+            if row.state is not None
+        }
+        self._around = Overlapping(self._partitions[row.id] for row in found["neighbour"])
         self._ready_intervals = to_intervals(found["ready"])
+        self._before: dict[int, Partition | None] = {}  # what has been changed, by id
+        self._lines: list[Line] = []
 
     def require_grant(self) -> None:
         """Refuse a provider that may not write to the source (R10).
@@ -115,115 +130,114 @@ class Claim:
         :raises NoGrantError: it has no grant.
         """
         if not self._is_granted:
-            raise NoGrantError(self.key.provider_name, self.key.source_name)
+            raise NoGrantError(self._provider_name, self._source_name)
 
-    def register(self, *, is_last: bool) -> Partition:
-        """Register the partition.
+    def get(self, key: PartitionKey) -> Partition | None:
+        """One of the partitions as it stands now; None if it is not registered."""
+        return self._partitions.get(self._id_of(key))
 
-        :param is_last: whether the transaction makes no other change, see :func:`~.history.write_event`.
-        """
-        length = length_class_of(self.key.interval)
-        is_new = ~exists().where(
-            length_class.c.source_id == self._source_id, length_class.c.length_class == length
-        )
-        self._connection.execute(
-            insert(length_class).from_select(
-                ["source_id", "length_class", "longest"],
-                select(literal(self._source_id), literal(length), literal(longest_of(length))).where(is_new),
-            )
-        )
+    def neighbours(self, key: PartitionKey) -> list[Partition]:
+        """The source's other partitions, of any provider, that overlap one of these and were locked or failed."""
+        overlapping = self._around.find(key.interval)
+        return [self._partitions[each.id] for each in overlapping if each.id != self._id_of(key)]
+
+    def register(self, key: PartitionKey) -> Partition:
+        """Register one of the partitions."""
         registered = Partition(
-            source_name=self.key.source_name,
-            provider_name=self.key.provider_name,
-            interval=self.key.interval,
+            source_name=key.source_name,
+            provider_name=key.provider_name,
+            interval=key.interval,
             state=PartitionState.REGISTERED,
             generation=0,
             registered_at=self.now,
             changed_at=self.now,
+            id=self._id_of(key),
         )
-        result = self._connection.execute(
-            insert(partition).values(
+        self.apply(Change(registered, EventType.PARTITION_REGISTERED))
+        return registered
+
+    def apply(self, change: Change) -> None:
+        """Change one of the partitions, or a neighbour."""
+        after = change.partition
+        self._before.setdefault(after.id, self._partitions.get(after.id))
+        self._partitions[after.id] = after
+        self._lines.append(
+            Line(
+                change.event,
+                at=self.now,
                 source_id=self._source_id,
-                provider_id=self._provider_ids[self.key.provider_name],
-                interval_start=self.key.interval.start,
-                interval_end=self.key.interval.end,
-                length_class=length,
-                registered_at=self.now,
-                **from_partition(registered),
+                provider_id=self._provider_ids[after.provider_name],
+                interval=after.interval,
+                holder=change.holder.identity if change.holder else None,
+                generation=after.generation or None,
+                details=change.details,
             )
         )
-        primary_key: Any = result.inserted_primary_key
-        self.partition = replace(registered, id=primary_key[0])
-        self._write_event(Change(registered, EventType.PARTITION_REGISTERED), is_last=is_last)
-        return self.partition
 
-    def apply(self, change: Change, *, is_last: bool) -> None:
-        """Make a change of this partition, or of a neighbour, and everything that follows from it.
-
-        :param is_last: whether the transaction makes no other change, see :func:`~.history.write_event`.
-        """
-        after = change.partition
-        if self.partition is not None and after.id == self.partition.id:
-            self._update_ready_intervals(self.partition, after)
-            self.partition = after
-        new = {f"new_{name}": value for name, value in from_partition(after).items()}
-        self._write_event(change, (UPDATE_PARTITION, {"partition_id": after.id, **new}), is_last=is_last)
-
-    def _update_ready_intervals(self, before: Partition, after: Partition) -> None:
-        if before.state in BLOCKING_STATES and after.state in BLOCKING_STATES:
+    def write(self) -> None:
+        """Write all changes and everything that follows from them, in one message, and end the transaction."""
+        if not self._lines:
             return
-        ready_intervals.replace_inside(
-            self._connection,
-            self._source_id,
-            self.key.interval,
-            present=self._ready_intervals,
-            ready=self._ready_inside(after),
+        message = Message(self._connection)
+        self._save_partitions(message)
+        message = self._update_ready_intervals(message)
+        finish_with_events(message, self._lines, self._source_name)
+
+    def _save_partitions(self, message: Message) -> None:
+        changed = [self._partitions[each] for each in self._before]
+        rows = [
+            from_partition(each, self._source_id, self._provider_ids[each.provider_name]) for each in changed
+        ]
+        SAVE_PARTITIONS.add_to(message, rows)
+        classes = {length_class_of(each.interval) for each in changed}
+        new = [each for each in sorted(classes) if longest_of(each) not in self._longest]
+        SAVE_LENGTH_CLASSES.add_to(message, [(self._source_id, each, longest_of(each)) for each in new])
+
+    def _update_ready_intervals(self, message: Message) -> Message:
+        """Add what changes of them. Returns the message to go on with."""
+        turned = [
+            self._partitions[each]
+            for each, before in self._before.items()
+            if effect(before) is not effect(self._partitions[each])
+        ]
+        uncovered = [each.interval for each in turned if effect(each) is None]
+        published: list[Interval] = []
+        if uncovered:
+            # They no longer cover or block anything: what do the others leave?
+            published = self._published_in(uncovered, message)
+            message = Message(self._connection)
+        ready = ready_after(turned, published, self._partitions.values())
+        replace_inside(
+            message, self._source_id, [each.interval for each in turned], self._ready_intervals, ready
         )
+        return message
 
-    def _ready_inside(self, after: Partition) -> tuple[Interval, ...]:
-        """The ready parts of the interval once this partition stands as ``after`` (R1)."""
-        if after.state in BLOCKING_STATES:
-            return ()
-        blocked = [each.interval for each in self.neighbours]
-        if after.state is PartitionState.READY:
-            return difference([self.key.interval], blocked)
-        # The partition no longer covers or blocks anything: what do the others leave?
-        row = (0, self._source_id, *_microseconds(self.key.interval), after.id)
-        others = to_intervals(PUBLISHED_BY_OTHERS.run(self._connection, [row]))
-        return difference(clip(others, self.key.interval), blocked)
+    def _published_in(self, intervals: Sequence[Interval], ahead: Message) -> list[Interval]:
+        """What is published in the intervals, once the statements ahead have run."""
+        rows = [(place, self._source_id, *ends_in_microseconds(each)) for place, each in enumerate(intervals)]
+        found = PUBLISHED.run(self._connection, rows, ahead=ahead)
+        return [part for row in found for part in clip(to_intervals([row]), intervals[row.n])]
 
-    def _lock_and_look_around(self) -> dict[str, list[Any]]:
+    def _lock_and_look_around(
+        self, intervals: Sequence[Interval], looks_around: bool
+    ) -> dict[str, list[Any]]:
         """Take the source's lock, and look after that, in one message. On SQLite the transaction is the lock."""
-        row = (self.key.source_name, self.key.provider_name, *_microseconds(self.key.interval))
+        ahead = Message(self._connection)
+        if ahead.dialect_name == "postgresql":
+            ahead.add_frequent(_LOCK_SOURCE_IN_MESSAGE, (self._source_name,))
+        around = union(intervals) if looks_around else ()
+        rows = [
+            (
+                *(place, self._source_name, self._provider_name),
+                *(*ends_in_microseconds(own), length_class_of(own)),
+                *(ends_in_microseconds(near) if near else (None, None)),
+            )
+            for place, (own, near) in enumerate(zip_longest(intervals, around), 1)
+        ]
         found: defaultdict[str, list[Any]] = defaultdict(list)
-        for each in LOOK_AROUND.run(
-            self._connection, [row], ahead=Ahead(_LOCK_SOURCE_AHEAD, (self.key.source_name,))
-        ):
+        for each in LOOK_AROUND.run(self._connection, rows, ahead=ahead):
             found[each.kind].append(each)
         return found
 
-    def _to_partition(self, row: Any) -> Partition:
-        return to_partition(row, self.key.source_name, row.provider_name, self.now)
-
-    def _write_event(
-        self, change: Change, update: tuple[Update, Mapping[str, Any]] | None = None, *, is_last: bool
-    ) -> None:
-        after = change.partition
-        write_event(
-            self._connection,
-            change.event,
-            at=self.now,
-            source_id=self._source_id,
-            source_name=self.key.source_name,
-            provider_id=self._provider_ids[after.provider_name],
-            interval=after.interval,
-            holder=change.holder.identity if change.holder else None,
-            generation=after.generation or None,
-            details=change.details,
-            change=update,
-            is_last=is_last,
-        )
-
-
-def _microseconds(interval: Interval) -> tuple[int, int]:
-    return to_microseconds(interval.start), to_microseconds(interval.end)
+    def _id_of(self, key: PartitionKey) -> int:
+        return self._ids[key.interval.start, key.interval.end]

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from typing import Any
 
-from sqlalchemy import Table, bindparam, exc, func, insert, select, update
-from sqlalchemy.engine import Connection
-from sqlalchemy.sql.dml import Insert, Update
+from sqlalchemy import Integer, Table, bindparam, column, exc, func, insert, select, table, update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.dml import Insert
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType
-from airflow_provider_partition_registry.store.sql.database.frame import commit_with_next
+from airflow_provider_partition_registry.store.sql.database.message import Message
+from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.database.values import Row, ValuesStatement
 from airflow_provider_partition_registry.store.sql.schema.tables import event, history, provider, source
-from airflow_provider_partition_registry.store.sql.statements.positions import NEXT_POSITION
+from airflow_provider_partition_registry.store.sql.statements.positions import next_position
 
 CHANNEL = "partition_registry"
+NOTIFY = "SELECT pg_notify(%s, %s)"
 
 # Registering, locking and renewing cannot end anybody's wait; notifications for them would only slow commits down.
 WAKING_EVENTS = frozenset(
@@ -32,91 +35,78 @@ WAKING_EVENTS = frozenset(
     }
 )
 
-# Named differently from the parameters of a change that is sent together with the event.
-_values = {
-    column.name: bindparam(f"event_{column.name}", type_=column.type)
-    for column in event.c
-    if column.name != "position"
-}
-_advance = update(history).values(last_position=history.c.last_position + 1)
-_insert_last = insert(event).from_select(
-    ["position", *_values], select(select(history.c.last_position).scalar_subquery(), *_values.values())
+
+@dataclass(frozen=True)
+class Line:
+    """An event that is to be written, without its position."""
+
+    type: EventType
+    at: datetime
+    source_id: int | None
+    provider_id: int | None = None
+    interval: Interval | None = None
+    holder: str | None = None
+    generation: int | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+_line = table(
+    "line",
+    column("behind", Integer),  # how many lines come after it
+    *(column(each.name, each.type) for each in event.c if each.name != "position"),
+)
+_values = [each for each in _line.c if each.name != "behind"]
+_names = ["position", *(each.name for each in _values)]
+
+
+def _insert_on_postgresql(counted_in: Table) -> Insert:
+    """Count the lines and insert them.
+
+    :param counted_in: the table of who the events belong to: ``source``, or ``provider`` if they concern no source.
+    """
+    how_many = select(func.count()).select_from(_line).scalar_subquery()
+    whose = select(func.max(_line.c.source_id if counted_in is source else _line.c.provider_id))
+    count = (
+        update(counted_in)
+        .where(counted_in.c.id == whose.scalar_subquery())
+        .values(event_count=counted_in.c.event_count + how_many)
+    )
+    lines = select(_line).order_by(_line.c.behind.desc()).subquery("lines")
+    position = next_position(how_many, lines.c.behind)
+    numbered = select(position, *(lines.c[each.name] for each in _values))
+    return insert(event).from_select(_names, numbered).add_cte(count.cte("count"))
+
+
+_ADVANCE = str(
+    update(history)
+    .values(last_position=history.c.last_position + bindparam("how_many"))
+    .compile(dialect=sqlite.dialect())
+)
+_last = select(history.c.last_position).scalar_subquery()
+_insert_on_sqlite = insert(event).from_select(_names, select(_last - _line.c.behind, *_values))
+
+_INSERT_OF_SOURCE, _INSERT_OF_PROVIDER = (
+    ValuesStatement(_line, {"postgresql": _insert_on_postgresql(counted_in), "sqlite": _insert_on_sqlite})
+    for counted_in in (source, provider)
 )
 
 
-@cache
-def _insert_next(change: Update | None, wakes: bool, counted_in: Table) -> Insert:
-    """On PostgreSQL: apply the change, count the event, take a position and insert it, all in one round trip.
+def finish_with_events(message: Message, lines: Sequence[Line], source_name: str | None) -> None:
+    """Add lines to the history, notify those who may wait for them, and end the transaction.
 
-    :param counted_in: the table of who the event belongs to: ``source``, or ``provider`` if it concerns no source.
-    """
-    whose = _values["source_id" if counted_in is source else "provider_id"]
-    count = (
-        update(counted_in).where(counted_in.c.id == whose).values(event_count=counted_in.c.event_count + 1)
-    )
-    taken = NEXT_POSITION.cte("taken")
-    statement = insert(event).from_select(
-        ["position", *_values], select(select(taken.c.position).scalar_subquery(), *_values.values())
-    )
-    for name, also in (("count", count), ("change", change)):
-        if also is not None:
-            statement = statement.add_cte(also.cte(name))
-    if wakes:
-        return statement.returning(
-            event.c.position, func.pg_notify(CHANNEL, bindparam("source_name")).label("notified")
-        )
-    return statement
-
-
-def write_event(
-    connection: Connection,
-    event_type: EventType,
-    *,
-    at: datetime,
-    source_id: int | None,
-    source_name: str | None,
-    provider_id: int | None = None,
-    interval: Interval | None = None,
-    holder: str | None = None,
-    generation: int | None = None,
-    details: Mapping[str, str] | None = None,
-    change: tuple[Update, Mapping[str, Any]] | None = None,
-    is_last: bool = True,
-) -> None:
-    """Add one line to the history, and notify those who may wait for it. Call it last in a transaction.
-
+    :param message: the statements that change what the lines tell of. They are sent together.
+    :param lines: all of one source, or all of one provider if they concern no source.
     :param source_name: sent with the notification; None only for events that cannot end anybody's wait.
-    :param change: a statement with its parameters, to be executed just before in the same round trip.
-    :param is_last: False if more is to come in the transaction; otherwise PostgreSQL commits it in the same round trip.
     :raises StoreRefusedError: the history has lost its counter.
     """
-    statement, parameters = change or (None, {})
-    line = {
-        "type": event_type.value,
-        "at": at,
-        "source_id": source_id,
-        "provider_id": provider_id,
-        "interval_start": interval.start if interval else None,
-        "interval_end": interval.end if interval else None,
-        "holder": holder,
-        "generation": generation,
-        "details": dict(details or {}),
-    }
-    values = {f"event_{name}": value for name, value in line.items()}
-    if connection.dialect.name == "sqlite":
-        if statement is not None:
-            connection.execute(statement, parameters)
-        connection.execute(_advance)
-        insertion = _insert_last
-    else:
-        wakes = event_type in WAKING_EVENTS
-        values |= {"source_name": source_name} if wakes else {}
-        values |= parameters
-        insertion = _insert_next(statement, wakes, provider if source_id is None else source)
-        if is_last:
-            commit_with_next(connection)
+    insertion = _INSERT_OF_PROVIDER if lines[0].source_id is None else _INSERT_OF_SOURCE
+    if message.dialect_name == "sqlite":
+        message.add(_ADVANCE, (len(lines),))
+    insertion.add_to(message, [_to_row(line, len(lines) - place) for place, line in enumerate(lines, 1)])
+    if message.dialect_name == "postgresql" and any(line.type in WAKING_EVENTS for line in lines):
+        message.add(NOTIFY, (CHANNEL, str(source_name)))
     try:
-        connection.execute(insertion, values)
+        message.send(commits=True)
     except exc.IntegrityError as error:
         if "position" in str(error.orig) and "null" in str(error.orig).lower():
             raise StoreRefusedError(
@@ -124,3 +114,18 @@ def write_event(
                 "partition-registry db verify --repair"
             ) from error
         raise
+
+
+def _to_row(line: Line, behind: int) -> Row:
+    return (
+        behind,
+        line.type.value,
+        to_microseconds(line.at),
+        line.source_id,
+        line.provider_id,
+        to_microseconds(line.interval.start) if line.interval else None,
+        to_microseconds(line.interval.end) if line.interval else None,
+        line.holder,
+        line.generation,
+        json.dumps(dict(line.details)),
+    )

@@ -8,25 +8,27 @@ own errors in one place.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 from sqlalchemy import create_engine, event, exc as sqlalchemy_errors
-from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool
 
 from airflow_provider_partition_registry.domain.errors import RegistryFileMissingError, StoreUnavailableError
-from airflow_provider_partition_registry.store.fork_gate import ForkGate
 from airflow_provider_partition_registry.store.resolving import remember_host
 from airflow_provider_partition_registry.store.sql.database.failures import (
     is_worth_repeating,
     reason_of,
     translate,
+)
+from airflow_provider_partition_registry.store.sql.database.forking import (
+    connect_while_nobody_forks,
+    fork_gate,
+    remember,
 )
 from airflow_provider_partition_registry.store.sql.database.frame import Frame, send_frame_along
 from airflow_provider_partition_registry.store.sql.database.time_limits import Watchdog
@@ -36,12 +38,6 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 5
-BEGIN = (
-    "begin"  # in a connection's info: the statement that begins its transaction, if it has not been sent yet
-)
-
-_databases: WeakSet[Database] = WeakSet()
-_fork_gate = ForkGate()
 
 
 class Database:
@@ -65,7 +61,7 @@ class Database:
         self._watchdog: Watchdog | None = None
         self._lock = Lock()
         self._turn = Lock()
-        _databases.add(self)
+        remember(self)
 
     @property
     def is_sqlite(self) -> bool:
@@ -179,6 +175,7 @@ class Database:
         if not self.is_sqlite:
             connection.exec_driver_sql(
                 "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; "
+                "SET LOCAL enable_seqscan = on; "
                 "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL enable_material = on"
             )
             yield
@@ -258,7 +255,7 @@ class Database:
             self._turn.release()
 
     def _attempt(self, run: Callable[[], T]) -> T:
-        with _fork_gate.passing() if self.is_sqlite else nullcontext():
+        with fork_gate.passing() if self.is_sqlite else nullcontext():
             return self._repeat_if_safe(run)
 
     def _repeat_if_safe(self, run: Callable[[], T]) -> T:
@@ -296,7 +293,7 @@ class Database:
         if not self.is_sqlite:
             event.listen(engine, "before_cursor_execute", send_frame_along, retval=True)
             # SQLite's calls have passed the gate already.
-            event.listen(engine, "do_connect", _connect_while_nobody_forks)
+            event.listen(engine, "do_connect", connect_while_nobody_forks)
         return engine
 
     def _sqlite_arguments(self) -> dict[str, Any]:
@@ -334,6 +331,8 @@ class Database:
                 # tables.
                 "SET join_collapse_limit = 1; "
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; "
+                # A table that was small when a statement was planned may have grown since.
+                "SET enable_seqscan = off; "
                 # A prepared statement need not be planned again, whatever its parameters are.
                 "SET plan_cache_mode = force_generic_plan"
             )
@@ -347,13 +346,6 @@ class Database:
             "automatic_index = OFF",
         ):
             connection.execute(f"PRAGMA {pragma}")
-
-
-def _connect_while_nobody_forks(
-    dialect: Dialect, _record: object, arguments: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
-    with _fork_gate.passing():
-        return dialect.connect(*arguments, **options)
 
 
 @contextmanager
@@ -377,24 +369,3 @@ def _roll_back(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")
     except sqlalchemy_errors.SQLAlchemyError:
         connection.invalidate()
-
-
-def _close_idle_connections() -> None:
-    """Before a fork: close all idle connections; with SQLite those are all connections, as its calls have ended.
-
-    A connection to PostgreSQL cannot be shared, and one to SQLite must not be inherited at all.
-    """
-    _fork_gate.shut()
-    for database in tuple(_databases):
-        database.close()
-
-
-def _start_anew() -> None:
-    _fork_gate.renew()
-    for database in tuple(_databases):
-        database.forget()
-
-
-os.register_at_fork(
-    before=_close_idle_connections, after_in_parent=_fork_gate.open, after_in_child=_start_anew
-)

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.store.resolving import is_wrong_host
-from airflow_provider_partition_registry.store.sql.database.values import PREPARED_IS_LOST
+from airflow_provider_partition_registry.store.sql.database.message import PREPARED_IS_LOST
 
 # PostgreSQL: serialization failure, deadlock. The transaction was rolled back and is meant to be repeated.
 _RETRYABLE = {"40001", "40P01"} | PREPARED_IS_LOST

@@ -6,6 +6,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+SEPARATOR = ";\n"
+"""Between statements that are sent together."""
+
 _FRAME = "frame"  # in a connection's info
 
 
@@ -36,10 +39,10 @@ class Frame:
         if not self.is_begun:
             self.is_begun = True
             # After waiting for a lock, a statement sees what the lock's last holder committed.
-            statement = f"BEGIN ISOLATION LEVEL READ COMMITTED;\n{statement}"
+            statement = f"BEGIN ISOLATION LEVEL READ COMMITTED{SEPARATOR}{statement}"
         if self._commits_with_next:
             self.is_committing = True
-            statement = f"{statement};\nCOMMIT"
+            statement = f"{statement}{SEPARATOR}COMMIT"
         return statement
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer
 from sqlalchemy.types import TypeDecorator
 
+from airflow_provider_partition_registry.domain.intervals import Interval
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -23,6 +25,11 @@ def to_microseconds(instant: datetime) -> int:
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone")
     return (instant - _EPOCH) // _MICROSECOND
+
+
+def ends_in_microseconds(interval: Interval) -> tuple[int, int]:
+    """Start and end of an interval, as they are stored."""
+    return to_microseconds(interval.start), to_microseconds(interval.end)
 
 
 def from_microseconds(microseconds: int) -> datetime:

@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    case,
     cast,
     column,
     exists,
@@ -28,7 +29,6 @@ from sqlalchemy import (
     select,
     table,
     true,
-    union_all,
     update,
 )
 from sqlalchemy.engine import Connection
@@ -45,28 +45,37 @@ _sequence = table(event_position.name, column("tableoid"), column("last_value", 
 _lock = table("pg_locks", *map(column, ("locktype", "database", "classid", "objid", "objsubid")))
 _database = table("pg_database", column("oid"), column("datname"))
 
-_counted = (
-    update(history)
-    .where(history.c.last_position.is_not(None))
-    .values(last_position=history.c.last_position + 1)
-    .returning(history.c.last_position)
-    .cte("counted")
-)
 # The lock's name is one number: the sequence in its upper half, the position in its lower one.
 _announcement: ColumnElement = literal_column(
     f"(CAST(tableoid AS BIGINT) << 32) | (last_value & {_LOW_HALF})"
 )
-_announced = materialized(
-    select(func.pg_advisory_xact_lock_shared(_announcement).label("lock"))
-    .select_from(_sequence)
-    .where(~exists(select(_counted.c.last_position)), exists(select(history.c.id))),
-    "announced",
-)
-NEXT_POSITION = union_all(
-    select(_counted.c.last_position.label("position")),
-    select(event_position.next_value()).select_from(_announced),
-)
-"""On PostgreSQL: one row with the next position, announced before it is taken."""
+
+
+def next_position(how_many: ColumnElement, behind: ColumnElement) -> ColumnElement:
+    """On PostgreSQL: the position of each of some events, in order, announced before the first of them is taken.
+
+    It is NULL if the history's row is lost.
+
+    :param how_many: the events.
+    :param behind: how many of them come after this one.
+    """
+    counted = (
+        update(history)
+        .where(history.c.last_position.is_not(None))
+        .values(last_position=history.c.last_position + how_many)
+        .returning(history.c.last_position)
+        .cte("counted")
+    )
+    announced = materialized(
+        select(func.pg_advisory_xact_lock_shared(_announcement).label("lock"))
+        .select_from(_sequence)
+        .where(~exists(select(counted.c.last_position)), exists(select(history.c.id))),
+        "announced",
+    )
+    return case(
+        (exists(select(announced.c.lock)), event_position.next_value()),
+        else_=select(counted.c.last_position).scalar_subquery() - behind,
+    )
 
 
 class LastPosition(FunctionElement):

@@ -1,16 +1,13 @@
-"""The statements that answer questions and find overlaps, each with a name and a purpose."""
+"""The statements that answer questions, each with a name and a purpose."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from sqlalchemy import (
-    Integer,
-    Text,
     and_,
     case,
     cast,
-    column,
     false,
     func,
     literal,
@@ -18,17 +15,13 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    table,
     union_all,
 )
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
-from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
-from airflow_provider_partition_registry.store.sql.database.values import ValuesStatement
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     event,
-    grant,
     partition,
     provider,
     ready_interval,
@@ -122,7 +115,7 @@ _blocker = materialized(
 )
 
 
-_COMMON = {
+COMMON = {
     "now": DatabaseNow(),
     "provider_name": provider.c.name,
     **{each.name: each for each in PARTITION_COLUMNS},
@@ -132,11 +125,11 @@ _OF_EXPLANATION = {
     "is_ready": _asked.c.is_ready,
     "source_name": source.c.name,
     "as_of": event.c.position,
-    **_COMMON,
+    **COMMON,
 }
 
 
-def _row(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) -> list[Column]:
+def row_of_kind(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) -> list[Column]:
     """A row in a union of different kinds of rows; columns that are not given are NULL."""
     return [
         literal(kind).label("kind"),
@@ -146,18 +139,18 @@ def _row(kind: str, columns: Mapping[str, Column], known: Mapping[str, Column]) 
 
 def _explanation(kind: str, rows: FromClause, **known: Column) -> list[Column]:
     interval = {name: rows.c[name] for name in ("n", "interval_start", "interval_end")}
-    return _row(kind, _OF_EXPLANATION, interval | known)
+    return row_of_kind(kind, _OF_EXPLANATION, interval | known)
 
 
 def _source_rows() -> Select:
     rows = select(_asked.c.source_id, _asked.c.source_name).distinct().subquery()
     known = {"source_name": rows.c.source_name, "as_of": as_of(rows.c.source_id), "now": DatabaseNow()}
-    return select(*_row("source", _OF_EXPLANATION, known))
+    return select(*row_of_kind("source", _OF_EXPLANATION, known))
 
 
 def _settled_rows() -> Select:
     known = {"n": _asked.c.n, "is_ready": _asked.c.is_ready}
-    return select(*_row("settled", _OF_EXPLANATION, known)).where(not_(_needs_a_close_look))
+    return select(*row_of_kind("settled", _OF_EXPLANATION, known)).where(not_(_needs_a_close_look))
 
 
 def _ready_rows() -> Select:
@@ -176,7 +169,7 @@ def _blocker_rows() -> Select:
     )
 
 
-def _published_rows(rows: FromClause, *conditions: Column) -> FromClause:
+def published_rows(rows: FromClause, *conditions: Column) -> FromClause:
     """The union of the ready partitions in reach, per question."""
     found = overlapping(rows, READY_STATES, *conditions)
     return merged(
@@ -199,7 +192,7 @@ def _published_under_blockers() -> Select:
         later_start.label("interval_start"),
         earlier_end.label("interval_end"),
     ).subquery("blocked")
-    return select(*_explanation("published", _published_rows(reach(blocked, "reach_of_blocker"))))
+    return select(*_explanation("published", published_rows(reach(blocked, "reach_of_blocker"))))
 
 
 def _fresh_rows() -> Select:
@@ -214,7 +207,7 @@ def _fresh_rows() -> Select:
         partition.c.published_at >= after,
         partition.c.published_at <= present,
     )
-    return select(*_explanation("fresh", _published_rows(_reach_of_question, *is_fresh)))
+    return select(*_explanation("fresh", published_rows(_reach_of_question, *is_fresh)))
 
 
 _EXPLANATION = (_source_rows(), _settled_rows(), _ready_rows(), _blocker_rows(), _published_under_blockers())
@@ -225,83 +218,3 @@ completely; published and blocker, for the others. It is one statement, so that 
 
 EXPLAIN_FRESHNESS = QuestionStatement(union_all(*_EXPLANATION, _fresh_rows()))
 """The same for questions with ``published_after``, with further rows of the kind fresh."""
-
-
-claim = table(
-    "claim",
-    column("source_name", Text),
-    column("provider_name", Text),
-    column("interval_start", UtcInstant),
-    column("interval_end", UtcInstant),
-)
-"""The partition that a writer claims, whether or not it is registered."""
-
-_claimed = materialized(
-    select(
-        source.c.id.label("source_id"),
-        claim.c.provider_name,
-        claim.c.interval_start,
-        claim.c.interval_end,
-    ).select_from(claim.join(source, source.c.name == claim.c.source_name)),
-    "claimed",
-)
-_OF_CLAIM = {
-    "source_id": _claimed.c.source_id,
-    "provider_id": provider.c.id,
-    "granted": grant.c.source_id,
-    **_COMMON,
-}
-
-
-def _own_rows() -> Select:
-    granted = and_(grant.c.source_id == _claimed.c.source_id, grant.c.provider_id == provider.c.id)
-    registered = and_(
-        partition.c.source_id == _claimed.c.source_id,
-        partition.c.interval_start == _claimed.c.interval_start,
-        partition.c.interval_end == _claimed.c.interval_end,
-        partition.c.provider_id == provider.c.id,
-    )
-    return select(*_row("own", _OF_CLAIM, _OF_CLAIM)).select_from(
-        _claimed.outerjoin(provider, provider.c.name == _claimed.c.provider_name)
-        .outerjoin(grant, granted)
-        .outerjoin(partition, registered)
-    )
-
-
-def _rows_of_ready_intervals() -> Select:
-    known = {name: ready_interval.c[name] for name in ("interval_start", "interval_end")}
-    return select(*_row("ready", _OF_CLAIM, known)).select_from(
-        _claimed.join(ready_interval, ready_intervals_of(_claimed))
-    )
-
-
-def _neighbour_rows() -> Select:
-    known = {name: each for name, each in _OF_CLAIM.items() if name not in ("source_id", "granted", "now")}
-    found = overlapping(reach(_claimed, "reach"), STORED_BLOCKING_STATES)
-    return select(*_row("neighbour", _OF_CLAIM, known)).select_from(
-        found.join(provider, provider.c.id == partition.c.provider_id)
-    )
-
-
-LOOK_AROUND = ValuesStatement(claim, union_all(_own_rows(), _rows_of_ready_intervals(), _neighbour_rows()))
-"""Everything that a writer needs to know before it changes a partition, as rows of three kinds: own (the source, the
-provider, its grant, and the partition, as far as they exist; no row for an unknown source), ready (the ready intervals
-that touch it), and neighbour (the partitions that overlap it and are locked or failed, itself among them)."""
-
-
-withdrawn = table(
-    "withdrawn",
-    column("n", Integer),
-    column("source_id", source.c.id.type),
-    column("interval_start", UtcInstant),
-    column("interval_end", UtcInstant),
-    column("partition_id", partition.c.id.type),
-)
-"""A partition that no longer covers or blocks anything."""
-
-_reach_of_withdrawn = reach(withdrawn, "reach")
-PUBLISHED_BY_OTHERS = ValuesStatement(
-    withdrawn,
-    select(_published_rows(_reach_of_withdrawn, partition.c.id != _reach_of_withdrawn.c.partition_id)),
-)
-"""The union of the other ready partitions that overlap it, which remains when it no longer counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,9 @@ from airflow_provider_partition_registry.domain.models import (
     Partition,
     PartitionState,
 )
-from airflow_provider_partition_registry.store.sql.schema.tables import partition
+from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.database.values import Row
+from airflow_provider_partition_registry.store.sql.schema.tables import length_class_of, partition
 
 PARTITION_COLUMNS = [
     column for column in partition.c if column.name not in ("source_id", "provider_id", "length_class")
@@ -28,7 +31,7 @@ CHANGING_COLUMNS = (
     *("holder", "holder_details", "locked_at", "expires_at", "exclusive"),
     *("former_state", "former_changed_at", "former_published_at", "former_reason", "released_by"),
 )
-"""The columns that :func:`from_partition` writes: those that change with a partition's state."""
+"""Those that change with a partition's state."""
 
 
 def to_partition(row: Any, source_name: str, provider_name: str, now: datetime) -> Partition:
@@ -70,27 +73,38 @@ def to_intervals(rows: Iterable[Any]) -> list[Interval]:
     return [Interval(row.interval_start, row.interval_end) for row in rows]
 
 
-def from_partition(value: Partition) -> dict[str, Any]:
-    """The columns that change with a partition's state."""
+def from_partition(value: Partition, source_id: int, provider_id: int) -> Row:
+    """The row of a partition: all columns of the table in its order."""
     lock, former = value.lock, value.former
     stored = PartitionState.LOCKED if value.state is PartitionState.EXPIRED else value.state
-    return {
-        "state": stored.value,
-        "generation": value.generation,
-        "changed_at": value.changed_at,
-        "published_at": value.published_at,
-        "reason": value.reason,
-        "holder": lock.holder.identity if lock else None,
-        "holder_details": dict(lock.holder.details) if lock else None,
-        "locked_at": lock.locked_at if lock else None,
-        "expires_at": lock.expires_at if lock else None,
-        "exclusive": bool(lock and lock.exclusive),
-        "former_state": former.state.value if former else None,
-        "former_changed_at": former.changed_at if former else None,
-        "former_published_at": former.published_at if former else None,
-        "former_reason": former.reason if former else None,
-        "released_by": value.released_by,
-    }
+    return (
+        value.id,
+        source_id,
+        provider_id,
+        to_microseconds(value.interval.start),
+        to_microseconds(value.interval.end),
+        length_class_of(value.interval),
+        stored.value,
+        value.generation,
+        to_microseconds(value.registered_at),
+        to_microseconds(value.changed_at),
+        _microseconds(value.published_at),
+        value.reason,
+        lock.holder.identity if lock else None,
+        json.dumps(dict(lock.holder.details)) if lock else None,
+        _microseconds(lock.locked_at) if lock else None,
+        _microseconds(lock.expires_at) if lock else None,
+        bool(lock and lock.exclusive),
+        former.state.value if former else None,
+        _microseconds(former.changed_at) if former else None,
+        _microseconds(former.published_at) if former else None,
+        former.reason if former else None,
+        value.released_by,
+    )
+
+
+def _microseconds(instant: datetime | None) -> int | None:
+    return None if instant is None else to_microseconds(instant)
 
 
 def to_event(row: Any) -> Event:

@@ -1,0 +1,27 @@
+"""Finding those among many partitions that overlap an interval, without looking at all of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from datetime import timedelta
+
+from airflow_provider_partition_registry.domain.intervals import EARLIEST, Interval
+from airflow_provider_partition_registry.domain.models import Partition
+
+
+class Overlapping:
+    """Partitions in order, of which those that overlap an interval begin no earlier than the longest one reaches."""
+
+    def __init__(self, partitions: Iterable[Partition]) -> None:
+        self._partitions = sorted(partitions, key=lambda each: each.interval.start)
+        self._starts = [each.interval.start for each in self._partitions]
+        lengths = (each.interval.end - each.interval.start for each in self._partitions)
+        self._longest = max(lengths, default=timedelta(0))
+
+    def find(self, interval: Interval) -> list[Partition]:
+        """The ones that overlap the interval."""
+        begins_after = interval.start - min(self._longest, interval.start - EARLIEST)
+        first = bisect_left(self._starts, begins_after)
+        end = bisect_right(self._starts, interval.end)
+        return [each for each in self._partitions[first:end] if each.interval.overlaps(interval)]
