@@ -44,6 +44,11 @@ CALLS: dict[str, dict[str, Any]] = {
     "revoke_token": {**_token, **_decision},
     "register_partition": {**_partition, "interval": hours(7, 8)},
     "lock": {**_partition, "holder": None, "lease": None, "exclusive": False, "register": False},
+    "register_many": {**_partition, "interval": hours(7, 8)},
+    "lock_many": {**_partition, "holder": None, "lease": None, "exclusive": False, "register": False},
+    "unlock_many": {**_partition, "holder": None, "generations": None},
+    "fail_many": {**_partition, "holder": None, "generations": None, "reason": "disk full"},
+    "release_many": {**_partition, "holder": None, "generations": None},
     "renew": {**_partition, "generation": 1, "lease": timedelta(hours=1)},
     "unlock": {**_partition, "holder": None, "generation": None},
     "fail": {**_partition, "holder": None, "generation": None, "reason": "disk full"},
@@ -54,7 +59,10 @@ CALLS: dict[str, dict[str, Any]] = {
 }
 READS = {*RegistryViewer.__dict__, *RegistryReader.__dict__}
 WRITES = [name for name in CALLS if name not in READS]
-NEEDING_A_GRANT = ["register_partition", "lock", "renew", "unlock", "fail", "release"]
+NEEDING_A_GRANT = [
+    *("register_partition", "lock", "renew", "unlock", "fail", "release"),
+    *("register_many", "lock_many", "unlock_many", "fail_many", "release_many"),
+]
 
 LONG_NAME, LONG_TEXT = "x" * 251, "x" * 4_001
 _not_text = [None, 5, b"bytes", ["list"], object()]
@@ -75,6 +83,7 @@ BAD: dict[str, list[Any]] = {
     "interval": [None, "2026-01-01", datetime(2026, 1, 1, tzinfo=UTC), date(2026, 1, 1), (1, 2), object()],
     "lease": [timedelta(0), timedelta(-1), timedelta.max, 60, "1h", object()],
     "generation": [*_not_number, *_too_great, True],
+    "generations": [5, "1", [], [1, 1], ["1"], [1.5], [True], [2**63], object()],
     "as_of": [None, *_not_number, *_too_great],
     "limit": [0, -1, 10_001, None, *_not_number, *_too_great],
     "before": [*_not_number, *_too_great],
@@ -85,6 +94,7 @@ BAD: dict[str, list[Any]] = {
     "questions": [[None], ["s"], [hours(0, 1)]],
 }
 """Values that no method may accept for the argument."""
+NO_LISTS_OF_KEYS = [None, "s", 5, [None], ["s"], [hours(0, 1)], PartitionKey("s", "p", hours(0, 1))]
 NO_KEYS = [None, "s", ("s", "p", hours(0, 1)), 5]
 MAY_BE_NONE = {("list_partitions", "interval"), ("list_providers", "source_name"), ("events", "source_name")}
 
@@ -115,7 +125,12 @@ def spoiled_calls() -> list[tuple[str, str, Any]]:
     spoiled += [("renew", "lease", None), ("renew", "generation", None)]
     spoiled += [(method, argument, value) for method, argument in NAMING for value in MISTAKABLE]
     spoiled += [(method, "after", value) for method, values in BAD_AFTER.items() for value in values]
-    spoiled += [(method, "key", value) for method in CALLS if _is_keyed(method) for value in NO_KEYS]
+    keyed = [method for method in CALLS if _is_keyed(method)]
+    spoiled += [
+        (method, "keys" if _is_about_many(method) else "key", value)
+        for method in keyed
+        for value in (NO_LISTS_OF_KEYS if _is_about_many(method) else NO_KEYS)
+    ]
     return spoiled + [
         ("force_release", "to", value) for value in ("locked", "nonsense", PartitionState.REGISTERED, None, 5)
     ]
@@ -126,9 +141,15 @@ def call(store: RegistryStore, method: str, **changed: Any) -> Any:
     arguments = {**CALLS[method], **changed}
     if _is_keyed(method):
         names = [arguments.pop(name) for name in _partition]
-        arguments["key"] = changed["key"] if "key" in changed else PartitionKey(*names)
+        if changed.keys().isdisjoint({"key", "keys"}):
+            key = PartitionKey(*names)
+            arguments |= {"keys": [key]} if _is_about_many(method) else {"key": key}
     return getattr(store, method)(**arguments)
 
 
 def _is_keyed(method: str) -> bool:
     return _partition.keys() <= CALLS[method].keys()
+
+
+def _is_about_many(method: str) -> bool:
+    return method.endswith("_many")

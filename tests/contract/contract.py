@@ -12,6 +12,7 @@ from tests.contract.access import AccessContract
 from tests.contract.homes import Home
 from tests.contract.locking import LockingContract
 from tests.contract.machine import RegistryMachine
+from tests.contract.many import ManyContract
 from tests.contract.moments import MomentContract
 from tests.contract.reading import ReadingContract, RefusalContract
 from tests.contract.registering import RegisteringContract
@@ -23,6 +24,7 @@ class RegistryStoreContract(
     RegisteringContract,
     AccessContract,
     LockingContract,
+    ManyContract,
     ReleasingContract,
     ReadingContract,
     ViewingContract,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
@@ -174,6 +175,51 @@ class RegistryMachine(RuleBasedStateMachine):
         for _ in range(times):
             self.take(key, interval, **options)
         self.finish(key, interval, "release", generation=self.generation(key, "present"))
+
+    @rule(
+        source=sources,
+        provider=providers,
+        some=st.lists(intervals, min_size=2, max_size=5, unique=True),
+        verb=st.sampled_from(("register", "lock", "lock", "unlock", "unlock", "fail", "release")),
+        holder=holders,
+        lease=leases,
+        register=st.booleans(),
+    )
+    def many(
+        self,
+        source: str,
+        provider: str,
+        some: list[Interval],
+        verb: str,
+        holder: str | None,
+        lease: timedelta | None,
+        register: bool,
+    ) -> None:
+        """Change several partitions in one call: as one after the other, but all or none."""
+        keys = [self.key(source, provider, each) for each in some]
+        options: dict[str, Any] = {} if verb == "register" else {"holder": holder}
+        options |= {"lease": lease, "register": register} if verb == "lock" else {}
+        options |= {"reason": "disk full"} if verb == "fail" else {}
+
+        def expect() -> None:
+            before = deepcopy((self.oracle.partitions, self.oracle.lines))
+            try:
+                for key in keys:
+                    if verb == "register":
+                        self.oracle.register_partition(*key, self.clock.now)
+                    else:
+                        getattr(self.oracle, verb)(key, self.clock.now, **options)
+            except Refused:
+                self.oracle.partitions, self.oracle.lines = before
+                raise
+
+        self.both(
+            lambda: getattr(self.store, f"{verb}_many")(
+                [PartitionKey(key[0], key[1], each) for key, each in zip(keys, some, strict=True)], **options
+            ),
+            expect,
+            self.compare_partitions,
+        )
 
     @rule(data=st.data(), to=st.sampled_from((PartitionState.FAILED, PartitionState.READY)))
     def force_release(self, data: st.DataObject, to: PartitionState) -> None:
@@ -364,6 +410,10 @@ class RegistryMachine(RuleBasedStateMachine):
     def compare_provider(self, provider: Provider) -> None:
         granted = sorted(source for name, source in self.oracle.grants if name == provider.name)
         assert list(provider.source_names) == granted
+
+    def compare_partitions(self, partitions: list[Partition]) -> None:
+        for each in partitions:
+            self.compare_partition(each)
 
     def compare_partition(self, partition: Partition) -> None:
         record = self.oracle.partitions[_key(partition)]

@@ -32,6 +32,11 @@ POST /api/v1/partitions/renew          401   403   403  200  200   403   200
 POST /api/v1/partitions/unlock         401   403   403  200  200   403   200
 POST /api/v1/partitions/fail           401   403   403  200  200   403   200
 POST /api/v1/partitions/release        401   403   403  200  200   403   200
+POST /api/v1/partitions/register-many  401   403   403  201  201   403   201
+POST /api/v1/partitions/lock-many      401   403   403  200  200   403   200
+POST /api/v1/partitions/unlock-many    401   403   403  200  200   403   200
+POST /api/v1/partitions/fail-many      401   403   403  200  200   403   200
+POST /api/v1/partitions/release-many   401   403   403  200  200   403   200
 POST /api/v1/partitions/force-release  401   403   403  403  200   403   200
 POST /api/v1/partitions/invalidate     401   403   403  403  200   403   200
 POST /api/v1/partitions/withdraw       401   403   403  403  200   403   200
@@ -125,6 +130,7 @@ class Case:
         }
         self.token_id = store.identify_token(str(own)).id
         place = PartitionKey(self.source, self.provider, Interval(START, END))
+        verb = verb.removesuffix("-many")
         if verb not in ("partitions", "register"):
             store.register_partition(place)
         if verb in ("renew", "unlock", "fail", "release", "force-release", "invalidate", "withdraw"):
@@ -136,6 +142,7 @@ class Case:
         lease: dict[str, Any] = {"generation": 1, "lease_seconds": 60}
         source, provider = {"source_name": self.source}, {"provider_name": self.provider}
         place = {**source, **provider, **DAY}
+        many = {**source, **provider, "partitions": [DAY]}
         new_source = {"source_name": f"{self.source}-new", "owner": "ann"}
         new_provider = {"provider_name": f"{self.provider}-new"}
         return {
@@ -145,6 +152,11 @@ class Case:
             "POST /providers/register": new_provider,
             "POST /api/v1/partitions/renew": {**place, **lease},
             "POST /api/v1/partitions/fail": {**place, "reason": "disk full"},
+            **{
+                f"POST /api/v1/partitions/{each}-many": many
+                for each in ("register", "lock", "unlock", "release")
+            },
+            "POST /api/v1/partitions/fail-many": {**many, "reason": "disk full"},
             "POST /api/v1/partitions/force-release": {**place, **WHY},
             "POST /api/v1/partitions/invalidate": {**place, **WHY},
             "POST /api/v1/partitions/withdraw": {**place, **WHY},

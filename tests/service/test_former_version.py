@@ -18,6 +18,8 @@ RECORDED: list[Exchange] = json.loads(
     (Path(__file__).parent / "recording" / "former_version.json").read_text()
 )
 """Made by the version before 1.0's model and rooms; see ``recording/__main__.py``."""
+LATER = ("-many",)
+"""How the paths of routes end that it did not have."""
 
 
 @pytest.fixture(scope="module")
@@ -47,4 +49,5 @@ def test_every_route_is_recorded(http: httpx.Client) -> None:
         for path, methods in http.get("/openapi.json").json()["paths"].items()
         for method in methods
     }
+    routes = {(method, path) for method, path in routes if not path.endswith(LATER)}
     assert routes <= {(each["request"]["method"], each["request"]["path"]) for each in RECORDED}

@@ -9,11 +9,12 @@ from airflow_provider_partition_registry.server.api import (
     tokens,
     viewing,
     writing,
+    writing_many,
 )
 from airflow_provider_partition_registry.server.openapi.refusals import ANYWHERE, refusals
 
 router = APIRouter(
     prefix="/api/v1", responses=refusals(*ANYWHERE), generate_unique_id_function=lambda route: route.name
 )
-for _each in (registering, tokens, writing, reading, following, viewing):
+for _each in (registering, tokens, writing, writing_many, reading, following, viewing):
     router.include_router(_each.router)

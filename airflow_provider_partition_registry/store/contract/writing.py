@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from datetime import timedelta
 
+from airflow_provider_partition_registry.domain.many_requests import (
+    FinishManyRequest,
+    LockManyRequest,
+    ManyRequest,
+)
 from airflow_provider_partition_registry.domain.models import (
     Holder,
     Partition,
@@ -102,7 +108,6 @@ class RegistryStore(RegistryReader):
         :raises UnknownTokenError: no such token.
         """
 
-    @abstractmethod
     def register_partition(self, key: PartitionKey) -> Partition:
         """Make a partition known. It covers and blocks nothing yet.
 
@@ -111,12 +116,37 @@ class RegistryStore(RegistryReader):
         :raises NoGrantError: the provider may not write to the source.
         :raises PartitionAlreadyRegisteredError: it is registered already.
         """
+        return self.register_many([key])[0]
+
+    @abstractmethod
+    def register_many(self, keys: Sequence[PartitionKey]) -> list[Partition]:
+        """Make partitions of one provider and source known: all of them, or none (R11).
+
+        :param keys: at most :data:`~airflow_provider_partition_registry.domain.many_requests.MOST_PARTITIONS`.
+        :return: the partitions, in the order of the keys.
+        :raises InvalidInputError: the keys are of several sources or providers, too many, or one is there twice.
+        :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
+        :raises NoGrantError: the provider may not write to the source.
+        :raises PartitionAlreadyRegisteredError: one of them is registered already.
+        """
 
     @abstractmethod
     def change(self, request: ChangeRequest) -> Partition:
         """Carry out a request. :meth:`lock` and the other methods below are shorthands for it.
 
         :return: the partition as it stands afterwards.
+        :raises RegistryError: as those methods say.
+        """
+
+    @abstractmethod
+    def change_many(self, request: ManyRequest) -> list[Partition]:
+        """Carry out a request about many partitions. :meth:`lock_many` and its like are shorthands for it.
+
+        All are changed, or none (R11): if one is refused, its error is raised. Repeating a call that succeeded is as
+        safe as repeating the single one.
+
+        :return: the partitions as they stand afterwards, in the order of the request.
         :raises RegistryError: as those methods say.
         """
 
@@ -216,6 +246,70 @@ class RegistryStore(RegistryReader):
         :raises NoGrantError: the provider may not write to the source.
         """
         return self.change(FinishRequest(key, Ending.RELEASE, to_holder(holder), generation))
+
+    def lock_many(
+        self,
+        keys: Sequence[PartitionKey],
+        *,
+        holder: Holder | str | None = None,
+        lease: timedelta | None = None,
+        exclusive: bool = False,
+        register: bool = False,
+    ) -> list[Partition]:
+        """Take the locks on partitions of one provider and source before (re)writing them: all of them, or none.
+
+        :param keys: at most :data:`~airflow_provider_partition_registry.domain.many_requests.MOST_PARTITIONS`.
+        :raises InvalidInputError: the keys are of several sources or providers, too many, or one is there twice.
+        :raises RegistryError: as :meth:`lock`, for the first that is refused.
+        """
+        return self.change_many(LockManyRequest(keys, to_holder(holder), lease, exclusive, register))
+
+    def unlock_many(
+        self,
+        keys: Sequence[PartitionKey],
+        *,
+        holder: Holder | str | None = None,
+        generations: Sequence[int | None] | None = None,
+    ) -> list[Partition]:
+        """Publish partitions of one provider and source: all of them, or none (R4).
+
+        :param generations: those of the locks, in the order of the keys; without one the holder must match.
+        :raises InvalidInputError: as :meth:`lock_many`.
+        :raises RegistryError: as :meth:`unlock`, for the first that is refused.
+        """
+        return self.change_many(FinishManyRequest(keys, Ending.UNLOCK, to_holder(holder), generations))
+
+    def fail_many(
+        self,
+        keys: Sequence[PartitionKey],
+        *,
+        reason: str,
+        holder: Holder | str | None = None,
+        generations: Sequence[int | None] | None = None,
+    ) -> list[Partition]:
+        """End writes that went wrong; all the partitions become failed, or none (R4).
+
+        :param reason: what went wrong, for the people who wait.
+        :param generations: those of the locks, in the order of the keys; without one the holder must match.
+        :raises InvalidInputError: as :meth:`lock_many`.
+        :raises RegistryError: as :meth:`fail`, for the first that is refused.
+        """
+        return self.change_many(FinishManyRequest(keys, Ending.FAIL, to_holder(holder), generations, reason))
+
+    def release_many(
+        self,
+        keys: Sequence[PartitionKey],
+        *,
+        holder: Holder | str | None = None,
+        generations: Sequence[int | None] | None = None,
+    ) -> list[Partition]:
+        """Release locks under which nothing was written: all of them, or none (R4).
+
+        :param generations: those of the locks, in the order of the keys; without one the holder must match.
+        :raises InvalidInputError: as :meth:`lock_many`.
+        :raises RegistryError: as :meth:`release`, for the first that is refused.
+        """
+        return self.change_many(FinishManyRequest(keys, Ending.RELEASE, to_holder(holder), generations))
 
     def force_release(
         self,

@@ -14,6 +14,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
+from airflow_provider_partition_registry.domain.many_requests import ManyRequest, check_keys
 from airflow_provider_partition_registry.domain.models import (
     Event,
     LockCounts,
@@ -49,10 +50,12 @@ from airflow_provider_partition_registry.store.http.listener import HttpListener
 from airflow_provider_partition_registry.store.wire.answers import (
     Answers,
     Changed,
+    Partitions,
     Position,
     ReadinessOrProblem,
     error_from_data,
 )
+from airflow_provider_partition_registry.store.wire.many_requests import keys_to_data, many_request_to_data
 from airflow_provider_partition_registry.store.wire.requests import (
     interval_to_data,
     key_to_data,
@@ -271,11 +274,30 @@ class HttpRegistryStore(RegistryStore):
         body = key_to_data(check_key(key))
         return self._client.call(Call("POST", "/partitions", Partition, body=body, is_repeatable=False))
 
+    def register_many(self, keys: Sequence[PartitionKey]) -> list[Partition]:
+        keys = check_keys(keys)
+        if not keys:
+            return []
+        call = Call(
+            "POST",
+            "/partitions/register-many",
+            Partitions,
+            body=keys_to_data(keys),
+            is_repeatable=False,
+        )
+        return list(self._client.call(call).partitions)
+
     def change(self, request: ChangeRequest) -> Partition:
         path, body = request_to_data(request)
         # A person's decision is refused the second time.
         is_repeatable = not isinstance(request, DecisionRequest)
         return self._client.call(Call("POST", path, Partition, body=body, is_repeatable=is_repeatable))
+
+    def change_many(self, request: ManyRequest) -> list[Partition]:
+        if not request.keys:
+            return []
+        path, body = many_request_to_data(request)
+        return list(self._client.call(Call("POST", path, Partitions, body=body)).partitions)
 
 
 def open_http_store(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -11,8 +12,10 @@ from sqlalchemy.engine import Connection
 from airflow_provider_partition_registry.domain import locking
 from airflow_provider_partition_registry.domain.errors import (
     PartitionAlreadyRegisteredError,
+    RegistryError,
     UnknownPartitionError,
 )
+from airflow_provider_partition_registry.domain.many_requests import ManyRequest, check_keys
 from airflow_provider_partition_registry.domain.models import Partition, PartitionKey, check_key
 from airflow_provider_partition_registry.domain.names import check_name, check_new_name, check_text
 from airflow_provider_partition_registry.domain.principals import (
@@ -95,33 +98,45 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
         check_decision(reason, by)
         return self._control_access(lambda control: control.revoke_token(token_id, reason, by))
 
-    def register_partition(self, key: PartitionKey) -> Partition:
-        def register(connection: Connection) -> Partition:
-            claim = Claim(connection, [check_key(key)], self._now, looks_around=False)
-            claim.require_grant()
-            if claim.get(key) is not None:
-                raise PartitionAlreadyRegisteredError(key)
-            registered = claim.register(key)
-            claim.write()
-            return registered
+    def register_many(self, keys: Sequence[PartitionKey]) -> list[Partition]:
+        keys = check_keys(keys)
 
-        return self._write(register)
+        def register(connection: Connection) -> list[Partition]:
+            claim = Claim(connection, keys, self._now, looks_around=False)
+            claim.require_grant()
+            with _all_or_none(len(keys)):
+                for key in keys:
+                    if claim.get(key) is not None:
+                        raise PartitionAlreadyRegisteredError(key)
+                    claim.register(key)
+            return claim.write()
+
+        return self._write(register) if keys else []
 
     def change(self, request: ChangeRequest) -> Partition:
-        """Look at the partition under its source's lock, decide, and make the changes decided on."""
+        (changed,) = self._change([request])
+        return changed
 
-        def work(connection: Connection) -> Partition:
-            claim = Claim(connection, [check_key(request.key)], self._now)
+    def change_many(self, request: ManyRequest) -> list[Partition]:
+        return self._change(request.each) if request.each else []
+
+    def _change(self, requests: Sequence[ChangeRequest]) -> list[Partition]:
+        """Look at partitions of a provider under their source's lock, decide, and make the changes decided on."""
+        keys = [check_key(each.key) for each in requests]
+
+        def work(connection: Connection) -> list[Partition]:
+            claim = Claim(connection, keys, self._now)
             # A person's decision does not depend on the provider's grant (R6).
-            if not isinstance(request, DecisionRequest):
+            if not all(isinstance(each, DecisionRequest) for each in requests):
                 claim.require_grant()
-            changed = _carry_out(request, claim)
-            claim.write()
-            return changed
+            with _all_or_none(len(requests)):
+                for each in requests:
+                    _carry_out(each, claim)
+            return claim.write()
 
         changed = self._write(work)
         if self.database.file is not None:
-            tell_process(self.database.file, request.key.source_name)
+            tell_process(self.database.file, keys[0].source_name)
         return changed
 
     def _write(self, work: Callable[[Connection], T]) -> T:
@@ -131,12 +146,23 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
         return self._write(lambda connection: decide(AccessControl(connection, self._now)))
 
 
-def _carry_out(request: ChangeRequest, claim: Claim) -> Partition:
-    """Decide on a request and make the changes decided on. Returns the partition as it stands afterwards."""
+@contextmanager
+def _all_or_none(how_many: int) -> Iterator[None]:
+    """If one of many is refused, add to the error that it stands for all (R11)."""
+    try:
+        yield
+    except RegistryError as error:
+        if how_many == 1:
+            raise
+        raise error.continued(f"So none of the {how_many:,} partitions of this call was changed.") from None
+
+
+def _carry_out(request: ChangeRequest, claim: Claim) -> None:
+    """Decide on a request and make the changes decided on."""
     registers = isinstance(request, LockRequest) and request.register
     partition = claim.get(request.key) or (claim.register(request.key) if registers else None)
     if partition is None:
         raise UnknownPartitionError(request.key)
-    for change in locking.decide(request, partition, neighbours=claim.neighbours(request.key), now=claim.now):
+    neighbours = claim.neighbours(request.key)
+    for change in locking.decide(request, partition, neighbours=neighbours, now=claim.now):
         claim.apply(change)
-    return claim.get(request.key) or partition

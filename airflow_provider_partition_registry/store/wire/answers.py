@@ -53,6 +53,13 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class Partitions:
+    """One partition per request, in the same order."""
+
+    partitions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """Whether anything was rewritten since (R7)."""
 

@@ -63,6 +63,12 @@ HolderOrIdentity = Annotated[
 ]
 
 
+Exclusive = Annotated[bool, Field(description="Conflict with locks of any provider.")]
+Register = Annotated[
+    bool, Field(alias="register", description="Register a partition first if it is not registered.")
+]
+
+
 class KeyBody(Body):
     """One partition."""
 
@@ -84,10 +90,8 @@ class LockBody(KeyBody):
 
     holder: HolderOrIdentity = None
     lease_seconds: Seconds | None = None
-    exclusive: Annotated[bool, Field(description="Conflict with locks of any provider.")] = False
-    register_partition: Annotated[
-        bool, Field(alias="register", description="Register the partition first if it is not registered.")
-    ] = False
+    exclusive: Exclusive = False
+    register_partition: Register = False
 
     @classmethod
     def of(cls, request: LockRequest) -> Self:
@@ -95,7 +99,7 @@ class LockBody(KeyBody):
         return cls.model_validate(
             {
                 **key_to_data(request.key),
-                "holder": _holder_body(request.holder),
+                "holder": holder_body(request.holder),
                 "lease_seconds": None if request.lease is None else request.lease.total_seconds(),
                 "exclusive": request.exclusive,
                 "register": request.register,
@@ -109,7 +113,7 @@ class LockBody(KeyBody):
         """
         return LockRequest(
             self.key(),
-            _to_holder(self.holder),
+            holder_of(self.holder),
             to_lease(self.lease_seconds),
             self.exclusive,
             self.register_partition,
@@ -151,7 +155,7 @@ class UnlockBody(KeyBody):
         why = {} if request.reason is None else {"reason": request.reason}
         return cls(
             **key_to_data(request.key),
-            holder=_holder_body(request.holder),
+            holder=holder_body(request.holder),
             generation=request.generation,
             **why,
         )
@@ -161,7 +165,7 @@ class UnlockBody(KeyBody):
 
         :raises InvalidInputError: it is not valid.
         """
-        return FinishRequest(self.key(), Ending.UNLOCK, _to_holder(self.holder), self.generation)
+        return FinishRequest(self.key(), Ending.UNLOCK, holder_of(self.holder), self.generation)
 
 
 class FailBody(UnlockBody):
@@ -174,7 +178,7 @@ class FailBody(UnlockBody):
 
         :raises InvalidInputError: it is not valid.
         """
-        return FinishRequest(self.key(), Ending.FAIL, _to_holder(self.holder), self.generation, self.reason)
+        return FinishRequest(self.key(), Ending.FAIL, holder_of(self.holder), self.generation, self.reason)
 
 
 class ReleaseBody(UnlockBody):
@@ -185,7 +189,7 @@ class ReleaseBody(UnlockBody):
 
         :raises InvalidInputError: it is not valid.
         """
-        return FinishRequest(self.key(), Ending.RELEASE, _to_holder(self.holder), self.generation)
+        return FinishRequest(self.key(), Ending.RELEASE, holder_of(self.holder), self.generation)
 
 
 class DecisionBody(KeyBody):
@@ -288,6 +292,16 @@ def question_to_data(question: Question) -> dict[str, str | None]:
     }
 
 
+def holder_body(holder: Holder | None) -> HolderBody | None:
+    """A holder in the body of a request."""
+    return None if holder is None else HolderBody(identity=holder.identity, details=dict(holder.details))
+
+
+def holder_of(given: HolderBody | str | None) -> Holder | None:
+    """The holder in the body of a request."""
+    return Holder(given.identity, given.details) if isinstance(given, HolderBody) else to_holder(given)
+
+
 def _body_of(request: ChangeRequest) -> tuple[str, Body]:
     if isinstance(request, LockRequest):
         return "lock", LockBody.of(request)
@@ -296,14 +310,6 @@ def _body_of(request: ChangeRequest) -> tuple[str, Body]:
     if isinstance(request, FinishRequest):
         return request.ending.value, _FINISHING[request.ending].of(request)
     return request.decision.value, _DECIDING[request.decision].of(request)
-
-
-def _holder_body(holder: Holder | None) -> HolderBody | None:
-    return None if holder is None else HolderBody(identity=holder.identity, details=dict(holder.details))
-
-
-def _to_holder(given: HolderBody | str | None) -> Holder | None:
-    return Holder(given.identity, given.details) if isinstance(given, HolderBody) else to_holder(given)
 
 
 _FINISHING: dict[Ending, type[UnlockBody]] = {

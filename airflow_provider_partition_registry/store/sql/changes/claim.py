@@ -99,6 +99,7 @@ class Claim:
         looks_around: bool = True,
     ) -> None:
         self._connection = connection
+        self._keys = keys
         self._source_name, self._provider_name = keys[0].source_name, keys[0].provider_name
         found = self._lock_and_look_around([each.interval for each in keys], looks_around)
         if not found["own"]:
@@ -174,14 +175,17 @@ class Claim:
             )
         )
 
-    def write(self) -> None:
-        """Write all changes and everything that follows from them, in one message, and end the transaction."""
-        if not self._lines:
-            return
-        message = Message(self._connection)
-        self._save_partitions(message)
-        message = self._update_ready_intervals(message)
-        finish_with_events(message, self._lines, self._source_name)
+    def write(self) -> list[Partition]:
+        """Write all changes and everything that follows from them, in one message, and end the transaction.
+
+        :return: the partitions as they stand afterwards, in the order of the keys.
+        """
+        if self._lines:
+            message = Message(self._connection)
+            self._save_partitions(message)
+            message = self._update_ready_intervals(message)
+            finish_with_events(message, self._lines, self._source_name)
+        return [self._partitions[self._id_of(key)] for key in self._keys]
 
     def _save_partitions(self, message: Message) -> None:
         changed = [self._partitions[each] for each in self._before]
