@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine, make_url
 
-from benchmarks import data, importing, many_writers, reading, serving, waiting, writing
+from benchmarks import data, importing, many_partitions, many_writers, reading, serving, waiting, writing
 from benchmarks.report import Figure, machine, table
 
 USUAL_SIZE = 1_000_000
@@ -55,9 +55,11 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     yield from serving.figures_of_reading(urls[usual], usual, repeats)
     _tell("generating the registry that is written to")
     url = server.database(stack, "write")
-    store = data.create(url, writing.PLAIN, writing.BESIDE_A_YEAR, waiting.WAITED_FOR)
+    store = data.create(url, writing.PLAIN, writing.BESIDE_A_YEAR, many_partitions.FILLED, waiting.WAITED_FOR)
     _tell("writing")
     yield from writing.figures(store, repeats)
+    _tell("writing many partitions at once")
+    yield from many_partitions.figures(store)
     _tell("writing by many at once")
     many_writers.prepare(store)
     yield from many_writers.figures(url)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text, bindparam, insert, select
 from sqlalchemy.engine import Connection
 
-from airflow_provider_partition_registry.store.sql.schema.tables import partition
+from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.schema.tables import length_class_of, partition
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+from benchmarks.data import PROVIDER, Series
 from benchmarks.measuring import Call
 
 _metadata = MetaData()
@@ -37,3 +39,35 @@ def insert_and_commit(store: SqlRegistryStore) -> Call:
         connection.execute(_INSERT, {"name": "a row"})
 
     return lambda: store.database.write(add)
+
+
+def insert_rows(store: SqlRegistryStore, count: int) -> Call:
+    """As many rows of the same kind in one INSERT, rolled back."""
+    store.database.write(_metadata.create_all)
+    values = ", ".join(["('a row')"] * count)
+    return _roll_back(store, f"INSERT INTO {_table.name} (name) VALUES {values}")
+
+
+def insert_partitions(store: SqlRegistryStore, series: Series, count: int) -> Call:
+    """Partitions before the series in one INSERT, rolled back: what registering writes, but for the history."""
+    source_id, provider_id = store.get_source(series.source_name).id, store.get_provider(PROVIDER).id
+    intervals = [series.interval(-number) for number in range(1, count + 1)]
+    values = ", ".join(
+        f"({source_id}, {provider_id}, {to_microseconds(each.start)}, {to_microseconds(each.end)}, "
+        f"{length_class_of(each)}, 'registered', 0, 0, 0, false)"
+        for each in intervals
+    )
+    return _roll_back(
+        store,
+        f"INSERT INTO {partition.name} (source_id, provider_id, interval_start, interval_end, length_class, state, "
+        f"generation, registered_at, changed_at, exclusive) VALUES {values}",
+    )
+
+
+def _roll_back(store: SqlRegistryStore, statement: str) -> Call:
+    def run(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("ROLLBACK")
+
+    return lambda: store.database.read(run)

@@ -147,10 +147,19 @@ def test_several_sources(reader: Reader, registry: RegistryStore, tmp_path: Path
 def test_backfill(reader: Reader, registry: RegistryStore, tmp_path: Path):
     table = reader.follow("backfill")
     assert (tmp_path / "done").read_text() == "load.sh\n" * 4, "each of two days twice"
-    assert registry.check_readiness("sales", Interval("2026-11-02", "2026-11-04"))
+    assert registry.check_readiness("sales", Interval("2026-11-02", "2026-11-04")).is_ready
     assert re.findall(r"ready +\S+ +(\d+)", table) == ["3", "3"], (
         "the second time locked, and locked again by the run"
     )
+
+
+def test_backfill_of_a_year(shell: Shell, registry: RegistryStore, tmp_path: Path):
+    (script,) = (each for each in blocks(HOW_TO / "backfill.md", "python") if "lock_many" in each)
+    (tmp_path / "backfill.py").write_text(script)
+    done = shell(f"{shlex.quote(sys.executable)} backfill.py")
+    assert done.returncode == 0, done.stderr
+    assert registry.check_readiness("sales", Interval("2025-01-01", "2026-01-01")).is_ready
+    assert not registry.list_locks().items
 
 
 def test_failed_day(reader: Reader, registry: RegistryStore):
