@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from airflow_provider_partition_registry.domain.models import EventType
@@ -16,6 +19,19 @@ from airflow_provider_partition_registry.store.sql.changes.claim import lock_sou
 from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
 from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.store import open_sql_store
+
+
+@contextmanager
+def freezing(url: str, source_name: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that is stopped while an event of it is written and not committed."""
+    command = [sys.executable, "-m", "tests.races.freezing", url, source_name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "written\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def main(url: str, source_name: str) -> None:

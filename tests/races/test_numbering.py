@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import pytest
@@ -24,6 +21,7 @@ from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from testbed.processes import wait_until
 from tests.contract.homes import NOON, all_events, hours
 from tests.races.conftest import register
+from tests.races.freezing import freezing
 
 pytestmark = pytest.mark.postgres
 
@@ -37,19 +35,6 @@ def store(postgres_url: str) -> Iterator[SqlRegistryStore]:
         for source_name in SOURCES:
             register(store, source_name, 1)
         yield store
-
-
-@contextmanager
-def freezing(url: str, source_name: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that is stopped while an event of it is written and not committed."""
-    command = [sys.executable, "-m", "tests.races.freezing", url, source_name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "written\n"
-            yield process
-        finally:
-            process.kill()
 
 
 def test_a_frozen_writer_holds_up_nobody_of_another_source(

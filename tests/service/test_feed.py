@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import sqlite3
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -17,18 +18,19 @@ from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.waiting import feed as feed_module
 from airflow_provider_partition_registry.server.waiting.feed import Feed
-from airflow_provider_partition_registry.store.contract import RegistryStore
-from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.contract import RegistryDatabase
+from airflow_provider_partition_registry.store.factory import open_database
 from testbed.processes import until
 from tests.contract.homes import hours
+from tests.races.freezing import freezing
 
 TURN_TIMEOUT = 60  # seconds, for what normally takes a moment
 ROUNDS = 150
 
 
 @pytest.fixture
-def store(migrated_sqlite_url: str) -> Iterator[RegistryStore]:
-    with open_store(migrated_sqlite_url, pool_size=4) as store:
+def store(migrated_sqlite_url: str) -> Iterator[RegistryDatabase]:
+    with open_database(migrated_sqlite_url, pool_size=4) as store:
         for source, provider in (("s", "p"), ("other", "q")):
             store.register_provider(provider, store.register_source(source, "ann").access_token)
         yield store
@@ -42,7 +44,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def running(store: RegistryStore) -> AsyncGenerator[Feed, None]:
+async def running(store: RegistryDatabase) -> AsyncGenerator[Feed, None]:
     feed = Feed(store)
     reading = asyncio.create_task(feed.run())
     try:
@@ -69,7 +71,7 @@ async def followed(
 
 @pytest.mark.usefixtures("small_memory")
 @pytest.mark.parametrize("seed", range(3))
-def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: int) -> None:
+def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryDatabase, seed: int) -> None:
     mind = random.Random(seed)
     first = store.last_position()
     last = first + 2 * (2 * ROUNDS + 1)
@@ -100,7 +102,7 @@ def test_nobody_misses_an_event_or_sees_one_twice(store: RegistryStore, seed: in
 
 
 def test_a_subscriber_may_come_before_the_feed_has_read_anything(
-    store: RegistryStore, mocker: pytest_mock.MockerFixture
+    store: RegistryDatabase, mocker: pytest_mock.MockerFixture
 ) -> None:
     asked = mocker.spy(store, "events").mock_calls
 
@@ -119,7 +121,7 @@ def test_a_subscriber_may_come_before_the_feed_has_read_anything(
     assert asyncio.run(follow()) == [1, 2, 3, 4, 5]
 
 
-def test_a_subscriber_ahead_of_the_feed_waits_for_later_events(store: RegistryStore) -> None:
+def test_a_subscriber_ahead_of_the_feed_waits_for_later_events(store: RegistryDatabase) -> None:
     async def follow() -> list[int]:
         async with running(store) as feed:
             await followed(feed, 0, 4)
@@ -132,7 +134,7 @@ def test_a_subscriber_ahead_of_the_feed_waits_for_later_events(store: RegistrySt
 
 
 def test_subscribers_get_an_error_if_a_backup_shortens_the_history(
-    store: RegistryStore, migrated_sqlite_url: str, tmp_path: Path
+    store: RegistryDatabase, migrated_sqlite_url: str, tmp_path: Path
 ) -> None:
     file = Path(migrated_sqlite_url.removeprefix("sqlite:///"))
 
@@ -158,7 +160,7 @@ def test_subscribers_get_an_error_if_a_backup_shortens_the_history(
 
 
 def test_a_store_in_trouble_is_waited_for(
-    store: RegistryStore, migrated_sqlite_url: str, caplog: pytest.LogCaptureFixture
+    store: RegistryDatabase, migrated_sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = Path(migrated_sqlite_url.removeprefix("sqlite:///"))
 
@@ -175,3 +177,30 @@ def test_a_store_in_trouble_is_waited_for(
             return await following
 
     assert asyncio.run(follow()) == [5]
+
+
+@pytest.mark.postgres
+def test_a_slow_writer_of_another_source_holds_back_no_follower_of_one(postgres_url: str) -> None:
+    with open_database(postgres_url, pool_size=4, writing_pool_size=2) as store:
+        for source, provider in (("s", "p"), ("other", "q")):
+            store.register_provider(provider, store.register_source(source, "ann").access_token)
+        first = store.last_position()
+
+        async def follow() -> None:
+            async with running(store) as feed:
+                of_s = asyncio.create_task(followed(feed, first, first + 3, "s"))
+                of_all = asyncio.create_task(followed(feed, first, first + 3))
+                with freezing(postgres_url, "other") as frozen:
+                    await asyncio.to_thread(store.register_partition, PartitionKey("s", "p", hours(0, 1)))
+                    await asyncio.to_thread(store.unlock, PartitionKey("s", "p", hours(0, 1)))
+                    assert await of_s == [first + 2, first + 3]
+                    again = await followed(feed, first + 2, first + 3, "s")  # by one that comes meanwhile
+                    assert again == [first + 3]
+                    assert not of_all.done()
+                    frozen.send_signal(signal.SIGCONT)
+                    seen = await of_all
+                    assert seen[:3] == [first + 1, first + 2, first + 3]
+                # The frozen writer's second event comes last, and nothing comes twice.
+                assert await followed(feed, first + 3, first + 4) == [first + 4]
+
+        asyncio.run(follow())

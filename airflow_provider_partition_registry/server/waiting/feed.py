@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections import deque
-from collections.abc import AsyncGenerator
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from itertools import takewhile
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.server.observing.metrics import count_store_error
-from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,21 @@ class Feed:
     """Reads new events once for all subscribers.
 
     It remembers the newest events: those after ``_known_from``, up to ``_position``. Both are None until it has read
-    where the history ends, and again if a backup was restored and the history is therefore a different one.
+    where the history ends, and again if a backup was restored and the history is therefore a different one. While a
+    slow writer of one source holds the history of all sources back, it also remembers what other sources that are being
+    followed have beyond ``_position``.
 
     :param store: used from threads.
     """
 
-    def __init__(self, store: RegistryStore) -> None:
+    def __init__(self, store: RegistryDatabase) -> None:
         self._store = store
         self._recent: deque[Event] = deque()
         self._known_from: int | None = None
         self._position: int | None = None
         self._restorations = 0
+        self._followed: Counter[str] = Counter()
+        self._ahead: dict[str, list[Event]] = {}  # by source
         self._hint = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -74,6 +79,12 @@ class Feed:
         :raises UnknownSourceError: no such source.
         :raises StoreUnavailableError: events that the feed does not remember cannot be read.
         """
+        with self._following(source_name):
+            async with aclosing(self._follow(after, source_name)) as found:
+                async for events in found:
+                    yield events
+
+    async def _follow(self, after: int, source_name: str | None) -> AsyncGenerator[list[Event], None]:
         restorations = self._restorations
         while True:
             # Taken before reading anything: events that arrive meanwhile set this one.
@@ -87,7 +98,7 @@ class Feed:
                 found = list(page.items)
                 end = _end_of(page, end)
             is_up_to_date = end is None or end <= after
-            after = after if end is None else max(after, end)
+            after = max(after, end or 0, found[-1].position if found else 0)
             if found:
                 yield found
             elif is_up_to_date:
@@ -100,6 +111,7 @@ class Feed:
         try:
             while await self._read_page():
                 pass
+            await self._look_ahead()
         except InvalidInputError:
             self._forget()
             raise
@@ -116,9 +128,32 @@ class Feed:
             self._tell()
         return page.next is not None
 
+    async def _look_ahead(self) -> None:
+        """Read what sources that are being followed have beyond the position, if others hold it back."""
+        assert self._position is not None
+        ahead: dict[str, list[Event]] = {}
+        followed = tuple(self._followed)
+        if followed and not await asyncio.to_thread(self._store.is_settled):
+            for name in followed:
+                page = await asyncio.to_thread(self._store.events, self._position, name, PAGE)
+                ahead[name] = list(page.items)
+        if ahead != self._ahead:
+            self._ahead = ahead
+            self._tell()
+
+    @contextlib.contextmanager
+    def _following(self, source_name: str | None) -> Iterator[None]:
+        names = Counter(() if source_name is None else (source_name,))
+        self._followed += names
+        try:
+            yield
+        finally:
+            self._followed -= names
+
     def _forget(self) -> None:
         """Forget everything, as a restored backup made the history shorter. Its subscribers get an error."""
         self._recent.clear()
+        self._ahead = {}
         self._known_from = self._position = None
         self._restorations += 1
         self._tell()
@@ -132,7 +167,9 @@ class Feed:
 
     def _remembered(self, after: int, source_name: str | None) -> list[Event]:
         newest_first = takewhile(lambda event: event.position > after, reversed(self._recent))
-        return [each for each in newest_first if source_name in (None, each.source_name)][::-1]
+        settled = [each for each in newest_first if source_name in (None, each.source_name)][::-1]
+        beyond = max(after, self._position or 0)
+        return settled + [each for each in self._ahead.get(source_name or "", ()) if each.position > beyond]
 
 
 def _end_of(page: Page[Event], known: int | None) -> int | None:

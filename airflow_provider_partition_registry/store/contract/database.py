@@ -16,3 +16,11 @@ class RegistryDatabase(RegistryStore):
 
         Nothing that the registry answers reveals it.
         """
+
+    @abstractmethod
+    def is_settled(self) -> bool:
+        """Whether the history of all sources can be read to its end (R9).
+
+        If not, somebody has yet to commit an event that comes before committed ones of other sources. Those can be read
+        by :meth:`~.RegistryReader.events` of their source.
+        """

@@ -65,7 +65,10 @@ from airflow_provider_partition_registry.store.sql.statements.lists import (
     partitions_by_start,
 )
 from airflow_provider_partition_registry.store.sql.statements.overviews import overviews, to_overview
-from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition, settled_position
+from airflow_provider_partition_registry.store.sql.statements.positions import (
+    LastPosition,
+    settled_position,
+)
 from airflow_provider_partition_registry.store.sql.statements.principals import (
     find_providers,
     find_token,

@@ -39,6 +39,7 @@ from airflow_provider_partition_registry.store.sql.changes.claim import Claim
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import tell_process
 from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
+from airflow_provider_partition_registry.store.sql.statements.positions import is_settled
 
 T = TypeVar("T")
 
@@ -138,6 +139,9 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
         if self.database.file is not None:
             tell_process(self.database.file, keys[0].source_name)
         return changed
+
+    def is_settled(self) -> bool:
+        return self._read(is_settled)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         return self._run(self.database.write, work)

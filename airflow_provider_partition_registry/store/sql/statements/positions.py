@@ -119,13 +119,26 @@ def _settled_on_postgresql() -> Select:
         )
         .lateral("announced")
     )
+    last = func.coalesce(history.c.last_position, given_out.c.last_value)
     settled = func.coalesce(history.c.last_position, announced.c.earliest, given_out.c.last_value)
-    return select(settled).select_from(history.join(given_out, true()).join(announced, true()))
+    return select(settled, last).select_from(history.join(given_out, true()).join(announced, true()))
 
 
-_SETTLED = {"postgresql": _settled_on_postgresql(), "sqlite": select(LastPosition())}
+_SETTLED = {"postgresql": _settled_on_postgresql(), "sqlite": select(LastPosition(), LastPosition())}
 
 
 def settled_position(connection: Connection) -> int:
     """The last position that is settled. A statement that begins after this one sees all events up to it."""
-    return connection.execute(_SETTLED[connection.dialect.name]).scalar() or 0
+    settled, _ = _positions(connection)
+    return settled
+
+
+def is_settled(connection: Connection) -> bool:
+    """Whether all positions that have been given out are settled."""
+    settled, last = _positions(connection)
+    return settled == last
+
+
+def _positions(connection: Connection) -> tuple[int, int]:
+    found = connection.execute(_SETTLED[connection.dialect.name]).first()
+    return (0, 0) if found is None else (found[0] or 0, found[1] or 0)
