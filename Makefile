@@ -28,7 +28,7 @@ help: ## Say what there is
 demo: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Two real Airflow instances coordinate through a registry (REGISTRY_URL=..., KEEP=1)
 	@$(AIRFLOW_3)/bin/python -m demo
 
-test: ## All tests, in every environment; they need a Chromium, which root gets on Debian
+test: ## All tests, in every environment; they need a Chromium and a PgBouncer, which root gets on Debian
 	$(MAKE) --jobs 3 environments
 	$(MAKE) --jobs 2 --output-sync lint quick-row
 	$(MAKE) suites
@@ -43,10 +43,11 @@ suites:
 
 core-suite: $(CORE)/.ready
 	$(CORE)/bin/python -m testbed.browser
+	$(CORE)/bin/python -m testbed.pgbouncer
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 
 airflow-2-suite: $(AIRFLOW_2)/.ready
-	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py
+	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py --ignore tests/contract/test_pgbouncer.py
 
 airflow-3-suite: $(AIRFLOW_3)/.ready
 	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow tests/site
@@ -103,6 +104,7 @@ picture: $(AIRFLOW_3)/.ready ## Draw the picture of the architecture anew
 	$(AIRFLOW_3)/bin/python -m tools.architecture
 
 bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few minutes
+	$(AIRFLOW_3)/bin/python -m testbed.pgbouncer
 	$(AIRFLOW_3)/bin/python -m benchmarks
 
 clean: ## Remove everything that was installed or written

@@ -11,7 +11,17 @@ from contextlib import ExitStack, contextmanager
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine, make_url
 
-from benchmarks import data, importing, many_partitions, many_writers, reading, serving, waiting, writing
+from benchmarks import (
+    data,
+    importing,
+    many_partitions,
+    many_writers,
+    pooling,
+    reading,
+    serving,
+    waiting,
+    writing,
+)
 from benchmarks.report import Figure, machine, table
 
 USUAL_SIZE = 1_000_000
@@ -58,6 +68,8 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     store = data.create(url, writing.PLAIN, writing.BESIDE_A_YEAR, many_partitions.FILLED, waiting.WAITED_FOR)
     _tell("writing")
     yield from writing.figures(store, repeats)
+    _tell("pooling")
+    yield from pooling.figures(url, repeats)
     _tell("writing many partitions at once")
     yield from many_partitions.figures(store)
     _tell("writing by many at once")

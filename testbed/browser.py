@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-from testbed.debian import apt_get
+from testbed.debian import install
 
 # The first one, which Playwright uses where it installs browsers itself, lacks everything that needs a window.
 NAMES = (
@@ -49,10 +49,8 @@ def ensure() -> str:
     try:
         return find()
     except RuntimeError:
-        if os.environ.get(VARIABLE) or os.geteuid() != 0 or not shutil.which("apt-get"):
+        if os.environ.get(VARIABLE) or not install(NAMES[0], "fonts-dejavu-core"):
             raise
-    apt_get("update")
-    apt_get("install", "--yes", "--no-install-recommends", NAMES[0], "fonts-dejavu-core")
     return find()
 
 

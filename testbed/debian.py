@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 LOCKED_OUT = ("Could not get lock", "Unable to lock", "Unable to acquire the dpkg frontend lock")
+
+
+def install(*packages: str) -> bool:
+    """Install packages if this is root on Debian; returns whether it is."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return False
+    apt_get("update")
+    apt_get("install", "--yes", "--no-install-recommends", *packages)
+    return True
 
 
 def apt_get(*arguments: str, timeout: float = 600.0) -> None:

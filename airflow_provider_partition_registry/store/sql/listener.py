@@ -15,31 +15,47 @@ from airflow_provider_partition_registry.store.contract import Listener
 from airflow_provider_partition_registry.store.sql.changes.history import CHANNEL
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.database.failures import reason_of
+from airflow_provider_partition_registry.store.sql.database.session import is_behind_pooler
 
 _listeners: set[ProcessListener] = set()
+
+
+def open_postgres_listener(database: Database) -> PostgresListener | None:
+    """Subscribe to changes; None behind a pooler, where nobody knows which session will be notified.
+
+    :raises StoreUnavailableError: the database cannot be reached.
+    """
+    try:
+        # Not one of our pool: LISTEN belongs to a session for as long as it lasts. The driver's connection is used, as
+        # the pool rolls back before closing, which fails with a traceback if the server is gone.
+        pooled: Any = database.engine.raw_connection()
+        info = pooled.info
+        pooled.detach()
+        connection = pooled.dbapi_connection
+        if is_behind_pooler(info):
+            connection.close()
+            return None
+        with database.time_limit(connection), connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+    except (sqlalchemy_errors.DBAPIError, sqlalchemy_errors.TimeoutError, psycopg2.Error) as error:
+        raise _lost(database, error) from error
+    return PostgresListener(database, connection)
 
 
 class PostgresListener(Listener):
     """Waits on the socket of a connection of its own.
 
-    :raises StoreUnavailableError: the database cannot be reached, now or while waiting. A new listener has to be opened
-        then; notifications sent in between are lost.
+    If it raises that the database cannot be reached, a new listener has to be opened; notifications sent in between are
+    lost.
+
+    :param connection: the driver's, which listens.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, connection: Any) -> None:
         self._database = database
-        try:
-            # Not a pooled connection: LISTEN belongs to a session for as long as it lasts. The driver's connection is
-            # used, as the pool rolls back before closing, which fails with a traceback if the server is gone.
-            pooled: Any = database.engine.raw_connection()
-            pooled.detach()
-            self._connection = pooled.dbapi_connection
-            with database.time_limit(self._connection), self._connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")
-            self._selector = selectors.DefaultSelector()
-            self._selector.register(self._connection, selectors.EVENT_READ)
-        except (sqlalchemy_errors.DBAPIError, sqlalchemy_errors.TimeoutError, psycopg2.Error) as error:
-            raise self._lost(error) from error
+        self._connection = connection
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(connection, selectors.EVENT_READ)
 
     def wait(self, timeout: float) -> frozenset[str]:
         notifications = self._connection.notifies
@@ -49,15 +65,16 @@ class PostgresListener(Listener):
             heard = frozenset(notification.payload for notification in notifications)
             notifications.clear()
         except (psycopg2.Error, OSError, ValueError) as error:
-            raise self._lost(error) from error
+            raise _lost(self._database, error) from error
         return heard
 
     def close(self) -> None:
         self._selector.close()
         self._connection.close()
 
-    def _lost(self, error: Exception) -> StoreUnavailableError:
-        return StoreUnavailableError(f"Cannot listen to {self._database.name}: {reason_of(error)}")
+
+def _lost(database: Database, error: Exception) -> StoreUnavailableError:
+    return StoreUnavailableError(f"Cannot listen to {database.name}: {reason_of(error)}")
 
 
 class ProcessListener(Listener):

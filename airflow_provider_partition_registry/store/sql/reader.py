@@ -47,7 +47,7 @@ from airflow_provider_partition_registry.store.contract import Listener, Registr
 from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
-from airflow_provider_partition_registry.store.sql.listener import PostgresListener, ProcessListener
+from airflow_provider_partition_registry.store.sql.listener import ProcessListener, open_postgres_listener
 from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     event,
@@ -332,9 +332,9 @@ class SqlRegistryReader(RegistryReader):
         self.database.require_file()
         revisions.require(self.database)
 
-    def open_listener(self) -> Listener:
+    def open_listener(self) -> Listener | None:
         file = self.database.file
-        return PostgresListener(self.database) if file is None else ProcessListener(file)
+        return open_postgres_listener(self.database) if file is None else ProcessListener(file)
 
     def close(self) -> None:
         self.database.close()

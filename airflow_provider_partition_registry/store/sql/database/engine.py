@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool
 
 from airflow_provider_partition_registry.domain.errors import RegistryFileMissingError, StoreUnavailableError
 from airflow_provider_partition_registry.store.resolving import remember_host
+from airflow_provider_partition_registry.store.sql.database import session
 from airflow_provider_partition_registry.store.sql.database.failures import (
     is_worth_repeating,
     reason_of,
@@ -292,6 +293,7 @@ class Database:
         event.listen(engine, "connect", set_up, insert=True)
         if not self.is_sqlite:
             event.listen(engine, "before_cursor_execute", send_frame_along, retval=True)
+            event.listen(engine, "before_cursor_execute", session.send_settings_along, retval=True)
             # SQLite's calls have passed the gate already.
             event.listen(engine, "do_connect", connect_while_nobody_forks)
         return engine
@@ -313,29 +315,12 @@ class Database:
         }
         return {key: value for key, value in defaults.items() if key not in self.url.query}
 
-    def _set_up_postgres(self, connection: Any, _record: Any) -> None:
+    def _set_up_postgres(self, connection: Any, record: Any) -> None:
         for host in (self.url.host or "").split(","):
             remember_host(host)
-        milliseconds = int(self._timeout * 1000)
         connection.autocommit = True  # settings made inside a transaction would end with it
-        with self.time_limit(connection), connection.cursor() as cursor:
-            cursor.execute(
-                # What was acknowledged must survive a crash, even if the server is configured otherwise.
-                "SELECT set_config('synchronous_commit', 'on', false) "
-                "WHERE current_setting('synchronous_commit') = 'off'; "
-                # A writer that hangs inside its transaction must not hold up others for longer than this.
-                f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds}; "
-                f"SET idle_in_transaction_session_timeout = {milliseconds}; SET jit = off; "
-                # Joins are written in the order that leads from index to index. Trying all other orders takes the
-                # planner several times longer than running the statement, and at times it picks one that reads whole
-                # tables.
-                "SET join_collapse_limit = 1; "
-                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; "
-                # A table that was small when a statement was planned may have grown since.
-                "SET enable_seqscan = off; "
-                # A prepared statement need not be planned again, whatever its parameters are.
-                "SET plan_cache_mode = force_generic_plan"
-            )
+        with self.time_limit(connection):
+            session.set_up(connection, record.info, self._timeout)
 
     def _set_up_sqlite(self, connection: Any, _record: Any) -> None:
         for pragma in (

@@ -16,13 +16,14 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.store.sql.database.frame import SEPARATOR, commit_with_next
+from airflow_provider_partition_registry.store.sql.database.session import is_behind_pooler
 
 PREPARE_AFTER = 5
 """How often a connection runs a statement before preparing it."""
 
 PREPARED_IS_LOST = {"26000", "42P05"}
-"""PostgreSQL's codes for a prepared statement that does not exist, or exists already. A pooler such as PgBouncer may
-run every transaction on another of the server's connections. The call is repeated, without prepared statements."""
+"""PostgreSQL's codes for a prepared statement that does not exist, or exists already: there is a pooler that was not
+noticed. The call is repeated, without prepared statements."""
 
 _PREPARES_NOTHING = "prepares nothing"  # in a connection's info
 
@@ -80,7 +81,7 @@ class Message:
 
     def _prepared(self, sql: str, parameter_count: int) -> str:
         info = self.connection.info
-        if _PREPARES_NOTHING in info:
+        if _PREPARES_NOTHING in info or is_behind_pooler(info):
             return sql
         runs = info[sql] = info.get(sql, 0) + 1
         if runs <= PREPARE_AFTER:
