@@ -117,6 +117,31 @@ def back_up(url: str, file: Path, *, overwrite: bool = False) -> Backup:
         return Backup(database.name, str(file), file.stat().st_size)
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A registry that was restored from a backup, and where its history goes on."""
+
+    database: str
+    goes_on_after: int
+
+
+def note_restoration(url: str) -> Restored:
+    """Give the history of a registry a new identity, as it was restored from a backup in a way that does not show (R9).
+
+    :raises InvalidInputError: the URL is not that of a database.
+    :raises SchemaError: the database holds no registry, or one of another version.
+    """
+    from airflow_provider_partition_registry.store.sql.schema import revisions
+    from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
+
+    with _opened(url) as database:
+        database.require_file()
+        revisions.require(database)
+        store = SqlRegistryStore(database)
+        store.notice_restoration(is_told=True)
+        return Restored(database.name, store.last_position())
+
+
 @contextmanager
 def _opened(url: str) -> Iterator[Database]:
     if not is_database(url):

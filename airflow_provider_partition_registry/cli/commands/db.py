@@ -1,4 +1,4 @@
-"""Work on a registry's database: ``db upgrade``, ``db current``, ``db verify`` and ``db backup``."""
+"""Work on a registry's database: ``db upgrade``, ``db current``, ``db verify``, ``db backup`` and ``db restored``."""
 
 from __future__ import annotations
 
@@ -87,6 +87,25 @@ def backup(options: Options, file: Path, overwrite: bool, as_json: bool) -> None
     show(
         made,
         lambda: f"The registry in {made.database} is backed up in {made.file} ({made.bytes:,} bytes).",
+        as_json=as_json,
+    )
+
+
+@db.command()
+@common_options
+@click.pass_obj
+def restored(options: Options, as_json: bool) -> None:
+    """Say that the registry was restored from a backup, if nothing else shows it.
+
+    Positions that were given out before then are no places in its history any more. A restored pg_dump, db backup or
+    archive of PostgreSQL is noticed without this; a snapshot of a disk, or a file copied over the other one, is not.
+    """
+    found = maintenance.note_restoration(options.require_url())
+    show(
+        found,
+        lambda: (
+            f"The history of the registry in {found.database} goes on after position {found.goes_on_after}."
+        ),
         as_json=as_json,
     )
 

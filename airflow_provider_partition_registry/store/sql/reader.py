@@ -11,7 +11,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_partition_registry.domain.errors import (
-    InvalidInputError,
     SchemaMissingError,
     UnknownPartitionError,
     UnknownProviderError,
@@ -67,6 +66,8 @@ from airflow_provider_partition_registry.store.sql.statements.lists import (
 from airflow_provider_partition_registry.store.sql.statements.overviews import overviews, to_overview
 from airflow_provider_partition_registry.store.sql.statements.positions import (
     LastPosition,
+    is_lost,
+    require_position,
     settled_position,
 )
 from airflow_provider_partition_registry.store.sql.statements.principals import (
@@ -120,7 +121,7 @@ class SqlRegistryReader(RegistryReader):
         check_number("position", as_of)
         check_name("source name", source_name)
         # A position that the history never reached precedes a restored backup: what changed since is unknown.
-        is_unheard_of = LastPosition() < as_of
+        is_unheard_of = or_(LastPosition() < as_of, is_lost(as_of))
         changed = exists().where(
             event.c.source_id == source.c.id,
             event.c.position > as_of,
@@ -257,7 +258,7 @@ class SqlRegistryReader(RegistryReader):
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         check_number("position", after)
-        statement = EVENTS.where(event.c.position > after).order_by(event.c.position)
+        statement = EVENTS.where(event.c.position > after, ~is_lost(after)).order_by(event.c.position)
         if source_name is not None:
             check_name("source name", source_name)
             statement = statement.where(event.c.source_id == id_of(source, source_name))
@@ -267,7 +268,7 @@ class SqlRegistryReader(RegistryReader):
         if not page.items:
             if source_name is not None:
                 self.get_source(source_name)  # raises if it does not exist
-            self._require_position(after)
+            self._read(lambda connection: require_position(connection, after))
         return page
 
     def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
@@ -318,15 +319,6 @@ class SqlRegistryReader(RegistryReader):
 
     def last_position(self) -> int:
         return self._read(settled_position)
-
-    def _require_position(self, position: int) -> None:
-        """Refuse to follow from a position that the history has not reached: the caller would wait for ever."""
-        last = self._read(lambda connection: connection.execute(select(LastPosition())).scalar()) or 0
-        if position > last:
-            raise InvalidInputError(
-                f"Position {position} lies after the end of the history, which is at {last}: the registry was "
-                f"restored from a backup, or the position is another registry's. Follow again from {last} or earlier."
-            )
 
     def ping(self) -> None:
         self.database.require_file()

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain import locking
@@ -36,6 +37,9 @@ from airflow_provider_partition_registry.domain.requests import (
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.sql.changes.access import AccessControl
 from airflow_provider_partition_registry.store.sql.changes.claim import Claim
+from airflow_provider_partition_registry.store.sql.changes.history import HistoryElsewhereError
+from airflow_provider_partition_registry.store.sql.changes.home import find_home, move_to, named_home
+from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import tell_process
 from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
@@ -62,6 +66,8 @@ def open_sql_store(
 
 class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
     """A registry in PostgreSQL or SQLite."""
+
+    _home_is_checked = False
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
         check_new_name("source name", source_name)
@@ -143,7 +149,31 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
     def is_settled(self) -> bool:
         return self._read(is_settled)
 
+    def notice_restoration(self, *, is_told: bool = False) -> bool:
+        """Give the history a new identity if it was restored from a backup (R9).
+
+        :param is_told: it was, although it may not look so.
+        :return: whether a write that found the history elsewhere is worth repeating.
+        """
+        home = self._read(find_home)
+        self._home_is_checked = True
+        if self._read(named_home) == home and not is_told:
+            return False
+
+        def move(connection: Connection) -> bool:
+            now = self._now(connection.execute(select(DatabaseNow())).scalar())
+            return move_to(connection, home, now, is_restored=is_told)
+
+        return self._run(self.database.write, move)
+
     def _write(self, work: Callable[[Connection], T]) -> T:
+        if not self._home_is_checked:
+            self.notice_restoration()
+        try:
+            return self._run(self.database.write, work)
+        except HistoryElsewhereError:
+            if not self.notice_restoration():
+                raise
         return self._run(self.database.write, work)
 
     def _control_access(self, decide: Callable[[AccessControl], T]) -> T:

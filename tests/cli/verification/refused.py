@@ -205,7 +205,15 @@ REFUSED = {
         "event_instants",
         f"UPDATE {{event}} SET at = {NEVER} WHERE position = 4",
     ),
-    "two counters": ("history_one_row", "INSERT INTO {history} VALUES (2, 1)"),
+    "two counters": ("history_one_row", "INSERT INTO {history} (id, last_position) VALUES (2, 1)"),
+    "a restored backup that lost nothing": (
+        "restoration_lost_positions",
+        "INSERT INTO {restoration} VALUES (7, 7, 0)",
+    ),
+    "a backup restored beyond all calendars": (
+        "restoration_instants",
+        f"INSERT INTO {{restoration}} VALUES (9, 7, {NEVER})",
+    ),
     "a counter below zero": ("history_last_position", "UPDATE {history} SET last_position = -1"),
 }
 """The statements that the database refuses, and the constraint that refuses each (one of them if there are several)."""

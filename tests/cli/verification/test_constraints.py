@@ -97,7 +97,7 @@ class TestBypassed:
         tamper(
             database,
             "UPDATE {partition} SET state = 'banana', generation = -5 WHERE state = 'registered'",
-            "INSERT INTO {history} VALUES (2, 1)",
+            "INSERT INTO {history} (id, last_position) VALUES (2, 1)",
             "DELETE FROM {length_class}",
         )
         database.read(lambda connection: connection.exec_driver_sql(ignore.format("OFF")))

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Integer, Table, bindparam, column, exc, func, insert, select, table, update
+from sqlalchemy import Integer, Table, bindparam, case, column, exc, func, insert, select, table, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import Insert
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.store.sql.changes.home import home_of_file
 from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
 from airflow_provider_partition_registry.store.sql.database.values import Row, ValuesStatement
@@ -77,12 +78,18 @@ def _insert_on_postgresql(counted_in: Table) -> Insert:
     return insert(event).from_select(_names, numbered).add_cte(count.cte("count"))
 
 
+# NULL if the history names another home.
 _ADVANCE = str(
     update(history)
-    .values(last_position=history.c.last_position + bindparam("how_many"))
+    .values(
+        last_position=case(
+            (history.c.home == bindparam("home"), history.c.last_position + bindparam("how_many"))
+        )
+    )
     .compile(dialect=sqlite.dialect())
 )
-_last = select(history.c.last_position).scalar_subquery()
+# From 1 on; 0 and less, which the table refuses, if there is none. NULL would be replaced by SQLite itself.
+_last = func.coalesce(select(history.c.last_position).scalar_subquery(), 0)
 _insert_on_sqlite = insert(event).from_select(_names, select(_last - _line.c.behind, *_values))
 
 _INSERT_OF_SOURCE, _INSERT_OF_PROVIDER = (
@@ -97,23 +104,28 @@ def finish_with_events(message: Message, lines: Sequence[Line], source_name: str
     :param message: the statements that change what the lines tell of. They are sent together.
     :param lines: all of one source, or all of one provider if they concern no source.
     :param source_name: sent with the notification; None only for events that cannot end anybody's wait.
-    :raises StoreRefusedError: the history has lost its counter.
+    :raises HistoryElsewhereError: the history has lost its counter, or was restored from a backup.
     """
     insertion = _INSERT_OF_PROVIDER if lines[0].source_id is None else _INSERT_OF_SOURCE
     if message.dialect_name == "sqlite":
-        message.add(_ADVANCE, (len(lines),))
+        message.add(_ADVANCE, (home_of_file(message.connection), len(lines)))
     insertion.add_to(message, [_to_row(line, len(lines) - place) for place, line in enumerate(lines, 1)])
     if message.dialect_name == "postgresql" and any(line.type in WAKING_EVENTS for line in lines):
         message.add(NOTIFY, (CHANNEL, str(source_name)))
     try:
         message.send(commits=True)
     except exc.IntegrityError as error:
-        if "position" in str(error.orig) and "null" in str(error.orig).lower():
-            raise StoreRefusedError(
+        reason = str(error.orig).lower()
+        if "position" in reason and ("null" in reason or "check" in reason):
+            raise HistoryElsewhereError(
                 "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "
                 "partition-registry db verify --repair"
             ) from error
         raise
+
+
+class HistoryElsewhereError(StoreRefusedError):
+    """No position could be taken: the history is not where it was last written to, or has lost its counter."""
 
 
 def _to_row(line: Line, behind: int) -> Row:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from sqlalchemy import literal_column, update
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -22,7 +24,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
 )
 from airflow_provider_partition_registry.store.sql.database.engine import Database
-from airflow_provider_partition_registry.store.sql.schema.tables import VERSION_TABLE
+from airflow_provider_partition_registry.store.sql.schema.tables import VERSION_TABLE, history
 
 IN_USE = ("-wal", "-shm", "-journal")
 """The files that SQLite keeps beside a database that is open, or was not closed properly."""
@@ -99,6 +101,15 @@ def _copy(connection: Connection, copy: Path) -> None:
         connection.connection.dbapi_connection.backup(target)  # type: ignore[union-attr]
         # If a file says that it has a write-ahead log, nobody can tell whether that log was lost.
         target.execute("PRAGMA journal_mode = DELETE")
+        _note_that_it_is_one(target)
+
+
+def _note_that_it_is_one(copy: sqlite3.Connection) -> None:
+    """Let the copy's history have no home, so that whoever writes to it notices that it was restored (R9)."""
+    columns = copy.execute("SELECT name FROM pragma_table_info(?)", (history.name,)).fetchall()
+    if ("home",) in columns:
+        copy.execute(str(update(history).values(home=literal_column("''")).compile(dialect=sqlite.dialect())))
+        copy.commit()
 
 
 def _check_copy(copy: Path, name: str) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.store.sql.database.engine import Database
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade loads."""
 
 HEAD = REVISIONS[-1]

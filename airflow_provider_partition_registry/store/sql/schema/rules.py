@@ -53,6 +53,7 @@ def _all(*columns: str) -> str:
     return " AND ".join(f"{column} IS NOT NULL" for column in columns)
 
 
+LOST_POSITIONS = f"1 <= last_before AND last_before < first_position AND first_position <= {LARGEST_NUMBER}"
 START_BEFORE_END = "interval_start < interval_end"
 
 # Class n holds the lengths in [8 ** (n - 1), 8 ** n); see tables.length_class_of().

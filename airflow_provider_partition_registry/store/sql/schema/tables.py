@@ -190,8 +190,21 @@ history = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("last_position", BigInteger),
+    # Where the history was last written to, see ``changes/home.py``; NULL before the first time.
+    Column("home", Text),
     CheckConstraint("id = 1", name="one_row"),
     CheckConstraint(rules.counted_from(0, "last_position"), name="last_position"),
+)
+
+# What was lost each time that a backup was restored: the positions between the two that may have been given out.
+restoration = Table(
+    f"{PREFIX}restoration",
+    metadata,
+    Column("first_position", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_before", BigInteger, nullable=False),
+    Column("noticed_at", UtcInstant, nullable=False),
+    CheckConstraint(rules.LOST_POSITIONS, name="lost_positions"),
+    CheckConstraint(rules.instants("noticed_at"), name="instants"),
 )
 
 DERIVED_TABLES = (length_class, ready_interval, history)

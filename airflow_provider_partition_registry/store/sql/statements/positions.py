@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Text,
     case,
     cast,
     column,
@@ -36,7 +37,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, Select
 from sqlalchemy.sql.functions import FunctionElement
 
-from airflow_provider_partition_registry.store.sql.schema.tables import event_position, history
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
+from airflow_provider_partition_registry.store.sql.schema.tables import event_position, history, restoration
 from airflow_provider_partition_registry.store.sql.statements.overlaps import materialized
 
 _LOW_HALF = 2**32 - 1
@@ -51,17 +54,35 @@ _announcement: ColumnElement = literal_column(
 )
 
 
+_home_begins_with = func.split_part(history.c.home, ".", 1) == cast(_sequence.c.tableoid, Text)
+HOME_ON_POSTGRESQL: ColumnElement = (
+    select(
+        func.concat_ws(
+            ".",
+            _sequence.c.tableoid,
+            select(_database.c.oid).where(_database.c.datname == func.current_database()).scalar_subquery(),
+            # The server's timeline, which another begins when an older state is recovered.
+            func.substr(func.pg_walfile_name(func.pg_current_wal_lsn()), 1, 8),
+        )
+    )
+    .select_from(_sequence)
+    .scalar_subquery()
+)
+"""Where the history is, see ``changes/home.py``: first the number of the sequence, which every writer compares."""
+
+
 def next_position(how_many: ColumnElement, behind: ColumnElement) -> ColumnElement:
     """On PostgreSQL: the position of each of some events, in order, announced before the first of them is taken.
 
-    It is NULL if the history's row is lost.
+    It is NULL if the history's row is lost, or names another home.
 
     :param how_many: the events.
     :param behind: how many of them come after this one.
     """
+    is_at_home = exists(select(history.c.id).select_from(history.join(_sequence, _home_begins_with)))
     counted = (
         update(history)
-        .where(history.c.last_position.is_not(None))
+        .where(history.c.last_position.is_not(None), is_at_home)
         .values(last_position=history.c.last_position + how_many)
         .returning(history.c.last_position)
         .cte("counted")
@@ -69,7 +90,7 @@ def next_position(how_many: ColumnElement, behind: ColumnElement) -> ColumnEleme
     announced = materialized(
         select(func.pg_advisory_xact_lock_shared(_announcement).label("lock"))
         .select_from(_sequence)
-        .where(~exists(select(counted.c.last_position)), exists(select(history.c.id))),
+        .where(~exists(select(counted.c.last_position)), is_at_home),
         "announced",
     )
     return case(
@@ -96,6 +117,15 @@ def _last_on_postgresql(element: LastPosition, compiler: Any, **options: Any) ->
 @compiles(LastPosition, "sqlite")
 def _last_on_sqlite(element: LastPosition, compiler: Any, **options: Any) -> str:
     return str(compiler.process(select(history.c.last_position).scalar_subquery(), **options))
+
+
+def is_lost(position: int) -> ColumnElement:
+    """Whether a position may have been given out in a part of the history that a restored backup does not have."""
+    return exists(
+        select(restoration.c.first_position).where(
+            restoration.c.last_before < position, restoration.c.first_position > position
+        )
+    )
 
 
 def _settled_on_postgresql() -> Select:
@@ -142,3 +172,23 @@ def is_settled(connection: Connection) -> bool:
 def _positions(connection: Connection) -> tuple[int, int]:
     found = connection.execute(_SETTLED[connection.dialect.name]).first()
     return (0, 0) if found is None else (found[0] or 0, found[1] or 0)
+
+
+def require_position(connection: Connection, position: int) -> None:
+    """Refuse to follow from a position that is no place in the history.
+
+    :raises InvalidInputError: it was never reached, so that the caller would wait for ever, or it is lost.
+    """
+    last = connection.execute(select(LastPosition())).scalar() or 0
+    if position > last:
+        raise InvalidInputError(
+            f"Position {position} lies after the end of the history, which is at {last}: the registry was restored "
+            f"from a backup, or the position is another registry's. Follow again from {last} or earlier."
+        )
+    lost = connection.execute(select(restoration).where(is_lost(position))).first()
+    if lost is not None:
+        raise InvalidInputError(
+            f"Position {position} is from a part of the history that was lost when the registry was restored from a "
+            f"backup, which was noticed at {format_to_the_second(lost.noticed_at)}. Read anew what depends on it, and "
+            f"follow again from {lost.last_before} or earlier."
+        )

@@ -28,6 +28,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     history,
     partition,
     provider,
+    restoration,
     source,
 )
 from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition
@@ -151,7 +152,10 @@ def check_history(connection: Connection) -> list[Discrepancy]:
 
 def _find_holes(connection: Connection, end: int) -> list[Discrepancy]:
     """While positions are counted, they have no holes."""
-    lost = end - (connection.execute(select(func.count()).select_from(event)).scalar() or 0)
+    skipped = select(func.sum(restoration.c.first_position - restoration.c.last_before - 1))
+    lost = end - sum(
+        connection.execute(each).scalar() or 0 for each in (select(func.count()).select_from(event), skipped)
+    )
     if lost <= 0:
         return []
     what = "events lost from the history, which is numbered from 1 without a gap"
@@ -191,9 +195,12 @@ def _first_lost(connection: Connection, end: int) -> Iterator[int]:
     """The first few positions up to ``end`` that no event has."""
     before = func.lag(event.c.position, 1, 0).over(order_by=event.c.position).label("before")
     each = select(before, event.c.position).subquery()
+    # No event was lost where positions went on elsewhere after a backup was restored.
+    skipped = {row.last_before: row.first_position for row in connection.execute(select(restoration))}
     statement = select(each).where(each.c.position > each.c.before + 1).order_by(each.c.position)
-    inside = [
-        range(row.before + 1, row.position) for row in connection.execute(statement.limit(SHOWN_AT_MOST))
+    holes = [
+        range(skipped.get(row.before, row.before + 1), row.position)
+        for row in connection.execute(statement.limit(SHOWN_AT_MOST + len(skipped)))
     ]
     last = connection.execute(select(func.max(event.c.position))).scalar() or 0
-    return islice(chain(*inside, range(last + 1, end + 1)), SHOWN_AT_MOST)
+    return islice(chain(*holes, range(skipped.get(last, last + 1), end + 1)), SHOWN_AT_MOST)

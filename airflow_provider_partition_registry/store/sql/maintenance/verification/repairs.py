@@ -37,6 +37,7 @@ def rebuild_dropped_tables(connection: Connection) -> list[str]:
         if event_position in dropped:
             owner = f"{event.name}.{event.c.position.name}"
             connection.execute(text(f"ALTER SEQUENCE {event_position.name} OWNED BY {owner}"))
+            connection.execute(update(history).values(home=None))  # a new sequence is no restored backup
         for source_name in connection.execute(select(source.c.name).order_by(source.c.name)).scalars().all():
             repair_source(connection, source_name)
         repair_history(connection)
@@ -77,8 +78,9 @@ def repair_history(connection: Connection) -> None:
     _allow_time(connection)
     is_sqlite = connection.dialect.name == "sqlite"
     if not is_sqlite:
-        # Nobody takes a position meanwhile; and the one row of the history may be missing, which cannot be locked.
-        connection.execute(text(f"LOCK TABLE {event.name}, {history.name} IN SHARE ROW EXCLUSIVE MODE"))
+        # Nobody takes a position meanwhile; and the one row of the history may be missing, which cannot be locked. One
+        # table, as writers lock several in any order.
+        connection.execute(text(f"LOCK TABLE {history.name} IN SHARE ROW EXCLUSIVE MODE"))
     last = connection.execute(select(func.max(event.c.position))).scalar() or 0
     reached = max(last, connection.execute(select(LastPosition())).scalar() or 0)
     if not is_sqlite:

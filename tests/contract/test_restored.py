@@ -1,0 +1,126 @@
+"""A restored backup gives the history a new identity (R9), whatever runs meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.store.sql.maintenance.backup import back_up
+from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
+from testbed.postgres import PostgresServer, find_programs
+from tests.contract.homes import all_events
+
+DUMP = "--format=custom", "--table=partition_registry_*"
+RESTORE = "--clean", "--if-exists", "--single-transaction"
+
+
+def run(program: str, *arguments: str | Path) -> None:
+    subprocess.run([find_programs() / program, *arguments], check=True)
+
+
+def register(store: SqlRegistryStore, *names: str) -> int:
+    """Register sources, and return the last position."""
+    for name in names:
+        store.register_source(name, "ann")
+    return store.last_position()
+
+
+def assert_refused(store: SqlRegistryStore, *cursors: int) -> None:
+    for cursor in cursors:
+        with pytest.raises(InvalidInputError, match="restored from a backup"):
+            store.events(cursor)
+
+
+@pytest.mark.postgres
+def test_a_process_that_runs_on_notices_it(postgres_url: str, tmp_path: Path) -> None:
+    dump = tmp_path / "registry.dump"
+    with open_sql_store(postgres_url, pool_size=1, timeout=30) as store:
+        kept = register(store, "a")
+        run("pg_dump", *DUMP, f"--file={dump}", f"--dbname={postgres_url}")
+        lost = register(store, "b", "c")
+        run("pg_restore", *RESTORE, f"--dbname={postgres_url}", dump)
+        register(store, "d", "e", "f")
+        assert_refused(store, kept + 1, lost)
+        assert [each.source_name for each in store.events(kept).items] == ["d", "e", "f"]
+        assert verify(store.database) == []
+
+
+@pytest.mark.postgres
+def test_the_same_backup_may_be_restored_twice(postgres_url: str, tmp_path: Path) -> None:
+    """Positions of its first life are none of its second."""
+    dump = tmp_path / "registry.dump"
+    with open_sql_store(postgres_url, pool_size=1, timeout=30) as store:
+        register(store, "a")
+        run("pg_dump", *DUMP, f"--file={dump}", f"--dbname={postgres_url}")
+        cursors = []
+        for life in ("b", "c"):
+            cursors.append(register(store, life))
+            run("pg_restore", *RESTORE, f"--dbname={postgres_url}", dump)
+        register(store, *"defghi")
+        assert_refused(store, *cursors)
+
+
+@pytest.mark.postgres
+def test_a_copy_of_the_database_goes_on_by_itself(
+    postgres: PostgresServer, new_postgres_url: Callable[..., str]
+) -> None:
+    url = new_postgres_url()
+    with open_sql_store(url, pool_size=1, timeout=30) as store:
+        kept = register(store, "a")
+    with open_sql_store(new_postgres_url(url.rpartition("/")[2]), pool_size=1, timeout=30) as copy:
+        assert register(copy, "b") > kept + 1
+        assert [each.source_name for each in copy.events(kept).items] == ["b"]
+    with open_sql_store(url, pool_size=1, timeout=30) as store:
+        assert register(store, "c") == kept + 1, "nothing has happened to the original"
+
+
+@pytest.mark.postgres
+def test_of_many_who_notice_it_one_gives_the_identity(postgres_url: str, tmp_path: Path) -> None:
+    dump = tmp_path / "registry.dump"
+    with open_sql_store(postgres_url, pool_size=1, timeout=30) as store:
+        register(store, "a")
+        run("pg_dump", *DUMP, f"--file={dump}", f"--dbname={postgres_url}")
+        run("pg_restore", *RESTORE, f"--dbname={postgres_url}", dump)
+    barrier = Barrier(8)
+
+    def write(number: int) -> None:
+        with open_sql_store(postgres_url, pool_size=1, timeout=30) as store:
+            barrier.wait()
+            register(store, f"new{number}")
+
+    threads = [Thread(target=write, args=(number,)) for number in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    with open_sql_store(postgres_url, pool_size=1, timeout=30) as store:
+        first, *others = [each.position for each in all_events(store)[1:]]
+        assert max(others) - first < 100, "they follow each other"
+        assert verify(store.database) == []
+
+
+def test_a_backup_of_sqlite_that_replaces_the_content_of_the_file(tmp_path: Path) -> None:
+    """The inode stays, but the backup says what it is."""
+    file, backup = tmp_path / "registry.db", tmp_path / "backup.db"
+    url = f"sqlite:///{file}"
+    with open_sql_store(url, pool_size=1, timeout=30) as store:
+        kept = register(store, "a")
+        back_up(store.database, backup)
+        lost = register(store, "b")
+    shutil.copyfile(backup, file)
+    with open_sql_store(url, pool_size=1, timeout=30) as store:
+        register(store, "c", "d", "e")
+        assert_refused(store, kept + 1, lost)
+        assert verify(store.database) == []
+    for number in range(3):  # it is noticed once
+        with open_sql_store(url, pool_size=1, timeout=30) as store:
+            assert register(store, f"f{number}") == store.last_position()
+            positions = [each.position for each in all_events(store)]
+    assert positions[-1] - positions[1] == len(positions) - 2
