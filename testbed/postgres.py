@@ -157,7 +157,7 @@ class PostgresServer:
             self._folder = new_temporary_folder("postgres", self._parent)
         self._folder.mkdir(parents=True, exist_ok=True)
         user = _account(self._folder)
-        programs = _usable_programs(user)
+        programs = usable_programs(user)
         data, log = self._folder / "data", self._folder / "postgres.log"
         if not (data / "PG_VERSION").exists():
             self._initialise(data, programs, user)
@@ -239,7 +239,7 @@ def _account(folder: Path) -> str | None:
 
 
 @functools.cache
-def _usable_programs(user: str | None) -> Path:
+def usable_programs(user: str | None) -> Path:
     """The folder with ``initdb`` and ``postgres`` that this user can run.
 
     A virtual environment in root's home is not accessible to other users; then the programs are copied out.

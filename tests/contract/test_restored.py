@@ -15,6 +15,9 @@ from airflow_provider_partition_registry.store.sql.maintenance.backup import bac
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from testbed.postgres import PostgresServer, find_programs
+from testbed.processes import wait_until
+from testbed.standby import copy_of, has_replayed, serving
+from tests.conftest import upgrade
 from tests.contract.homes import all_events
 
 DUMP = "--format=custom", "--table=partition_registry_*"
@@ -124,3 +127,23 @@ def test_a_backup_of_sqlite_that_replaces_the_content_of_the_file(tmp_path: Path
             assert register(store, f"f{number}") == store.last_position()
             positions = [each.position for each in all_events(store)]
     assert positions[-1] - positions[1] == len(positions) - 2
+
+
+@pytest.mark.postgres
+def test_a_standby_that_takes_over_without_the_newest_events() -> None:
+    """A process that runs on, and finds it at the same address, notices that the server's timeline is another one."""
+    with PostgresServer(durable=False) as primary:
+        upgrade(primary.url())
+        with open_sql_store(primary.url(), pool_size=1, timeout=30) as store:
+            kept = register(store, "a")
+            folder = copy_of(primary)
+            with serving(folder) as standby:
+                wait_until(lambda: has_replayed(standby, primary), what="the standby", timeout=60)
+            lost = register(store, "b", "c")
+            primary.kill()
+            with serving(folder, primary.port) as standby:
+                standby.execute("SELECT pg_promote()")
+                register(store, "d", "e", "f")
+                assert_refused(store, kept + 1, lost)
+                assert [each.source_name for each in store.events(kept).items] == ["d", "e", "f"]
+                assert verify(store.database) == []

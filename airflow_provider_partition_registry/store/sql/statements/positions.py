@@ -21,6 +21,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Text,
+    and_,
     case,
     cast,
     column,
@@ -54,21 +55,21 @@ _announcement: ColumnElement = literal_column(
 )
 
 
-_home_begins_with = func.split_part(history.c.home, ".", 1) == cast(_sequence.c.tableoid, Text)
+# The server begins another timeline when an older state is recovered, or a standby takes over.
+_timeline = func.substr(func.pg_walfile_name(func.pg_current_wal_lsn()), 1, 8)
+_database_number = (
+    select(_database.c.oid).where(_database.c.datname == func.current_database()).scalar_subquery()
+)
 HOME_ON_POSTGRESQL: ColumnElement = (
-    select(
-        func.concat_ws(
-            ".",
-            _sequence.c.tableoid,
-            select(_database.c.oid).where(_database.c.datname == func.current_database()).scalar_subquery(),
-            # The server's timeline, which another begins when an older state is recovered.
-            func.substr(func.pg_walfile_name(func.pg_current_wal_lsn()), 1, 8),
-        )
-    )
+    select(func.concat_ws(".", _sequence.c.tableoid, _timeline, _database_number))
     .select_from(_sequence)
     .scalar_subquery()
 )
-"""Where the history is, see ``changes/home.py``: first the number of the sequence, which every writer compares."""
+"""Where the history is, see ``changes/home.py``; every writer compares what can change under a running process."""
+_is_named = and_(
+    func.split_part(history.c.home, ".", 1) == cast(_sequence.c.tableoid, Text),
+    func.split_part(history.c.home, ".", 2) == _timeline,
+)
 
 
 def next_position(how_many: ColumnElement, behind: ColumnElement) -> ColumnElement:
@@ -79,7 +80,7 @@ def next_position(how_many: ColumnElement, behind: ColumnElement) -> ColumnEleme
     :param how_many: the events.
     :param behind: how many of them come after this one.
     """
-    is_at_home = exists(select(history.c.id).select_from(history.join(_sequence, _home_begins_with)))
+    is_at_home = exists(select(history.c.id).select_from(history.join(_sequence, _is_named)))
     counted = (
         update(history)
         .where(history.c.last_position.is_not(None), is_at_home)
