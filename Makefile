@@ -47,13 +47,13 @@ core-suite: $(CORE)/.ready
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
 
 airflow-2-suite: $(AIRFLOW_2)/.ready
-	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py --ignore tests/contract/test_pgbouncer.py
+	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py --ignore tests/contract/test_balanced.py --ignore tests/contract/test_pgbouncer.py
 
 airflow-3-suite: $(AIRFLOW_3)/.ready
 	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow tests/site
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
-	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
+	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py --ignore tests/contract/test_balanced.py
 
 coverage: environments ## Which lines and branches of the package the tests run; fails below the floor in pyproject.toml
 	rm -f .coverage .coverage.*

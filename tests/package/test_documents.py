@@ -44,6 +44,7 @@ RUN_BY = {
     ("docs/how-to/read.md", "python"): DAGS,
     ("docs/how-to/rotate-a-token.md", "bash"): HOW_TO,
     ("docs/how-to/scripts.md", "bash"): HOW_TO,
+    ("docs/how-to/several-instances.md", "nginx"): "testbed/balancing.py",
     ("docs/how-to/several-sources.md", "bash"): HOW_TO,
     ("docs/how-to/several-sources.md", "python"): DAGS,
     ("docs/how-to/sqlite-to-postgresql.md", "bash"): MOVING,

