@@ -53,7 +53,7 @@ airflow-3-suite: $(AIRFLOW_3)/.ready
 	$(AIRFLOW_3)/$(PYTEST) $(AT_ONCE) tests/airflow tests/site
 
 check: $(CORE)/.ready lint ## The everyday subset, under three minutes
-	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py --ignore tests/contract/test_balanced.py
+	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/cli tests/contract -m "not postgres" --ignore tests/cli/job --ignore tests/contract/test_http.py
 
 coverage: environments ## Which lines and branches of the package the tests run; fails below the floor in pyproject.toml
 	rm -f .coverage .coverage.*

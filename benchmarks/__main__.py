@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine, make_url
 
 from benchmarks import (
+    balancing,
     data,
     importing,
     many_partitions,
@@ -75,6 +76,8 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     _tell("writing by many at once")
     many_writers.prepare(store)
     yield from many_writers.figures(url)
+    _tell("serving by several instances")
+    yield from balancing.figures(url)
     _tell("waiting")
     gc.collect()
     gc.freeze()  # otherwise what earlier measurements left on the heap would slow every collection down

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from multiprocessing.synchronize import Event
 from statistics import median, quantiles
-from threading import Barrier
-from typing import NamedTuple
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
@@ -21,31 +18,15 @@ from airflow_provider_partition_registry.store.sql.changes.history import Line, 
 from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from benchmarks import floors
+from benchmarks.at_once import Measured, measure
 from benchmarks.measuring import Call
 from benchmarks.report import Figure
 
 SHARED_SOURCE = "of-all-writers"
 AT_ONCE = (1, 2, 4, 8)
 MOST = AT_ONCE[-1]
-SECONDS = 8.0
 LENGTH = timedelta(milliseconds=1)
-WARM_UP_SECONDS = 1.0
 USED_BEFORE = 20
-START_WITHIN = 60.0  # seconds; if a process fails, the others do not wait for it for ever
-
-Work = Callable[[SqlRegistryStore, int], Call]
-"""Makes what a process calls again and again, from its store and its number."""
-
-
-class Measured(NamedTuple):
-    """Calls of all processes together.
-
-    :param every: how much time passed for each call of any process (milliseconds).
-    :param durations: of each call (milliseconds).
-    """
-
-    every: float
-    durations: list[float]
 
 
 def prepare(store: SqlRegistryStore) -> None:
@@ -66,19 +47,19 @@ def figures(url: str) -> Iterator[Figure]:
     """All figures about many writers, in a registry that is prepared."""
     what = "register + lock + unlock: one every, by {} processes"
     for number in AT_ONCE:
-        inserts = _measure(url, number, _insert)
-        apart = _measure(url, number, _on_own_sources)
+        inserts = measure(url, number, _insert)
+        apart = measure(url, number, _on_own_sources)
         is_limited = number == MOST
         yield _one_every(
             f"{what.format(number)}, sources of their own", apart, inserts, 100 / 12 if is_limited else None
         )
         if is_limited:
             yield _slowest(f"the slowest 1 % of the calls of {number} processes", apart)
-            together = _measure(url, number, _on_one_source)
+            together = measure(url, number, _on_one_source)
             yield _one_every(f"{what.format(number)}, one source", together, inserts, 100 / 5)
     with _frozen_writer(url):
-        beside = _measure(url, 1, _on_own_sources)
-    alone = _measure(url, 1, _on_own_sources)
+        beside = measure(url, 1, _on_own_sources)
+    alone = measure(url, 1, _on_own_sources)
     yield Figure(
         "register + lock + unlock beside a frozen writer of another source",
         median(beside.durations),
@@ -96,30 +77,6 @@ def _one_every(what: str, measured: Measured, floor: Measured, at_most: float | 
 def _slowest(what: str, measured: Measured) -> Figure:
     slowest = quantiles(measured.durations, n=100)[-1]
     return Figure(what, slowest, len(measured.durations), median(measured.durations), "median", 10)
-
-
-def _measure(url: str, processes: int, work: Work) -> Measured:
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(processes, context) as pool:
-        barrier = manager.Barrier(processes, timeout=START_WITHIN)
-        parts = [pool.submit(_take_part, url, number, work, barrier) for number in range(processes)]
-        durations = [duration for part in parts for duration in part.result()]
-    return Measured(SECONDS * 1000 / len(durations), durations)
-
-
-def _take_part(url: str, number: int, work: Work, barrier: Barrier) -> list[float]:
-    with open_sql_store(url, pool_size=1, timeout=30) as store:
-        call = work(store, number)
-        durations = []
-        call()
-        barrier.wait()
-        begin = time.perf_counter() + WARM_UP_SECONDS
-        end = begin + SECONDS
-        while (before := time.perf_counter()) < end:
-            call()
-            if before >= begin:
-                durations.append((time.perf_counter() - before) * 1000)
-    return durations
 
 
 def _insert(store: SqlRegistryStore, number: int) -> Call:
