@@ -103,9 +103,9 @@ lint: $(AIRFLOW_3)/.ready ## Style, types, which module may import which, and th
 picture: $(AIRFLOW_3)/.ready ## Draw the picture of the architecture anew
 	$(AIRFLOW_3)/bin/python -m tools.architecture
 
-bench: $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, a few minutes
+bench: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against a floor, ten minutes
 	$(AIRFLOW_3)/bin/python -m testbed.pgbouncer
-	$(AIRFLOW_3)/bin/python -m benchmarks
+	PATH="$(abspath $(CORE))/bin:$$PATH" $(AIRFLOW_3)/bin/python -m benchmarks $(LARGE)
 
 clean: ## Remove everything that was installed or written
 	rm -rf $(VENVS) .containers .coverage .coverage.* .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist mutants docs/_build

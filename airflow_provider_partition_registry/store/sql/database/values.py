@@ -140,13 +140,13 @@ def _with(given: TableClause) -> str:
 
 def _array(values: Iterable[Value]) -> str:
     """An array in PostgreSQL's notation: one parameter, where the driver would quote every element by itself."""
-    return f"{{{','.join(map(_element, values))}}}"
+    elements = [
+        "NULL" if value is None else _quoted(value) if isinstance(value, str) else str(value)
+        for value in values
+    ]
+    return f"{{{','.join(elements)}}}"
 
 
-def _element(value: Value) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    return str(value)
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
