@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,7 @@ LARGE_SIZE = 10_000_000
 def main() -> int:
     """Measure; returns 0 if every target is met."""
     options = _options()
+    logging.disable(logging.WARNING)  # a thousand triggers have much to say
     with ExitStack() as stack:
         server = _Server(options.url or stack.enter_context(_own_server()))
         figures = []

@@ -190,6 +190,34 @@ def test_no_table_with_history_is_scanned_by_a_prepared_statement(registry: Regi
     test_no_table_with_history_is_scanned(registry, CALLS[name])
 
 
+OF_A_SOURCE = [
+    *(
+        "ready",
+        "not ready",
+        "fresh",
+        "many",
+        "changed since",
+        "look up",
+        "events of a source",
+        "latest events",
+    ),
+    *("rewrite", "failure", "new"),
+]
+"""The frequent calls, each of which is about one source."""
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("registry", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", OF_A_SOURCE)
+def test_what_is_about_a_source_reads_what_belongs_to_it(registry: Registry, name: str) -> None:
+    """So the tables can be distributed by source."""
+    for statement, parameters in record(registry, lambda: CALLS[name](registry)):
+        for node in _plan(registry, statement, parameters):
+            if node.get("Relation Name") in LARGE and "Scan" in node["Node Type"]:
+                looked_up_by = f"{node.get('Index Cond')} {node.get('Filter')}"
+                assert "source_id" in looked_up_by, f"{looked_up_by}\n{statement}"
+
+
 def record(registry: Registry, call: Callable[[], Any]) -> list[tuple[str, Any]]:
     """The statements that the call sends, with their parameters."""
     sent: list[tuple[str, Any]] = []
@@ -240,10 +268,15 @@ def _visits_of_sqlite(registry: Registry, statement: str, parameters: Any) -> tu
 
 
 def _visits_of_postgres(registry: Registry, statement: str, parameters: Any) -> tuple[set[str], int]:
-    ((plan,),) = explain(registry, "EXPLAIN (ANALYZE, FORMAT JSON) ", statement, parameters)
-    nodes = list(_nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
+    nodes = list(_plan(registry, statement, parameters))
     scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"} & LARGE
     return scanned, sum(_rows(node) for node in nodes if node.get("Relation Name") in LARGE)
+
+
+def _plan(registry: Registry, statement: str, parameters: Any) -> Iterator[dict[str, Any]]:
+    """The steps of a statement's plan, each with what it did."""
+    ((plan,),) = explain(registry, "EXPLAIN (ANALYZE, FORMAT JSON) ", statement, parameters)
+    return _nodes((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
