@@ -61,6 +61,9 @@ def test_a_restore_that_does_not_show(tmp_path: Path) -> None:
         with pytest.raises(InvalidInputError, match="restored from a backup"):
             store.events(cursor)
         assert store.changed_since("kept", Interval("2026-11-01", "2026-11-02"), cursor)
+    # The history can be shown, across the part that was lost.
+    for options in ("", "--limit 3", "--since today", "--since 2020-01-01"):
+        run(f"partition-registry --url {url} history {options} | grep -c REGISTERED", url, tmp_path)
     assert not maintenance.verify(url).discrepancies
 
 

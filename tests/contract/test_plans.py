@@ -196,14 +196,13 @@ OF_A_SOURCE = [
         "not ready",
         "fresh",
         "many",
-        "changed since",
         "look up",
         "events of a source",
         "latest events",
     ),
     *("rewrite", "failure", "new"),
 ]
-"""The frequent calls, each of which is about one source."""
+"""The frequent calls that are about one source alone; "changed since" looks at the end of the history as well."""
 
 
 @pytest.mark.postgres

@@ -18,7 +18,7 @@ from testbed.postgres import PostgresServer, find_programs
 from testbed.processes import wait_until
 from testbed.standby import copy_of, has_replayed, serving
 from tests.conftest import upgrade
-from tests.contract.homes import all_events
+from tests.contract.homes import all_events, hours
 
 DUMP = "--format=custom", "--table=partition_registry_*"
 RESTORE = "--clean", "--if-exists", "--single-transaction"
@@ -147,3 +147,67 @@ def test_a_standby_that_takes_over_without_the_newest_events() -> None:
                 assert_refused(store, kept + 1, lost)
                 assert [each.source_name for each in store.events(kept).items] == ["d", "e", "f"]
                 assert verify(store.database) == []
+
+
+@pytest.mark.postgres
+def test_of_many_who_run_on_nobody_is_refused(postgres_url: str, tmp_path: Path) -> None:
+    """Each has written before, and finds the history elsewhere in the midst of a write."""
+    dump = tmp_path / "registry.dump"
+    stores = [open_sql_store(postgres_url, pool_size=1, timeout=30) for _ in range(8)]
+    for number, store in enumerate(stores):
+        for repeat in range(7):  # so that statements are prepared
+            register(store, f"kept{number}-{repeat}")
+    run("pg_dump", *DUMP, f"--file={dump}", f"--dbname={postgres_url}")
+    run("pg_restore", *RESTORE, f"--dbname={postgres_url}", dump)
+    barrier, done = Barrier(len(stores)), []
+
+    def write(number: int, store: SqlRegistryStore) -> None:
+        barrier.wait()
+        done.append(register(store, f"new{number}"))
+
+    threads = [Thread(target=write, args=each) for each in enumerate(stores)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(done) == len(stores)
+    assert verify(stores[0].database) == []
+    for store in stores:
+        store.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])
+def test_where_it_goes_on_can_be_followed_at_once(request: pytest.FixtureRequest, url: str) -> None:
+    """Also if nothing has been written since, and if it is told more than once."""
+    with open_sql_store(request.getfixturevalue(url), pool_size=1, timeout=30) as store:
+        kept = register(store, "a")
+        for _ in range(3):
+            store.notice_restoration(is_told=True)
+        end = store.last_position()
+        assert store.events(end).items == store.events(kept).items == ()
+        assert_refused(store, kept + 1, end - 1)
+        first = register(store, "b")
+        assert [each.position for each in store.events(end).items] == [first]
+        assert verify(store.database) == []
+
+
+def test_a_reader_of_what_was_lost_is_told_so_before_anybody_writes(tmp_path: Path) -> None:
+    file, backup = tmp_path / "registry.db", tmp_path / "backup.db"
+    url = f"sqlite:///{file}"
+    with open_sql_store(url, pool_size=1, timeout=30) as store:
+        register(store, "a")
+        back_up(store.database, backup)
+        lost = register(store, "b")
+    shutil.copyfile(backup, file)
+    with open_sql_store(url, pool_size=1, timeout=30) as store:
+        assert store.changed_since("a", hours(0, 1), lost)
+
+
+def test_another_working_directory_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite remembers which file it has opened."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with open_sql_store("sqlite:///registry.db", pool_size=1, timeout=30) as store:
+        kept = register(store, "a")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert register(store, "b") == kept + 1

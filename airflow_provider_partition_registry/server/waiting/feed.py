@@ -135,11 +135,19 @@ class Feed:
         followed = tuple(self._followed)
         if followed and not await asyncio.to_thread(self._store.is_settled):
             for name in followed:
-                page = await asyncio.to_thread(self._store.events, self._position, name, PAGE)
-                ahead[name] = list(page.items)
+                ahead[name] = await asyncio.to_thread(self._read_ahead, name, self._position)
         if ahead != self._ahead:
             self._ahead = ahead
             self._tell()
+
+    def _read_ahead(self, source_name: str, after: int) -> list[Event]:
+        found: list[Event] = []
+        while len(found) < REMEMBERED:
+            page = self._store.events(found[-1].position if found else after, source_name, PAGE)
+            found += page.items
+            if page.next is None:
+                break
+        return found
 
     @contextlib.contextmanager
     def _following(self, source_name: str | None) -> Iterator[None]:

@@ -65,7 +65,6 @@ from airflow_provider_partition_registry.store.sql.statements.lists import (
 )
 from airflow_provider_partition_registry.store.sql.statements.overviews import overviews, to_overview
 from airflow_provider_partition_registry.store.sql.statements.positions import (
-    LastPosition,
     is_lost,
     require_position,
     settled_position,
@@ -121,7 +120,9 @@ class SqlRegistryReader(RegistryReader):
         check_number("position", as_of)
         check_name("source name", source_name)
         # A position that the history never reached precedes a restored backup: what changed since is unknown.
-        is_unheard_of = or_(LastPosition() < as_of, is_lost(as_of))
+        # Not the last position given out, which may have outlived its event in a crash.
+        newest = func.coalesce(select(func.max(event.c.position)).scalar_subquery(), 0)
+        is_unheard_of = or_(newest < as_of, is_lost(as_of))
         changed = exists().where(
             event.c.source_id == source.c.id,
             event.c.position > as_of,

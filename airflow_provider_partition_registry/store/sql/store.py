@@ -153,18 +153,18 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
         """Give the history a new identity if it was restored from a backup (R9).
 
         :param is_told: it was, although it may not look so.
-        :return: whether a write that found the history elsewhere is worth repeating.
+        :return: whether the history names its home now, so that it can be written to.
         """
         home = self._read(find_home)
+        if is_told or self._read(named_home) != home:
+
+            def move(connection: Connection) -> None:
+                now = self._now(connection.execute(select(DatabaseNow())).scalar())
+                move_to(connection, home, now, is_restored=is_told)
+
+            self._run(self.database.write, move)
         self._home_is_checked = True
-        if self._read(named_home) == home and not is_told:
-            return False
-
-        def move(connection: Connection) -> bool:
-            now = self._now(connection.execute(select(DatabaseNow())).scalar())
-            return move_to(connection, home, now, is_restored=is_told)
-
-        return self._run(self.database.write, move)
+        return self._read(named_home) == home
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         if not self._home_is_checked:
@@ -197,6 +197,6 @@ def _carry_out(request: ChangeRequest, claim: Claim) -> None:
     partition = claim.get(request.key) or (claim.register(request.key) if registers else None)
     if partition is None:
         raise UnknownPartitionError(request.key)
-    neighbours = claim.neighbours(request.key)
+    neighbours = claim.neighbours(request.key) if isinstance(request, LockRequest) else ()
     for change in locking.decide(request, partition, neighbours=neighbours, now=claim.now):
         claim.apply(change)

@@ -120,7 +120,8 @@ class Claim:
             for row in (*found["own"], *found["neighbour"])
             if row.state is not None
         }
-        self._around = Overlapping(self._partitions[row.id] for row in found["neighbour"])
+        # One that overlaps several of the intervals is found with each of them.
+        self._around = Overlapping(self._partitions[each] for each in {row.id for row in found["neighbour"]})
         self._ready_intervals = to_intervals(found["ready"])
         self._before: dict[int, Partition | None] = {}  # what has been changed, by id
         self._lines: list[Line] = []
@@ -135,7 +136,9 @@ class Claim:
 
     def get(self, key: PartitionKey) -> Partition | None:
         """One of the partitions as it stands now; None if it is not registered."""
-        return self._partitions.get(self._id_of(key))
+        found = self._partitions.get(self._id_of(key))
+        # The id of a new one is another one's if the sequence lags behind; the database then refuses it.
+        return found if found is not None and found.key == key else None
 
     def neighbours(self, key: PartitionKey) -> list[Partition]:
         """The source's other partitions, of any provider, that overlap one of these and were locked or failed."""

@@ -115,8 +115,9 @@ def finish_with_events(message: Message, lines: Sequence[Line], source_name: str
     try:
         message.send(commits=True)
     except exc.IntegrityError as error:
-        reason = str(error.orig).lower()
-        if "position" in reason and ("null" in reason or "check" in reason):
+        diagnostics = getattr(error.orig, "diag", None)
+        about = (diagnostics.column_name or diagnostics.constraint_name) if diagnostics else str(error.orig)
+        if about == "position" or "event_position" in (about or ""):
             raise HistoryElsewhereError(
                 "The history has lost its counter, so nothing can be recorded; nothing was changed. Restore it with: "
                 "partition-registry db verify --repair"

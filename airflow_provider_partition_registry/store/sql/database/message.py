@@ -38,6 +38,7 @@ class Message:
         self.connection = connection
         self._is_postgres = connection.dialect.name == "postgresql"
         self._preparations: list[str] = []
+        self._frequent: list[str] = []
         self._statements: list[tuple[str, tuple[Any, ...]]] = []
 
     @property
@@ -73,21 +74,25 @@ class Message:
         sql = SEPARATOR.join([*self._preparations, *(sql for sql, _ in self._statements)])
         parameters = tuple(chain.from_iterable(parameters for _, parameters in self._statements))
         try:
-            return _rows(self.connection.exec_driver_sql(sql, parameters))
+            rows = _rows(self.connection.exec_driver_sql(sql, parameters))
         except exc.DBAPIError as error:
             if getattr(error.orig, "pgcode", None) in PREPARED_IS_LOST:
                 self.connection.info[_PREPARES_NOTHING] = True
             raise
+        for each in self._frequent:
+            self.connection.info[each] = self.connection.info.get(each, 0) + 1
+        return rows
 
     def _prepared(self, sql: str, parameter_count: int) -> str:
         info = self.connection.info
         if _PREPARES_NOTHING in info or is_behind_pooler(info):
             return sql
-        runs = info[sql] = info.get(sql, 0) + 1
-        if runs <= PREPARE_AFTER:
+        self._frequent.append(sql)
+        runs = info.get(sql, 0)
+        if runs < PREPARE_AFTER:
             return sql
         name = _name(sql)
-        if runs == PREPARE_AFTER + 1:
+        if runs == PREPARE_AFTER:
             numbers = count(1)
             numbered = re.sub("%s", lambda _mark: f"${next(numbers)}", sql)
             self._preparations.append(f"PREPARE {name} AS {numbered}")

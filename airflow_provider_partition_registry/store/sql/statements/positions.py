@@ -55,8 +55,14 @@ _announcement: ColumnElement = literal_column(
 )
 
 
-# The server begins another timeline when an older state is recovered, or a standby takes over.
-_timeline = func.substr(func.pg_walfile_name(func.pg_current_wal_lsn()), 1, 8)
+# The server begins another timeline when an older state is recovered, or a standby takes over. Aurora does not tell it.
+_timeline = case(
+    (
+        func.to_regproc("aurora_version").is_(None),
+        func.substr(func.pg_walfile_name(func.pg_current_wal_lsn()), 1, 8),
+    ),
+    else_="",
+)
 _database_number = (
     select(_database.c.oid).where(_database.c.datname == func.current_database()).scalar_subquery()
 )
@@ -69,6 +75,7 @@ HOME_ON_POSTGRESQL: ColumnElement = (
 _is_named = and_(
     func.split_part(history.c.home, ".", 1) == cast(_sequence.c.tableoid, Text),
     func.split_part(history.c.home, ".", 2) == _timeline,
+    func.split_part(history.c.home, ".", 3) == cast(_database_number, Text),
 )
 
 
@@ -100,6 +107,17 @@ def next_position(how_many: ColumnElement, behind: ColumnElement) -> ColumnEleme
     )
 
 
+class LostPositionError(InvalidInputError):
+    """A position from a part of the history that a restored backup does not have.
+
+    :param last_before: the last position that the backup has.
+    """
+
+    def __init__(self, last_before: int, message: str) -> None:
+        super().__init__(message)
+        self.last_before = last_before
+
+
 class LastPosition(FunctionElement):
     """The last position given out; NULL if the history's row is lost."""
 
@@ -124,7 +142,9 @@ def is_lost(position: int) -> ColumnElement:
     """Whether a position may have been given out in a part of the history that a restored backup does not have."""
     return exists(
         select(restoration.c.first_position).where(
-            restoration.c.last_before < position, restoration.c.first_position > position
+            # The position just before the first one is where the history goes on.
+            restoration.c.last_before < position,
+            restoration.c.first_position > position + 1,
         )
     )
 
@@ -188,8 +208,9 @@ def require_position(connection: Connection, position: int) -> None:
         )
     lost = connection.execute(select(restoration).where(is_lost(position))).first()
     if lost is not None:
-        raise InvalidInputError(
+        raise LostPositionError(
+            lost.last_before,
             f"Position {position} is from a part of the history that was lost when the registry was restored from a "
             f"backup, which was noticed at {format_to_the_second(lost.noticed_at)}. Read anew what depends on it, and "
-            f"follow again from {lost.last_before} or earlier."
+            f"follow again from {lost.last_before} or earlier.",
         )
