@@ -148,8 +148,8 @@ def test_subscribers_get_an_error_if_a_backup_shortens_the_history(
             store.register_partition(PartitionKey("s", "p", hours(1, 2)))
             waiting = asyncio.create_task(followed(feed, 6, 100))
             await followed(feed, 4, 6)
-            while feed._position != 6:  # whoever is ahead of the feed reads for itself
-                await asyncio.sleep(0.01)
+            # Whoever is ahead of the feed reads for itself.
+            await until(lambda: feed._position == 6, what="the feed", timeout=TURN_TIMEOUT)
             with sqlite3.connect(backup) as copy, sqlite3.connect(file) as present:
                 copy.backup(present)
             with pytest.raises(InvalidInputError, match="restored from a backup"):

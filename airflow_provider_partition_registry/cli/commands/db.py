@@ -98,7 +98,8 @@ def restored(options: Options, as_json: bool) -> None:
     """Say that the registry was restored from a backup, if nothing else shows it.
 
     Positions that were given out before then are no places in its history any more. A restored pg_dump, db backup or
-    archive of PostgreSQL is noticed without this; a snapshot of a disk, or a file copied over the other one, is not.
+    archive of PostgreSQL is noticed without this; a snapshot of a disk, a file copied over the other one, and a backup
+    of a schema before 0007 are not.
     """
     found = maintenance.note_restoration(options.require_url())
     show(
