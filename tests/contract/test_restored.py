@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier
 
 import pytest
 
@@ -33,6 +34,21 @@ def register(store: SqlRegistryStore, *names: str) -> int:
     for name in names:
         store.register_source(name, "ann")
     return store.last_position()
+
+
+def write_at_once(stores: Sequence[SqlRegistryStore]) -> None:
+    """Let each register a source, all at the same time; every one succeeds."""
+    barrier = Barrier(len(stores))
+
+    def write(number: int, store: SqlRegistryStore) -> int:
+        barrier.wait()
+        return register(store, f"new{number}")
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        assert len(list(pool.map(write, *zip(*enumerate(stores), strict=True)))) == len(stores)
+    assert verify(stores[0].database) == []
+    for store in stores:
+        store.close()
 
 
 def assert_refused(store: SqlRegistryStore, *cursors: int) -> None:
@@ -91,18 +107,8 @@ def test_of_many_who_notice_it_one_gives_the_identity(postgres_url: str, tmp_pat
         register(store, "a")
         run("pg_dump", *DUMP, f"--file={dump}", f"--dbname={postgres_url}")
         run("pg_restore", *RESTORE, f"--dbname={postgres_url}", dump)
-    barrier = Barrier(8)
-
-    def write(number: int) -> None:
-        with open_sql_store(postgres_url, pool_size=1, timeout=30) as store:
-            barrier.wait()
-            register(store, f"new{number}")
-
-    threads = [Thread(target=write, args=(number,)) for number in range(8)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
+    stores = [open_sql_store(postgres_url, pool_size=1, timeout=30) for _ in range(8)]
+    write_at_once(stores)
     with open_sql_store(postgres_url, pool_size=1, timeout=30) as store:
         first, *others = [each.position for each in all_events(store)[1:]]
         assert max(others) - first < 100, "they follow each other"
@@ -159,21 +165,7 @@ def test_of_many_who_run_on_nobody_is_refused(postgres_url: str, tmp_path: Path)
             register(store, f"kept{number}-{repeat}")
     run("pg_dump", *DUMP, f"--file={dump}", f"--dbname={postgres_url}")
     run("pg_restore", *RESTORE, f"--dbname={postgres_url}", dump)
-    barrier, done = Barrier(len(stores)), []
-
-    def write(number: int, store: SqlRegistryStore) -> None:
-        barrier.wait()
-        done.append(register(store, f"new{number}"))
-
-    threads = [Thread(target=write, args=each) for each in enumerate(stores)]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert len(done) == len(stores)
-    assert verify(stores[0].database) == []
-    for store in stores:
-        store.close()
+    write_at_once(stores)
 
 
 @pytest.mark.parametrize("url", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres)])

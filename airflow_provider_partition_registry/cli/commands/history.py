@@ -18,7 +18,7 @@ from airflow_provider_partition_registry.cli.output import (
     terminal_width,
 )
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.domain.models import Event, Page
+from airflow_provider_partition_registry.domain.models import Event
 from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
@@ -97,22 +97,23 @@ def _newest_of_all(store: RegistryReader, count: int) -> tuple[Event, ...]:
     last, distance = store.last_position(), count
     while True:
         begin = max(0, last - distance)
-        first = _one_after(store, None, begin).items
-        found = deque(events_after(store, None, first[0].position - 1) if first else (), maxlen=count)
+        first = _first_after(store, None, begin)
+        found = deque(events_after(store, None, first.position - 1) if first else (), maxlen=count)
         if begin == 0 or len(found) == count:
             return tuple(found)
         distance *= 2
 
 
-def _one_after(store: RegistryReader, source_name: str | None, position: int) -> Page[Event]:
+def _first_after(store: RegistryReader, source_name: str | None, position: int) -> Event | None:
     """The first event after a position, which may be in a part of the history that was lost with a restored backup."""
     try:
-        return store.events(position, source_name, 1)
+        page = store.events(position, source_name, 1)
     except InvalidInputError as error:
         last_before = getattr(error, "last_before", None)
         if last_before is None:  # The history does not reach this position.
-            return Page(())
-        return store.events(last_before, source_name, 1)
+            return None
+        page = store.events(last_before, source_name, 1)
+    return page.items[0] if page.items else None
 
 
 def _beginning_at(
@@ -133,8 +134,8 @@ def position_before(store: RegistryReader, source_name: str | None, instant: dat
     """
 
     def is_late_enough(position: int) -> bool:
-        found = _one_after(store, source_name, position).items
-        return not found or found[0].at >= instant
+        first = _first_after(store, source_name, position)
+        return first is None or first.at >= instant
 
     if is_late_enough(0):
         return 0

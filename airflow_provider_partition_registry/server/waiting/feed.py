@@ -8,7 +8,6 @@ import logging
 import threading
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
 from itertools import takewhile
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
@@ -80,7 +79,7 @@ class Feed:
         :raises StoreUnavailableError: events that the feed does not remember cannot be read.
         """
         with self._following(source_name):
-            async with aclosing(self._follow(after, source_name)) as found:
+            async with contextlib.aclosing(self._follow(after, source_name)) as found:
                 async for events in found:
                     yield events
 

@@ -156,13 +156,15 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
         :return: whether the history names its home now, so that it can be written to.
         """
         home = self._read(find_home)
-        if is_told or self._read(named_home) != home:
+        if not is_told and self._read(named_home) == home:
+            self._home_is_checked = True
+            return True
 
-            def move(connection: Connection) -> None:
-                now = self._now(connection.execute(select(DatabaseNow())).scalar())
-                move_to(connection, home, now, is_restored=is_told)
+        def move(connection: Connection) -> None:
+            now = self._now(connection.execute(select(DatabaseNow())).scalar())
+            move_to(connection, home, now, is_restored=is_told)
 
-            self._run(self.database.write, move)
+        self._run(self.database.write, move)
         self._home_is_checked = True
         return self._read(named_home) == home
 

@@ -34,6 +34,7 @@ from airflow_provider_partition_registry.store.wire.requests import (
     holder_body,
     holder_of,
     interval_to_data,
+    lock_options_to_data,
 )
 
 
@@ -95,10 +96,7 @@ class LockManyBody(ManyBody):
         return cls.model_validate(
             {
                 **keys_to_data(request.keys),
-                "holder": holder_body(request.holder),
-                "lease_seconds": None if request.lease is None else request.lease.total_seconds(),
-                "exclusive": request.exclusive,
-                "register": request.register,
+                **lock_options_to_data(request),
             }
         )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from airflow_provider_partition_registry.domain.intervals import Interval, format_instant
+from airflow_provider_partition_registry.domain.many_requests import LockManyRequest
 from airflow_provider_partition_registry.domain.models import (
     MAX_DETAILS,
     Holder,
@@ -99,10 +100,7 @@ class LockBody(KeyBody):
         return cls.model_validate(
             {
                 **key_to_data(request.key),
-                "holder": holder_body(request.holder),
-                "lease_seconds": None if request.lease is None else request.lease.total_seconds(),
-                "exclusive": request.exclusive,
-                "register": request.register,
+                **lock_options_to_data(request),
             }
         )
 
@@ -289,6 +287,16 @@ def question_to_data(question: Question) -> dict[str, str | None]:
         "source_name": question.source_name,
         **interval_to_data(question.interval),
         "published_after": None if after is None else format_instant(after),
+    }
+
+
+def lock_options_to_data(request: LockRequest | LockManyRequest) -> dict[str, Any]:
+    """How a lock is taken, whichever partitions it is on."""
+    return {
+        "holder": holder_body(request.holder),
+        "lease_seconds": None if request.lease is None else request.lease.total_seconds(),
+        "exclusive": request.exclusive,
+        "register": request.register,
     }
 
 

@@ -207,6 +207,8 @@ class Claim:
             for each, before in self._before.items()
             if effect(before) is not effect(self._partitions[each])
         ]
+        if not turned:
+            return message
         uncovered = [each.interval for each in turned if effect(each) is None]
         published: list[Interval] = []
         if uncovered:

@@ -16,7 +16,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType
 from airflow_provider_partition_registry.store.sql.changes.home import home_of_file
 from airflow_provider_partition_registry.store.sql.database.message import Message
-from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.database.types import ends_in_microseconds, to_microseconds
 from airflow_provider_partition_registry.store.sql.database.values import Row, ValuesStatement
 from airflow_provider_partition_registry.store.sql.schema.tables import event, history, provider, source
 from airflow_provider_partition_registry.store.sql.statements.positions import next_position
@@ -136,8 +136,7 @@ def _to_row(line: Line, behind: int) -> Row:
         to_microseconds(line.at),
         line.source_id,
         line.provider_id,
-        to_microseconds(line.interval.start) if line.interval else None,
-        to_microseconds(line.interval.end) if line.interval else None,
+        *(ends_in_microseconds(line.interval) if line.interval else (None, None)),
         line.holder,
         line.generation,
         json.dumps(dict(line.details)),

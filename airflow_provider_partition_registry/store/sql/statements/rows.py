@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.domain.models import (
     Partition,
     PartitionState,
 )
-from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.database.types import ends_in_microseconds, to_microseconds
 from airflow_provider_partition_registry.store.sql.database.values import Row
 from airflow_provider_partition_registry.store.sql.schema.tables import length_class_of, partition
 
@@ -81,8 +81,7 @@ def from_partition(value: Partition, source_id: int, provider_id: int) -> Row:
         value.id,
         source_id,
         provider_id,
-        to_microseconds(value.interval.start),
-        to_microseconds(value.interval.end),
+        *ends_in_microseconds(value.interval),
         length_class_of(value.interval),
         stored.value,
         value.generation,
