@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.server.observing.metrics import LockCou
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting.bulkheads import HealthCheck, WriterBulkhead
 from airflow_provider_partition_registry.server.waiting.feed import Feed
-from airflow_provider_partition_registry.server.waiting.long_polling import LongPolls
+from airflow_provider_partition_registry.server.waiting.long_polling import NOTIFIED_INTERVAL, LongPolls
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.factory import open_database, open_store
 from airflow_provider_partition_registry.store.poller import Poller
@@ -37,7 +37,11 @@ class Service:
         )
         self._store_for_health = open_store(settings.database_url, timeout=HEALTH_TIMEOUT)
         self.access = Access(self.store, settings)
-        self.poller = Poller(lambda: open_store(settings.database_url, pool_size=POLLER_CONNECTIONS))
+        self.poller = Poller(
+            lambda: open_store(settings.database_url, pool_size=POLLER_CONNECTIONS),
+            explains=False,
+            notified_interval=NOTIFIED_INTERVAL,
+        )
         self.feed = Feed(self.store)
         self.long_polls = LongPolls()
         self.lock_counter = LockCounter(self.store)

@@ -19,16 +19,20 @@ LONGEST_BACK_OFF = 60.0
 
 
 def start_listening(
-    reader: RegistryReader, stop: threading.Event, hear: Callable[[frozenset[str]], object]
+    reader: RegistryReader,
+    stop: threading.Event,
+    hear: Callable[[frozenset[str]], object],
+    lose: Callable[[], object] = lambda: None,
 ) -> None:
     """Start a thread that calls ``hear`` with the names of changed sources, until ``stop`` is set.
 
     :param hear: an empty set means that notifications may have been lost. If it raises a RuntimeError, as with an event
         loop that is closed, the thread ends.
+    :param lose: called when from now on, perhaps only for a while, no notifications come.
     """
     # A daemon thread: it checks only now and then whether to stop, and no process has to wait for that at its end.
     threading.Thread(
-        target=_listen, args=(reader, stop, hear), name="partition-registry-listener", daemon=True
+        target=_listen, args=(reader, stop, hear, lose), name="partition-registry-listener", daemon=True
     ).start()
 
 
@@ -37,7 +41,12 @@ def back_off(failures: int) -> float:
     return min(2.0 ** (failures - 1), LONGEST_BACK_OFF) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def _listen(reader: RegistryReader, stop: threading.Event, hear: Callable[[frozenset[str]], object]) -> None:
+def _listen(
+    reader: RegistryReader,
+    stop: threading.Event,
+    hear: Callable[[frozenset[str]], object],
+    lose: Callable[[], object],
+) -> None:
     failures = 0
     while not stop.is_set():
         try:
@@ -51,9 +60,12 @@ def _listen(reader: RegistryReader, stop: threading.Event, hear: Callable[[froze
                     if heard := listener.wait(LISTENING_SLICE):
                         hear(heard)
         except (StoreUnavailableError, HostNotFoundError):
+            if failures == 0:
+                lose()
             failures += 1
             stop.wait(back_off(failures))
         except RegistryError:  # The store can be read but not subscribed to; polling remains.
+            lose()
             return
         except RuntimeError:  # nobody is left to notify
             return

@@ -31,7 +31,8 @@ from airflow_provider_partition_registry.runtime.connections import poller_of
 from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runtime.settings import of_connection
 from airflow_provider_partition_registry.runtime.waiting import Wait, WaitParameters
-from airflow_provider_partition_registry.store.poller import News, Poller
+from airflow_provider_partition_registry.store.poller import Poller
+from airflow_provider_partition_registry.store.waiters import News
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

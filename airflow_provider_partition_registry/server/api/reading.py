@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.waiting import are_ready
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
 from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
@@ -21,7 +22,7 @@ from airflow_provider_partition_registry.server.service import InService, Servic
 from airflow_provider_partition_registry.server.waiting.long_polling import (
     LONGEST_WAIT,
     is_final,
-    wait_until_ready,
+    wait_until_final,
     while_present,
 )
 from airflow_provider_partition_registry.store.wire.answers import (
@@ -123,8 +124,9 @@ async def _ask(
     answers = await run_in_threadpool(ask)
     if wait_seconds and not is_final(answers):
         async with service.long_polls.limit(request, "readiness", wait_seconds), while_present(request):
-            return counted(await wait_until_ready(service.poller, questions))
-        answers = await run_in_threadpool(ask)
+            answers = await wait_until_final(service.poller, questions)
+        if not are_ready(answers):  # and therefore not explained
+            answers = await run_in_threadpool(ask)
     return counted(answers)
 
 

@@ -17,6 +17,9 @@ from airflow_provider_partition_registry.store.poller import Poller
 
 LONGEST_WAIT = 300.0  # seconds
 POLL_INTERVAL = 1.0  # seconds, where there are no notifications; all waiting requests share one question
+NOTIFIED_INTERVAL = (
+    10.0  # seconds, where there are; should one be lost, this is the longest that anybody waits for nothing
+)
 HAS_WAITED = "partition_registry.has_waited"
 """Key in the scope of a request that has waited, whose duration says nothing about the service."""
 
@@ -81,8 +84,8 @@ async def _end_when_gone(receive: Receive, presence: asyncio.Timeout) -> None:
     presence.reschedule(asyncio.get_running_loop().time())
 
 
-async def wait_until_ready(poller: Poller, questions: Sequence[Question]) -> list[Answer]:
-    """Wait until everything asked for is ready, or some source is unknown.
+async def wait_until_final(poller: Poller, questions: Sequence[Question]) -> list[Answer]:
+    """Wait until everything asked for is ready, or some source is unknown. The answers are not explained.
 
     :raises RegistryError: the store refuses to answer, for a reason that waiting does not cure.
     """
