@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +12,10 @@ from sqlalchemy.engine import Engine, make_url
 
 from benchmarks import (
     balancing,
+    commands,
+    crowds,
     data,
+    embedded,
     importing,
     many_partitions,
     many_writers,
@@ -22,6 +23,7 @@ from benchmarks import (
     reading,
     serving,
     waiting,
+    waiting_clients,
     writing,
 )
 from benchmarks.report import Figure, machine, table
@@ -34,7 +36,6 @@ LARGE_SIZE = 10_000_000
 def main() -> int:
     """Measure; returns 0 if every target is met."""
     options = _options()
-    logging.disable(logging.WARNING)  # a thousand triggers have much to say
     with ExitStack() as stack:
         server = _Server(options.url or stack.enter_context(_own_server()))
         figures = []
@@ -68,7 +69,9 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     yield from serving.figures_of_reading(urls[usual], usual, repeats)
     _tell("generating the registry that is written to")
     url = server.database(stack, "write")
-    store = data.create(url, writing.PLAIN, writing.BESIDE_A_YEAR, many_partitions.FILLED, waiting.WAITED_FOR)
+    store = data.create(
+        url, writing.PLAIN, writing.BESIDE_A_YEAR, many_partitions.FILLED, waiting.WAITED_FOR, *crowds.SOURCES
+    )
     _tell("writing")
     yield from writing.figures(store, repeats)
     _tell("pooling")
@@ -81,14 +84,21 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     _tell("serving by several instances")
     yield from balancing.figures(url)
     _tell("waiting")
-    gc.collect()
-    gc.freeze()  # otherwise what earlier measurements left on the heap would slow every collection down
     yield from waiting.figures(store, url, 5 if options.quick else 15)
-    _tell("serving writers and waiters")
+    _tell("waiting by many")
+    yield from crowds.figures(url)
+    _tell("serving writers")
     yield from serving.figures_of_writing(store, url, repeats)
+    _tell("serving waiting clients")
+    yield from waiting_clients.figures(url)
     data.check(store)
+    few = 3 if options.quick else 9
+    _tell("starting a command")
+    yield from commands.figures(url, writing.PLAIN, few)
     _tell("importing")
-    yield from importing.figures(3 if options.quick else 9)
+    yield from importing.figures(few)
+    _tell("SQLite")
+    yield from embedded.figures((SMALL_SIZE, usual), repeats)
 
 
 class _Server:

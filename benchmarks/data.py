@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.elements import TextClause
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import EventType, PartitionState
@@ -49,8 +50,8 @@ def create(url: str, *series: Series) -> SqlRegistryStore:
         for provider in (PROVIDER, OTHER_PROVIDER):
             store.register_provider(provider, token)
         store.database.write(lambda connection, each=each: _fill(connection, each))  # type: ignore[misc]
-    store.database.read(lambda connection: connection.execute(text("VACUUM ANALYZE")))
-    store.database.read(lambda connection: connection.execute(text("CHECKPOINT")))
+    for statement in _AFTERWARDS[store.database.is_sqlite]:
+        store.database.read(lambda connection, statement=statement: connection.execute(text(statement)))  # type: ignore[misc]
     return store
 
 
@@ -60,19 +61,27 @@ def check(store: SqlRegistryStore) -> None:
         raise AssertionError("\n".join(each.description for each in found))
 
 
+_AFTERWARDS = {False: ("VACUUM ANALYZE", "CHECKPOINT"), True: ("PRAGMA wal_checkpoint(TRUNCATE)",)}
+
+
 def _fill(connection: Connection, series: Series) -> None:
-    # Checking references row by row would take longer than everything else; verify() checks all at once.
-    connection.execute(text("SET LOCAL session_replication_role = replica"))
-    for statement in (
+    is_sqlite = connection.dialect.name == "sqlite"
+    statements = [
         _LENGTH_CLASS,
-        _PARTITIONS,
+        _partitions(_NUMBERS[is_sqlite]),
         _READY_INTERVALS,
         _REGISTERED,
         _PUBLISHED,
-        _TAKE_POSITIONS,
-        _COUNT,
-    ):
-        connection.execute(statement, _parameters(series))
+        *([_COUNT_POSITIONS] if is_sqlite else [_TAKE_POSITIONS, _COUNT]),
+    ]
+    if not is_sqlite:
+        # Checking references row by row would take longer than everything else; verify() checks all at once.
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+    for statement in statements:
+        needed = statement.compile().params
+        connection.execute(
+            statement, {name: value for name, value in _parameters(series).items() if name in needed}
+        )
 
 
 def _parameters(series: Series) -> dict[str, str | int]:
@@ -100,16 +109,27 @@ _LENGTH_CLASS = text(f"""
     INSERT INTO {tables.length_class} (source_id, length_class, longest)
     SELECT source_id, :length_class, :longest FROM {_IDS}""")
 
-_PARTITIONS = text(f"""
+_NUMBERS = {
+    False: "generate_series(CAST(0 AS BIGINT), :count - 1) AS n",
+    True: """(
+        WITH RECURSIVE counted (n) AS (
+            SELECT 0 WHERE :count > 0 UNION ALL SELECT n + 1 FROM counted WHERE n + 1 < :count
+        )
+        SELECT n FROM counted
+    ) AS numbers""",
+}
+
+
+def _partitions(numbers: str) -> TextClause:
+    published = "COALESCE((n + 1) % NULLIF(:unpublished_every, 0) <> 0, true)"
+    return text(f"""
     INSERT INTO {tables.partition} (source_id, provider_id, interval_start, interval_end, length_class, state,
                                     generation, registered_at, changed_at, published_at, exclusive)
     SELECT source_id, provider_id, :first + n * :step, :first + (n + 1) * :step, :length_class,
-           CASE WHEN published THEN '{PartitionState.READY}' ELSE '{PartitionState.REGISTERED}' END,
-           0, :now, :now, CASE WHEN published THEN :now END, false
-    FROM {_IDS}, generate_series(CAST(0 AS BIGINT), :count - 1) AS n,
-         LATERAL (
-             SELECT :unpublished_every = 0 OR (n + 1) % NULLIF(:unpublished_every, 0) <> 0
-         ) AS which (published)""")
+           CASE WHEN {published} THEN '{PartitionState.READY}' ELSE '{PartitionState.REGISTERED}' END,
+           0, :now, :now, CASE WHEN {published} THEN :now END, false
+    FROM {_IDS}, {numbers}""")
+
 
 _MINE = f"FROM {tables.partition} AS partition JOIN {_IDS} USING (source_id)"
 
@@ -137,6 +157,9 @@ _REGISTERED = text(_events(EventType.PARTITION_REGISTERED, "true", "CAST(NULL AS
 _PUBLISHED = text(_events(EventType.UNLOCK, f"state = '{PartitionState.READY}'", ":provider"))
 _TAKE_POSITIONS = text(
     f"SELECT setval('{tables.event_position.name}', (SELECT max(position) FROM {tables.event}))"
+)
+_COUNT_POSITIONS = text(
+    f"UPDATE {tables.history} SET last_position = (SELECT max(position) FROM {tables.event})"
 )
 _COUNT = text(f"""
     UPDATE {tables.source} AS source

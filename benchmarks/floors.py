@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text, bindparam, insert, select
+from sqlalchemy import BigInteger, Column, Identity, Integer, MetaData, Table, Text, bindparam, insert, select
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
@@ -15,7 +15,7 @@ _metadata = MetaData()
 _table = Table(
     "benchmark_floor",
     _metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
     Column("name", Text, nullable=False),
 )
 _BY_KEY = select(partition.c.state).where(partition.c.id == bindparam("key"))

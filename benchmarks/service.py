@@ -51,6 +51,12 @@ class Service:
         pages = int(Path(f"/proc/{self._process}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu_time(self) -> float:
+        """How much CPU time it has used (seconds)."""
+        after_name = Path(f"/proc/{self._process}/stat").read_text().rpartition(")")[2].split()
+        user, system = after_name[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def running(database_url: str) -> Iterator[Service]:

@@ -1,4 +1,4 @@
-"""What the web service costs beside an empty synchronous route on the same server, and what waiting clients cost."""
+"""What the web service costs beside an empty synchronous route on the same server."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ from benchmarks.report import Figure
 from benchmarks.service import EMPTY, Service, running
 from benchmarks.waiting import delay
 from benchmarks.writing import HISTORY, PLAIN
-from testbed.processes import wait_until
 
 CLIENTS = 32
-CROWD = 1_000
 BATCH = 1_000
 WINDOW = 1_000
 LATENCY = 1.8
@@ -102,7 +100,6 @@ def figures_of_writing(store: SqlRegistryStore, url: str, repeats: int) -> Itera
             delays = [delay(remote, service.url, number) for number in range(10_000, 10_000 + waits)]
         what = "unlock to the event of a remote waiter, both through the service"
         yield Figure(what, median(delays), waits, at_most=50)
-    yield from _memory(url)
 
 
 def _of_our_client(
@@ -142,50 +139,6 @@ def _rates(service: Service, requests: Mapping[str, bytes], rounds: int) -> dict
                 if number >= 0:
                     rates[name].append(measured)
     return {name: median(values) for name, values in rates.items()}
-
-
-def _memory(url: str) -> Iterator[Figure]:
-    """How much memory waiting clients take: a thousand compared with a hundred, each with a new service."""
-    start, end = _ends(PLAIN.interval(10 * HISTORY))  # an interval that nobody publishes
-    question = {"source_name": PLAIN.source_name, "start": start, "end": end, "wait_seconds": 300}
-    kinds = {
-        "for readiness": get("/api/v1/readiness", question),
-        "on a stream of events": get("/api/v1/events/stream"),
-    }
-    for kind, request in kinds.items():
-        with running(url) as service:
-            few, many = (_wait_together(service, request, clients) for clients in (CROWD // 10, CROWD))
-        each = (many - few) / (CROWD - CROWD // 10)
-        yield Figure(f"memory per client that waits {kind}, of {CROWD:,}", each / 1024, 1, unit="KiB")
-
-
-def _wait_together(service: Service, request: bytes, clients: int) -> int:
-    """Memory of the service while this many clients wait (bytes)."""
-    with ExitStack() as stack:
-        for _ in range(clients):
-            stack.enter_context(Connection(service.port)).socket.sendall(request)
-        probe = stack.enter_context(Connection(service.port))
-        _wait_for_waiting(probe, clients)
-        memory = service.memory()
-    with Connection(service.port) as probe:
-        _wait_for_waiting(probe, 0)
-    return memory
-
-
-def _wait_for_waiting(connection: Connection, clients: int) -> None:
-    wait_until(
-        lambda: _waiting(connection) == clients,
-        what=f"{clients} to wait",
-        timeout=60,
-        interval=0.05,
-        detail=lambda: f"{_waiting(connection)} do",
-    )
-
-
-def _waiting(connection: Connection) -> int:
-    lines = connection.ask(get("/metrics")).decode().splitlines()
-    found = [line for line in lines if line.startswith("partition_registry_waiting_clients{")]
-    return sum(int(float(line.split()[-1])) for line in found)
 
 
 def _check_ready(connection: Connection, requests: Mapping[str, bytes], batch: bytes) -> None:

@@ -23,7 +23,7 @@ LARGEST_HEAD = 32 * 1024  # bytes of a request without its body: its first line 
 MOST_HEADERS = 100
 HEAD_TIMEOUT = 10.0  # seconds for a head to arrive; the first one is timed from connecting
 BODY_TIMEOUT = 40.0  # seconds for a body; routes that read one give up earlier, and respond
-MOST_CONNECTIONS = 10_000
+MOST_CONNECTIONS = 20_000
 RESERVED = 128  # descriptors for everything else: the database, logs, metrics
 
 
