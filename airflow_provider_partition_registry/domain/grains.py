@@ -35,6 +35,33 @@ def interval_at(instant: Instant, grain: Grain, timezone: str = "UTC") -> Interv
         ) from None
 
 
+def split_interval(
+    interval: Interval, grain: Grain, timezone: str = "UTC", *, at_most: int
+) -> list[Interval]:
+    """The intervals of a grain that together are the given one, in order.
+
+    :raises InvalidInputError: as :func:`interval_at`, or there are more than ``at_most`` of them.
+    :raises InvalidIntervalError: the interval does not begin and end where one of them does.
+    """
+    pieces: list[Interval] = []
+    start = interval.start
+    while start < interval.end:
+        piece = interval_at(start, grain, timezone)
+        if piece.start != start or piece.end > interval.end:
+            raise InvalidIntervalError(
+                f"{interval} does not consist of whole intervals of the grain {grain}: {piece} reaches beyond it. "
+                f"Choose an interval that does, or another grain, and mind the time zone (here {timezone})."
+            )
+        if len(pieces) == at_most:
+            raise InvalidInputError(
+                f"{interval} consists of more than {at_most:,} intervals of the grain {grain}. Choose a shorter "
+                f"interval or a longer grain."
+            )
+        pieces.append(piece)
+        start = piece.end
+    return pieces
+
+
 def check_grain(grain: Grain) -> Grain:
     """Return ``grain`` if it is valid.
 

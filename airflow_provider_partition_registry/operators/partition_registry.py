@@ -6,24 +6,20 @@ DAG files that use them are parsed again and again, so what only a running task 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     PartitionAlreadyRegisteredError,
-    StoreRefusedError,
-    StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.proof.graph import WRITTEN, Role, is_mapped, lock_of
-from airflow_provider_partition_registry.runtime.acting import access_explained, acting_provider
-from airflow_provider_partition_registry.runtime.compat import AirflowFailException, BaseOperator, conf
+from airflow_provider_partition_registry.operators.base import PartitionOperator
+from airflow_provider_partition_registry.proof.graph import Role, argument_of, is_mapped, lock_of
+from airflow_provider_partition_registry.runtime.compat import AirflowFailException, conf
 from airflow_provider_partition_registry.runtime.conflicts import (
     OnConflict,
     check_on_conflict,
@@ -32,107 +28,20 @@ from airflow_provider_partition_registry.runtime.conflicts import (
     seconds_until,
 )
 from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN, WaitFailedError
-from airflow_provider_partition_registry.runtime.interval import interval_of_run
-from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, of_connection
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_partition_registry.domain.intervals import Instant, Interval
     from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
-    from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.proof.notes import LockNote
     from airflow_provider_partition_registry.proof.verdict import OnSkipped
-    from airflow_provider_partition_registry.store.contract import RegistryStore
 
 
-class _PartitionOperator(BaseOperator):
-    """The parameters that all operators on one partition share: which partition it is, and who writes it."""
-
-    template_fields: Sequence[str] = (
-        "source_name",
-        "provider_name",
-        "start",
-        "end",
-        "partition_registry_conn_id",
-    )
-    ui_color = "#fbe4c4"
-    registry_role = Role.BYSTANDER
-
-    def __init__(
-        self,
-        *,
-        source_name: str,
-        provider_name: str | None = None,
-        start: Instant | None = None,
-        end: Instant | None = None,
-        grain: Grain | None = None,
-        timezone: str = "UTC",
-        partition_registry_conn_id: str = DEFAULT_CONN_ID,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.source_name = source_name
-        self.provider_name = provider_name
-        self.start = start
-        self.end = end
-        self.grain = None if grain is None else check_grain(grain)
-        self.timezone = timezone
-        self.partition_registry_conn_id = partition_registry_conn_id
-        # As written in the DAG, before templates are rendered: a lock and its unlock are matched by this.
-        self.written = tuple(getattr(self, name) for name in WRITTEN)
-
-    @cached_property
-    def hook(self) -> PartitionRegistryHook:
-        """The registry."""
-        from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-
-        return PartitionRegistryHook(self.partition_registry_conn_id)
-
-    def _interval(self, context: Context) -> Interval:
-        return interval_of_run(
-            context, start=self.start, end=self.end, grain=self.grain, timezone=self.timezone
-        )
-
-    def _provider(self) -> str:
-        return acting_provider(self.provider_name, self.hook.settings, self.dag_id)
-
-    @contextmanager
-    def _registry(self) -> Iterator[RegistryStore]:
-        """The registry. If a web service denies access, the error adds which settings decide who a task acts as."""
-        settings = self.hook.settings
-        try:
-            with access_explained(self._provider(), settings, self.partition_registry_conn_id):
-                yield self.hook.store
-        except (StoreRefusedError, StoreUnavailableError) as error:
-            raise of_connection(error, self.partition_registry_conn_id) from None
-
-    def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
-        """The lock on this partition that this task, or another one of this run, takes.
-
-        :param task_id: the task that takes it, by default this one.
-        :param map_index: that task's map index, by default that of this task.
-        :raises InvalidIntervalError: neither the parameters nor the run say which interval is meant.
-        """
-        from airflow_provider_partition_registry.proof.notes import LockNote
-        from airflow_provider_partition_registry.runtime.identity import holder_of_task
-
-        instance = self.hook.settings.instance
-        holder = holder_of_task(context, instance=instance, task_id=task_id, map_index=map_index)
-        index = context["ti"].map_index if map_index is None else map_index
-        interval = self._interval(context)
-        return LockNote(
-            conn_id=self.partition_registry_conn_id,
-            source_name=self.source_name,
-            provider_name=self._provider(),
-            start=format_instant(interval.start),
-            end=format_instant(interval.end),
-            holder=holder.identity,
-            map_index=-1 if index is None else index,
-        )
+Result = dict[str, Any] | list[dict[str, Any]]
+"""What a lock or unlock leaves as its XCom: what it did to its partition, or to each of them."""
 
 
-class PartitionRegisterOperator(_PartitionOperator):
+class PartitionRegisterOperator(PartitionOperator):
     """Register a partition before anybody writes it. Does nothing if it is registered.
 
     Its result (XCom) names the partition: ``source_name``, ``provider_name``, ``start`` and ``end``.
@@ -164,13 +73,17 @@ class PartitionRegisterOperator(_PartitionOperator):
         return _names_of(key)
 
 
-class PartitionLockOperator(_PartitionOperator):
+class PartitionLockOperator(PartitionOperator):
     """Take the lock on a partition before writing it: from now on it counts as not ready (R3).
 
     For that this Airflow needs a name of its own: see Instance in its connection.
 
     Its result (XCom) names the partition, the ``holder``, the ``generation`` and ``expires_at``. A retried or cleared
     task takes its own lock up again.
+
+    With ``split`` it locks several partitions, in one call: all of them, or none (R11). They share one fate, as one
+    proof decides about all of them. The result is then a list, over which tasks can be mapped:
+    ``load.expand(partition=lock.output)``.
 
     :param source_name: the source that the partition belongs to. (templated)
     :param provider_name: who supplies it; by default the connection's provider, else the DAG's id. (templated)
@@ -179,6 +92,8 @@ class PartitionLockOperator(_PartitionOperator):
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: the time zone in which a named grain begins.
+    :param split: lock each whole "hour", "day", "week", "month" or timedelta of the interval as a partition of its own,
+        at most 10,000 of them.
     :param register: register the partition first if it is not registered.
     :param lease: after how long anybody with a grant may take the lock over, as a timedelta or in seconds; by default
         never. Nothing renews it between the tasks: make it longer than the work can take, retries included.
@@ -196,6 +111,7 @@ class PartitionLockOperator(_PartitionOperator):
     def __init__(
         self,
         *,
+        split: Grain | None = None,
         register: bool = True,
         lease: timedelta | float | None = None,
         exclusive: bool = False,
@@ -206,6 +122,7 @@ class PartitionLockOperator(_PartitionOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.split = None if split is None else check_grain(split)
         self.register = register
         self.lease = timedelta(seconds=lease) if isinstance(lease, (int, float)) else lease
         self.exclusive = exclusive
@@ -214,9 +131,10 @@ class PartitionLockOperator(_PartitionOperator):
         self.timeout = in_seconds(timeout)
         self.deferrable = deferrable
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Result:
         """Take the lock, or wait for it.
 
+        :raises InvalidIntervalError: the interval does not consist of whole intervals of ``split``.
         :raises AmbiguousInstanceError: this Airflow has no name of its own.
         :raises PartitionLockedError: somebody else holds the lock, and the task does not wait, or no longer.
         :raises AccessDeniedError: the provider may not write to the source.
@@ -226,13 +144,13 @@ class PartitionLockOperator(_PartitionOperator):
         require_name(self.hook.settings.instance, self.partition_registry_conn_id)
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
-    def try_again(self, context: Context, event: Any) -> dict[str, Any]:
+    def try_again(self, context: Context, event: Any) -> Result:
         """Called when the trigger has ended: no lock is in the way any more, the time is over, or it cannot wait."""
         if event["status"] == "failed":
             raise WaitFailedError(event["message"])
         return self._lock_by(context, datetime.fromisoformat(event["deadline"]))
 
-    def _lock_by(self, context: Context, deadline: datetime) -> dict[str, Any]:
+    def _lock_by(self, context: Context, deadline: datetime) -> Result:
         def pause() -> None:
             if self.deferrable:
                 self._defer(context, deadline)
@@ -246,28 +164,32 @@ class PartitionLockOperator(_PartitionOperator):
             tell=self.log.info,
         )
 
-    def note(self, context: Context, *, task_id: str | None = None, map_index: int | None = None) -> LockNote:
+    def note(
+        self,
+        context: Context,
+        *,
+        task_id: str | None = None,
+        map_index: int | None = None,
+        split: Grain | None = None,
+    ) -> LockNote:
         """The lock that this task takes, with all its options."""
-        note = super().note(context, task_id=task_id, map_index=map_index)
+        note = super().note(context, task_id=task_id, map_index=map_index, split=split or self.split)
         lease = None if self.lease is None else self.lease.total_seconds()
         return replace(note, lease=lease, exclusive=self.exclusive, register=self.register)
 
-    def _lock(self, context: Context) -> dict[str, Any]:
+    def _lock(self, context: Context) -> Result:
         from airflow_provider_partition_registry.domain.models import Holder
+        from airflow_provider_partition_registry.proof.standing import lock_partitions
+        from airflow_provider_partition_registry.proof.verdict import in_words
         from airflow_provider_partition_registry.runtime.identity import details_of_task
 
         note = self.note(context)
         with self._registry() as store:
-            partition = store.lock(
-                note.key,
-                holder=Holder(note.holder, details_of_task(context["ti"])),
-                lease=self.lease,
-                exclusive=self.exclusive,
-                register=self.register,
-            )
-        replace(note, generation=partition.generation).push(context["ti"])
-        self.log.info("Locked %s, generation %s.", note, partition.generation)
-        return _as_result(partition)
+            locked = lock_partitions(store, note, Holder(note.holder, details_of_task(context["ti"])))
+        generations = tuple(each.generation for each in locked)
+        replace(note, generations=generations).push(context["ti"])
+        self.log.info("Locked %s, generation %s.", note, in_words(generations))
+        return _as_result(locked, note)
 
     def _defer(self, context: Context, deadline: datetime) -> None:
         from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
@@ -290,11 +212,12 @@ class PartitionLockOperator(_PartitionOperator):
         )
 
 
-class PartitionUnlockOperator(_PartitionOperator):
+class PartitionUnlockOperator(PartitionOperator):
     """Publish a partition after it was written: from now on it may be read (R4). Only proved work is published (R12).
 
     Every task instance between the lock and this task must have succeeded in a try that began under the present lock.
-    Otherwise the partition becomes failed, with each task that is not proved in the reason, and this task fails. It
+    Otherwise the partition becomes failed, with each task that is not proved in the reason, and this task fails. The
+    partitions of a lock with ``split`` are published together, or fail together. It
     therefore runs when everything before it has ended, successfully or not (``trigger_rule="all_done"``), both as a
     plain task and as a teardown.
 
@@ -349,7 +272,7 @@ class PartitionUnlockOperator(_PartitionOperator):
         super().__exit__(kind, error, trace)
         self.surrounded = set(self.dag.task_ids) - self.surrounded
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Result:
         """Publish, or fail the partition if the work is not proved.
 
         :raises AirflowSkipException: there was nothing to publish: the lock was skipped, or nothing was written.
@@ -367,15 +290,16 @@ class PartitionUnlockOperator(_PartitionOperator):
             )
         note = self._note_of(lock, context)
         with self._registry() as store:
-            return _as_result(finish_write(context, store, unlock, lock, note, self.on_skipped))
+            return _as_result(finish_write(context, store, unlock, lock, note, self.on_skipped), note)
 
     def _note_of(self, lock: Any, context: Context) -> LockNote:
         """What the lock task noted that it took for this partition; without a note, what it should have taken."""
         from airflow_provider_partition_registry.proof.notes import LockNote
 
-        note = self.note(context, task_id=lock.task_id, map_index=None if is_mapped(lock) else -1)
-        notes = {taken.key: taken for taken in LockNote.all_of(context["ti"], lock)}
-        return notes.get(note.key, note)
+        index = None if is_mapped(lock) else -1
+        note = self.note(context, task_id=lock.task_id, map_index=index, split=argument_of(lock, "split"))
+        notes = {taken.target: taken for taken in LockNote.all_of(context["ti"], lock)}
+        return notes.get(note.target, note)
 
 
 def _names_of(key: PartitionKey) -> dict[str, Any]:
@@ -387,7 +311,12 @@ def _names_of(key: PartitionKey) -> dict[str, Any]:
     }
 
 
-def _as_result(partition: Partition) -> dict[str, Any]:
+def _as_result(partitions: Sequence[Partition], note: LockNote) -> Result:
+    results = [_result_of(each) for each in partitions]
+    return results[0] if note.split is None else results
+
+
+def _result_of(partition: Partition) -> dict[str, Any]:
     lock = partition.lock
     expires_at = lock.expires_at if lock else None
     return {

@@ -10,13 +10,16 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
-from airflow_provider_partition_registry.domain.errors import NotLockHolderError, UnknownPartitionError
-from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Holder, Partition
+from airflow_provider_partition_registry.domain.errors import NotLockHolderError
+from airflow_provider_partition_registry.domain.models import Holder, Partition
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.proof.graph import are_mapped_together, is_mapped, locks_around
 from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
+from airflow_provider_partition_registry.proof.standing import Standing, lock_partitions
+from airflow_provider_partition_registry.proof.verdict import Generations, in_words
 from airflow_provider_partition_registry.runtime.compat import is_resumed
 from airflow_provider_partition_registry.runtime.errors import LockNotTakenError
 from airflow_provider_partition_registry.runtime.identity import TAKEN_BY, details_of_task
@@ -26,7 +29,7 @@ log = logging.getLogger("airflow.task")
 
 
 def begin_work(context: Any) -> None:
-    """Make sure that every lock around the task is held, and note the generation under which its work begins.
+    """Make sure that every lock around the task is held, and note the generations under which its work begins.
 
     :raises PartitionLockedError: somebody else holds one; the task must not run.
     :raises LockNotTakenError: it cannot be known which partition should have been locked.
@@ -77,51 +80,38 @@ def _note_in_place_of(lock: Any, context: Any) -> LockNote:
     return note
 
 
-def _hold(note: LockNote, context: Any) -> int:
-    """Take the lock unless this run holds it. Returns the generation under which it is held."""
+def _hold(note: LockNote, context: Any) -> Generations:
+    """Take the lock where this run does not hold it. Returns the generations under which it is held."""
     with PartitionRegistryHook(note.conn_id).get_conn() as store:
-        partition = look_up(store, note)
-        if partition is None or not is_held(partition, note.holder):
-            return _take_again(store, note, partition, context)
-        if note.lease_time is None:
-            return partition.generation
-        try:
-            return store.renew(note.key, generation=partition.generation, lease=note.lease_time).generation
-        except NotLockHolderError:  # taken over a moment ago
-            return _take_again(store, note, store.get_partition(note.key), context)
+        standing = Standing.look_up(store, note)
+        if note.lease_time is not None:
+            standing = _renew(store, standing, note.lease_time)
+        taken = _take_again(store, standing, context) if standing.not_held else []
+        generations = {each.key: each.generation for each in (*standing.held, *taken)}
+        return tuple(generations[key] for key in standing.keys)
 
 
-def look_up(store: RegistryStore, note: LockNote) -> Partition | None:
-    """The partition that the note is about, or None if it is not registered."""
+def _renew(store: RegistryStore, standing: Standing, lease: timedelta) -> Standing:
+    """Renew the leases of the locks that are held. Returns how the partitions stand if one was taken over meanwhile."""
     try:
-        return store.get_partition(note.key)
-    except UnknownPartitionError:
-        return None
+        for held in standing.held:
+            store.renew(held.key, generation=held.generation, lease=lease)
+    except NotLockHolderError:
+        return Standing.look_up(store, standing.note)
+    return standing
 
 
-def is_held(partition: Partition, holder: str) -> bool:
-    """Whether the partition is locked by this holder."""
-    return (
-        partition.state in LOCKED_STATES
-        and partition.lock is not None
-        and partition.lock.holder.identity == holder
-    )
-
-
-def _take_again(store: RegistryStore, note: LockNote, partition: Partition | None, context: Any) -> int:
-    standing = "is not registered" if partition is None else f"is {partition.state.value}"
+def _take_again(store: RegistryStore, standing: Standing, context: Any) -> list[Partition]:
     log.warning(
-        "The lock on %s is not held by this run: the partition %s. Taking it before the task starts.",
-        note,
-        standing,
+        "The lock on %s is not held by this run: %s. Taking it before the task starts.",
+        standing.note,
+        standing.of_not_held,
     )
     ti = context["ti"]
-    holder = Holder(note.holder, details_of_task(ti) | {TAKEN_BY: ti.task_id})
-    taken = store.lock(
-        note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
-    )
-    log.info("Locked %s, generation %s.", note, taken.generation)
-    return taken.generation
+    holder = Holder(standing.note.holder, details_of_task(ti) | {TAKEN_BY: ti.task_id})
+    taken = lock_partitions(store, standing.note, holder, standing.not_held)
+    log.info("Locked %s, generation %s.", standing.note, in_words(each.generation for each in taken))
+    return taken
 
 
 def _map_index(ti: Any) -> int:

@@ -1,4 +1,4 @@
-"""Notes that the tasks of a run leave for each other as XComs: which lock was taken, and under which lock work began.
+"""Notes that the tasks of a run leave for each other as XComs: which locks were taken, and under which work began.
 
 Airflow deletes a task's XComs when a new try of it starts, so each note is about the newest try alone.
 """
@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Self
 
+from airflow_provider_partition_registry.domain.grains import split_interval
 from airflow_provider_partition_registry.domain.intervals import Interval
+from airflow_provider_partition_registry.domain.many_requests import MOST_PARTITIONS
 from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.proof.verdict import Generations
 from airflow_provider_partition_registry.runtime.compat import pull_all, pull_one
 
 LOCK_NOTE = "partition_registry_lock"
@@ -20,11 +23,14 @@ WORK_NOTE = "partition_registry_work"
 
 @dataclass(frozen=True, kw_only=True)
 class LockNote:
-    """The lock that a task takes: what to ask the registry for.
+    """The lock that a task takes, on one partition or on several that share its fate: what to ask the registry for.
 
+    :param split: the grain of the partitions that the interval consists of, a timedelta in seconds; None for a single
+        partition.
+    :param timezone: the time zone in which a named grain begins.
     :param holder: the identity of the task that takes the lock.
     :param lease: in seconds, or None.
-    :param generation: under which it was granted; None if it has not been requested yet.
+    :param generations: under which it was granted, for each partition; None if it has not been requested yet.
     """
 
     conn_id: str
@@ -33,21 +39,42 @@ class LockNote:
     start: str
     end: str
     holder: str
+    split: str | float | None = None
+    timezone: str = "UTC"
     map_index: int = -1
     lease: float | None = None
     exclusive: bool = False
     register: bool = True
-    generation: int | None = None
+    generations: Generations | None = None
+
+    def __post_init__(self) -> None:
+        if self.generations is not None:  # a list, after Airflow stored it
+            object.__setattr__(self, "generations", tuple(self.generations))
 
     @property
     def interval(self) -> Interval:
-        """The partition's interval."""
+        """What the partitions together cover."""
         return Interval(self.start, self.end)
 
     @property
-    def key(self) -> PartitionKey:
-        """Which partition it is about."""
+    def target(self) -> PartitionKey:
+        """Source, provider and the whole interval, by which an unlock finds the note of its lock."""
         return PartitionKey(self.source_name, self.provider_name, self.interval)
+
+    @property
+    def keys(self) -> tuple[PartitionKey, ...]:
+        """Which partitions it is about.
+
+        :raises InvalidIntervalError: the interval does not consist of whole intervals of the grain.
+        :raises InvalidInputError: there are more of them than one call may be about.
+        """
+        return tuple(PartitionKey(self.source_name, self.provider_name, each) for each in self._intervals())
+
+    def _intervals(self) -> list[Interval]:
+        if self.split is None:
+            return [self.interval]
+        grain = timedelta(seconds=self.split) if isinstance(self.split, (int, float)) else self.split
+        return split_interval(self.interval, grain, self.timezone, at_most=MOST_PARTITIONS)
 
     @property
     def lease_time(self) -> timedelta | None:
@@ -55,7 +82,8 @@ class LockNote:
         return None if self.lease is None else timedelta(seconds=self.lease)
 
     def __str__(self) -> str:
-        return f"{self.interval} of source {self.source_name!r} (provider {self.provider_name!r})"
+        by_grain = "" if self.split is None else f" in {len(self.keys):,} partitions"
+        return f"{self.interval} of source {self.source_name!r} (provider {self.provider_name!r}){by_grain}"
 
     def push(self, ti: Any) -> None:
         """Leave the note for the tasks that follow."""
@@ -77,12 +105,17 @@ class LockNote:
 class WorkNote:
     """Under which locks a try of a working task began, and whether it came to its end.
 
-    :param generations: the generations of the locks, by their holders.
+    :param generations: those of the locks, by their holders.
     """
 
     map_index: int
-    generations: Mapping[str, int] = field(default_factory=dict)
+    generations: Mapping[str, Generations] = field(default_factory=dict)
     ended: bool = False
+
+    def __post_init__(self) -> None:
+        # Lists, after Airflow stored them.
+        generations = {holder: tuple(each) for holder, each in self.generations.items()}
+        object.__setattr__(self, "generations", generations)
 
     def push(self, ti: Any) -> None:
         """Leave the note for the unlock."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from airflow_provider_partition_registry.domain.errors import PartitionStateError
-from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Holder, Partition, PartitionState
-from airflow_provider_partition_registry.domain.names import storable
+from airflow_provider_partition_registry.domain.errors import NotLockHolderError, PartitionStateError
+from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.domain.wording import not_theirs
 from airflow_provider_partition_registry.proof.evidence import gather_work
-from airflow_provider_partition_registry.proof.guard import is_held, look_up
 from airflow_provider_partition_registry.proof.notes import LockNote
-from airflow_provider_partition_registry.proof.verdict import OnSkipped, Outcome, Verdict, Work
+from airflow_provider_partition_registry.proof.standing import Standing, fail, lock_partitions
+from airflow_provider_partition_registry.proof.verdict import OnSkipped, Outcome, Verdict, Work, in_words
 from airflow_provider_partition_registry.runtime.compat import (
     AirflowFailException,
     AirflowSkipException,
@@ -28,83 +29,87 @@ HAS_RUN = {"success", "failed", "running", "up_for_retry", "deferred", "restarti
 
 def finish_write(
     context: Any, store: RegistryStore, unlock: Any, lock: Any, note: LockNote, on_skipped: OnSkipped
-) -> Partition:
-    """End the write of a partition according to the proof of its work.
+) -> list[Partition]:
+    """End the write of a lock's partitions according to the proof of its work, all of them in the same way.
 
     :param unlock: the task as the DAG has it; ``context`` belongs to its running instance.
     :param lock: the task that takes the lock.
     :param note: the lock that it took, or would have taken.
-    :return: the published partition.
+    :return: the published partitions.
     :raises AirflowSkipException: there was nothing to publish.
     :raises AirflowFailException: the work is not proved.
-    :raises PartitionLockedError: somebody else is writing the partition.
+    :raises NotLockHolderError: somebody else is writing a partition.
     """
-    partition = look_up(store, note)
-    is_ours = partition is not None and is_held(partition, note.holder)
-    _require_lock_task(context, store, lock, note, partition if is_ours else None)
-    if partition is not None and partition.state is PartitionState.FAILED:
-        raise AirflowFailException(
-            f"Not published: {note} has been marked as failed. {partition.reason} Write it again, under a new lock."
-        )
-    if partition is not None and partition.state in LOCKED_STATES and not is_ours:
-        return store.unlock(note.key, holder=note.holder)  # refused, in the registry's own words
-    generation = partition.generation if partition is not None and _is_of(partition, note.holder) else None
-    work = gather_work(context, unlock, lock, note, generation)
+    standing = Standing.look_up(store, note)
+    _require_lock_task(context, store, lock, standing)
+    _require_nothing_in_the_way(store, standing)
+    work = gather_work(context, unlock, lock, note, standing.generations)
     verdict = work.judge(on_skipped)
-    if not is_ours:
-        if partition is not None and verdict.outcome is Outcome.PUBLISH and _was_published(work):
+    if standing.not_held:
+        if verdict.outcome is Outcome.PUBLISH and _was_published(standing, work):
             log.info("%s was published before, in an earlier try of this task.", note)
-            return partition
-        generation = _lock_afterwards(context, store, note, partition, work)
+            return [each for each in standing.partitions if each is not None]
+        held = _lock_afterwards(context, store, standing, work)
         verdict = _without_release(verdict)
-    return _carry_out(store, note, generation, verdict)
+    else:
+        held = standing.held
+    return _carry_out(store, note, held, verdict)
 
 
-def _is_of(partition: Partition, holder: str) -> bool:
-    """Whether this holder holds the lock, or finished the partition under it."""
-    return partition.lock is not None and partition.lock.holder.identity == holder
+def _require_nothing_in_the_way(store: RegistryStore, standing: Standing) -> None:
+    """Refuse to publish if a person or another writer decided about one of the partitions, and end our locks."""
+    failed, foreign = standing.first_failed, standing.first_of_others
+    if failed is not None:
+        reason = f"{failed.key} has been marked as failed. {failed.reason}"
+        fail(store, standing.held, reason)
+        raise AirflowFailException(
+            f"Not published: {standing.note} has been marked as failed. {failed.reason} Write it again, under a new "
+            f"lock."
+        )
+    if foreign is not None:
+        fail(store, standing.held, f"{foreign.key} is being written by somebody else.")
+        raise NotLockHolderError(not_theirs("publish", foreign, Holder(standing.note.holder), None), foreign)
 
 
-def _was_published(work: Work) -> bool:
-    """Whether the guard saw all of the work under that lock, so that none of it ran after the publication."""
-    return work.generation is not None and all(each.began_under is not None for each in work.writers())
+def _was_published(standing: Standing, work: Work) -> bool:
+    """Whether the guard saw all of the work under these locks, so that none of it ran after the publication."""
+    return (
+        not standing.held
+        and work.generations is not None
+        and all(each.began_under is not None for each in work.writers())
+    )
 
 
-def _require_lock_task(
-    context: Any, store: RegistryStore, lock: Any, note: LockNote, held: Partition | None
-) -> None:
+def _require_lock_task(context: Any, store: RegistryStore, lock: Any, standing: Standing) -> None:
     """Refuse to publish under a lock whose task did not succeed; if it took the lock nevertheless, end the lock."""
     states = states_of_tasks(context, {lock.task_id})
-    state = states.get((lock.task_id, note.map_index))
+    state = states.get((lock.task_id, standing.note.map_index))
     if state == "success":
         return
-    if held is not None:
+    if standing.held:
         reason = f"The task that took the lock, {lock.task_id}, died after it was granted ({state})."
-        _fail(store, note, held.generation, reason)
+        _fail(store, standing.note, standing.held, reason)
     if state == "skipped":
         raise AirflowSkipException(f"Nothing to publish: {lock.task_id} was skipped.")
     raise AirflowFailException(f"Nothing to publish: {lock.task_id} did not take the lock ({state}).")
 
 
-def _lock_afterwards(
-    context: Any, store: RegistryStore, note: LockNote, partition: Partition | None, work: Work
-) -> int:
-    """Take the lock that the work should have held, so that the history shows a rewrite (R7, R8)."""
+def _lock_afterwards(context: Any, store: RegistryStore, standing: Standing, work: Work) -> list[Partition]:
+    """Take the locks that the work should have held, so that the history shows a rewrite (R7, R8)."""
+    note = standing.note
     if not any(each.state in HAS_RUN for each in work.writers()):
+        fail(store, standing.held, "No work was done, and the lock on other partitions was not held.")
         raise AirflowFailException(
             f"Nothing to publish: the lock on {note} is not held, and no work was done."
         )
-    standing = "is not registered" if partition is None else f"is {partition.state.value}"
     log.error(
-        "THE WORK RAN WITHOUT ITS LOCK: %s %s, so nothing kept readers from reading it while it was written. "
+        "THE WORK RAN WITHOUT ITS LOCK: of %s %s, so nothing kept readers from reading it while it was written. "
         "Locking it now, so that the history shows a rewrite.",
         note,
-        standing,
+        standing.of_not_held,
     )
     holder = Holder(note.holder, {**details_of_task(context["ti"]), "note": "locked after the work had run"})
-    return store.lock(
-        note.key, holder=holder, lease=note.lease_time, exclusive=note.exclusive, register=note.register
-    ).generation
+    return [*standing.held, *lock_partitions(store, note, holder, standing.not_held)]
 
 
 def _without_release(verdict: Verdict) -> Verdict:
@@ -114,22 +119,26 @@ def _without_release(verdict: Verdict) -> Verdict:
     return verdict
 
 
-def _carry_out(store: RegistryStore, note: LockNote, generation: int | None, verdict: Verdict) -> Partition:
+def _carry_out(
+    store: RegistryStore, note: LockNote, held: Sequence[Partition], verdict: Verdict
+) -> list[Partition]:
+    keys, generations = [each.key for each in held], [each.generation for each in held]
     if verdict.outcome is Outcome.PUBLISH:
-        published = store.unlock(note.key, generation=generation)
-        log.info("Published %s, generation %s.", note, generation)
+        published = store.unlock_many(keys, generations=generations)
+        log.info("Published %s, generation %s.", note, in_words(generations))
         return published
     if verdict.outcome is Outcome.FAIL:
-        _fail(store, note, generation, verdict.reason)
+        _fail(store, note, held, verdict.reason)
     try:
-        released = store.release(note.key, generation=generation)
-    except PartitionStateError as error:  # what it was before this lock is not known
-        _fail(store, note, generation, f"{verdict.reason}, but it cannot be released: {error}")
+        released = store.release_many(keys, generations=generations)
+    except PartitionStateError as error:  # what one of them was before this lock is not known
+        _fail(store, note, held, f"{verdict.reason}, but it cannot be released: {error}")
+    states = " or ".join(dict.fromkeys(each.state.value for each in released))
     raise AirflowSkipException(
-        f"Nothing to publish: {note} is {released.state.value} again, as it was before. {verdict.reason}."
+        f"Nothing to publish: {note} is {states} again, as it was before. {verdict.reason}."
     )
 
 
-def _fail(store: RegistryStore, note: LockNote, generation: int | None, reason: str) -> NoReturn:
-    store.fail(note.key, reason=storable(reason), generation=generation)
+def _fail(store: RegistryStore, note: LockNote, held: Sequence[Partition], reason: str) -> NoReturn:
+    fail(store, held, reason)
     raise AirflowFailException(f"Not published: {note}; it is marked as failed. {reason}")

@@ -19,6 +19,9 @@ OnSkipped = Literal["fail", "publish", "unchanged"]
 Key = tuple[str, int]
 """A task instance of a run: task id and map index, which is -1 for tasks that are not mapped."""
 
+Generations = tuple[int, ...]
+"""Those of a lock, one for each of its partitions."""
+
 FAILED = {"failed", "upstream_failed"}
 
 
@@ -53,7 +56,7 @@ class Instance:
     """What is known about one task instance of the work.
 
     :param state: Airflow's; None if it was never scheduled.
-    :param began_under: the generation of the lock that was held when its newest try began, as its guard noted.
+    :param began_under: the generations of the lock that was held when its newest try began, as its guard noted.
     :param ended: whether that try reached the end of its own code.
     :param by_hand: whether a person marked this very instance as successful.
     :param decision: what it decided, if it is a branch or short circuit that skipped something.
@@ -65,7 +68,7 @@ class Instance:
     task_id: str
     map_index: int
     state: str | None
-    began_under: int | None = None
+    began_under: Generations | None = None
     ended: bool = False
     by_hand: bool = False
     decision: Decision | None = None
@@ -103,7 +106,7 @@ class Work:
 
     tasks: Mapping[str, Task]
     instances: tuple[Instance, ...]
-    generation: int | None
+    generations: Generations | None
     _excuses: dict[Key, frozenset[Key] | None] = field(default_factory=dict, compare=False)
 
     def judge(self, on_skipped: OnSkipped = "fail") -> Verdict:
@@ -151,7 +154,7 @@ class Work:
         if instance.began_under is None:
             return instance.began_after_lock
         has_ended = instance.ended or instance.by_hand or instance.decision is not None
-        return instance.began_under == self.generation and has_ended
+        return instance.began_under == self.generations and has_ended
 
     def writers(self) -> list[Instance]:
         """The instances that can have written data."""
@@ -269,12 +272,17 @@ class Work:
     def _why_success_is_no_proof(self, instance: Instance) -> str:
         if instance.began_under is None:
             return "is marked as successful, but nothing shows that it ran under this lock"
-        if instance.began_under != self.generation:
+        if instance.began_under != self.generations:
             return (
-                f"succeeded, but began under an earlier lock (generation {instance.began_under}, the present one "
-                f"is {self.generation}): let it run again"
+                f"succeeded, but began under an earlier lock (generation {in_words(instance.began_under)}, the "
+                f"present one is {in_words(self.generations)}): let it run again"
             )
         return "was stopped before it ended, and then counted as successful with its run"
+
+
+def in_words(generations: Iterable[int] | None) -> str:
+    """The generations of a lock, each once: as a rule those of all its partitions are the same."""
+    return "unknown" if generations is None else ", ".join(map(str, dict.fromkeys(generations)))
 
 
 _WORDS = {

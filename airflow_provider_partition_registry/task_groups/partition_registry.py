@@ -32,6 +32,7 @@ def partition_lock(
     end: Instant | None = None,
     grain: Grain | None = None,
     timezone: str = "UTC",
+    split: Grain | None = None,
     register: bool = True,
     lease: timedelta | float | None = None,
     exclusive: bool = False,
@@ -61,6 +62,8 @@ def partition_lock(
     :param end: first instant after it. (templated)
     :param grain: how long a partition lasts, where only a date is known: "hour", "day", "week", "month" or a timedelta.
     :param timezone: the time zone in which a named grain begins.
+    :param split: lock each whole "hour", "day", "week", "month" or timedelta of the interval as a partition of its own,
+        at most 10,000 of them, in one call. They are published together, or fail together.
     :param register: register the partition first if it is not registered.
     :param lease: after how long anybody with a grant may take the lock over, as a timedelta or in seconds; by default
         never. It begins anew with every task of the group: make it longer than any of them can take.
@@ -84,7 +87,13 @@ def partition_lock(
         "timezone": timezone,
         "partition_registry_conn_id": partition_registry_conn_id,
     }
-    of_lock = {"register": register, "lease": lease, "exclusive": exclusive, "on_conflict": on_conflict}
+    of_lock = {
+        "split": split,
+        "register": register,
+        "lease": lease,
+        "exclusive": exclusive,
+        "on_conflict": on_conflict,
+    }
     return PartitionLockGroup(
         group_id,
         lock={**partition, **of_lock, **(lock_kwargs or {})},

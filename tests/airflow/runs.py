@@ -55,7 +55,7 @@ def a_context(**run: Any) -> dict[str, Any]:
 def was_told(loop: asyncio.AbstractEventLoop) -> bool:
     """Whether any waiter in an event loop has asked and got an answer."""
     pollers = poller._pollers.get(loop, {})
-    return any(waiter.told is not None for each in pollers.values() for waiter in tuple(each._waiters))
+    return any(waiter._known is not None for each in pollers.values() for waiter in tuple(each._waiters))
 
 
 def event_of(trigger: Any, meanwhile: Callable[[], Any] | None = None) -> Any:

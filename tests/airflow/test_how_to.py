@@ -23,7 +23,7 @@ DAY = Interval("2026-11-01", "2026-11-02")
 NEXT_DAY = Interval("2026-11-02", "2026-11-03")
 NOVEMBER = Interval("2026-11-01", "2026-12-01")
 PROVIDERS = {
-    "shop.sales": ("sales_by_shop", "example_producer", "nightly_sales"),
+    "shop.sales": ("sales_by_shop", "example_producer", "nightly_sales", "reload_sales"),
     "shop.returns": ("returns",),
     "shop.stock": ("stock",),
     "shop.visits": ("morning-loader", "afternoon-loader"),
@@ -145,6 +145,12 @@ def test_each_run_of_a_backfill_has_its_day(
     assert_success(run_dag(dags["nightly_sales"], logical_date=datetime(2026, 11, 2, tzinfo=UTC)))
     assert registry.check_readiness("shop.sales", NEXT_DAY)
     assert not registry.check_readiness("shop.sales", DAY)
+
+
+def test_many_partitions_in_one_run(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    assert_success(run_dag(dags["reload_sales"]))
+    assert registry.check_readiness("shop.sales", Interval("2026-11-01", "2026-12-01"))
+    assert len(registry.list_partitions("shop.sales").items) == 30
 
 
 def test_clearing(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag, rerun: Rerun) -> None:

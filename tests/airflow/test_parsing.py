@@ -108,6 +108,7 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "domain.names",
         "domain.store_errors",
         "operators",
+        "operators.base",
         "operators.partition_registry",
         "proof",
         "proof.graph",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, strategies as st
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, InvalidIntervalError
-from airflow_provider_partition_registry.domain.grains import GRAINS, interval_at
+from airflow_provider_partition_registry.domain.grains import GRAINS, Grain, interval_at, split_interval
 from airflow_provider_partition_registry.domain.intervals import Interval
 
 BERLIN, NEW_YORK = "Europe/Berlin", "America/New_York"
@@ -92,6 +93,46 @@ def test_counted_grains_tile_time(moment: datetime, length: timedelta) -> None:
     assert interval.start <= moment < interval.end
     assert interval.end - interval.start == length
     assert interval_at(interval.end, length).start == interval.end
+
+
+@pytest.mark.parametrize(
+    ("interval", "grain", "zone", "count"),
+    [
+        (Interval("2026-11-01", "2026-11-02"), "hour", "UTC", 24),
+        (Interval("2026-10-24T22:00", "2026-10-25T23:00"), "hour", BERLIN, 25),
+        (Interval("2026-09-30T22:00", "2026-10-31T23:00"), "day", BERLIN, 31),
+        (Interval("2026-01-01", "2027-01-01"), "month", "UTC", 12),
+        (Interval("2026-11-01", "2026-11-02"), timedelta(minutes=5), "UTC", 288),
+    ],
+)
+def test_an_interval_is_split_into_what_tiles_it(
+    interval: Interval, grain: Grain, zone: str, count: int
+) -> None:
+    pieces = split_interval(interval, grain, zone, at_most=288)
+    assert len(pieces) == count
+    assert (pieces[0].start, pieces[-1].end) == (interval.start, interval.end)
+    assert all(one.end == other.start for one, other in pairwise(pieces))
+    assert all(each == interval_at(each.start, grain, zone) for each in pieces)
+
+
+@pytest.mark.parametrize(
+    ("interval", "grain", "zone"),
+    [
+        (Interval("2026-11-01T00:30", "2026-11-02"), "hour", "UTC"),
+        (Interval("2026-11-01", "2026-11-02T00:30"), "hour", "UTC"),
+        (Interval("2026-11-01", "2026-11-02"), "week", "UTC"),
+        (Interval("2026-11-01", "2026-12-01"), "day", BERLIN),
+        (Interval("9999-12-31", "9999-12-31T23:59:59.999999"), "day", "UTC"),
+    ],
+)
+def test_what_a_grain_does_not_tile_is_refused(interval: Interval, grain: Grain, zone: str) -> None:
+    with pytest.raises(InvalidIntervalError):
+        split_interval(interval, grain, zone, at_most=1_000)
+
+
+def test_too_many_pieces_are_refused_before_they_are_made() -> None:
+    with pytest.raises(InvalidInputError, match="consists of more than 10 intervals"):
+        split_interval(Interval("0001-01-01", "9999-12-31"), timedelta(microseconds=1), at_most=10)
 
 
 def test_a_day_starts_at_the_local_midnight() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given, strategies as st
 
 from airflow_provider_partition_registry.proof.verdict import Decision, Instance, Outcome, Task, Verdict, Work
 
-NOW = 7  # the generation of the present lock
+NOW = (7, 9)  # the generations of the present lock, on two partitions
+BEFORE = (6, 9)
 
 
 def chain_of(*names: str, **of_all: Any) -> dict[str, Task]:
@@ -66,10 +67,13 @@ class TestOneTask:
             ),
             ({"ended": False}, "was stopped before it ended, and then counted as successful with its run"),
             (
-                {"began_under": NOW - 1},
-                "succeeded, but began under an earlier lock (generation 6, the present one is 7): let it run again",
+                {"began_under": BEFORE},
+                (
+                    "succeeded, but began under an earlier lock (generation 6, 9, the present one is 7, 9): "
+                    "let it run again"
+                ),
             ),
-            ({"began_under": NOW - 1, "by_hand": True}, "succeeded, but began under an earlier lock"),
+            ({"began_under": BEFORE, "by_hand": True}, "succeeded, but began under an earlier lock"),
         ],
     )
     def test_that_is_not_proved_fails_the_partition(self, differently: dict[str, Any], why: str) -> None:
@@ -133,7 +137,7 @@ class TestSkipped:
         )
 
     def test_by_a_decision_under_an_earlier_lock(self) -> None:
-        old = replace(self.chose_left, began_under=NOW - 1)
+        old = replace(self.chose_left, began_under=BEFORE)
         verdict = judge(old, done("left"), self.skipped, done("join"), tasks=self.fork())
         assert "right was stopped before it began" in verdict.reason
 
@@ -280,7 +284,7 @@ class Simulation:
                 self.instances[name] = Instance(name, -1, "skipped")
                 self.skipped_by_dag.add(name)
             elif name == stop_at:  # the run is marked while this task runs
-                self.instances[name] = Instance(name, -1, stop_state, began_under=self.generation)
+                self.instances[name] = Instance(name, -1, stop_state, began_under=(self.generation,))
                 stopped = True
             else:
                 self._run(name, script[name])
@@ -290,7 +294,7 @@ class Simulation:
             self.generation += 1
         began = self.generation
         if what == "fails":
-            self.instances[name] = Instance(name, -1, "failed", began_under=began)
+            self.instances[name] = Instance(name, -1, "failed", began_under=(began,))
             return
         decision = None
         if self.kinds[name] == "decider" and what == "decides against":
@@ -301,7 +305,7 @@ class Simulation:
                 self.skipped_by_dag.add(other)
         self.wrote_under[name] = began
         self.instances[name] = Instance(
-            name, -1, "success", began_under=began, ended=decision is None, decision=decision
+            name, -1, "success", began_under=(began,), ended=decision is None, decision=decision
         )
 
 
@@ -336,7 +340,7 @@ def test_random_runs_publish_only_what_was_written_and_all_that_was(
 ) -> None:
     simulation, script, stop_at, stop_state = drawn
     simulation.run(script, stop_at, stop_state)
-    work = Work(simulation.tasks, tuple(simulation.instances.values()), simulation.generation)
+    work = Work(simulation.tasks, tuple(simulation.instances.values()), (simulation.generation,))
     verdict = work.judge()
 
     writers = {name for name, task in simulation.tasks.items() if task.writes}
