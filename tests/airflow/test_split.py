@@ -221,7 +221,7 @@ def test_the_interval_must_consist_of_whole_hours(registry: RegistryStore) -> No
         task_id="lock", source_name="sales", start="2026-11-01T00:30", end="2026-11-02", split="hour"
     )
     with pytest.raises(InvalidIntervalError, match="does not consist of whole intervals of the grain hour"):
-        lock.execute(a_context())  # type: ignore[arg-type]
+        lock.execute(a_context())
     assert states(registry) == {}
 
 
