@@ -28,9 +28,7 @@ pytestmark = pytest.mark.postgres
 
 CROWD = 500
 DAYS_ASKED = 30
-# Seconds; the triggerer complains from 0.2 on. On a busy machine part of it is not our work.
-LONGEST_COMPUTING = 0.2
-LONGEST_LAG = 5.0
+LONGEST_COMPUTING = 0.2  # seconds of CPU time; the triggerer complains about so many by the clock
 SOON = listening.LISTENING_SLICE + 10
 WHOLE_MONTH = Interval("2026-11-01", "2026-12-01")
 
@@ -53,16 +51,14 @@ async def event_of(trigger: PartitionReadinessTrigger) -> Any:
 
 
 class Ticker:
-    """Notices when the event loop is blocked, by wall-clock time and by the loop's own CPU time."""
+    """Notices for how long the event loop computes in one go. By the clock a busy machine would count as well."""
 
-    longest = 0.0
     longest_computing = 0.0
 
     async def run(self) -> None:
         while True:
-            started, computed = time.monotonic(), time.thread_time()
+            computed = time.thread_time()
             await asyncio.sleep(0.01)
-            self.longest = max(self.longest, time.monotonic() - started)
             self.longest_computing = max(self.longest_computing, time.thread_time() - computed)
 
 
@@ -123,7 +119,6 @@ def test_a_crowd_shares_one_question(
     assert set(asked) == {DAYS_ASKED}, "all wait for one batch, in which nothing is asked twice"
     assert len(asked) <= 5
     assert ticker.longest_computing < LONGEST_COMPUTING
-    assert ticker.longest < LONGEST_LAG
 
 
 @pytest.mark.usefixtures("threads_that_end_soon")

@@ -33,6 +33,7 @@ from airflow_provider_partition_registry.operators.partition_registry import (
 from airflow_provider_partition_registry.runtime.errors import UpstreamFailedError
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
 from testbed.service_process import ServiceProcess
 from tests.airflow.registries import THE_DAY, Connect, Later
@@ -66,6 +67,19 @@ def lock_as(place: Place, holder: str) -> None:
 def publish(place: Place) -> None:
     lock_as(place, "somebody")
     place.store.unlock(PartitionKey(place.source, provider_of(place), THE_DAY), holder="somebody")
+
+
+def test_many_partitions_by_way_of_a_service(place: Place, new_dag: NewDag, run_dag: RunDag) -> None:
+    @task
+    def load(partition: dict[str, str]) -> None: ...
+
+    with new_dag() as dag, partition_lock("hours", split="hour", **place.day) as hours:
+        load.expand(partition=hours.lock.output)
+    run = run_dag(dag)
+    assert run.state == "success", run.errors
+    assert [each.state for each in place.store.list_partitions(place.source).items] == [
+        PartitionState.READY
+    ] * 24
 
 
 class TestTheSameDag:
