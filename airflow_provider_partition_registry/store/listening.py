@@ -22,17 +22,20 @@ def start_listening(
     reader: RegistryReader,
     stop: threading.Event,
     hear: Callable[[frozenset[str]], object],
-    lose: Callable[[], object] = lambda: None,
+    tell_whether_complete: Callable[[bool], object] = lambda _is_complete: None,
 ) -> None:
     """Start a thread that calls ``hear`` with the names of changed sources, until ``stop`` is set.
 
     :param hear: an empty set means that notifications may have been lost. If it raises a RuntimeError, as with an event
         loop that is closed, the thread ends.
-    :param lose: called when from now on, perhaps only for a while, no notifications come.
+    :param tell_whether_complete: called with whether every change, whoever makes it, is notified from now on.
     """
     # A daemon thread: it checks only now and then whether to stop, and no process has to wait for that at its end.
     threading.Thread(
-        target=_listen, args=(reader, stop, hear, lose), name="partition-registry-listener", daemon=True
+        target=_listen,
+        args=(reader, stop, hear, tell_whether_complete),
+        name="partition-registry-listener",
+        daemon=True,
     ).start()
 
 
@@ -45,7 +48,7 @@ def _listen(
     reader: RegistryReader,
     stop: threading.Event,
     hear: Callable[[frozenset[str]], object],
-    lose: Callable[[], object],
+    tell_whether_complete: Callable[[bool], object],
 ) -> None:
     failures = 0
     while not stop.is_set():
@@ -55,17 +58,17 @@ def _listen(
                 return
             with contextlib.closing(listener):
                 failures = 0
+                tell_whether_complete(listener.hears_everybody)
                 hear(frozenset())
                 while not stop.is_set():
                     if heard := listener.wait(LISTENING_SLICE):
                         hear(heard)
         except (StoreUnavailableError, HostNotFoundError):
-            if failures == 0:
-                lose()
+            tell_whether_complete(False)
             failures += 1
             stop.wait(back_off(failures))
         except RegistryError:  # The store can be read but not subscribed to; polling remains.
-            lose()
+            tell_whether_complete(False)
             return
         except RuntimeError:  # nobody is left to notify
             return

@@ -39,7 +39,7 @@ class Poller:
     :param open_reader: opens the registry; called in a private thread whenever there are waiters again.
     :param explains: tell waiters why something is not ready, and not only that it is not.
     :param notified_interval: seconds between two questions about everything at least, while the store notifies of
-        changes.
+        every change.
     """
 
     def __init__(
@@ -99,8 +99,10 @@ class Poller:
             start_listening(
                 reader,
                 stop,
-                hear=lambda names: loop.call_soon_threadsafe(self._hear, names),
-                lose=lambda: loop.call_soon_threadsafe(self._lose_notifications),
+                lambda names: loop.call_soon_threadsafe(self._hear, names),
+                lambda is_complete: loop.call_soon_threadsafe(
+                    self._note_whether_notified, is_complete and not stop.is_set()
+                ),
             )
             await self._answer_waiters(reader, threads)
         except Exception as error:
@@ -115,13 +117,13 @@ class Poller:
             threads.shutdown(wait=False)
 
     def _hear(self, source_names: frozenset[str]) -> None:
-        self._is_notified = True
         if self._waiters.hear(source_names):
             self._wake.set()
 
-    def _lose_notifications(self) -> None:
-        self._hear(frozenset())
-        self._is_notified = False
+    def _note_whether_notified(self, is_notified: bool) -> None:
+        was_notified, self._is_notified = self._is_notified, is_notified
+        if was_notified and not is_notified:
+            self._hear(frozenset())  # something may have been lost
 
     async def _answer_waiters(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
         """Ask for whoever came or may have news; for all of them when the shortest of their intervals is over."""

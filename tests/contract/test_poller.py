@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from itertools import chain
@@ -131,6 +133,28 @@ def test_while_the_store_notifies_everything_is_asked_less_often(
             assert await asyncio.wait_for(task, SOON)
         assert set(reader.explained) == {False}
 
+    asyncio.run(play())
+
+
+def test_what_another_process_writes_to_sqlite_is_found_as_soon_as_ever(migrated_sqlite_url: str) -> None:
+    """Notifications there are of this process's writes alone."""
+    reader = Counted.at(migrated_sqlite_url)
+    write = f"""
+from airflow_provider_partition_registry.store.factory import open_store
+from tests.contract.test_poller import publish
+with open_store({migrated_sqlite_url!r}) as store:
+    publish(store, "calm", 0)
+"""
+
+    async def play() -> None:
+        poller = Poller(lambda: reader, explains=False, notified_interval=600)
+        async with waiting(wait(poller, "calm", poll_interval=0.2)) as (task,):
+            await until(lambda: len(reader.asked) > 3, what="several questions")
+            await asyncio.to_thread(subprocess.run, [sys.executable, "-c", write], check=True)
+            assert await asyncio.wait_for(task, SOON)
+
+    with open_store(migrated_sqlite_url) as store:
+        store.register_provider("p", store.register_source("calm", "ann").access_token)
     asyncio.run(play())
 
 

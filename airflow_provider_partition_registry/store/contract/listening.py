@@ -8,6 +8,9 @@ from abc import ABC, abstractmethod
 class Listener(ABC):
     """Receives notifications of changes. They are hints to look again and may be lost or late."""
 
+    hears_everybody = True
+    """Whether it is notified of every change, whoever makes it."""
+
     @abstractmethod
     def wait(self, timeout: float) -> frozenset[str]:
         """Block until there are notifications, at most ``timeout`` seconds.

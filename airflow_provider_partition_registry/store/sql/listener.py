@@ -83,6 +83,8 @@ class ProcessListener(Listener):
     :param file: the database.
     """
 
+    hears_everybody = False
+
     def __init__(self, file: Path) -> None:
         self._file = file.resolve()
         self._news: set[str] = set()
