@@ -6,7 +6,8 @@ cleared and locks again meanwhile, it keeps its new lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,9 +15,12 @@ from typing import Any
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     PartitionStateError,
+    RegistryError,
+    StoreUnavailableError,
     UnknownError,
 )
 from airflow_provider_partition_registry.domain.intervals import format_instant
+from airflow_provider_partition_registry.domain.many_requests import MOST_PARTITIONS
 from airflow_provider_partition_registry.domain.models import Lock, Partition
 from airflow_provider_partition_registry.domain.names import storable
 from airflow_provider_partition_registry.runtime.identity import (
@@ -158,13 +162,17 @@ def end_locks(
     :param endings: how runs ended, if more is known than their states.
     :param dry_run: only report which locks would be ended.
     """
+    together: defaultdict[tuple[str, str, str], list[HeldLock]] = defaultdict(list)
     for each in held:
         run = runs[run_of(each.holder)]
         reason = reason_to_end(each.holder, run, endings, is_of_lock_task=each.is_of_lock_task)
         if reason is not None:
-            outcome = EndedLock(each, reason, was_ended=False) if dry_run else _end(store, each, reason)
-            if outcome is not None:
-                yield outcome
+            together[each.partition.source_name, each.partition.provider_name, reason].append(each)
+    for (_, _, reason), locks in together.items():
+        if dry_run:
+            yield from (EndedLock(each, reason, was_ended=False) for each in locks)
+        else:
+            yield from _end_all(store, locks, reason)
 
 
 def reason_to_end(
@@ -202,6 +210,37 @@ def _death_of(holder: HolderIdentity, run: RunState) -> str | None:
         if state in _DEAD
         else None
     )
+
+
+def _end_all(store: RegistryStore, held: Sequence[HeldLock], reason: str) -> Iterator[EndedLock]:
+    """Fail partitions of one source and provider for the same reason, at once if possible."""
+    for first in range(0, len(held), MOST_PARTITIONS):
+        portion = held[first : first + MOST_PARTITIONS]
+        if len(portion) > 1 and _end_together(store, portion, reason):
+            yield from (EndedLock(each, reason) for each in portion)
+        else:
+            outcomes = (_end(store, each, reason) for each in portion)
+            yield from (each for each in outcomes if each is not None)
+
+
+def _end_together(store: RegistryStore, held: Sequence[HeldLock], reason: str) -> bool:
+    """Fail all of the partitions; if one is refused, none fails, and it has to be tried with each by itself.
+
+    :return: whether they failed, for this reason.
+    :raises StoreUnavailableError: the registry does not respond.
+    """
+    short = storable(reason)
+    try:
+        failed = store.fail_many(
+            [each.partition.key for each in held],
+            reason=short,
+            generations=[each.lock.generation for each in held],
+        )
+    except StoreUnavailableError:
+        raise
+    except RegistryError:
+        return False
+    return all(each.reason == short for each in failed)
 
 
 def _end(store: RegistryStore, held: HeldLock, reason: str) -> EndedLock | None:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from airflow_provider_partition_registry.domain.grains import split_interval
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
 from airflow_provider_partition_registry.operators.reconciliation import PartitionReconcileOperator
 from airflow_provider_partition_registry.runtime.identity import TAKEN_BY, HolderIdentity, parse_identity
 from airflow_provider_partition_registry.runtime.reconciliation import reason_to_end, reconcile
 from airflow_provider_partition_registry.runtime.states import RunState, ask_database
 from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.airflow.leaving_locks import Left
 from tests.airflow.registries import IN_CONNECTION, THE_DAY, Connect, the_partition
 from tests.airflow.runs import NewDag, Run, RunDag
@@ -119,6 +121,41 @@ def test_a_lock_that_was_finished_meanwhile_is_not_counted(registry: RegistrySto
 
     assert reconcile(registry, "here", ask).found == ()
     assert the_partition(registry).reason == "disk full"
+
+
+HOURS = split_interval(THE_DAY, "hour", at_most=24)
+
+
+def lock_hours(registry: RegistryStore) -> list[PartitionKey]:
+    keys = [PartitionKey("sales", "loader", each) for each in HOURS]
+    registry.lock_many(keys, holder=str(HOLDER), register=True)
+    return keys
+
+
+def test_locks_on_many_partitions_end_in_one_call(
+    registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_hours(registry)
+    with monkeypatch.context() as one_by_one:
+        one_by_one.delattr(SqlRegistryStore, "change")
+        found = reconcile(registry, "here", lambda _: {("a_dag", "a_run"): RunState("failed")}).found
+    assert [each.was_ended for each in found] == [True] * 24
+    assert {each.state for each in registry.list_partitions("sales").items} == {PartitionState.FAILED}
+
+
+def test_of_many_locks_one_of_which_was_finished_meanwhile_the_others_end(registry: RegistryStore) -> None:
+    keys = lock_hours(registry)
+
+    def ask(_: Any) -> dict[tuple[str, str], RunState]:
+        registry.unlock(keys[5], holder=str(HOLDER))
+        registry.fail(keys[6], holder=str(HOLDER), reason="disk full")
+        return {("a_dag", "a_run"): RunState("failed")}
+
+    found = reconcile(registry, "here", ask).found
+    assert {each.held.partition.key for each in found} == set(keys) - {keys[5], keys[6]}
+    assert registry.get_partition(keys[5]).state is PartitionState.READY
+    assert registry.get_partition(keys[6]).reason == "disk full"
+    assert registry.list_locks().items == ()
 
 
 class TestOperator:
