@@ -128,11 +128,13 @@ def cut(left: Left, service: ServiceProcess, place: Place, connect: Connect) -> 
 
 
 @pytest.fixture
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shortens all waits of the background work on ended runs."""
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Shortens all waits of the background work on ended runs, and leaves none of it to go on after the test."""
     monkeypatch.setattr(ended_runs, "AFTER_COMMIT", 0.05)
     monkeypatch.setattr(ended_runs, "AFTER_KILLS", 0.2)
     monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
+    yield
+    ended_runs.ended_runs.__init__()  # type: ignore[misc]
 
 
 def create_run(dag: Any, left: Left) -> None:
