@@ -134,7 +134,7 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(ended_runs, "AFTER_KILLS", 0.2)
     monkeypatch.setattr(registries, "LONGEST_DELAY", 0.2)
     yield
-    ended_runs.ended_runs.__init__()  # type: ignore[misc]
+    ended_runs.ended_runs.__init__()
 
 
 def create_run(dag: Any, left: Left) -> None:
