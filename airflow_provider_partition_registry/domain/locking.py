@@ -74,6 +74,12 @@ def decide(
     :raises PartitionStateError: the partition's state does not allow the request.
     """
     if isinstance(request, LockRequest):
+        if request.keep and _is_held_by(acting(request), partition):
+            return (
+                []
+                if request.lease is None
+                else [renew(partition, partition.generation, request.lease, now=now)]
+            )
         return acquire(
             partition,
             acting(request),
@@ -136,6 +142,10 @@ def acquire(
         Change(locked, EventType.LOCK, holder, details),
         *(_lose(other, lock, now) for other in taken_over),
     ]
+
+
+def _is_held_by(holder: Holder, partition: Partition) -> bool:
+    return partition.state in LOCKED_STATES and _lock_of(partition).holder == holder
 
 
 def conflicts(

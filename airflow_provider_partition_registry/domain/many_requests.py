@@ -29,13 +29,14 @@ class LockManyRequest:
     lease: timedelta | None = None
     exclusive: bool = False
     register: bool = False
+    keep: bool = False
     each: tuple[LockRequest, ...] = field(init=False, repr=False)
     """The request for each partition."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", check_keys(self.keys))
-        each = (LockRequest(key, self.holder, self.lease, self.exclusive, self.register) for key in self.keys)
-        object.__setattr__(self, "each", tuple(each))
+        options = (self.holder, self.lease, self.exclusive, self.register, self.keep)
+        object.__setattr__(self, "each", tuple(LockRequest(key, *options) for key in self.keys))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class LockRequest:
     :param lease: how long until anyone with a grant may take the lock over; None for a lock that lasts.
     :param exclusive: conflict with overlapping locks of any provider, not only of this one.
     :param register: register the partition first if it is not known.
+    :param keep: if the holder has the lock already, leave it as it is, with its generation, and renew the lease if one
+        is given.
     :raises InvalidInputError: an argument is not valid.
     """
 
@@ -34,6 +36,7 @@ class LockRequest:
     lease: timedelta | None = None
     exclusive: bool = False
     register: bool = False
+    keep: bool = False
 
     def __post_init__(self) -> None:
         check_key(self.key)
@@ -43,6 +46,7 @@ class LockRequest:
             check_length("lease", self.lease)
         check_flag("exclusive", self.exclusive)
         check_flag("register", self.register)
+        check_flag("keep", self.keep)
 
 
 @dataclass(frozen=True, slots=True)

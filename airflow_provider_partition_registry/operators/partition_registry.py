@@ -136,6 +136,7 @@ class PartitionLockOperator(PartitionOperator):
 
         :raises InvalidIntervalError: the interval does not consist of whole intervals of ``split``.
         :raises AmbiguousInstanceError: this Airflow has no name of its own.
+        :raises AirflowFailException: tasks are mapped over more partitions than Airflow maps over.
         :raises PartitionLockedError: somebody else holds the lock, and the task does not wait, or no longer.
         :raises AccessDeniedError: the provider may not write to the source.
         """
@@ -180,16 +181,26 @@ class PartitionLockOperator(PartitionOperator):
     def _lock(self, context: Context) -> Result:
         from airflow_provider_partition_registry.domain.models import Holder
         from airflow_provider_partition_registry.proof.standing import lock_partitions
-        from airflow_provider_partition_registry.proof.verdict import in_words
         from airflow_provider_partition_registry.runtime.identity import details_of_task
 
         note = self.note(context)
+        self._require_mappable(len(note.keys))
         with self._registry() as store:
             locked = lock_partitions(store, note, Holder(note.holder, details_of_task(context["ti"])))
-        generations = tuple(each.generation for each in locked)
-        replace(note, generations=generations).push(context["ti"])
-        self.log.info("Locked %s, generation %s.", note, in_words(generations))
+        grant = note.granted(locked)
+        replace(note, grant=grant).push(context["ti"])
+        self.log.info("Locked %s, generation %s.", note, grant.in_words)
         return _as_result(locked, note)
+
+    def _require_mappable(self, count: int) -> None:
+        """Refuse a result that tasks cannot be mapped over; Airflow says so only when the locks have been taken."""
+        most = conf.getint("core", "max_map_length", fallback=1024)
+        if self.split is not None and count > most and next(self.iter_mapped_dependants(), None) is not None:
+            raise AirflowFailException(
+                f"Nothing was locked: tasks are mapped over the {count:,} partitions of {self.task_id}, and Airflow "
+                f"maps over at most {most:,} ([core] max_map_length). Choose a shorter interval or a longer split, "
+                f"raise the setting, or do not map over the partitions."
+            )
 
     def _defer(self, context: Context, deadline: datetime) -> None:
         from airflow_provider_partition_registry.triggers.partition_registry import PartitionLockTrigger
@@ -298,6 +309,7 @@ class PartitionUnlockOperator(PartitionOperator):
 
         index = None if is_mapped(lock) else -1
         note = self.note(context, task_id=lock.task_id, map_index=index, split=argument_of(lock, "split"))
+        note = replace(note, timezone=argument_of(lock, "timezone") or note.timezone)
         notes = {taken.target: taken for taken in LockNote.all_of(context["ti"], lock)}
         return notes.get(note.target, note)
 

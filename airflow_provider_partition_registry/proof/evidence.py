@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.proof.graph import (
     work_of,
 )
 from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
-from airflow_provider_partition_registry.proof.verdict import Decision, Generations, Instance, Task, Work
+from airflow_provider_partition_registry.proof.verdict import Decision, Grant, Instance, Task, Work
 from airflow_provider_partition_registry.runtime.compat import (
     began_at,
     ended_at,
@@ -26,13 +26,11 @@ from airflow_provider_partition_registry.runtime.marks import marks_by_people
 _DECISION = "skipmixin_key"
 
 
-def gather_work(
-    context: Any, unlock: Any, lock: Any, note: LockNote, generations: Generations | None
-) -> Work:
+def gather_work(context: Any, unlock: Any, lock: Any, note: LockNote, grant: Grant | None) -> Work:
     """Everything known about the work between a lock and its unlock.
 
     :param unlock: the task as the DAG has it; ``context`` belongs to its running instance.
-    :param generations: those of the lock under which the work must have begun.
+    :param grant: the lock under which the work must have begun.
     """
     dag = unlock.dag
     awaited = unlock.get_flat_relative_ids(upstream=True)
@@ -48,7 +46,7 @@ def gather_work(
         if state != "removed"
         and (map_index == index or not are_mapped_together(unlock, dag.get_task(task_id)))
     }
-    work = Work(tasks, _instances(context, states, note.holder), generations)
+    work = Work(tasks, _instances(context, states, note.holder), grant)
     work = _with_decisions(context, dag, _with_marks(context, work))
     return _with_times(context, lock, note, work)
 
@@ -81,7 +79,7 @@ def _instance(
 ) -> Instance:
     if note is None:
         return Instance(task_id, map_index, state)
-    return Instance(task_id, map_index, state, note.generations.get(holder), note.ended)
+    return Instance(task_id, map_index, state, note.grants.get(holder), note.ended)
 
 
 def _with_marks(context: Any, work: Work) -> Work:
@@ -135,7 +133,7 @@ def _with_times(context: Any, lock: Any, note: LockNote, work: Work) -> Work:
 
     These times belong to the present lock only if it is still the one that the lock task took.
     """
-    if note.generations is None or note.generations != work.generations:
+    if note.grant is None or note.grant != work.grant:
         return work
     locked_at = ended_at(context, lock.task_id, note.map_index)
 

@@ -10,26 +10,23 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
-from airflow_provider_partition_registry.domain.errors import NotLockHolderError
-from airflow_provider_partition_registry.domain.models import Holder, Partition
+from airflow_provider_partition_registry.domain.models import Holder
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.proof.graph import are_mapped_together, is_mapped, locks_around
 from airflow_provider_partition_registry.proof.notes import LockNote, WorkNote
 from airflow_provider_partition_registry.proof.standing import Standing, lock_partitions
-from airflow_provider_partition_registry.proof.verdict import Generations, in_words
+from airflow_provider_partition_registry.proof.verdict import Grant
 from airflow_provider_partition_registry.runtime.compat import is_resumed
 from airflow_provider_partition_registry.runtime.errors import LockNotTakenError
 from airflow_provider_partition_registry.runtime.identity import TAKEN_BY, details_of_task
-from airflow_provider_partition_registry.store.contract import RegistryStore
 
 log = logging.getLogger("airflow.task")
 
 
 def begin_work(context: Any) -> None:
-    """Make sure that every lock around the task is held, and note the generations under which its work begins.
+    """Make sure that every lock around the task is held, and note the locks under which its work begins.
 
     :raises PartitionLockedError: somebody else holds one; the task must not run.
     :raises LockNotTakenError: it cannot be known which partition should have been locked.
@@ -38,11 +35,11 @@ def begin_work(context: Any) -> None:
     notes = [note for lock in locks_around(ti.task) for note in _notes_of(lock, context)]
     if not notes:
         return
-    generations = {note.holder: _hold(note, context) for note in notes}
+    grants = {note.holder: _hold(note, context) for note in notes}
     # A deferred try began under the locks of that time; if one was lost meanwhile, the work under it is not undone.
     if is_resumed(ti) and WorkNote.of_myself(ti) is not None:
         return
-    WorkNote(map_index=_map_index(ti), generations=generations).push(ti)
+    WorkNote(map_index=_map_index(ti), grants=grants).push(ti)
 
 
 def end_work(context: Any) -> None:
@@ -50,7 +47,7 @@ def end_work(context: Any) -> None:
     ti = context["ti"]
     note = WorkNote.of_myself(ti)
     if note is not None:
-        WorkNote(map_index=note.map_index, generations=note.generations, ended=True).push(ti)
+        WorkNote(map_index=note.map_index, grants=note.grants, ended=True).push(ti)
 
 
 def _notes_of(lock: Any, context: Any) -> Iterator[LockNote]:
@@ -80,38 +77,25 @@ def _note_in_place_of(lock: Any, context: Any) -> LockNote:
     return note
 
 
-def _hold(note: LockNote, context: Any) -> Generations:
-    """Take the lock where this run does not hold it. Returns the generations under which it is held."""
+def _hold(note: LockNote, context: Any) -> Grant:
+    """Take the lock where this run does not hold it, and renew its lease. Returns the lock that is held."""
+    ti = context["ti"]
     with PartitionRegistryHook(note.conn_id).get_conn() as store:
         standing = Standing.look_up(store, note)
-        if note.lease_time is not None:
-            standing = _renew(store, standing, note.lease_time)
-        taken = _take_again(store, standing, context) if standing.not_held else []
-        generations = {each.key: each.generation for each in (*standing.held, *taken)}
-        return tuple(generations[key] for key in standing.keys)
-
-
-def _renew(store: RegistryStore, standing: Standing, lease: timedelta) -> Standing:
-    """Renew the leases of the locks that are held. Returns how the partitions stand if one was taken over meanwhile."""
-    try:
-        for held in standing.held:
-            store.renew(held.key, generation=held.generation, lease=lease)
-    except NotLockHolderError:
-        return Standing.look_up(store, standing.note)
-    return standing
-
-
-def _take_again(store: RegistryStore, standing: Standing, context: Any) -> list[Partition]:
-    log.warning(
-        "The lock on %s is not held by this run: %s. Taking it before the task starts.",
-        standing.note,
-        standing.of_not_held,
-    )
-    ti = context["ti"]
-    holder = Holder(standing.note.holder, details_of_task(ti) | {TAKEN_BY: ti.task_id})
-    taken = lock_partitions(store, standing.note, holder, standing.not_held)
-    log.info("Locked %s, generation %s.", standing.note, in_words(each.generation for each in taken))
-    return taken
+        if not standing.not_held and note.lease is None:
+            return note.granted(standing.held)
+        if standing.not_held:
+            log.warning(
+                "The lock on %s is not held by this run: %s. Taking it before the task starts.",
+                note,
+                standing.of_not_held,
+            )
+        holder = Holder(note.holder, details_of_task(ti) | {TAKEN_BY: ti.task_id})
+        # Other instances of this work may be doing the same: whoever comes second keeps what the first one took.
+        grant = note.granted(lock_partitions(store, note, holder, keep=True))
+        if standing.not_held:
+            log.info("Locked %s, generation %s.", note, grant.in_words)
+        return grant
 
 
 def _map_index(ti: Any) -> int:

@@ -5,7 +5,8 @@ Airflow deletes a task's XComs when a new try of it starts, so each note is abou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any, Self
@@ -13,8 +14,8 @@ from typing import Any, Self
 from airflow_provider_partition_registry.domain.grains import split_interval
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.many_requests import MOST_PARTITIONS
-from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.proof.verdict import Generations
+from airflow_provider_partition_registry.domain.models import Partition, PartitionKey
+from airflow_provider_partition_registry.proof.verdict import Grant
 from airflow_provider_partition_registry.runtime.compat import pull_all, pull_one
 
 LOCK_NOTE = "partition_registry_lock"
@@ -30,7 +31,7 @@ class LockNote:
     :param timezone: the time zone in which a named grain begins.
     :param holder: the identity of the task that takes the lock.
     :param lease: in seconds, or None.
-    :param generations: under which it was granted, for each partition; None if it has not been requested yet.
+    :param grant: how it was granted; None if it has not been requested yet.
     """
 
     conn_id: str
@@ -45,11 +46,18 @@ class LockNote:
     lease: float | None = None
     exclusive: bool = False
     register: bool = True
-    generations: Generations | None = None
+    grant: Grant | None = None
 
-    def __post_init__(self) -> None:
-        if self.generations is not None:  # a list, after Airflow stored it
-            object.__setattr__(self, "generations", tuple(self.generations))
+    @classmethod
+    def of_xcom(cls, value: Mapping[str, Any]) -> Self:
+        """Read a note as Airflow stored it."""
+        return cls(**{**value, "grant": _grant_of(value["grant"])})
+
+    def granted(self, partitions: Iterable[Partition]) -> Grant:
+        """The grant of this lock on its partitions, which stand as given."""
+        generations = sorted((str(each.key), each.generation) for each in partitions)
+        digest = hashlib.sha256(repr(generations).encode()).hexdigest()
+        return Grant(str(self), tuple(dict.fromkeys(each for _, each in generations)), digest)
 
     @property
     def interval(self) -> Interval:
@@ -92,30 +100,31 @@ class LockNote:
     @classmethod
     def all_of(cls, ti: Any, lock: Any) -> list[Self]:
         """The notes that the instances of a lock task left."""
-        return [cls(**value) for value in pull_all(ti, lock.task_id, LOCK_NOTE)]
+        return [cls.of_xcom(value) for value in pull_all(ti, lock.task_id, LOCK_NOTE)]
 
     @classmethod
     def of(cls, ti: Any, lock: Any, map_index: int) -> Self | None:
         """The note that one instance of a lock task left, or None."""
         value = pull_one(ti, lock.task_id, LOCK_NOTE, map_index)
-        return None if value is None else cls(**value)
+        return None if value is None else cls.of_xcom(value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkNote:
     """Under which locks a try of a working task began, and whether it came to its end.
 
-    :param generations: those of the locks, by their holders.
+    :param grants: the locks, by their holders.
     """
 
     map_index: int
-    generations: Mapping[str, Generations] = field(default_factory=dict)
+    grants: Mapping[str, Grant] = field(default_factory=dict)
     ended: bool = False
 
-    def __post_init__(self) -> None:
-        # Lists, after Airflow stored them.
-        generations = {holder: tuple(each) for holder, each in self.generations.items()}
-        object.__setattr__(self, "generations", generations)
+    @classmethod
+    def of_xcom(cls, value: Mapping[str, Any]) -> Self:
+        """Read a note as Airflow stored it."""
+        grants = {holder: Grant(**each) for holder, each in value["grants"].items()}
+        return cls(map_index=value["map_index"], grants=grants, ended=value["ended"])
 
     def push(self, ti: Any) -> None:
         """Leave the note for the unlock."""
@@ -125,10 +134,14 @@ class WorkNote:
     def of_myself(cls, ti: Any) -> Self | None:
         """The note that this very try has left already, or None."""
         value = pull_one(ti, ti.task_id, WORK_NOTE, -1 if ti.map_index is None else ti.map_index)
-        return None if value is None else cls(**value)
+        return None if value is None else cls.of_xcom(value)
 
     @classmethod
     def all_of(cls, ti: Any, task_id: str) -> dict[int, Self]:
         """The notes that the instances of a task left, by map index."""
-        notes = [cls(**value) for value in pull_all(ti, task_id, WORK_NOTE)]
+        notes = [cls.of_xcom(value) for value in pull_all(ti, task_id, WORK_NOTE)]
         return {note.map_index: note for note in notes}
+
+
+def _grant_of(value: Mapping[str, Any] | None) -> Grant | None:
+    return None if value is None else Grant(**value)

@@ -6,13 +6,17 @@ import logging
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from airflow_provider_partition_registry.domain.errors import NotLockHolderError, PartitionStateError
+from airflow_provider_partition_registry.domain.errors import (
+    NotLockHolderError,
+    PartitionLockedError,
+    PartitionStateError,
+)
 from airflow_provider_partition_registry.domain.models import Holder, Partition
 from airflow_provider_partition_registry.domain.wording import not_theirs
 from airflow_provider_partition_registry.proof.evidence import gather_work
 from airflow_provider_partition_registry.proof.notes import LockNote
 from airflow_provider_partition_registry.proof.standing import Standing, fail, lock_partitions
-from airflow_provider_partition_registry.proof.verdict import OnSkipped, Outcome, Verdict, Work, in_words
+from airflow_provider_partition_registry.proof.verdict import OnSkipped, Outcome, Verdict, Work
 from airflow_provider_partition_registry.runtime.compat import (
     AirflowFailException,
     AirflowSkipException,
@@ -43,39 +47,45 @@ def finish_write(
     standing = Standing.look_up(store, note)
     _require_lock_task(context, store, lock, standing)
     _require_nothing_in_the_way(store, standing)
-    work = gather_work(context, unlock, lock, note, standing.generations)
+    work = gather_work(context, unlock, lock, note, standing.grant)
     verdict = work.judge(on_skipped)
-    if standing.not_held:
-        if verdict.outcome is Outcome.PUBLISH and _was_published(standing, work):
-            log.info("%s was published before, in an earlier try of this task.", note)
-            return [each for each in standing.partitions if each is not None]
-        held = _lock_afterwards(context, store, standing, work)
-        verdict = _without_release(verdict)
-    else:
-        held = standing.held
-    return _carry_out(store, note, held, verdict)
+    if standing.not_held and verdict.outcome is Outcome.PUBLISH and _was_published(standing, work):
+        log.info("%s was published before, in an earlier try of this task.", note)
+        return [each for each in standing.partitions if each is not None]
+    try:
+        if not standing.not_held:
+            return _carry_out(store, note, standing.held, verdict)
+        locked = _lock_afterwards(context, store, standing, work)
+        return _carry_out(store, note, locked, _without_release(verdict))
+    except (PartitionLockedError, NotLockHolderError) as error:
+        # Somebody decided about one of the partitions at this moment. The others must not stay locked.
+        fail(store, Standing.look_up(store, note).held, error.message)
+        raise
 
 
 def _require_nothing_in_the_way(store: RegistryStore, standing: Standing) -> None:
     """Refuse to publish if a person or another writer decided about one of the partitions, and end our locks."""
-    failed, foreign = standing.first_failed, standing.first_of_others
+    note, failed, foreign = standing.note, standing.first_failed, standing.first_of_others
     if failed is not None:
-        reason = f"{failed.key} has been marked as failed. {failed.reason}"
+        which = "it" if len(standing.keys) == 1 else f"{failed.interval}"
+        reason = f"Written together with {failed.interval}, which has been marked as failed. {failed.reason}"
         fail(store, standing.held, reason)
         raise AirflowFailException(
-            f"Not published: {standing.note} has been marked as failed. {failed.reason} Write it again, under a new "
+            f"Not published: {note}, as {which} has been marked as failed. {failed.reason} Write it again, under a new "
             f"lock."
         )
     if foreign is not None:
-        fail(store, standing.held, f"{foreign.key} is being written by somebody else.")
-        raise NotLockHolderError(not_theirs("publish", foreign, Holder(standing.note.holder), None), foreign)
+        fail(
+            store, standing.held, f"Written together with {foreign.interval}, which somebody else has locked."
+        )
+        raise NotLockHolderError(not_theirs("publish", foreign, Holder(note.holder), None), foreign)
 
 
 def _was_published(standing: Standing, work: Work) -> bool:
     """Whether the guard saw all of the work under these locks, so that none of it ran after the publication."""
     return (
         not standing.held
-        and work.generations is not None
+        and work.grant is not None
         and all(each.began_under is not None for each in work.writers())
     )
 
@@ -95,7 +105,7 @@ def _require_lock_task(context: Any, store: RegistryStore, lock: Any, standing: 
 
 
 def _lock_afterwards(context: Any, store: RegistryStore, standing: Standing, work: Work) -> list[Partition]:
-    """Take the locks that the work should have held, so that the history shows a rewrite (R7, R8)."""
+    """Take the lock that the work should have held, so that the history shows a rewrite (R7, R8)."""
     note = standing.note
     if not any(each.state in HAS_RUN for each in work.writers()):
         fail(store, standing.held, "No work was done, and the lock on other partitions was not held.")
@@ -103,13 +113,13 @@ def _lock_afterwards(context: Any, store: RegistryStore, standing: Standing, wor
             f"Nothing to publish: the lock on {note} is not held, and no work was done."
         )
     log.error(
-        "THE WORK RAN WITHOUT ITS LOCK: of %s %s, so nothing kept readers from reading it while it was written. "
+        "THE WORK RAN WITHOUT ITS LOCK on %s: %s, so nothing kept readers from reading it while it was written. "
         "Locking it now, so that the history shows a rewrite.",
         note,
         standing.of_not_held,
     )
     holder = Holder(note.holder, {**details_of_task(context["ti"]), "note": "locked after the work had run"})
-    return [*standing.held, *lock_partitions(store, note, holder, standing.not_held)]
+    return lock_partitions(store, note, holder, keep=True)
 
 
 def _without_release(verdict: Verdict) -> Verdict:
@@ -125,7 +135,7 @@ def _carry_out(
     keys, generations = [each.key for each in held], [each.generation for each in held]
     if verdict.outcome is Outcome.PUBLISH:
         published = store.unlock_many(keys, generations=generations)
-        log.info("Published %s, generation %s.", note, in_words(generations))
+        log.info("Published %s, generation %s.", note, note.granted(published).in_words)
         return published
     if verdict.outcome is Outcome.FAIL:
         _fail(store, note, held, verdict.reason)

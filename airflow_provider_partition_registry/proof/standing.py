@@ -19,7 +19,7 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.domain.names import storable
 from airflow_provider_partition_registry.proof.notes import LockNote
-from airflow_provider_partition_registry.proof.verdict import Generations
+from airflow_provider_partition_registry.proof.verdict import Grant
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.paging import all_items
 
@@ -66,10 +66,10 @@ class Standing:
         return self._first(lambda each: each.state in LOCKED_STATES and not self._holds(each))
 
     @cached_property
-    def generations(self) -> Generations | None:
-        """Those under which this holder holds the locks, or finished the partitions; None unless it did so with all."""
-        found = [each.generation for each in self.partitions if each is not None and self._is_of_holder(each)]
-        return tuple(found) if len(found) == len(self.partitions) else None
+    def grant(self) -> Grant | None:
+        """The lock under which this holder holds or finished the partitions; None unless it did so with all."""
+        found = [each for each in self.partitions if each is not None and self._is_of_holder(each)]
+        return self.note.granted(found) if len(found) == len(self.partitions) else None
 
     @property
     def of_not_held(self) -> str:
@@ -95,18 +95,20 @@ class Standing:
 
 
 def lock_partitions(
-    store: RegistryStore, note: LockNote, holder: Holder, keys: Sequence[PartitionKey] | None = None
+    store: RegistryStore, note: LockNote, holder: Holder, *, keep: bool = False
 ) -> list[Partition]:
-    """Take the lock of a note on all of its partitions, or on some.
+    """Take the lock of a note on all of its partitions.
 
+    :param keep: not where its holder has it; there the lease is renewed, if it has one.
     :raises PartitionLockedError: somebody else holds the lock on one of them.
     """
     return store.lock_many(
-        note.keys if keys is None else keys,
+        note.keys,
         holder=holder,
         lease=note.lease_time,
         exclusive=note.exclusive,
         register=note.register,
+        keep=keep,
     )
 
 

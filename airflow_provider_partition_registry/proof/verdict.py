@@ -19,8 +19,30 @@ OnSkipped = Literal["fail", "publish", "unchanged"]
 Key = tuple[str, int]
 """A task instance of a run: task id and map index, which is -1 for tasks that are not mapped."""
 
-Generations = tuple[int, ...]
-"""Those of a lock, one for each of its partitions."""
+
+@dataclass(frozen=True)
+class Grant:
+    """A lock as it was granted: on which partitions, and under which generation of each.
+
+    It is noted by every task of the work, so it does not list them.
+
+    :param what: the partitions, in words.
+    :param generations: each once; as a rule those of all partitions are the same.
+    :param digest: of every partition with its generation.
+    """
+
+    what: str
+    generations: tuple[int, ...]
+    digest: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "generations", tuple(self.generations))  # a list, after Airflow stored it
+
+    @property
+    def in_words(self) -> str:
+        """Its generations, in words."""
+        return ", ".join(map(str, self.generations))
+
 
 FAILED = {"failed", "upstream_failed"}
 
@@ -56,7 +78,7 @@ class Instance:
     """What is known about one task instance of the work.
 
     :param state: Airflow's; None if it was never scheduled.
-    :param began_under: the generations of the lock that was held when its newest try began, as its guard noted.
+    :param began_under: the lock that was held when its newest try began, as its guard noted.
     :param ended: whether that try reached the end of its own code.
     :param by_hand: whether a person marked this very instance as successful.
     :param decision: what it decided, if it is a branch or short circuit that skipped something.
@@ -68,7 +90,7 @@ class Instance:
     task_id: str
     map_index: int
     state: str | None
-    began_under: Generations | None = None
+    began_under: Grant | None = None
     ended: bool = False
     by_hand: bool = False
     decision: Decision | None = None
@@ -106,7 +128,7 @@ class Work:
 
     tasks: Mapping[str, Task]
     instances: tuple[Instance, ...]
-    generations: Generations | None
+    grant: Grant | None
     _excuses: dict[Key, frozenset[Key] | None] = field(default_factory=dict, compare=False)
 
     def judge(self, on_skipped: OnSkipped = "fail") -> Verdict:
@@ -154,7 +176,7 @@ class Work:
         if instance.began_under is None:
             return instance.began_after_lock
         has_ended = instance.ended or instance.by_hand or instance.decision is not None
-        return instance.began_under == self.generations and has_ended
+        return instance.began_under == self.grant and has_ended
 
     def writers(self) -> list[Instance]:
         """The instances that can have written data."""
@@ -272,17 +294,24 @@ class Work:
     def _why_success_is_no_proof(self, instance: Instance) -> str:
         if instance.began_under is None:
             return "is marked as successful, but nothing shows that it ran under this lock"
-        if instance.began_under != self.generations:
-            return (
-                f"succeeded, but began under an earlier lock (generation {in_words(instance.began_under)}, the "
-                f"present one is {in_words(self.generations)}): let it run again"
-            )
+        if instance.began_under != self.grant:
+            return self._why_not_under_the_present_lock(instance.began_under)
         return "was stopped before it ended, and then counted as successful with its run"
 
-
-def in_words(generations: Iterable[int] | None) -> str:
-    """The generations of a lock, each once: as a rule those of all its partitions are the same."""
-    return "unknown" if generations is None else ", ".join(map(str, dict.fromkeys(generations)))
+    def _why_not_under_the_present_lock(self, earlier: Grant) -> str:
+        present = self.grant
+        if present is not None and earlier.what != present.what:
+            return (
+                f"succeeded, but under a lock on {earlier.what}, while the present one is on {present.what}: let it "
+                f"run again"
+            )
+        if present is None:
+            now = "there is none now"
+        elif earlier.generations != present.generations:
+            now = f"the present one is {present.in_words}"
+        else:
+            now = "some of its partitions have been locked again since"
+        return f"succeeded, but began under an earlier lock (generation {earlier.in_words}, {now}): let it run again"
 
 
 _WORDS = {

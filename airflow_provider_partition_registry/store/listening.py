@@ -50,6 +50,21 @@ def _listen(
     hear: Callable[[frozenset[str]], object],
     tell_whether_complete: Callable[[bool], object],
 ) -> None:
+    try:
+        _listen_until(stop, reader, hear, tell_whether_complete)
+    except RuntimeError:  # nobody is left to notify
+        return
+    finally:
+        with contextlib.suppress(RuntimeError):
+            tell_whether_complete(False)
+
+
+def _listen_until(
+    stop: threading.Event,
+    reader: RegistryReader,
+    hear: Callable[[frozenset[str]], object],
+    tell_whether_complete: Callable[[bool], object],
+) -> None:
     failures = 0
     while not stop.is_set():
         try:
@@ -64,11 +79,9 @@ def _listen(
                     if heard := listener.wait(LISTENING_SLICE):
                         hear(heard)
         except (StoreUnavailableError, HostNotFoundError):
-            tell_whether_complete(False)
             failures += 1
-            stop.wait(back_off(failures))
         except RegistryError:  # The store can be read but not subscribed to; polling remains.
+            return
+        if failures:
             tell_whether_complete(False)
-            return
-        except RuntimeError:  # nobody is left to notify
-            return
+            stop.wait(back_off(failures))

@@ -100,9 +100,7 @@ class Poller:
                 reader,
                 stop,
                 lambda names: loop.call_soon_threadsafe(self._hear, names),
-                lambda is_complete: loop.call_soon_threadsafe(
-                    self._note_whether_notified, is_complete and not stop.is_set()
-                ),
+                lambda is_complete: loop.call_soon_threadsafe(self._note_whether_notified, stop, is_complete),
             )
             await self._answer_waiters(reader, threads)
         except Exception as error:
@@ -120,7 +118,9 @@ class Poller:
         if self._waiters.hear(source_names):
             self._wake.set()
 
-    def _note_whether_notified(self, is_notified: bool) -> None:
+    def _note_whether_notified(self, stop: threading.Event, is_notified: bool) -> None:
+        if stop.is_set():  # a listener of former waiters; they have another one now, if any
+            return
         was_notified, self._is_notified = self._is_notified, is_notified
         if was_notified and not is_notified:
             self._hear(frozenset())  # something may have been lost
@@ -166,7 +166,9 @@ class Poller:
         """Ask for one waiter after the other, so that an error ends only the wait of those whose questions cause it."""
         for waiter in waiters:
             try:
-                await _in_thread(threads, partial(reader.check_readiness_many, waiter.questions))
+                await _in_thread(
+                    threads, partial(reader.check_readiness_many, waiter.questions, explain=self._explains)
+                )
             except StoreUnavailableError:
                 return
             except Exception as error:

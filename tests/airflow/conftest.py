@@ -58,6 +58,7 @@ from tests.airflow.running import (  # noqa: E402, F401 - fixtures
     new_dag,
     no_logical_date,
     rerun,
+    rerun_alone,
     run_dag,
 )
 from tests.airflow.services import new_place, place, service  # noqa: E402, F401 - fixtures

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,25 +61,33 @@ def run_dag(airflow_home: Path) -> Callable[..., Run]:
 @pytest.fixture
 def rerun(airflow_home: Path) -> Callable[..., Run]:
     """Clears tasks of a run, downstream included, as the button in the UI does, and runs what has to run then."""
+    return partial(_clear_and_run, include_downstream=True)
 
-    def clear_and_run(run: Run, *task_ids: str) -> Run:
-        scheduler_dag = _as_scheduler_has_it(run.dag)
-        subset = scheduler_dag.partial_subset(list(task_ids), include_downstream=True, include_upstream=False)
-        with create_session() as session:
-            dag_run = _dag_run(run.dag.dag_id, run.run_id, session)
-            when = (
-                {"run_id": run.run_id}
-                if IS_AIRFLOW_3
-                else dict.fromkeys(("start_date", "end_date"), dag_run.execution_date)
-            )
-            subset.clear(**when, dag_run_state="running", session=session)
-            session.commit()
-            dag_run.dag = scheduler_dag
-            _errors.get(run.dag.dag_id, {}).clear()
-            _run_to_the_end(run.dag, dag_run, session)
-        return _what_is_left(run.dag, run.run_id)
 
-    return clear_and_run
+@pytest.fixture
+def rerun_alone(airflow_home: Path) -> Callable[..., Run]:
+    """As ``rerun``, but only the tasks themselves are cleared."""
+    return partial(_clear_and_run, include_downstream=False)
+
+
+def _clear_and_run(run: Run, *task_ids: str, include_downstream: bool) -> Run:
+    scheduler_dag = _as_scheduler_has_it(run.dag)
+    subset = scheduler_dag.partial_subset(
+        list(task_ids), include_downstream=include_downstream, include_upstream=False
+    )
+    with create_session() as session:
+        dag_run = _dag_run(run.dag.dag_id, run.run_id, session)
+        when = (
+            {"run_id": run.run_id}
+            if IS_AIRFLOW_3
+            else dict.fromkeys(("start_date", "end_date"), dag_run.execution_date)
+        )
+        subset.clear(**when, dag_run_state="running", session=session)
+        session.commit()
+        dag_run.dag = scheduler_dag
+        _errors.get(run.dag.dag_id, {}).clear()
+        _run_to_the_end(run.dag, dag_run, session)
+    return _what_is_left(run.dag, run.run_id)
 
 
 def _run_to_the_end(dag: DAG, dag_run: Any, session: Any) -> None:

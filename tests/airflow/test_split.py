@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +15,16 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, task
 from airflow_provider_partition_registry.domain.errors import InvalidIntervalError, PartitionLockedError
 from airflow_provider_partition_registry.domain.grains import split_interval
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionKey
-from airflow_provider_partition_registry.operators.partition_registry import PartitionLockOperator
+from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
+from airflow_provider_partition_registry.operators.partition_registry import (
+    PartitionLockOperator,
+    PartitionUnlockOperator,
+)
+from airflow_provider_partition_registry.proof import guard, publication
+from airflow_provider_partition_registry.proof.notes import LockNote
+from airflow_provider_partition_registry.proof.standing import Standing, lock_partitions
+from airflow_provider_partition_registry.proof.verdict import Grant
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
@@ -247,3 +257,125 @@ def test_days_of_a_time_zone(registry: RegistryStore, new_dag: NewDag, run_dag: 
     lengths = Counter((each.end - each.start).total_seconds() / 3600 for each in found)
     assert lengths == {24: 30, 25: 1}
     assert registry.check_readiness("sales", Interval("2026-09-30T22:00Z", "2026-10-31T23:00Z")).is_ready
+
+
+@pytest.mark.parametrize("split", [None, "hour"])
+def test_work_that_was_done_for_one_day_does_not_publish_another(
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, rerun_alone: Rerun, split: str | None
+) -> None:
+    """Lock and unlock are cleared without the work, and by now their template means another day."""
+    days = ["2026-11-01"]
+
+    @task
+    def write() -> None: ...
+
+    day = {"source_name": "sales", "start": "{{ the_day() }}", "grain": "day"}
+    with new_dag(user_defined_macros={"the_day": lambda: days[-1]}) as dag:
+        lock = PartitionLockOperator(task_id="lock", split=split, **day)
+        lock >> write() >> PartitionUnlockOperator(task_id="unlock", **day)
+    run = run_dag(dag)
+    assert run.state == "success", run.errors
+    days.append("2026-11-15")
+    run = rerun_alone(run, "lock", "unlock")
+    assert run.states["unlock"] == "failed"
+    assert not registry.check_readiness("sales", Interval("2026-11-15", "2026-11-16"))
+    assert "write succeeded, but under a lock on [2026-11-01" in str(run.error("unlock"))
+    assert locks(registry) == 0
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("split", [None, "hour"])
+def test_instances_of_cleared_work_that_begin_together_hold_the_same_lock(
+    postgres_registry: RegistryStore, split: str | None
+) -> None:
+    note = LockNote(
+        conn_id=DEFAULT_CONN_ID, provider_name="loader", holder="here/a_dag/a_run/lock", split=split, **DAY
+    )
+    for _ in range(5):
+        locked = lock_partitions(postgres_registry, note, Holder(note.holder))
+        postgres_registry.unlock_many([each.key for each in locked], holder=note.holder)
+        together = threading.Barrier(4)
+
+        def begin(_number: int, together: threading.Barrier = together) -> Grant:
+            together.wait()
+            return guard._hold(note, a_context())
+
+        with ThreadPoolExecutor(4) as threads:
+            grants = list(threads.map(begin, range(4)))
+        assert set(grants) == {Standing.look_up(postgres_registry, note).grant}
+
+
+def test_more_than_airflow_maps_over_is_refused_before_it_is_locked(
+    registry: RegistryStore, run_hours: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow itself refuses the result, when the locks have been taken and the unlock will not run."""
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "10")
+    for hour in HOURS:
+        publish(registry, interval=hour)
+    run = run_hours()
+    assert "max_map_length" in str(run.error("hours.lock"))
+    assert states(registry) == {"ready": 24}
+
+
+class TestSomebodyDecides:
+    """While the unlock is at work, or where it does not look: the others must not stay locked."""
+
+    @pytest.fixture
+    def run_work(self, new_dag: NewDag, run_dag: RunDag) -> Callable[[Callable[[], object]], Run]:
+        def run(do: Callable[[], object]) -> Run:
+            @task
+            def write() -> None:
+                do()
+
+            with new_dag() as dag, partition_lock("hours", split="hour", **DAY):
+                write()
+            return run_dag(dag)
+
+        return run
+
+    def test_about_one_after_the_unlock_has_looked(
+        self, registry: RegistryStore, run_work: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gather = publication.gather_work
+
+        def gather_and_decide(*arguments: Any) -> Any:
+            work = gather(*arguments)
+            registry.force_release(FIFTH, reason="bad", by="ann")
+            return work
+
+        monkeypatch.setattr(publication, "gather_work", gather_and_decide)
+        run = run_work(lambda: None)
+        assert run.states["hours.unlock"] == "failed"
+        assert states(registry) == {"failed": 24}
+
+    def test_to_write_a_part_of_one_that_was_withdrawn(self, registry: RegistryStore, run_work: Any) -> None:
+        part = PartitionKey("sales", "loader", Interval("2026-11-01T05:10", "2026-11-01T05:50"))
+
+        def take() -> None:
+            registry.withdraw(FIFTH, reason="half of it is missing", by="ann")
+            registry.lock(part, holder="somebody", register=True)
+
+        run = run_work(take)
+        assert run.states["hours.unlock"] == "failed"
+        assert "somebody" in str(run.error("hours.unlock"))
+        assert states(registry) == {"failed": 23, "registered": 1, "locked": 1}
+
+
+@pytest.mark.parametrize("was_marked", [False, True])
+def test_an_unlock_splits_as_its_lock_does(
+    registry: RegistryStore, new_dag: NewDag, run_dag: RunDag, was_marked: bool
+) -> None:
+    """It need not repeat the time zone, also if the lock was marked as successful by hand and left no note."""
+
+    @task
+    def write() -> None: ...
+
+    days = {"source_name": "sales", "start": "2026-10-31T23:00:00Z", "end": "2026-11-02T23:00:00Z"}
+    with new_dag() as dag:
+        lock = PartitionLockOperator(task_id="lock", split="day", timezone="Europe/Berlin", **days)
+        lock >> write() >> PartitionUnlockOperator(task_id="unlock", **days)
+    if was_marked:
+        lock.execute = lambda context: {}
+    run = run_dag(dag)
+    assert run.state == "success", run.errors
+    assert states(registry) == {"ready": 2}

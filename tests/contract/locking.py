@@ -39,6 +39,31 @@ class LockingContract(ContractBase):
         assert newest(store).holder == "dag/run/task"
         assert newest(store).details["host"] == "worker-1"
 
+    @pytest.mark.parametrize("lease", [None, HOUR])
+    @pytest.mark.parametrize("is_expired", [False, True])
+    def test_a_lock_that_its_holder_keeps_stays_as_it_is(
+        self, store: RegistryStore, clock: ManualClock, lease: timedelta | None, is_expired: bool
+    ) -> None:
+        first = lock(store, holder=Holder("me", {"try": "1"}), lease=HOUR)
+        clock.advance(2 * HOUR if is_expired else HOUR / 2)
+        kept = lock(store, holder=Holder("me", {"try": "2"}), keep=True, exclusive=True, lease=lease)
+        assert kept.generation == first.generation
+        assert kept.lock.expires_at == (first.lock.expires_at if lease is None else clock.now + HOUR)
+        assert (kept.lock.exclusive, dict(kept.lock.holder.details)) == (False, {"try": "1"})
+        assert newest(store).type == ("LOCK" if lease is None else "RENEW")
+        assert lock(store, holder="me").generation == first.generation + 1
+
+    def test_keeping_takes_a_lock_that_is_not_there(self, store: RegistryStore, clock: ManualClock) -> None:
+        assert lock(store, holder="me", keep=True).generation == 1
+        store.fail(PartitionKey("s", "p", WHOLE), reason="disk full", holder="me")
+        assert lock(store, holder="me", keep=True).generation == 2
+        with refused(store, errors.PartitionLockedError):
+            lock(store, holder="you", keep=True)
+        store.unlock(PartitionKey("s", "p", WHOLE), holder="me")
+        assert lock(store, holder="you", keep=True, lease=HOUR).generation == 3
+        clock.advance(HOUR)
+        assert lock(store, holder="me", keep=True).generation == 4
+
     def test_somebody_else_is_refused_and_told_who_holds_it(self, store: RegistryStore) -> None:
         lock(store, holder="first", lease=HOUR)
         with refused(store, errors.PartitionLockedError) as caught:
@@ -351,7 +376,7 @@ class LockingContract(ContractBase):
         (blocker,) = store.check_readiness("s", WHOLE).blockers
         assert blocker.lock.holder.details == {"host": "h"}
 
-    @pytest.mark.parametrize("flag", ["exclusive", "register"])
+    @pytest.mark.parametrize("flag", ["exclusive", "register", "keep"])
     def test_a_flag_given_as_text_is_refused(self, store, flag: str) -> None:
         with refused(store, errors.InvalidInputError):
             store.lock(PartitionKey("s", "p", WHOLE), **{flag: "false"})

@@ -111,6 +111,13 @@ class ManyContract(ContractBase):
         store.release_many(keys(1, 2, 5))
         assert store.check_readiness("s", hours(0, 10)).is_ready
 
+    def test_those_that_the_holder_has_are_kept_and_the_others_taken(self, store: RegistryStore) -> None:
+        store.lock_many(keys(0, 1, 2), holder="me", register=True)
+        store.unlock(keys(1)[0], holder="me")
+        kept = store.lock_many(keys(0, 1, 2, 3), holder="me", register=True, keep=True)
+        assert [each.generation for each in kept] == [1, 2, 1, 1]
+        assert {each.state for each in kept} == {PartitionState.LOCKED}
+
     def test_an_expired_neighbour_is_taken_over_once(self, store: RegistryStore, clock: ManualClock) -> None:
         store.lock(PartitionKey("s", "p", hours(0, 4)), holder="b", lease=timedelta(hours=1), register=True)
         clock.advance(timedelta(hours=2))

@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from airflow_provider_partition_registry.proof.verdict import Decision, Instance, Outcome, Task, Verdict, Work
+from airflow_provider_partition_registry.proof.verdict import (
+    Decision,
+    Grant,
+    Instance,
+    Outcome,
+    Task,
+    Verdict,
+    Work,
+)
 
-NOW = (7, 9)  # the generations of the present lock, on two partitions
-BEFORE = (6, 9)
+NOW = Grant("the day", (7,), "at generation 7")  # the present lock
+BEFORE = Grant("the day", (6,), "at generation 6")
 
 
 def chain_of(*names: str, **of_all: Any) -> dict[str, Task]:
@@ -69,7 +77,7 @@ class TestOneTask:
             (
                 {"began_under": BEFORE},
                 (
-                    "succeeded, but began under an earlier lock (generation 6, 9, the present one is 7, 9): "
+                    "succeeded, but began under an earlier lock (generation 6, the present one is 7): "
                     "let it run again"
                 ),
             ),
@@ -284,7 +292,7 @@ class Simulation:
                 self.instances[name] = Instance(name, -1, "skipped")
                 self.skipped_by_dag.add(name)
             elif name == stop_at:  # the run is marked while this task runs
-                self.instances[name] = Instance(name, -1, stop_state, began_under=(self.generation,))
+                self.instances[name] = Instance(name, -1, stop_state, began_under=grant_of(self.generation))
                 stopped = True
             else:
                 self._run(name, script[name])
@@ -294,7 +302,7 @@ class Simulation:
             self.generation += 1
         began = self.generation
         if what == "fails":
-            self.instances[name] = Instance(name, -1, "failed", began_under=(began,))
+            self.instances[name] = Instance(name, -1, "failed", began_under=grant_of(began))
             return
         decision = None
         if self.kinds[name] == "decider" and what == "decides against":
@@ -305,11 +313,15 @@ class Simulation:
                 self.skipped_by_dag.add(other)
         self.wrote_under[name] = began
         self.instances[name] = Instance(
-            name, -1, "success", began_under=(began,), ended=decision is None, decision=decision
+            name, -1, "success", began_under=grant_of(began), ended=decision is None, decision=decision
         )
 
 
 NAMES = tuple("abcdef")
+
+
+def grant_of(generation: int) -> Grant:
+    return Grant("the day", (generation,), str(generation))
 
 
 @st.composite
@@ -340,7 +352,7 @@ def test_random_runs_publish_only_what_was_written_and_all_that_was(
 ) -> None:
     simulation, script, stop_at, stop_state = drawn
     simulation.run(script, stop_at, stop_state)
-    work = Work(simulation.tasks, tuple(simulation.instances.values()), (simulation.generation,))
+    work = Work(simulation.tasks, tuple(simulation.instances.values()), grant_of(simulation.generation))
     verdict = work.judge()
 
     writers = {name for name, task in simulation.tasks.items() if task.writes}

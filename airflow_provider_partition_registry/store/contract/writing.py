@@ -158,6 +158,7 @@ class RegistryStore(RegistryReader):
         lease: timedelta | None = None,
         exclusive: bool = False,
         register: bool = False,
+        keep: bool = False,
     ) -> Partition:
         """Take the lock before (re)writing a partition (R3).
 
@@ -165,6 +166,8 @@ class RegistryStore(RegistryReader):
         :param lease: how long until anyone with a grant may take the lock over; None for a lock that lasts.
         :param exclusive: conflict with overlapping locks of any provider, not only of this one.
         :param register: register the partition first if it is not known.
+        :param keep: if the holder has the lock already, leave it as it is, with its generation, and renew the lease if
+            one is given. So several processes of one holder may all make sure that they have it.
         :return: the locked partition; its ``generation`` is the fencing token.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.
@@ -172,7 +175,7 @@ class RegistryStore(RegistryReader):
         :raises NoGrantError: the provider may not write to the source.
         :raises PartitionLockedError: somebody else holds the lock, or one that conflicts with it.
         """
-        return self.change(LockRequest(key, to_holder(holder), lease, exclusive, register))
+        return self.change(LockRequest(key, to_holder(holder), lease, exclusive, register, keep))
 
     def renew(self, key: PartitionKey, *, generation: int, lease: timedelta) -> Partition:
         """Let the lease of a held lock run for ``lease`` from now on; it never ends sooner than it would have (R5).
@@ -255,6 +258,7 @@ class RegistryStore(RegistryReader):
         lease: timedelta | None = None,
         exclusive: bool = False,
         register: bool = False,
+        keep: bool = False,
     ) -> list[Partition]:
         """Take the locks on partitions of one provider and source before (re)writing them: all of them, or none.
 
@@ -262,7 +266,7 @@ class RegistryStore(RegistryReader):
         :raises InvalidInputError: the keys are of several sources or providers, too many, or one is there twice.
         :raises RegistryError: as :meth:`lock`, for the first that is refused.
         """
-        return self.change_many(LockManyRequest(keys, to_holder(holder), lease, exclusive, register))
+        return self.change_many(LockManyRequest(keys, to_holder(holder), lease, exclusive, register, keep))
 
     def unlock_many(
         self,

@@ -30,7 +30,9 @@ from airflow_provider_partition_registry.store.wire.fields import (
 from airflow_provider_partition_registry.store.wire.requests import (
     Exclusive,
     HolderOrIdentity,
+    Keep,
     Register,
+    as_sent,
     holder_body,
     holder_of,
     interval_to_data,
@@ -89,6 +91,7 @@ class LockManyBody(ManyBody):
     lease_seconds: Seconds | None = None
     exclusive: Exclusive = False
     register_partitions: Register = False
+    keep: Keep = False
 
     @classmethod
     def of(cls, request: LockManyRequest) -> Self:
@@ -111,6 +114,7 @@ class LockManyBody(ManyBody):
             to_lease(self.lease_seconds),
             self.exclusive,
             self.register_partitions,
+            self.keep,
         )
 
 
@@ -152,7 +156,7 @@ def many_request_to_data(request: ManyRequest) -> tuple[str, dict[str, Any]]:
     else:
         verb = request.ending.value
         body = (FailManyBody if request.ending is Ending.FAIL else FinishManyBody).of(request)
-    return f"/partitions/{verb}-many", body.model_dump(mode="json", by_alias=True)
+    return f"/partitions/{verb}-many", as_sent(body)
 
 
 def keys_to_data(keys: Sequence[PartitionKey]) -> dict[str, Any]:

@@ -69,6 +69,13 @@ Register = Annotated[
     bool, Field(alias="register", description="Register a partition first if it is not registered.")
 ]
 
+Keep = Annotated[
+    bool,
+    Field(
+        description="Leave a lock that the holder has already as it is, but for its lease, which is renewed."
+    ),
+]
+
 
 class KeyBody(Body):
     """One partition."""
@@ -93,6 +100,7 @@ class LockBody(KeyBody):
     lease_seconds: Seconds | None = None
     exclusive: Exclusive = False
     register_partition: Register = False
+    keep: Keep = False
 
     @classmethod
     def of(cls, request: LockRequest) -> Self:
@@ -115,6 +123,7 @@ class LockBody(KeyBody):
             to_lease(self.lease_seconds),
             self.exclusive,
             self.register_partition,
+            self.keep,
         )
 
 
@@ -263,7 +272,12 @@ class QuestionsBody(Body):
 def request_to_data(request: ChangeRequest) -> tuple[str, dict[str, Any]]:
     """Where a request is sent, and its body."""
     verb, body = _body_of(request)
-    return f"/partitions/{verb}", body.model_dump(mode="json", by_alias=True)
+    return f"/partitions/{verb}", as_sent(body)
+
+
+def as_sent(body: Body) -> dict[str, Any]:
+    """A body as JSON, without options at their defaults: services of former versions do not know all options."""
+    return body.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def key_to_data(key: PartitionKey) -> dict[str, str]:
@@ -297,6 +311,7 @@ def lock_options_to_data(request: LockRequest | LockManyRequest) -> dict[str, An
         "lease_seconds": None if request.lease is None else request.lease.total_seconds(),
         "exclusive": request.exclusive,
         "register": request.register,
+        "keep": request.keep,
     }
 
 
