@@ -21,7 +21,7 @@ from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from testbed.processes import wait_until
 from tests.contract.homes import NOON, all_events, hours
 from tests.races.conftest import register
-from tests.races.freezing import freezing
+from testbed.freezing import freezing
 
 pytestmark = pytest.mark.postgres
 

@@ -22,7 +22,7 @@ from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.factory import open_database
 from testbed.processes import until
 from tests.contract.homes import hours
-from tests.races.freezing import freezing
+from testbed.freezing import freezing
 
 TURN_TIMEOUT = 60  # seconds, for what normally takes a moment
 ROUNDS = 150

@@ -1,6 +1,6 @@
 """A writer that freezes after it has written an event and before it commits.
 
-Run as a script, ``python -m tests.races.freezing URL SOURCE``. The store itself sends its events and the COMMIT in one
+Run as a script, ``python -m testbed.freezing URL SOURCE``. The store itself sends its events and the COMMIT in one
 message, so that only the server can be so slow; here they are sent apart.
 """
 
@@ -24,7 +24,7 @@ from airflow_provider_partition_registry.store.sql.store import open_sql_store
 @contextmanager
 def freezing(url: str, source_name: str) -> Iterator[subprocess.Popen[str]]:
     """A process that is stopped while an event of it is written and not committed."""
-    command = [sys.executable, "-m", "tests.races.freezing", url, source_name]
+    command = [sys.executable, "-m", "testbed.freezing", url, source_name]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
