@@ -20,7 +20,7 @@ AT_ONCE := -n 3 --dist loadfile
 unexport AIRFLOW_HOME PYTHONPATH VIRTUAL_ENV
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test quick-row suites core-suite airflow-2-suite airflow-3-suite check docs coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
+.PHONY: demo soak test quick-row suites core-suite airflow-2-suite airflow-3-suite check docs coverage mutants fuzz stories accidents kills containers matrix lint picture bench clean environments lock help
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,7 @@ test: ## All tests, in every environment; they need a Chromium and a PgBouncer, 
 	$(MAKE) --jobs 3 environments
 	$(MAKE) --jobs 2 --output-sync lint quick-row
 	$(MAKE) suites
-	$(AIRFLOW_3)/$(PYTEST) tests/system
+	PATH="$(abspath $(CORE))/bin:$$PATH" $(AIRFLOW_3)/$(PYTEST) tests/system
 
 quick-row: $(CORE)/.ready
 	$(CORE)/bin/python -m testbed.matrix --quick 3.0
@@ -82,6 +82,9 @@ accidents: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## All acciden
 kills: $(CORE)/.ready ## kill -9 of a worker, the service and PostgreSQL under load, a hundred in all, some minutes
 	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200
 
+soak: $(CORE)/.ready $(AIRFLOW_3)/.ready ## Half an hour of everything at once, while everything is broken once (MINUTES=3 for a short one)
+	PATH="$(abspath $(CORE))/bin:$$PATH" $(AIRFLOW_3)/bin/python -m soak $(if $(MINUTES),--minutes $(MINUTES))
+
 containers: $(CORE)/.ready ## The images and all Compose files for real, without Docker; as root, with stand-ins for the official images
 	$(CORE)/bin/python -m testbed.containers
 
@@ -108,7 +111,7 @@ bench: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## Figures against
 	PATH="$(abspath $(CORE))/bin:$$PATH" $(AIRFLOW_3)/bin/python -m benchmarks $(LARGE)
 
 clean: ## Remove everything that was installed or written
-	rm -rf $(VENVS) .containers .coverage .coverage.* .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache dist mutants docs/_build
+	rm -rf $(VENVS) .containers .coverage .coverage.* .demo .hypothesis .mypy_cache .pytest_cache .ruff_cache .soak dist mutants docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 lock: $(UV) ## Resolve the dependencies anew

@@ -27,9 +27,11 @@ def balanced(urls: Sequence[str]) -> Iterator[str]:
 def configuration(port: int, urls: Sequence[str]) -> str:
     """The page's configuration, with our ports."""
     (written,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
-    servers = "\n".join(f"    server {url.removeprefix('http://')};" for url in urls)
-    written, replaced = re.subn(r"(    server 10\.0\.0\.\d+:5498;\n)+", f"{servers}\n", written)
-    assert (replaced, written.count("listen 80;")) == (1, 1)
+    lines = re.findall(r"^    server 10\.0\.0\..*\n", written, flags=re.MULTILINE)
+    assert "".join(lines) in written
+    assert written.count("listen 80;") == 1
+    servers = [re.sub(r"10\.0\.0\.\d+:5498", url.removeprefix("http://"), lines[0]) for url in urls]
+    written = written.replace("".join(lines), "".join(servers))
     return written.replace("listen 80;", f"listen 127.0.0.1:{port};")
 
 

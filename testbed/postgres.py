@@ -79,6 +79,11 @@ class PostgresServer:
     def is_running(self) -> bool:
         return self._server is not None and self._server.is_running
 
+    @property
+    def pid(self) -> int:
+        """The process that all others of it descend from."""
+        return self._running_server().pid
+
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{quote(database)}"
 
