@@ -206,3 +206,32 @@ def test_a_slow_writer_of_another_source_holds_back_no_follower_of_one(postgres_
                 assert await followed(feed, first + 3, first + 4) == [first + 4]
 
         asyncio.run(follow())
+
+
+@pytest.mark.postgres
+def test_while_somebody_holds_the_history_back_it_looks_only_where_something_was_published(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, mocker: pytest_mock.MockerFixture
+) -> None:
+    monkeypatch.setattr(feed_module, "POLL_INTERVAL", 3600.0)  # it looks everywhere once
+    with open_database(postgres_url, pool_size=4, writing_pool_size=2) as store:
+        for source in ("s", "t", "other"):
+            store.register_provider(f"of-{source}", store.register_source(source, "ann").access_token)
+        first = store.last_position()
+        asked = mocker.spy(store, "events").mock_calls
+
+        async def follow() -> None:
+            async with running(store) as feed:
+                await until(lambda: feed._position == first, what="the feed to begin", timeout=TURN_TIMEOUT)
+                of_t = asyncio.create_task(followed(feed, first, first + 100, "t"))
+                of_s = asyncio.create_task(followed(feed, first, first + 7, "s"))
+                with freezing(postgres_url, "other"):
+                    for hour in range(3):
+                        key = PartitionKey("s", "of-s", hours(hour, hour + 1))
+                        await asyncio.to_thread(store.register_partition, key)
+                        await asyncio.to_thread(store.unlock, key)
+                    assert await of_s == list(range(first + 2, first + 8))
+                of_t.cancel()
+                await asyncio.wait([of_t])
+
+        asyncio.run(follow())
+        assert sum(call.args[1] == "t" for call in asked) == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from itertools import takewhile
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 REMEMBERED = 10_000  # events; subscribers that are this close to the end are served without the database
 PAGE = 1_000
 POLL_INTERVAL = 1.0  # seconds between two reads, if there are no notifications or they were lost
+PATIENCE = 0.05  # seconds; most writers that hold the history back have committed by then
 LONGEST_BACK_OFF = 5.0  # seconds between two reads while the store is in trouble
 
 
@@ -30,7 +33,8 @@ class Feed:
     It remembers the newest events: those after ``_known_from``, up to ``_position``. Both are None until it has read
     where the history ends, and again if a backup was restored and the history is therefore a different one. While a
     slow writer of one source holds the history of all sources back, it also remembers what other sources that are being
-    followed have beyond ``_position``.
+    followed have beyond ``_position``. It looks for that in the sources that it hears of, and from time to time in all:
+    there may be many of them, and what cannot end a wait is not notified.
 
     :param store: used from threads.
     """
@@ -43,6 +47,8 @@ class Feed:
         self._restorations = 0
         self._followed: Counter[str] = Counter()
         self._ahead: dict[str, list[Event]] = {}  # by source
+        self._heard_of: set[str] = set()
+        self._moved_at = self._looked_everywhere_at = -math.inf
         self._hint = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -50,15 +56,15 @@ class Feed:
         """Read until cancelled, and retry while the store is in trouble."""
         stop = threading.Event()
         loop = asyncio.get_running_loop()
-        start_listening(self._store, stop, lambda _names: loop.call_soon_threadsafe(self._hint.set))
+        start_listening(self._store, stop, lambda names: loop.call_soon_threadsafe(self._hear, names))
         failures = 0
         try:
             while True:
                 # Cleared before reading, as the read may miss what is announced from here on.
                 self._hint.clear()
                 try:
-                    await self._look()
-                    failures, pause = 0, POLL_INTERVAL
+                    pause = await self._look()
+                    failures = 0
                 except Exception as error:
                     failures += 1
                     pause = min(back_off(failures), LONGEST_BACK_OFF)
@@ -103,14 +109,23 @@ class Feed:
             elif is_up_to_date:
                 await changed.wait()
 
-    async def _look(self) -> None:
+    def _hear(self, source_names: frozenset[str]) -> None:
+        self._heard_of |= source_names or self._followed.keys()
+        self._hint.set()
+
+    async def _look(self) -> float:
+        """Read what is new. Returns how long to wait for a hint before the next look (seconds)."""
         if self._position is None:
             self._known_from = self._position = await asyncio.to_thread(self._store.last_position)
             self._tell()
         try:
+            is_settled = await asyncio.to_thread(self._store.is_settled)
+            before = self._position
             while await self._read_page():
                 pass
-            await self._look_ahead()
+            if is_settled or self._position != before:
+                self._moved_at = time.monotonic()
+            return await self._after_reading(is_settled)
         except InvalidInputError:
             self._forget()
             raise
@@ -127,26 +142,40 @@ class Feed:
             self._tell()
         return page.next is not None
 
-    async def _look_ahead(self) -> None:
-        """Read what sources that are being followed have beyond the position, if others hold it back."""
-        assert self._position is not None
-        ahead: dict[str, list[Event]] = {}
-        followed = tuple(self._followed)
-        if followed and not await asyncio.to_thread(self._store.is_settled):
-            for name in followed:
-                ahead[name] = await asyncio.to_thread(self._read_ahead, name, self._position)
-        if ahead != self._ahead:
-            self._ahead = ahead
-            self._tell()
+    async def _after_reading(self, is_settled: bool) -> float:
+        """Look ahead if need be. Returns how long to wait for a hint before the next look (seconds).
 
-    def _read_ahead(self, source_name: str, after: int) -> list[Event]:
-        found: list[Event] = []
-        while len(found) < REMEMBERED:
-            page = self._store.events(found[-1].position if found else after, source_name, PAGE)
-            found += page.items
+        :param is_settled: whether nobody held the history back when it was read.
+        """
+        if is_settled:
+            self._heard_of.clear()
+        elif time.monotonic() - self._moved_at >= PATIENCE:
+            await self._look_ahead()
+            return POLL_INTERVAL
+        self._ahead.clear()
+        return POLL_INTERVAL if is_settled else PATIENCE
+
+    async def _look_ahead(self) -> None:
+        """Read what sources that are being followed have beyond the position, as somebody holds it back."""
+        now = time.monotonic()
+        if now - self._looked_everywhere_at >= POLL_INTERVAL:
+            self._looked_everywhere_at = now
+            self._heard_of |= self._followed.keys()
+        names, self._heard_of = self._heard_of & self._followed.keys(), set()
+        for name in names:
+            await self._look_ahead_in(name)
+
+    async def _look_ahead_in(self, source_name: str) -> None:
+        known = self._beyond(self._position or 0, source_name)
+        while len(known) < REMEMBERED:
+            after = known[-1].position if known else self._position or 0
+            page = await asyncio.to_thread(self._store.events, after, source_name, PAGE)
+            known += page.items
+            if page.items:
+                self._ahead[source_name] = known
+                self._tell()
             if page.next is None:
-                break
-        return found
+                return
 
     @contextlib.contextmanager
     def _following(self, source_name: str | None) -> Iterator[None]:
@@ -175,8 +204,11 @@ class Feed:
     def _remembered(self, after: int, source_name: str | None) -> list[Event]:
         newest_first = takewhile(lambda event: event.position > after, reversed(self._recent))
         settled = [each for each in newest_first if source_name in (None, each.source_name)][::-1]
-        beyond = max(after, self._position or 0)
-        return settled + [each for each in self._ahead.get(source_name or "", ()) if each.position > beyond]
+        return settled + self._beyond(max(after, self._position or 0), source_name)
+
+    def _beyond(self, after: int, source_name: str | None) -> list[Event]:
+        """What it remembers of a source beyond the position, after another one."""
+        return [each for each in self._ahead.get(source_name or "", ()) if each.position > after]
 
 
 def _end_of(page: Page[Event], known: int | None) -> int | None:
