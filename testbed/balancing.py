@@ -26,6 +26,7 @@ def balanced(urls: Sequence[str]) -> Iterator[str]:
 
 def configuration(port: int, urls: Sequence[str]) -> str:
     """The page's configuration, with our ports."""
+    written: str
     (written,) = re.findall(r"^```nginx\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
     lines = re.findall(r"^    server 10\.0\.0\..*\n", written, flags=re.MULTILINE)
     assert "".join(lines) in written

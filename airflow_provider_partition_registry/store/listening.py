@@ -26,8 +26,8 @@ def start_listening(
 ) -> None:
     """Start a thread that calls ``hear`` with the names of changed sources, until ``stop`` is set.
 
-    :param hear: an empty set means that notifications may have been lost. If it raises a RuntimeError, as with an event
-        loop that is closed, the thread ends.
+    :param hear: an empty set means that it is not known which sources changed, or that notifications may have been
+        lost. If it raises a RuntimeError, as with an event loop that is closed, the thread ends.
     :param tell_whether_complete: called with whether every change, whoever makes it, is notified from now on.
     """
     # A daemon thread: it checks only now and then whether to stop, and no process has to wait for that at its end.
@@ -76,7 +76,7 @@ def _listen_until(
                 tell_whether_complete(listener.hears_everybody)
                 hear(frozenset())
                 while not stop.is_set():
-                    if heard := listener.wait(LISTENING_SLICE):
+                    if (heard := listener.wait(LISTENING_SLICE)) is not None:
                         hear(heard)
         except (StoreUnavailableError, HostNotFoundError):
             failures += 1

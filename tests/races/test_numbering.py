@@ -18,10 +18,10 @@ from airflow_provider_partition_registry.store.sql.changes.history import Line, 
 from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
+from testbed.freezing import freezing
 from testbed.processes import wait_until
 from tests.contract.homes import NOON, all_events, hours
 from tests.races.conftest import register
-from testbed.freezing import freezing
 
 pytestmark = pytest.mark.postgres
 

@@ -20,9 +20,9 @@ from airflow_provider_partition_registry.server.waiting import feed as feed_modu
 from airflow_provider_partition_registry.server.waiting.feed import Feed
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.factory import open_database
+from testbed.freezing import freezing
 from testbed.processes import until
 from tests.contract.homes import hours
-from testbed.freezing import freezing
 
 TURN_TIMEOUT = 60  # seconds, for what normally takes a moment
 ROUNDS = 150
@@ -64,7 +64,7 @@ async def followed(
             seen += [event.position for event in events]
             if slow:
                 await asyncio.sleep(random.uniform(0, 0.03))  # as a slow subscriber does
-            if seen[-1] >= until:
+            if seen and seen[-1] >= until:
                 break
     return seen
 

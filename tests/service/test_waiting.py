@@ -8,6 +8,8 @@ import random
 import resource
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -17,6 +19,7 @@ import pytest
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.freezing import freezing
 from testbed.service import ServiceThread
 from testbed.service_process import ServiceProcess
 from tests.contract.homes import all_events, hours
@@ -230,3 +233,28 @@ def test_a_plain_question_is_answered_as_the_documented_route_answers_it(http: h
         answers = [http.get(path, params=each) for each in (ends, {**ends, "source_name": name})]
         assert answers[0].status_code == answers[1].status_code
         assert answers[0].json() == answers[1].json()
+
+
+@pytest.mark.postgres
+def test_who_waits_is_woken_although_a_writer_of_another_source_holds_the_history_back(
+    postgres_url: str,
+) -> None:
+    with (
+        ServiceThread(ServiceSettings(postgres_url, is_open=True)) as service,
+        open_store(postgres_url) as behind,
+        open_store(service.url) as store,
+        client(service) as http,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        for source in ("s", "other"):
+            register_in(behind, source, 1)
+        key = PartitionKey("s", "p0", hours(0, 1))
+        with closing(store.open_listener()) as listener:
+            with freezing(postgres_url, "other"):
+                heard = pool.submit(listener.wait, TURN_TIMEOUT)
+                wait_for_waiting(http, "events")
+                behind.register_partition(key)
+                behind.unlock(key)
+                assert heard.result() == frozenset(), "something happened, and it cannot be said yet where"
+                assert listener.wait(0.5) is None, "it is said once"
+            assert listener.wait(TURN_TIMEOUT) == {"s"}

@@ -43,7 +43,11 @@ async def events(
     limit: Limit = 1000,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
-    """List what happened after a position (R9). If nothing has, the request waits for the next event (long polling)."""
+    """List what happened after a position (R9). If nothing has, the request waits for the next event (long polling).
+
+    It is answered with an empty list before its time is over if something happened that cannot be listed yet, as a slow
+    writer of another source has to commit first.
+    """
 
     def read() -> Page[Event]:
         service.access.require_reader(token)

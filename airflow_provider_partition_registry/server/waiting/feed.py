@@ -48,6 +48,9 @@ class Feed:
         self._followed: Counter[str] = Counter()
         self._ahead: dict[str, list[Event]] = {}  # by source
         self._heard_of: set[str] = set()
+        self._times_hidden = (
+            0  # how often it heard of something that followers of all sources cannot be shown yet
+        )
         self._moved_at = self._looked_everywhere_at = -math.inf
         self._hint = asyncio.Event()
         self._changed = asyncio.Event()
@@ -80,6 +83,9 @@ class Feed:
     async def follow(self, after: int, source_name: str | None = None) -> AsyncGenerator[list[Event], None]:
         """Yield the events after a position as they come, several at a time. It never ends by itself.
 
+        Whoever follows all sources gets an empty list if something happened that cannot be shown yet, as a slow writer
+        holds the history back.
+
         :raises InvalidInputError: the history has not reached that position.
         :raises UnknownSourceError: no such source.
         :raises StoreUnavailableError: events that the feed does not remember cannot be read.
@@ -90,7 +96,7 @@ class Feed:
                     yield events
 
     async def _follow(self, after: int, source_name: str | None) -> AsyncGenerator[list[Event], None]:
-        restorations = self._restorations
+        restorations, times_hidden = self._restorations, self._times_hidden
         while True:
             # Taken before reading anything: events that arrive meanwhile set this one.
             changed = self._changed
@@ -108,6 +114,9 @@ class Feed:
                 yield found
             elif is_up_to_date:
                 await changed.wait()
+                if source_name is None and times_hidden != self._times_hidden:
+                    times_hidden = self._times_hidden
+                    yield []
 
     def _hear(self, source_names: frozenset[str]) -> None:
         self._heard_of |= source_names or self._followed.keys()
@@ -157,6 +166,9 @@ class Feed:
 
     async def _look_ahead(self) -> None:
         """Read what sources that are being followed have beyond the position, as somebody holds it back."""
+        if self._heard_of:
+            self._times_hidden += 1
+            self._tell()
         now = time.monotonic()
         if now - self._looked_everywhere_at >= POLL_INTERVAL:
             self._looked_everywhere_at = now

@@ -12,10 +12,11 @@ class Listener(ABC):
     """Whether it is notified of every change, whoever makes it."""
 
     @abstractmethod
-    def wait(self, timeout: float) -> frozenset[str]:
+    def wait(self, timeout: float) -> frozenset[str] | None:
         """Block until there are notifications, at most ``timeout`` seconds.
 
-        :return: the names of the sources that changed; empty if none did in time.
+        :return: the names of the sources that changed; None if none did in time. An empty set means that some did, and
+            that it is not known which.
         """
 
     @abstractmethod

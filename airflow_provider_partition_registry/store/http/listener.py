@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.store.contract import Listener
@@ -20,7 +22,8 @@ class HttpListener(Listener):
         self._client = client
         self._position: int = client.call(Call("GET", "/events/last", Position)).position
 
-    def wait(self, timeout: float) -> frozenset[str]:
+    def wait(self, timeout: float) -> frozenset[str] | None:
+        began = time.monotonic()
         params = {"after": self._position, "wait_seconds": timeout}
         try:
             page: Page[Event] = self._client.call(
@@ -29,8 +32,10 @@ class HttpListener(Listener):
         except InvalidInputError as error:
             # A backup was restored, and the history is shorter than it was.
             raise StoreUnavailableError(f"The place in the history is lost: {error.message}") from error
-        if page.items:
-            self._position = page.items[-1].position
+        if not page.items:
+            # Before the time is over, the service says by this that something happened which it cannot show yet.
+            return frozenset() if time.monotonic() - began < timeout else None
+        self._position = page.items[-1].position
         return frozenset(event.source_name for event in page.items if event.source_name is not None)
 
     def close(self) -> None:

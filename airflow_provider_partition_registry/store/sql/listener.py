@@ -57,7 +57,7 @@ class PostgresListener(Listener):
         self._selector = selectors.DefaultSelector()
         self._selector.register(connection, selectors.EVENT_READ)
 
-    def wait(self, timeout: float) -> frozenset[str]:
+    def wait(self, timeout: float) -> frozenset[str] | None:
         notifications = self._connection.notifies
         try:
             if not notifications and self._selector.select(timeout):
@@ -66,7 +66,7 @@ class PostgresListener(Listener):
             notifications.clear()
         except (psycopg2.Error, OSError, ValueError) as error:
             raise _lost(self._database, error) from error
-        return heard
+        return heard or None
 
     def close(self) -> None:
         self._selector.close()
@@ -91,11 +91,11 @@ class ProcessListener(Listener):
         self._told = Condition()
         _listeners.add(self)
 
-    def wait(self, timeout: float) -> frozenset[str]:
+    def wait(self, timeout: float) -> frozenset[str] | None:
         with self._told:
             self._told.wait_for(lambda: self._news, timeout)
             heard, self._news = frozenset(self._news), set()
-        return heard
+        return heard or None
 
     def close(self) -> None:
         _listeners.discard(self)
