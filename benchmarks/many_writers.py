@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from multiprocessing.synchronize import Event
 from statistics import median, quantiles
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import EventType, PartitionKey
-from airflow_provider_partition_registry.store.sql.changes.claim import lock_source
-from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
-from airflow_provider_partition_registry.store.sql.database.message import Message
-from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
+from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from benchmarks import floors
 from benchmarks.at_once import Measured, measure
 from benchmarks.measuring import Call
 from benchmarks.report import Figure
+from testbed.freezing import freezing
 
 SHARED_SOURCE = "of-all-writers"
 AT_ONCE = (1, 2, 4, 8)
@@ -57,7 +51,7 @@ def figures(url: str) -> Iterator[Figure]:
             yield _slowest(f"the slowest 1 % of the calls of {number} processes", apart)
             together = measure(url, number, _on_one_source)
             yield _one_every(f"{what.format(number)}, one source", together, inserts, 100 / 5)
-    with _frozen_writer(url):
+    with freezing(url, _own_source(MOST - 1)):
         beside = measure(url, 1, _on_own_sources)
     alone = measure(url, 1, _on_own_sources)
     yield Figure(
@@ -111,31 +105,3 @@ def _own_source(number: int) -> str:
 
 def _provider(number: int) -> str:
     return f"writer-{number}"
-
-
-@contextmanager
-def _frozen_writer(url: str) -> Iterator[None]:
-    """A process that sleeps in the midst of a transaction that has written an event to a source of its own."""
-    context = multiprocessing.get_context("spawn")
-    written = context.Event()
-    process = context.Process(target=_freeze, args=(url, written))
-    process.start()
-    written.wait()
-    try:
-        yield
-    finally:
-        process.kill()
-        process.join()
-
-
-def _freeze(url: str, written: Event) -> None:
-    with (
-        open_sql_store(url, pool_size=1, timeout=300) as store,
-        store.database.engine.connect() as connection,
-    ):
-        connection.exec_driver_sql("BEGIN")
-        source_id = lock_source(connection, _own_source(MOST - 1))
-        line = Line(EventType.TOKEN_ROTATED, datetime.now(UTC), source_id)
-        finish_with_events(Message(connection), [line], _own_source(MOST - 1))
-        written.set()
-        time.sleep(300)
