@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 WIDTH, LEFT, RIGHT = 1100, 62, 880  # of the picture, and of what is drawn over time; the rest is for names
 TOP, HEIGHT, GAP = 96, 128, 52
-COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#9a6700", "#cf222e")
+COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#9a6700", "#cf222e", "#57606a")
 Values = Sequence[float | None]
 
 
@@ -100,7 +101,7 @@ def panels_of(figures: Mapping[str, Any]) -> list[Panel]:
             for name, shown in names.items()
             if name in latencies
         ]
-        return Panel(f"{title} (ms; thin: 99 %)", windows, lines, is_logarithmic=True)
+        return Panel(f"{title} (ms; median, and thin 99 %)", windows, lines, is_logarithmic=True)
 
     return [
         over_windows(
@@ -158,12 +159,12 @@ def _drawn(panel: Panel, seconds: float, bottom: float) -> list[str]:
     for number, line in enumerate(panel.lines):
         colour = COLOURS[number % len(COLOURS)]
         y = bottom - HEIGHT + 12 + 18 * number
-        last = next((each for each in reversed(line.values) if each is not None), 0.0)
+        usual = median([each for each in line.values if each is not None] or [0.0])
         parts.append(
             f'<path class="median" stroke="{colour}" d="{_path(panel.at, line.values, scale, seconds)}"/>'
             f'<path class="tail" stroke="{colour}" d="{_path(panel.at, line.tail, scale, seconds)}"/>'
             f'<path class="median" stroke="{colour}" d="M{RIGHT + 14} {y - 4:.0f}h16"/>'
-            f'<text x="{RIGHT + 36}" y="{y:.0f}">{escape(line.name)}, {last:,g}</text>'
+            f'<text x="{RIGHT + 36}" y="{y:.0f}">{escape(line.name)}: {_short(usual)}</text>'
         )
     return parts
 
@@ -182,6 +183,10 @@ def _path(at: Sequence[float], values: Values, scale: Scale, seconds: float) -> 
 
 def _x(second: float, seconds: float) -> float:
     return LEFT + (RIGHT - LEFT) * second / seconds
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _step(most: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,11 @@ class Plan:
     def seconds(self) -> float:
         """From the first write to the last."""
         return self.minutes * 60
+
+    @property
+    def partitions(self) -> int:
+        """How many are published in all."""
+        return math.ceil(self.seconds * self.rate)
 
     @property
     def ahead(self) -> int:

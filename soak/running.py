@@ -25,7 +25,8 @@ from testbed.processes import TestbedError, wait_until
 LOOKED_EVERY = 10.0  # seconds
 TOLD_EVERY = 60.0
 FILL_TIMEOUT = 180.0  # seconds until all triggers wait and all streams are open
-WRITERS_GRACE = 120.0  # seconds for what is begun to be published
+WRITERS_GRACE = 120.0  # seconds after the end of the plan for what is overdue
+STREAMS_GRACE = 120.0  # seconds to write down millions of positions
 DRAIN_TIMEOUT = 120.0  # seconds after the last write until everybody has been told of it
 
 
@@ -84,13 +85,14 @@ class Soak:
 
     def _look_until(self, end: float) -> None:
         told_at, told = time.monotonic(), 0
-        while (now := time.monotonic()) < end:
-            time.sleep(min(LOOKED_EVERY, end - now))
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(LOOKED_EVERY, left))
             self._read()
             with contextlib.suppress(psycopg2.Error):  # while it is restarted
                 self._samples.append(sample(self._world.postgres, self._world.pids()))
-            if ended := [each for each in self._world.children.values() if not each.is_running]:
-                raise TestbedError(f"{ended[0].name} has ended\n{ended[0].log_tail()}")
+            for name in (TRIGGERER, STREAMS):
+                if not (child := self._world.children[name]).is_running:
+                    raise TestbedError(f"{child.name} has ended\n{child.log_tail()}")
             if time.monotonic() - told_at >= TOLD_EVERY - 1:
                 self._tell(self._records[told:])
                 told_at, told = time.monotonic(), len(self._records)
@@ -126,9 +128,10 @@ class Soak:
         self._console.quote(f"{', '.join(medians)}\nMB: {', '.join(memory)}")
 
     def _drain(self) -> list[HistoryLine]:
-        """Let the writers end, then wait until everybody has been told; what is missing the verdict says."""
+        """Wait until the writers are done, and then until everybody has been told; what is missing the verdict says."""
         world = self._world
-        world.children[WRITER].stop(WRITERS_GRACE)
+        with contextlib.suppress(TestbedError):
+            world.children[WRITER].wait_for_exit(WRITERS_GRACE)
         self._read()
         with open_store(world.postgres.url()) as store:
             history = history_of(store, world.after)
@@ -139,9 +142,10 @@ class Soak:
                 partial(self._are_told, published, self._expected(history)),
                 what="everybody to be told",
                 timeout=DRAIN_TIMEOUT,
+                interval=1.0,
             )
         for name in (STREAMS, TRIGGERER):
-            world.children[name].stop()
+            world.children[name].stop(STREAMS_GRACE)
         self._read()
         return history
 

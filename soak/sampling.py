@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping
@@ -66,17 +67,15 @@ def _usage(pid: int) -> Usage | None:
     """What a process takes; None if it is gone."""
     try:
         process = psutil.Process(pid)
-        if pid == os.getpid():  # all others descend from it
-            return Usage(pid, process.memory_full_info().pss, _cpu(process))
-        family = [process, *process.children(recursive=True)]
         of_ended = process.cpu_times()
-        cpu = of_ended.children_user + of_ended.children_system + sum(map(_cpu, family))
-        memory = sum(each.memory_full_info().pss for each in family)
+        # All that a soak starts descends from this process.
+        family = [process, *([] if pid == os.getpid() else process.children(recursive=True))]
     except psutil.NoSuchProcess:
         return None
+    memory, cpu = 0, 0.0 if pid == os.getpid() else of_ended.children_user + of_ended.children_system
+    for each in family:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a connection of PostgreSQL's that has just ended
+            memory += each.memory_full_info().pss
+            times = each.cpu_times()
+            cpu += times.user + times.system
     return Usage(pid, memory, cpu)
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)

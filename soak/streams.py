@@ -24,6 +24,7 @@ from soak.plan import Following, Plan, number_of, source_name
 
 NOTED_EVERY = 1.0  # seconds
 PAUSE = 2.0  # seconds on average before a stream that was lost is opened again, about as browsers do
+RENEWALS = 6  # times that each stream is opened anew on average
 TAKEN_AT_ONCE = 50  # streams that are being opened at the same time
 PUBLISHED = b"event: UNLOCK\n"
 
@@ -31,32 +32,56 @@ PUBLISHED = b"event: UNLOCK\n"
 class Stream:
     """A client that follows the history, and after a loss goes on where it was.
 
+    It opens its stream anew from time to time, as people and proxies do: else all streams would stay with the service
+    that was not killed last.
+
     :param after: the position that it begins after.
+    :param renewed_every: seconds on average.
     """
 
-    def __init__(self, service: SplitResult, following: Following, after: int, journal: Journal) -> None:
+    def __init__(
+        self,
+        service: SplitResult,
+        following: Following,
+        after: int,
+        renewed_every: float,
+        journal: Journal,
+    ) -> None:
         self.positions = array("q")
         self.is_open = False
         self.following = following
         self._service = service
         self._after = after
+        self._renewed_every = renewed_every
         self._journal = journal
 
     async def follow(self, opening: asyncio.Semaphore) -> None:
         """Follow until cancelled."""
-        loop = asyncio.get_running_loop()
-        host, port = str(self._service.hostname), self._service.port or 80
         while True:
             try:
-                async with opening:
-                    _, connection = await loop.create_connection(lambda: _Connection(self), host, port)
-                    connection.transport.write(self._request())
-                await connection.closed
+                await self._follow_for_a_while(opening)
+                continue
             except OSError:
-                pass
-            finally:
                 self.is_open = False
             await asyncio.sleep(random.uniform(0, 2 * PAUSE))
+
+    async def _follow_for_a_while(self, opening: asyncio.Semaphore) -> None:
+        """Return when it is time to open the stream anew.
+
+        :raises OSError: the stream was lost.
+        """
+        loop = asyncio.get_running_loop()
+        host, port = str(self._service.hostname), self._service.port or 80
+        async with opening:
+            _, connection = await loop.create_connection(lambda: _Connection(self), host, port)
+            connection.transport.write(self._request())
+        try:
+            async with asyncio.timeout(random.uniform(0, 2 * self._renewed_every)):
+                await connection.closed
+        except TimeoutError:
+            connection.transport.close()
+        else:
+            raise ConnectionError("The stream was lost.")
 
     def _request(self) -> bytes:
         source = self.following.source
@@ -103,13 +128,12 @@ class _Connection(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def on_headers_complete(self) -> None:
-        if self._parser.get_status_code() == 200:
-            self._stream.is_open = True
-        else:
+        self._stream.is_open = self._parser.get_status_code() == 200
+        if not self._stream.is_open:
             self.transport.close()
 
     def on_body(self, body: bytes) -> None:
-        if self._stream.is_open:
+        if self._parser.get_status_code() == 200:
             *messages, self._begun = (self._begun + body).split(b"\n\n")
             for message in messages:
                 self._stream.take(message)
@@ -124,7 +148,9 @@ class _Connection(asyncio.Protocol):
 
 async def main(plan: Plan, journal: Journal, url: str, after: int) -> list[list[int]]:
     """Follow until told to end; returns the positions that each stream has received."""
-    streams = [Stream(urlsplit(url), each, after, journal) for each in plan.followings()]
+    streams = [
+        Stream(urlsplit(url), each, after, plan.seconds / RENEWALS, journal) for each in plan.followings()
+    ]
     opening = asyncio.Semaphore(TAKEN_AT_ONCE)
     following = [asyncio.create_task(each.follow(opening)) for each in streams]
     noting = asyncio.create_task(_note_presence(streams, journal))

@@ -1,7 +1,7 @@
 """The writers: one thread for each source, which locks and unlocks its next partition whenever that is due.
 
-``python -m soak.writer PLAN JOURNAL START``, with where the registry is in the environment. SIGTERM ends it, as soon as
-everything that was begun is published.
+``python -m soak.writer PLAN JOURNAL START``, with where the registry is in the environment. It ends when all that was
+planned is published.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import TypeVar
 from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
-from soak.ending import when_told_to_end
 from soak.journal import Journal, Publication, Surprise
 from soak.plan import DATABASE, SERVICE, Plan, key_of, source_name, way_of_writer
 
@@ -45,13 +44,14 @@ class Writer:
         self._journal = journal
         self._repeats = 0
 
-    def run(self, stop: threading.Event) -> None:
-        """Write until told to stop; what is overdue is written without a pause."""
+    def run(self) -> None:
+        """Write what is planned; what is overdue without a pause."""
         try:
             for number in itertools.count():
-                due = self._start + self._plan.due(self._source, number)
-                if stop.wait(max(0.0, due - time.monotonic())):
+                due = self._plan.due(self._source, number)
+                if due >= self._plan.seconds:
                     return
+                time.sleep(max(0.0, self._start + due - time.monotonic()))
                 self._journal.note(self._publish(number))
         except RegistryError as error:
             self._journal.note(Surprise(f"the writer of {source_name(self._source)}", str(error)))
@@ -79,8 +79,7 @@ class Writer:
 
 
 def main(plan: Plan, journal: Journal, start: float) -> None:
-    """Write until told to stop."""
-    stop = when_told_to_end()
+    """Write what is planned."""
     with ExitStack() as at_end:
         stores = {
             DATABASE: open_store(os.environ[DATABASE_URL], pool_size=CONNECTIONS),
@@ -94,7 +93,7 @@ def main(plan: Plan, journal: Journal, start: float) -> None:
             Writer(plan, stores[way_of_writer(source)], source, start, journal)
             for source in range(plan.sources)
         ]
-        threads = [threading.Thread(target=each.run, args=(stop,)) for each in writers]
+        threads = [threading.Thread(target=each.run, daemon=True) for each in writers]
         for thread in threads:
             thread.start()
         for thread in threads:
