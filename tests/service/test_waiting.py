@@ -18,6 +18,7 @@ import pytest
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.server.settings import ServiceSettings
+from airflow_provider_partition_registry.server.waiting import event_stream
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.freezing import freezing
 from testbed.service import ServiceThread
@@ -178,6 +179,25 @@ def test_a_follower_that_is_cut_off_again_and_again_misses_nothing_and_sees_noth
         assert leaked == []
         assert seen[1:] == [event.position for event in all_events(behind)][: len(seen) - 1]
         assert len(seen) > 100
+
+
+def test_events_that_are_there_travel_together(database_url: str) -> None:
+    with open_store(database_url) as store:
+        register_in(store, "s", 4)
+    with (
+        ServiceThread(ServiceSettings(database_url, is_open=True)) as service,
+        client(service) as http,
+        http.stream("GET", "/api/v1/events/stream", params={"after": 0}) as stream,
+    ):
+        assert next(stream.iter_raw()).count(b"\n\n") == 5
+
+
+def test_a_stream_in_which_nothing_happens_says_that_it_is_alive(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "PING_INTERVAL", 0.05)
+    with http.stream("GET", "/api/v1/events/stream") as stream:
+        assert next(stream.iter_lines()) == ": ping"
 
 
 def test_a_stream_begins_at_the_present_end_and_refuses_positions_beyond_it(

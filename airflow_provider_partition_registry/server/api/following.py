@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.sse import format_sse_event
 
 from airflow_provider_partition_registry.domain.errors import (
     InvalidTokenError,
@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.openapi.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService, Service
+from airflow_provider_partition_registry.server.waiting.event_stream import DESCRIPTION, EventStream
 from airflow_provider_partition_registry.server.waiting.long_polling import while_present
 from airflow_provider_partition_registry.store.wire.answers import Position, encode
 from airflow_provider_partition_registry.store.wire.fields import Limit, SourceName
@@ -107,19 +108,21 @@ def _start(
     return given
 
 
-@router.get(
-    "/stream",
-    response_class=EventSourceResponse,
-    responses=refusals(404),
-)
+@router.get("/stream", response_class=EventStream, responses={**DESCRIPTION, **refusals(404)})
 async def stream(
     request: Request,
     service: InService,
     token: Token,
     start: Annotated[int, Depends(_start)],
     source_name: SourceName | None = None,
-) -> AsyncGenerator[ServerSentEvent, None]:
+) -> Response:
     """Follow the history as server-sent events, from its present end or after ``Last-Event-ID``."""
+    return EventStream(_messages(request, service, token, start, source_name))
+
+
+async def _messages(
+    request: Request, service: Service, token: PresentedToken, start: int, source_name: str | None
+) -> AsyncGenerator[bytes, None]:
     with suppress(InvalidTokenError):
         async with (
             service.long_polls.limit(request, "stream", None) as limit,
@@ -129,10 +132,13 @@ async def stream(
             async for found in feed:
                 if not ENDING_TOKENS.isdisjoint(each.type for each in found):
                     await asyncio.to_thread(service.access.require_reader_still, token)
-                for each in found:
-                    yield ServerSentEvent(
-                        id=str(each.position), event=each.type.value, raw_data=encode(Event, each).decode()
-                    )
+                yield b"".join(map(_message, found))
+
+
+def _message(event: Event) -> bytes:
+    return format_sse_event(
+        id=str(event.position), event=event.type.value, data_str=encode(Event, event).decode()
+    )
 
 
 @asynccontextmanager
