@@ -21,6 +21,7 @@ from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting import event_stream
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.freezing import freezing
+from testbed.processes import wait_until
 from testbed.service import ServiceThread
 from testbed.service_process import ServiceProcess
 from tests.contract.homes import all_events, hours
@@ -128,7 +129,11 @@ def test_a_client_that_hangs_up_is_noticed(service: ServiceThread, http: httpx.C
             await asyncio.to_thread(wait_for_waiting, http, kind, 0)
 
     asyncio.run(leave())
-    assert metric(http, "partition_registry_requests_total", **route) == before + 5
+    wait_until(
+        lambda: metric(http, "partition_registry_requests_total", **route) == before + 5,
+        what="the service to count them",
+        timeout=TURN_TIMEOUT,
+    )
 
 
 def test_a_wait_that_times_out_is_answered(http: httpx.Client) -> None:

@@ -43,12 +43,12 @@ class EventStream(StreamingResponse):
     :param messages: each of one or several events.
     """
 
-    media_type = MEDIA_TYPE
+    media_type = None  # FastAPI would describe the whole response as one text
 
     def __init__(self, messages: AsyncGenerator[bytes, None], status_code: int = 200) -> None:
         # nginx is asked not to keep events in its buffers.
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(messages, status_code, headers)
+        super().__init__(messages, status_code, headers, MEDIA_TYPE)
         self._messages = messages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
