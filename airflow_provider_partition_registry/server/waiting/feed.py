@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 REMEMBERED = 10_000  # events; subscribers that are this close to the end are served without the database
 PAGE = 1_000
 POLL_INTERVAL = 1.0  # seconds between two reads, if there are no notifications or they were lost
-PATIENCE = 0.05  # seconds; most writers that hold the history back have committed by then
+BRIEFLY = 0.05  # seconds; most writers that hold the history back have committed by then
 LONGEST_BACK_OFF = 5.0  # seconds between two reads while the store is in trouble
 
 
@@ -158,11 +158,11 @@ class Feed:
         """
         if is_settled:
             self._heard_of.clear()
-        elif time.monotonic() - self._moved_at >= PATIENCE:
+        elif time.monotonic() - self._moved_at >= BRIEFLY:
             await self._look_ahead()
             return POLL_INTERVAL
         self._ahead.clear()
-        return POLL_INTERVAL if is_settled else PATIENCE
+        return POLL_INTERVAL if is_settled else BRIEFLY
 
     async def _look_ahead(self) -> None:
         """Read what sources that are being followed have beyond the position, as somebody holds it back."""
