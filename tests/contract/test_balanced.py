@@ -32,7 +32,9 @@ def balanced_services(request: pytest.FixtureRequest, postgres: PostgresServer) 
         assert isinstance(behind.store, SqlRegistryStore)
         services = [stack.enter_context(ServiceThread(settings, behind.store)) for _ in range(request.param)]
         balancer = stack.enter_context(balanced([each.url for each in services]))
-        yield Served(behind, stack.enter_context(open_store(balancer, access_token=ADMINISTRATOR_TOKEN)))
+        yield Served(
+            behind, stack.enter_context(open_store(balancer, access_token=ADMINISTRATOR_TOKEN, timeout=60))
+        )
 
 
 class TestBalanced(RegistryStoreContract):

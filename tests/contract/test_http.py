@@ -45,7 +45,7 @@ def served(migrated_sqlite_file: Path, tmp_path_factory: pytest.TempPathFactory)
         assert isinstance(behind.store, SqlRegistryStore)
         with (
             ServiceThread(settings, behind.store) as service,
-            open_store(service.url, access_token=ADMINISTRATOR_TOKEN) as store,
+            open_store(service.url, access_token=ADMINISTRATOR_TOKEN, timeout=60) as store,
         ):
             yield Served(behind, store)
 
