@@ -56,14 +56,14 @@ class SchemaOutdatedError(SchemaError):
 
 
 class SchemaNewerError(SchemaError):
-    """The database was upgraded by a newer version."""
+    """The database was upgraded by a newer version, to a schema that this one cannot use."""
 
     code = "schema_newer"
 
     def __init__(self, database: str, found: str, expected: str) -> None:
         super().__init__(
             f"The partition registry in {database} has schema {found}, which is newer than the {expected} this "
-            f"version knows. Upgrade airflow-provider-partition-registry here."
+            f"version knows, and does not serve it. Upgrade airflow-provider-partition-registry here."
         )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from airflow_provider_partition_registry.domain.errors import PartitionLockedError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
@@ -22,6 +23,7 @@ from tests.conftest import TEMPLATE
 from tests.contract.contract import RegistryStoreContract
 from tests.contract.homes import Home, hours
 from tests.contract.sql import emptied, sql_home
+from tests.contract.test_migrating_beside import filled, lane_is_valid
 
 SESSIONS = 3
 # Every transaction gets another of few sessions.
@@ -66,6 +68,18 @@ def opened(url: str, timeout: float = 10) -> Iterator[SqlRegistryStore]:
 @pytest.fixture
 def url(pgbouncer_port: int, postgres_url: str) -> str:
     return behind(pgbouncer_port, postgres_url)
+
+
+def test_a_registry_is_upgraded_and_its_index_built(
+    new_postgres_url: Callable[..., str], pgbouncer_port: int
+) -> None:
+    url = behind(pgbouncer_port, new_postgres_url(template=None))
+    with closing(Database(url, pool_size=1, timeout=30)) as database:
+        filled(database, "0002")
+        assert lane_is_valid(database) is None
+        revisions.upgrade(database)
+        assert lane_is_valid(database)
+        assert verify(database) == []
 
 
 def test_an_empty_database_can_be_made_a_registry(

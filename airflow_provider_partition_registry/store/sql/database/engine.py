@@ -124,6 +124,10 @@ class Database:
         """Run ``work``, which may replace whole tables, in one transaction without a time-out."""
         return self._attempt(lambda: self._run_writing(work, is_unlimited=True, replaces_tables=True))
 
+    def run_alone(self, statement: str) -> None:
+        """Run a statement that PostgreSQL runs outside transactions only, however long it takes."""
+        self._attempt(lambda: self._run_alone(statement))
+
     def snapshot(self, work: Callable[[Connection], T], *, is_unlimited: bool = False) -> T:
         """Run ``work``, which only reads, as of one moment; no writer has to wait for it.
 
@@ -155,6 +159,14 @@ class Database:
     def _run_reading(self, work: Callable[[Connection], T]) -> T:
         with self.engine.connect() as connection, self.time_limit(connection.connection.dbapi_connection):
             return work(connection)
+
+    def _run_alone(self, statement: str) -> None:
+        with self._engine_for_writing.connect() as connection:
+            session.lift_time_limits(connection)
+            try:
+                connection.exec_driver_sql(statement)
+            finally:
+                connection.invalidate()
 
     def _run_in_snapshot(self, work: Callable[[Connection], T], is_unlimited: bool) -> T:
         with (

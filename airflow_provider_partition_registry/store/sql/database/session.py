@@ -39,6 +39,12 @@ def is_behind_pooler(info: dict[Any, Any]) -> bool:
     return _SETTINGS in info
 
 
+def lift_time_limits(connection: Connection) -> None:
+    """Let one statement take its time; the connection is of no use to others after it."""
+    if connection.info.pop(_SETTINGS, None) is None:
+        connection.exec_driver_sql("SET statement_timeout = 0; SET lock_timeout = 0")
+
+
 def send_settings_along(
     connection: Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
 ) -> tuple[str, Any]:

@@ -6,6 +6,7 @@ from functools import partial
 
 from sqlalchemy import Table, and_, func, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql import ColumnElement
 
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.schema import revisions
@@ -16,8 +17,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     provider,
     source,
 )
-
-OF_NO_SOURCE = event.c.source_id.is_(None)
+from airflow_provider_partition_registry.store.sql.statements.positions import settled_position
 
 
 def is_finished(database: Database) -> bool:
@@ -29,17 +29,17 @@ def finish(database: Database) -> None:
     """Let positions come from the sequence, so that no writer waits for one of another source (R9).
 
     Call it when no process of a version before 0006 is left: these can write no more, and following the history of
-    all sources they might miss events. Nothing has to stop meanwhile: the events of each source are counted under its
-    lock, and the switch is one short transaction.
+    all sources they might miss events. Nothing has to stop meanwhile: of the events of each source only those that
+    have just been added are counted under its lock, and the switch is one short transaction.
 
     :raises SchemaError: the schema is not the one that this version needs.
     """
-    revisions.require(database)
+    revisions.require(database, is_own=True)
     if is_finished(database):
         return
     for table in (source, provider):
         for name in database.read(partial(_names, table=table)):
-            database.write(partial(_count_events, table=table, name=name), is_unlimited=True)
+            _count_events(database, table, name)
     database.write(_switch_to_sequence)
 
 
@@ -51,15 +51,33 @@ def _names(connection: Connection, table: Table) -> list[str]:
     return list(connection.execute(select(table.c.name).order_by(table.c.name)).scalars())
 
 
-def _count_events(connection: Connection, table: Table, name: str) -> None:
-    its_id = connection.execute(
-        select(table.c.id).where(table.c.name == name).with_for_update(key_share=True)
-    ).scalar_one()
-    its_own = (
-        event.c.source_id == its_id if table is source else and_(OF_NO_SOURCE, event.c.provider_id == its_id)
-    )
-    count = connection.execute(select(func.count()).where(its_own)).scalar_one()
-    connection.execute(update(table).where(table.c.id == its_id).values(event_count=count))
+def _count_events(database: Database, table: Table, name: str) -> None:
+    """Count most of them before its writers have to wait for the rest to be counted."""
+    settled = database.read(settled_position)
+
+    def count_most(connection: Connection) -> int:
+        its_id = connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one()
+        return _count(connection, _events_of(table, its_id), event.c.position <= settled)
+
+    most = database.snapshot(count_most, is_unlimited=True)
+
+    def count_rest(connection: Connection) -> None:
+        its_row = select(table.c.id).where(table.c.name == name).with_for_update(key_share=True)
+        its_id = connection.execute(its_row).scalar_one()
+        rest = _count(connection, _events_of(table, its_id), event.c.position > settled)
+        connection.execute(update(table).where(table.c.id == its_id).values(event_count=most + rest))
+
+    database.write(count_rest)
+
+
+def _events_of(table: Table, its_id: int) -> ColumnElement:
+    if table is source:
+        return event.c.source_id == its_id
+    return and_(event.c.source_id.is_(None), event.c.provider_id == its_id)
+
+
+def _count(connection: Connection, *conditions: ColumnElement) -> int:
+    return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
 
 
 def _switch_to_sequence(connection: Connection) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from airflow_provider_partition_registry.domain.errors import (
     SchemaNewerError,
     SchemaOutdatedError,
 )
+from airflow_provider_partition_registry.store.sql.schema import afterwards
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     DERIVED_TABLES,
     VERSION_TABLE,
@@ -28,8 +31,14 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.store.sql.database.engine import Database
 
+log = logging.getLogger(__name__)
+
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
-"""All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade loads."""
+"""All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade loads.
+
+A revision names the oldest one whose versions of the package may go on with its schema: ``0012_since_0009``. They
+read and write it, and are started anew, as if it were theirs. Without that, only versions that know a schema use it.
+"""
 
 HEAD = REVISIONS[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -38,6 +47,8 @@ TABLES = frozenset({VERSION_TABLE, *metadata.tables})
 
 # Alembic's migrations use state that is global to a process: two upgrades at once would change each other's database.
 _one_at_a_time = threading.Lock()
+
+_SINCE = "_since_"
 
 # Held while migrating: of several replicas that start at once, one upgrades and the others find it done.
 _UPGRADE_LOCK = 7_305_144_839_215_771
@@ -52,11 +63,11 @@ def current(database: Database) -> str | None:
 
 
 def check(database: Database) -> None:
-    """Check that the schema is the one this version needs. A SQLite registry is created or upgraded in doing so.
+    """Check that this version can use the schema. A SQLite registry is created or upgraded in doing so.
 
     :raises SchemaMissingError: the database holds no registry.
     :raises SchemaOutdatedError: an older version's schema.
-    :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaNewerError: a newer version's schema, which this one cannot use.
     :raises SchemaBlockedError: rows in an older version's SQLite registry break constraints.
     :raises SchemaDamagedError: some of its tables are missing.
     """
@@ -65,40 +76,49 @@ def check(database: Database) -> None:
     require(database)
 
 
-def require(database: Database) -> str:
-    """Return the schema's revision if it is the one this version needs. Creates and upgrades nothing.
+def require(database: Database, *, is_own: bool = False) -> str:
+    """Return the schema's revision if this version can use it. Creates and upgrades nothing.
 
+    :param is_own: whether a newer one will not do, as the tables themselves are to be worked on.
     :raises SchemaMissingError: the database holds no registry.
     :raises SchemaOutdatedError: an older version's schema.
-    :raises SchemaNewerError: a newer version's schema.
+    :raises SchemaNewerError: a newer version's schema, which this one cannot use.
     :raises SchemaDamagedError: some of its tables are missing.
     """
     found = current(database)
-    if found == HEAD:
-        return found
     if found is None:
         raise SchemaMissingError(database.name)
+    if found == HEAD or (_is_usable(found) and not is_own):
+        return found
     if found in REVISIONS:
         raise SchemaOutdatedError(database.name, found, HEAD)
     raise SchemaNewerError(database.name, found, HEAD)
 
 
 def upgrade(database: Database) -> str:
-    """Bring the schema up to date in one transaction, then have its constraints validated. Does nothing if it is.
+    """Bring the schema up to date. Does nothing if it is, or if it is a newer one that this version can use.
+
+    On SQLite, and for a new registry, that is one transaction. On PostgreSQL each revision is one, in which tables are
+    locked for an instant; what takes longer follows. So an upgrade that ends early is taken up by the next one.
 
     :return: the revision that it is at now.
-    :raises SchemaNewerError: a newer version's schema.
-    :raises SchemaBlockedError: rows break constraints of the new schema; nothing was changed.
+    :raises SchemaNewerError: a newer version's schema, which this one cannot use.
+    :raises SchemaBlockedError: rows break constraints of a revision, which has changed nothing.
     :raises SchemaDamagedError: some of its tables are missing.
     """
     # Imported before the transaction: on a busy machine the import takes seconds, for which everybody would wait.
     import alembic.command  # noqa: F401
 
     with _one_at_a_time:
-        database.rebuild(lambda connection: _upgrade(connection, database))
-        if not database.is_sqlite:
-            database.write(_validate_constraints, is_unlimited=True)
-    return HEAD
+        if database.is_sqlite:
+            return database.rebuild(partial(_upgrade, database=database, to="head"))
+        reached = REVISIONS[0]
+        while reached in REVISIONS[:-1]:
+            reached = database.write(partial(_upgrade_by_one, database=database), is_unlimited=True)
+        if reached == HEAD:
+            afterwards.build_indexes(database)
+            afterwards.validate_constraints(database)
+        return reached
 
 
 def missing_tables(connection: Connection) -> frozenset[str]:
@@ -118,12 +138,6 @@ def _expected(connection: Connection) -> frozenset[str]:
     return TABLES if connection.dialect.name == "sqlite" else TABLES | {event_position.name}
 
 
-def check_constraints(connection: Connection, table_name: str) -> dict[str, bool]:
-    """The names of a table's CHECK constraints, and whether each is known to hold for all existing rows."""
-    found = inspect(connection).get_check_constraints(table_name)
-    return {str(each["name"]): not each.get("dialect_options", {}).get("not_valid") for each in found}
-
-
 def alembic_config(connection: Connection, database: Database) -> Config:
     """What Alembic needs to run our migrations over an open connection."""
     from alembic.config import Config
@@ -134,34 +148,33 @@ def alembic_config(connection: Connection, database: Database) -> Config:
     return config
 
 
-def _upgrade(connection: Connection, database: Database) -> None:
+def _upgrade_by_one(connection: Connection, database: Database) -> str:
+    """Upgrade a registry in PostgreSQL by one revision, or make a new one."""
+    afterwards.allow_time(connection)
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
+    found = _current(connection, database)
+    is_older = found in REVISIONS[:-1]
+    return _upgrade(connection, database, REVISIONS[REVISIONS.index(str(found)) + 1] if is_older else "head")
+
+
+def _upgrade(connection: Connection, database: Database, to: str) -> str:
     from alembic import command
 
-    if not database.is_sqlite:
-        _allow_time(connection)
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})"))
     found = _current(connection, database)
+    if found is not None and (found == HEAD or _is_usable(found)):
+        return found
     if found is not None and found not in REVISIONS:
         raise SchemaNewerError(database.name, found, HEAD)
-    if found != HEAD:
-        command.upgrade(alembic_config(connection, database), "head")
+    command.upgrade(alembic_config(connection, database), to)
+    reached = HEAD if to == "head" else to
+    log.info("The tables are changed to schema %s.", reached)
+    return reached
 
 
-def _validate_constraints(connection: Connection) -> None:
-    """Have PostgreSQL check the rows that are older than a constraint, which holds up nobody.
-
-    In the transaction that adds the constraint, readers and writers would have to wait for this.
-    """
-    _allow_time(connection)
-    for table_name in metadata.tables:
-        are_valid = check_constraints(connection, table_name)
-        validate = ", ".join(f"VALIDATE CONSTRAINT {name}" for name in are_valid if not are_valid[name])
-        if validate:
-            connection.exec_driver_sql(f"ALTER TABLE {table_name} {validate}")
-
-
-def _allow_time(connection: Connection) -> None:
-    connection.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0"))
+def _is_usable(found: str) -> bool:
+    """Whether a schema that this version does not know is one that it may go on with."""
+    oldest = found.partition(_SINCE)[2]
+    return found not in REVISIONS and bool(oldest) and oldest <= HEAD.partition(_SINCE)[0]
 
 
 def _let_children_upgrade() -> None:
@@ -175,14 +188,16 @@ os.register_at_fork(after_in_child=_let_children_upgrade)
 
 def _current(connection: Connection, database: Database) -> str | None:
     found = _revision(connection)
-    if found in (None, HEAD):
+    if found is None or found == HEAD or _is_usable(found):
         # Looked up after the revision: an upgrade in between can only have added tables.
         missing = missing_tables(connection)
         if found is None and not missing:
             found = _revision(connection)  # It exists now if somebody created the registry in between.
             missing = frozenset() if found else frozenset({VERSION_TABLE})
-        if missing and (found == HEAD or missing != _expected(connection)):
-            is_repairable = missing.issubset(each.name for each in (*DERIVED_TABLES, event_position))
+        if missing and (found is not None or missing != _expected(connection)):
+            is_repairable = found == HEAD and missing.issubset(
+                each.name for each in (*DERIVED_TABLES, event_position)
+            )
             raise SchemaDamagedError(database.name, sorted(missing), is_repairable=is_repairable)
     return found
 

@@ -66,7 +66,7 @@ def repair(database: Database) -> list[Discrepancy]:
 
 def _rebuild_dropped_tables(database: Database) -> list[Discrepancy]:
     try:
-        revisions.require(database)
+        revisions.require(database, is_own=True)
     except SchemaDamagedError as error:
         if not error.is_repairable:
             raise

@@ -10,7 +10,7 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification.disc
     DiscrepancyKind,
     discrepancy,
 )
-from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema.afterwards import check_constraints
 from airflow_provider_partition_registry.store.sql.schema.tables import check_name, conditions_of, metadata
 from airflow_provider_partition_registry.store.sql.schema.violations import find_violations
 
@@ -55,7 +55,7 @@ def _integrity(connection: Connection) -> list[str]:
 def _constraints_not_in_force(connection: Connection) -> list[str]:
     found = []
     for table in metadata.sorted_tables:
-        are_valid = revisions.check_constraints(connection, table.name)
+        are_valid = check_constraints(connection, table.name)
         wanted = [check_name(table.name, name) for name in conditions_of(table)]
         found += [name for name in wanted if not are_valid.get(name)]
     return found

@@ -8,6 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from airflow_provider_partition_registry.store.sql.schema.table_locks import lock_tables
+
 revision = "0002"
 down_revision = "0001"
 
@@ -18,6 +20,7 @@ TOKEN = f"{PREFIX}access_token"
 
 def upgrade() -> None:
     """Widen both tables; existing tokens and events stay as they are."""
+    lock_tables(op.get_bind(), f"{PREFIX}provider", TOKEN, f"{PREFIX}event")
     with op.batch_alter_table(TOKEN) as batch:
         batch.alter_column("source_id", existing_type=ROW_ID, nullable=True)
         batch.add_column(sa.Column("provider_id", ROW_ID))

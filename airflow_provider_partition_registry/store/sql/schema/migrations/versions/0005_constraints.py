@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from alembic import context, op
 
 from airflow_provider_partition_registry.domain.errors import SchemaBlockedError
+from airflow_provider_partition_registry.store.sql.schema.table_locks import lock_tables
 from airflow_provider_partition_registry.store.sql.schema.violations import find_violations
 
 revision = "0005"
@@ -21,7 +22,7 @@ def _instants(*columns: str) -> str:
 
 START_BEFORE_END = "interval_start < interval_end"
 
-# In the order in which writers use the tables, so that an upgrade and a writer rarely wait for each other.
+# In the order in which writers use the tables, as they are locked in it.
 CONSTRAINTS: Mapping[str, Mapping[str, str]] = {
     f"{PREFIX}source": {
         "named": "name <> '' AND owner <> ''",
@@ -109,9 +110,11 @@ def upgrade() -> None:
     """Add the constraints. If rows break them, say which, and leave everything as it is.
 
     SQLite copies all tables, which takes a while with a million partitions; writers wait for it, readers do not. On
-    PostgreSQL nobody waits: after the commit, ``revisions.upgrade`` has the database check all rows once more.
+    PostgreSQL nobody waits: after the commit, ``afterwards.validate_constraints`` has the database check all rows once
+    more.
     """
     _require_rows_that_fit()
+    lock_tables(op.get_bind(), *CONSTRAINTS)
     add = _make_anew if op.get_bind().dialect.name == "sqlite" else _add
     for table, conditions in CONSTRAINTS.items():
         add(table, conditions)

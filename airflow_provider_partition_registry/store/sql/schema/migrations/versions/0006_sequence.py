@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from airflow_provider_partition_registry.store.sql.schema.table_locks import lock_tables
+
 revision = "0006"
 down_revision = "0005"
 
@@ -16,8 +18,9 @@ SEQUENCE = f"{PREFIX}event_position"
 def upgrade() -> None:
     """Add what is needed. A registry that holds events goes on with its counter, which former versions need.
 
-    See ``revisions.finish`` for what ends that.
+    See ``finishing.finish`` for what ends that.
     """
+    lock_tables(op.get_bind(), f"{PREFIX}source", f"{PREFIX}provider", HISTORY)
     for table in ("source", "provider"):
         count = sa.Column("event_count", sa.BigInteger, nullable=False, server_default="0")
         op.add_column(f"{PREFIX}{table}", count)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from airflow_provider_partition_registry.store.sql.schema.table_locks import lock_tables
+
 revision = "0007"
 down_revision = "0006"
 
@@ -15,6 +17,7 @@ EARLIEST, LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 def upgrade() -> None:
     """The home is noted by the first writer."""
+    lock_tables(op.get_bind(), f"{PREFIX}history")
     op.add_column(f"{PREFIX}history", sa.Column("home", sa.Text))
     op.create_table(
         f"{PREFIX}restoration",
