@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -66,18 +67,21 @@ _AFTERWARDS = {False: ("VACUUM ANALYZE", "CHECKPOINT"), True: ("PRAGMA wal_check
 
 def _fill(connection: Connection, series: Series) -> None:
     is_sqlite = connection.dialect.name == "sqlite"
-    statements = [
-        _LENGTH_CLASS,
-        _partitions(_NUMBERS[is_sqlite]),
-        _READY_INTERVALS,
-        _REGISTERED,
-        _PUBLISHED,
-        *([_COUNT_POSITIONS] if is_sqlite else [_TAKE_POSITIONS, _COUNT]),
-    ]
+    _execute(connection, series, [_COUNT_POSITIONS] if is_sqlite else [_TAKE_POSITIONS, _COUNT])
+
+
+def fill_former_schema(connection: Connection, series: Series) -> None:
+    """Fill the registry of a version before schema 0006, in which the source and the provider are registered."""
+    _execute(connection, series, [_COUNT_POSITIONS])
+
+
+def _execute(connection: Connection, series: Series, at_last: Sequence[TextClause]) -> None:
+    is_sqlite = connection.dialect.name == "sqlite"
     if not is_sqlite:
         # Checking references row by row would take longer than everything else; verify() checks all at once.
         connection.execute(text("SET LOCAL session_replication_role = replica"))
-    for statement in statements:
+    partitions = _partitions(_NUMBERS[is_sqlite])
+    for statement in (_LENGTH_CLASS, partitions, _READY_INTERVALS, _REGISTERED, _PUBLISHED, *at_last):
         needed = statement.compile().params
         connection.execute(
             statement, {name: value for name, value in _parameters(series).items() if name in needed}
