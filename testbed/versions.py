@@ -1,7 +1,8 @@
-"""Other versions of the package beside this one: former ones out of the history, and one that is to come.
+"""Other versions of the package beside this one: former ones, and one that is to come.
 
 Each is a folder with the package in it, run in this environment: by its command, as a service, and by
-``client_of_any_version.py``.
+``client_of_any_version.py``. Former ones are kept in an archive, as a clone need not have all of the history; run as a
+script, this makes it anew from the history: ``python -m testbed.versions``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "airflow_provider_partition_registry"
 CLIENT = Path(__file__).parent / "client_of_any_version.py"
 
+ARCHIVE = Path(__file__).parent / "former_versions.tar.xz"
 FORMER = {
     "0004": "34d8b8d204b2b058ec8bf3b8280ec0af79505951",
     "0005": "7543e9d3fa266e3a900058ec4b41ac8505c2ca49",
@@ -110,19 +112,10 @@ def this_version() -> Version:
 
 def former_version(schema: str, folder: Path) -> Version:
     """The last version that was made for a schema, unpacked into a folder."""
-    git = subprocess.run(
-        ["git", "-C", str(REPOSITORY), "archive", "--format=tar", FORMER[schema], PACKAGE],
-        capture_output=True,
-        check=False,
-    )
-    if git.returncode != 0:
-        raise TestbedError(
-            f"The former version {FORMER[schema]} is needed, but is not in the history here (git fetch --unshallow "
-            f"gets all of it): {git.stderr.decode()}"
-        )
-    with tarfile.open(fileobj=io.BytesIO(git.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-    return Version(folder)
+    with tarfile.open(ARCHIVE) as archive:
+        members = [each for each in archive.getmembers() if each.name.startswith(f"{schema}/")]
+        archive.extractall(folder, members, filter="data")
+    return Version(folder / schema)
 
 
 def next_version(folder: Path) -> Version:
@@ -139,3 +132,17 @@ def next_version(folder: Path) -> Version:
         raise TestbedError(f"{source} does not say what its last revision is as it used to")
     source.write_text(changed)
     return Version(folder)
+
+
+def _make_archive() -> None:
+    with tarfile.open(ARCHIVE, "w:xz") as archive:
+        for schema, commit in FORMER.items():
+            command = ["git", "-C", str(REPOSITORY), "archive", f"--prefix={schema}/", commit, PACKAGE]
+            git = subprocess.run(command, capture_output=True, check=True)
+            with tarfile.open(fileobj=io.BytesIO(git.stdout)) as version:
+                for each in version:
+                    archive.addfile(each, version.extractfile(each) if each.isfile() else None)
+
+
+if __name__ == "__main__":
+    _make_archive()
