@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.store.sql.database.failures import reason_of
 from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
     SHOWN_AT_MOST,
     Discrepancy,
@@ -48,7 +50,12 @@ def _lacking(constraints: list[str]) -> list[Discrepancy]:
 def _integrity(connection: Connection) -> list[str]:
     if connection.dialect.name != "sqlite":
         return []
-    told = connection.exec_driver_sql(f"PRAGMA integrity_check({SHOWN_AT_MOST})").scalars().all()
+    try:
+        told = connection.exec_driver_sql(f"PRAGMA integrity_check({SHOWN_AT_MOST})").scalars().all()
+    except exc.OperationalError:
+        raise
+    except exc.DatabaseError as error:  # The damage keeps SQLite from looking any further.
+        return [reason_of(error)]
     return [each for each in told if each != "ok"]
 
 
