@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 CONNECT_TIMEOUT = 5
+SNAPSHOT = "ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class Database:
@@ -173,14 +174,15 @@ class Database:
             self.engine.connect() as connection,
             nullcontext() if is_unlimited else self.time_limit(connection.connection.dbapi_connection),
         ):
-            connection.exec_driver_sql(
-                "BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-            )
+            frame = None if self.is_sqlite else Frame(connection, SNAPSHOT)
+            if frame is None:
+                connection.exec_driver_sql("BEGIN")
             try:
                 with self._without_time_limit(connection) if is_unlimited else nullcontext():
                     return work(connection)
             finally:
-                _roll_back(connection)
+                if frame is None or frame.end():
+                    _roll_back(connection)
 
     @contextmanager
     def _without_time_limit(self, connection: Connection) -> Iterator[None]:
@@ -224,18 +226,17 @@ class Database:
         return result
 
     def _transact_in_postgres(self, connection: Connection, work: Callable[[Connection], T]) -> T:
-        frame = Frame(connection)
+        # After waiting for a lock, a statement sees what the lock's last holder committed.
+        frame = Frame(connection, "ISOLATION LEVEL READ COMMITTED")
         try:
             result = work(connection)
         except BaseException as error:
-            frame.close()
-            if frame.is_begun:
+            if frame.end():
                 _roll_back(connection)
             if frame.is_committing and getattr(error, "connection_invalidated", False):
                 raise self._unknown_outcome(error) from error
             raise
-        frame.close()
-        if frame.is_begun and not frame.is_committing:
+        if frame.end() and not frame.is_committing:
             self._commit(connection)
         return result
 

@@ -15,19 +15,23 @@ _FRAME = "frame"  # in a connection's info
 class Frame:
     """The BEGIN and the COMMIT around the statements of a transaction.
 
-    ``is_begun`` says whether BEGIN has been sent, ``is_committing`` whether COMMIT has.
+    :param mode: of the transaction, as BEGIN names it.
+
+    ``is_committing`` says whether COMMIT has been sent.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self.is_begun = False
+    def __init__(self, connection: Connection, mode: str) -> None:
         self.is_committing = False
+        self._begin = f"BEGIN {mode}{SEPARATOR}"
+        self._is_begun = False
         self._is_open = True
         self._commits_with_next = False
         connection.info[_FRAME] = self
 
-    def close(self) -> None:
-        """Add nothing to statements any more."""
+    def end(self) -> bool:
+        """Add nothing to statements any more, and return whether BEGIN has been sent."""
         self._is_open = False
+        return self._is_begun
 
     def commit_with_next(self) -> None:
         self._commits_with_next = True
@@ -36,10 +40,9 @@ class Frame:
         """What to send in place of a statement."""
         if not self._is_open:
             return statement
-        if not self.is_begun:
-            self.is_begun = True
-            # After waiting for a lock, a statement sees what the lock's last holder committed.
-            statement = f"BEGIN ISOLATION LEVEL READ COMMITTED{SEPARATOR}{statement}"
+        if not self._is_begun:
+            self._is_begun = True
+            statement = f"{self._begin}{statement}"
         if self._commits_with_next:
             self.is_committing = True
             statement = f"{statement}{SEPARATOR}COMMIT"
