@@ -19,10 +19,10 @@ import sys
 from math import inf
 from typing import NamedTuple
 
-from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.family import descendants, signal_descendants
 from airflow_provider_partition_registry.cli.job.launch import launch
 from airflow_provider_partition_registry.cli.job.prctl import adopt_orphans
+from airflow_provider_partition_registry.store.host_clock import now
 
 # Messages from the run:
 LEASE_ENDS, SIGNAL, END = "lease_ends", "signal", "end"

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.inbox import Inbox, LeaseRenewed, LockLost
 from airflow_provider_partition_registry.domain.errors import PartitionStateError, RegistryError, UnknownError
 from airflow_provider_partition_registry.domain.models import LOCKED_STATES, Partition
 from airflow_provider_partition_registry.domain.wording import describe_lock
 from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.store.host_clock import now
 
 RENEWED_AFTER = 1 / 3
 """The part of a lease after which it is renewed: an outage may take most of the rest."""

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TypeVar
 
 from airflow_provider_partition_registry.cli.job.background import in_background
-from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.inbox import (
     ENDING_SIGNALS,
     CallReturned,
@@ -18,6 +17,7 @@ from airflow_provider_partition_registry.cli.job.inbox import (
 )
 from airflow_provider_partition_registry.cli.job.reporting import Reporter
 from airflow_provider_partition_registry.domain.errors import RegistryError, StoreUnavailableError
+from airflow_provider_partition_registry.store.host_clock import now
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import PurePath
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
-from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.closing import Closing, lock_in_words
 from airflow_provider_partition_registry.cli.job.command import Command
 from airflow_provider_partition_registry.cli.job.inbox import Inbox
@@ -23,6 +22,7 @@ from airflow_provider_partition_registry.domain.errors import PartitionLockedErr
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import Holder, Partition, PartitionKey
 from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.store.host_clock import now
 
 LONGEST_MARGIN = 1.0  # seconds at most between killing a command and the end of its lease
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
-from airflow_provider_partition_registry.cli.job.clock import now
 from airflow_provider_partition_registry.cli.job.command import Command
 from airflow_provider_partition_registry.cli.job.inbox import (
     ENDING_SIGNALS,
@@ -25,6 +24,7 @@ from airflow_provider_partition_registry.cli.job.inbox import (
     Message,
     SignalReceived,
 )
+from airflow_provider_partition_registry.store.host_clock import now
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The clock of leases, the same for all processes of a host."""
+"""A clock for how long ago something was, the same for all processes of a host."""
 
 from __future__ import annotations
 
