@@ -36,6 +36,22 @@ class Question:
         return f"{self.interval} of source {self.source_name!r}"
 
 
+GREATEST_AGE = 300
+"""How many seconds old an answer may be at most, if the asker accepts older ones than the present."""
+
+
+def check_max_age(seconds: int) -> int:
+    """Return ``seconds`` if an asker may accept answers of that age.
+
+    :raises InvalidInputError: it is no whole number from 0 to :data:`GREATEST_AGE`.
+    """
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= GREATEST_AGE:
+        raise InvalidInputError(
+            f"How old an answer may be is a whole number of seconds up to {GREATEST_AGE}, not {seconds!r}."
+        )
+    return seconds
+
+
 def check_questions(value: Sequence[Question]) -> Sequence[Question]:
     """Return ``value`` if it is a sequence of questions.
 

@@ -256,7 +256,7 @@ class ReadingContract(ContractBase):
 
 class RefusalContract(ContractBase):
     def test_every_method_is_listed(self) -> None:
-        elsewhere = {"open_listener", "ping", "close", "change", "change_many"}
+        elsewhere = {"open_listener", "ping", "close", "change", "change_many", "with_max_age"}
         methods = {
             name
             for kind in (RegistryViewer, RegistryReader, RegistryStore)

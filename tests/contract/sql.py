@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     event_position,
+    heartbeat,
     history,
     metadata,
     ready_interval,
@@ -38,11 +40,11 @@ def stored_ready_spans(store: SqlRegistryStore, source_name: str) -> list[Span]:
 
 
 @contextmanager
-def sql_home(url: str) -> Iterator[Home]:
+def sql_home(url: str, *, timeout: float = 10) -> Iterator[Home]:
     clock = ManualClock()
     with (
-        open_sql_store(url, pool_size=2, timeout=10, clock=clock) as store,
-        open_sql_store(url, pool_size=1, timeout=10, clock=clock) as writer,
+        open_sql_store(url, pool_size=2, timeout=timeout, clock=clock) as store,
+        open_sql_store(url, pool_size=1, timeout=timeout, clock=clock) as writer,
     ):
         yield Home(
             store,
@@ -50,7 +52,7 @@ def sql_home(url: str) -> Iterator[Home]:
             stored_ready_spans=lambda source_name: stored_ready_spans(store, source_name),
             verify=lambda: verify(store.database),
             writer=writer,
-            interrupted=partial(interrupted, store),
+            interrupted=partial(interrupted, store.database),
         )
 
 
@@ -63,7 +65,8 @@ def emptied(home: Home) -> Home:
 
 
 def _empty(connection: Connection) -> None:
-    for table in reversed(metadata.sorted_tables):
+    # What processes send to standbys is no part of the registry, and they go on sending.
+    for table in reversed([each for each in metadata.sorted_tables if each is not heartbeat]):
         connection.execute(table.delete())
     counts = connection.dialect.name == "sqlite"
     connection.execute(history.insert().values(id=1, last_position=0 if counts else None))
@@ -72,8 +75,8 @@ def _empty(connection: Connection) -> None:
 
 
 @contextmanager
-def interrupted(store: SqlRegistryStore, happen: Callable[[], None]) -> Iterator[None]:
-    """Let something happen before each statement that the store sends except the first."""
+def interrupted(database: Database, happen: Callable[[], None]) -> Iterator[None]:
+    """Let something happen before each statement that is sent to a database except the first."""
     is_first = True
 
     def interrupt(*_: Any) -> None:
@@ -83,7 +86,7 @@ def interrupted(store: SqlRegistryStore, happen: Callable[[], None]) -> Iterator
                 happen()
             is_first = False
 
-    engine = store.database.engine
+    engine = database.engine
     event.listen(engine, "before_cursor_execute", interrupt)
     try:
         yield

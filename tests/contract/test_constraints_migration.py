@@ -23,6 +23,7 @@ from tests.contract.homes import hours
 
 PREFIX = "partition_registry"
 TABLE = f"{PREFIX}_partition"
+ADDED_SINCE = (f"{PREFIX}_restoration", f"{PREFIX}_heartbeat")
 AT = 1_777_777_777_000_000
 CLASS_OF_AN_HOUR = 11
 LOCK = {"holder": "'p'", "holder_details": "'{}'", "locked_at": str(AT)}
@@ -166,7 +167,8 @@ def test_no_row_is_changed(before: SqlRegistryStore) -> None:
     )
     for table in (f"{PREFIX}_source", f"{PREFIX}_provider", f"{PREFIX}_history"):
         assert [row[:-1] for row in now.pop(table)] == was.pop(table)  # apart from a column added since
-    assert now.pop(f"{PREFIX}_restoration") == []  # added since
+    for table in ADDED_SINCE:
+        assert now.pop(table) == []
     assert now == was
 
 
@@ -189,9 +191,8 @@ def test_what_people_put_on_the_tables_of_sqlite_stays(sqlite_before: SqlRegistr
         "CREATE TABLE people_log (what TEXT)",
         f"CREATE TRIGGER people_note AFTER UPDATE ON {TABLE} BEGIN INSERT INTO people_log VALUES (new.state); END",
     )
-    added_since = f"{PREFIX}_restoration"
     statement = (
-        f"SELECT type, name, tbl_name FROM sqlite_master WHERE tbl_name <> '{added_since}' ORDER BY name"
+        f"SELECT type, name, tbl_name FROM sqlite_master WHERE tbl_name NOT IN {ADDED_SINCE} ORDER BY name"
     )
     was = database.read(lambda connection: connection.exec_driver_sql(statement).all())
     revisions.upgrade(database)

@@ -23,7 +23,7 @@ from airflow_provider_partition_registry.domain.principals import (
     Provider,
     Source,
 )
-from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness, check_max_age
 from airflow_provider_partition_registry.store.contract.listening import Listener
 from airflow_provider_partition_registry.store.contract.viewing import RegistryViewer
 
@@ -198,6 +198,19 @@ class RegistryReader(RegistryViewer):
     @abstractmethod
     def open_listener(self) -> Listener | None:
         """Subscribe to changes; None if this store cannot notify, so that polling is the only way."""
+
+    def with_max_age(self, seconds: int) -> RegistryReader:
+        """A reader of the same registry that may answer as of some seconds ago, so that a standby can answer as well.
+
+        Whatever was acknowledged to anybody more than ``seconds`` ago is in its answers. A standby that does not prove
+        to have all that, or does not respond, is passed over for the primary. What decides who may do what (tokens),
+        questions about publishing times (R8), ``changed_since`` and following the history always go to the primary.
+
+        :param seconds: a whole number up to 300. With 0, or if the registry has no standby, only the primary answers.
+        :raises InvalidInputError: it is no such number.
+        """
+        check_max_age(seconds)
+        return self
 
     @abstractmethod
     def close(self) -> None:

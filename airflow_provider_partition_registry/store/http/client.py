@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from http.client import BadStatusLine
 from typing import Any, Generic, TypeVar
@@ -81,6 +82,7 @@ class Client:
         self._service = urlsplit(url)
         self._host = self._service.hostname or ""
         self._timeout = timeout
+        self._max_age = 0
         self._connections = Connections(url, limit=pool_size, verify=verify)
 
     def call(self, call: Call[T]) -> T:
@@ -102,6 +104,12 @@ class Client:
                 if is_over or not (call.is_repeatable or error.was_never_sent):
                     raise error.refusal or StoreUnavailableError(self._unavailable(call, error)) from error
                 time.sleep(pause)
+
+    def with_max_age(self, seconds: int) -> Client:
+        """The same client, which accepts answers of a certain age."""
+        client = copy(self)
+        client._max_age = seconds
+        return client
 
     def close(self) -> None:
         """Close all connections; they are opened again when needed."""
@@ -150,6 +158,8 @@ class Client:
 
     def _headers(self, call: Call) -> dict[str, str]:
         headers = {"User-Agent": f"partition-registry/{__version__}"}
+        if self._max_age:
+            headers["Cache-Control"] = f"max-age={self._max_age}"
         token = self.access_token if call.access_token is None else call.access_token
         return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 

@@ -40,10 +40,21 @@ from airflow_provider_partition_registry.domain.principals import (
     Source,
     SourceRegistration,
 )
-from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness, check_questions
+from airflow_provider_partition_registry.domain.questions import (
+    Answer,
+    Question,
+    Readiness,
+    check_max_age,
+    check_questions,
+)
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
-from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS, Listener, RegistryStore
+from airflow_provider_partition_registry.store.contract import (
+    MOST_QUESTIONS,
+    Listener,
+    RegistryReader,
+    RegistryStore,
+)
 from airflow_provider_partition_registry.store.http import arguments
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.http.listener import HttpListener
@@ -213,6 +224,9 @@ class HttpRegistryStore(RegistryStore):
 
     def open_listener(self) -> Listener:
         return HttpListener(self._client)
+
+    def with_max_age(self, seconds: int) -> RegistryReader:
+        return HttpRegistryStore(self._client.with_max_age(check_max_age(seconds)))
 
     def close(self) -> None:
         self._client.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -28,13 +29,14 @@ from airflow_provider_partition_registry.domain.principals import (
     SourceRegistration,
     check_principal,
 )
+from airflow_provider_partition_registry.domain.questions import check_max_age
 from airflow_provider_partition_registry.domain.requests import (
     ChangeRequest,
     DecisionRequest,
     LockRequest,
     check_decision,
 )
-from airflow_provider_partition_registry.store.contract import RegistryDatabase
+from airflow_provider_partition_registry.store.contract import RegistryDatabase, RegistryReader
 from airflow_provider_partition_registry.store.sql.changes.access import AccessControl
 from airflow_provider_partition_registry.store.sql.changes.claim import Claim
 from airflow_provider_partition_registry.store.sql.changes.history import HistoryElsewhereError
@@ -43,6 +45,9 @@ from airflow_provider_partition_registry.store.sql.database.clock import Databas
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import tell_process
 from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
+from airflow_provider_partition_registry.store.sql.standby.heartbeat import Heartbeat
+from airflow_provider_partition_registry.store.sql.standby.reader import AgedReader, StandbyReader, Tell
+from airflow_provider_partition_registry.store.sql.standby.standby import LONGEST_TIMEOUT, Standby
 from airflow_provider_partition_registry.store.sql.statements.positions import is_settled
 
 T = TypeVar("T")
@@ -54,20 +59,47 @@ def open_sql_store(
     pool_size: int,
     timeout: float,
     writing_pool_size: int | None = None,
+    standby_url: str | None = None,
+    tell: Tell | None = None,
     clock: Clock | None = None,
 ) -> SqlRegistryStore:
     """Open the registry in a SQL database; see :func:`~..factory.open_store`.
 
+    :param tell: see :func:`~..factory.open_database`.
     :param clock: used in place of the database's time, for tests.
     """
     database = Database(url, pool_size=pool_size, timeout=timeout, writing_pool_size=writing_pool_size)
-    return SqlRegistryStore(database, clock)
+    store = SqlRegistryStore(database, clock)
+    if standby_url is not None:
+        limit = min(timeout, LONGEST_TIMEOUT)
+        store.add_standby(Database(standby_url, pool_size=pool_size, timeout=limit, is_standby=True), tell)
+    return store
 
 
 class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
     """A registry in PostgreSQL or SQLite."""
 
     _home_is_checked = False
+    _standby: Standby | None = None
+    _tell: Tell | None = None
+
+    def add_standby(self, database: Database, tell: Tell | None = None) -> None:
+        """Let a standby of the database answer who accepts that (:meth:`with_max_age`).
+
+        :param tell: see :func:`~..factory.open_database`.
+        """
+        self._standby = Standby(database, Heartbeat(partial(self._run, self.database.write)))
+        self._tell = tell
+
+    def with_max_age(self, seconds: int) -> RegistryReader:
+        if not check_max_age(seconds) or self._standby is None:
+            return self
+        return AgedReader(self, StandbyReader(self._standby, seconds, self._clock), self._tell)
+
+    def close(self) -> None:
+        if self._standby is not None:
+            self._standby.close()
+        super().close()
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
         check_new_name("source name", source_name)

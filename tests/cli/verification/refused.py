@@ -214,6 +214,11 @@ REFUSED = {
         "restoration_instants",
         f"INSERT INTO {{restoration}} VALUES (9, 7, {NEVER})",
     ),
+    "a heartbeat that nobody counted": ("heartbeat_number", "INSERT INTO {heartbeat} VALUES ('p', 0, 0)"),
+    "a heartbeat beyond all calendars": (
+        "heartbeat_instants",
+        f"INSERT INTO {{heartbeat}} VALUES ('p', 1, {NEVER})",
+    ),
     "a counter below zero": ("history_last_position", "UPDATE {history} SET last_position = -1"),
 }
 """The statements that the database refuses, and the constraint that refuses each (one of them if there are several)."""

@@ -50,15 +50,23 @@ class Database:
     :param writing_pool_size: how many connections writers get of their own (a bulkhead), so that no reader waits for a
         connection that a writer holds while it waits for other writers; None: readers and writers share one pool.
     :param timeout: seconds for a statement, for the wait for a lock, and for the wait for a free connection.
+    :param is_standby: whether it is a standby of PostgreSQL's, from which nothing is believed that is not proven.
     """
 
     def __init__(
-        self, url: str, *, pool_size: int, timeout: float, writing_pool_size: int | None = None
+        self,
+        url: str,
+        *,
+        pool_size: int,
+        timeout: float,
+        writing_pool_size: int | None = None,
+        is_standby: bool = False,
     ) -> None:
         self.url = normalise_url(url)
         self._pool_size = pool_size
         self._writing_pool_size = writing_pool_size
         self._timeout = timeout
+        self._is_standby = is_standby
         self._engines: dict[str, Engine] = {}
         self._watchdog: Watchdog | None = None
         self._lock = Lock()
@@ -319,8 +327,8 @@ class Database:
             "application_name": "partition-registry",
             "connect_timeout": max(1, min(CONNECT_TIMEOUT, round(self._timeout))),
             "client_encoding": "utf8",
-            # A standby lags behind: it would call ready what is locked on the primary.
-            "target_session_attrs": "read-write",
+            # A standby lags behind: unless it proves what it has, it would call ready what is locked on the primary.
+            "target_session_attrs": "standby" if self._is_standby else "read-write",
             "keepalives_idle": 30,
             "keepalives_interval": 10,
             "keepalives_count": 3,

@@ -207,6 +207,17 @@ restoration = Table(
     CheckConstraint(rules.instants("noticed_at"), name="instants"),
 )
 
+# The last heartbeat of each process that lets a standby answer, see ``standby/heartbeat.py``.
+heartbeat = Table(
+    f"{PREFIX}heartbeat",
+    metadata,
+    Column("process", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("sent_at", UtcInstant, nullable=False),
+    CheckConstraint(rules.counted_from(1, "number"), name="number"),
+    CheckConstraint(rules.instants("sent_at"), name="instants"),
+)
+
 DERIVED_TABLES = (length_class, ready_interval, history)
 """The tables that can be recomputed from the others."""
 

@@ -1,0 +1,1 @@
+"""Reading from a standby what it is proven to have."""
