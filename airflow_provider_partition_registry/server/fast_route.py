@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.questions import Answer, Question
+from airflow_provider_partition_registry.server.aged import reader_for
 from airflow_provider_partition_registry.server.service import Service
 
 _ASKED = "partition_registry.asked"
@@ -57,4 +58,5 @@ class ExpressRoute(Route):
     async def _respond(self, request: Request) -> Response:
         asked: Mapping[str, Any] = request.scope[_ASKED]
         question = Question(asked["source_name"], Interval(asked["start"], asked["end"]))
-        return self._to_response(await run_in_threadpool(self._service.answer, question))
+        reader = reader_for(request, self._service)
+        return self._to_response(await run_in_threadpool(self._service.answer, question, reader))

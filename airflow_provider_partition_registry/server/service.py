@@ -14,7 +14,7 @@ from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting.bulkheads import HealthCheck, WriterBulkhead
 from airflow_provider_partition_registry.server.waiting.feed import Feed
 from airflow_provider_partition_registry.server.waiting.long_polling import NOTIFIED_INTERVAL, LongPolls
-from airflow_provider_partition_registry.store.contract import RegistryDatabase
+from airflow_provider_partition_registry.store.contract import RegistryDatabase, RegistryReader
 from airflow_provider_partition_registry.store.factory import open_database, open_store
 from airflow_provider_partition_registry.store.poller import Poller
 
@@ -33,7 +33,11 @@ class Service:
     def __init__(self, settings: ServiceSettings, store: RegistryDatabase | None = None) -> None:
         self.settings = settings
         self.store = store or open_database(
-            settings.database_url, pool_size=settings.connections, writing_pool_size=settings.connections
+            settings.database_url,
+            pool_size=settings.connections,
+            writing_pool_size=settings.connections,
+            standby_url=settings.standby_url,
+            tell=metrics.count_aged_answer,
         )
         self._store_for_health = open_store(settings.database_url, timeout=HEALTH_TIMEOUT)
         self.access = Access(self.store, settings)
@@ -48,10 +52,11 @@ class Service:
         self.health = HealthCheck(self._store_for_health.ping)
         self.writers = WriterBulkhead(settings.connections)
 
-    def answer(self, question: Question) -> Answer:
-        """Ask the store one question, and count it."""
+    @staticmethod
+    def answer(question: Question, reader: RegistryReader) -> Answer:
+        """Ask one question, and count it."""
         metrics.QUESTIONS.inc()
-        (answer,) = metrics.counted(self.store.check_readiness_many([question]))
+        (answer,) = metrics.counted(reader.check_readiness_many([question]))
         return answer
 
     def close(self) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
-from airflow_provider_partition_registry.store.factory import is_database
+from airflow_provider_partition_registry.store.factory import check_standby, is_database
 
 DATABASE_URL = "PARTITION_REGISTRY_DATABASE_URL"
+STANDBY_URL = "PARTITION_REGISTRY_STANDBY_URL"
 ADMINISTRATOR_TOKEN = "PARTITION_REGISTRY_ADMINISTRATOR_TOKEN"  # noqa: S105 - the name of a variable
 OPEN = "PARTITION_REGISTRY_OPEN"
 OPEN_TO_THE_NETWORK = "PARTITION_REGISTRY_OPEN_TO_THE_NETWORK"
@@ -39,6 +40,7 @@ class ServiceSettings:
 
     :param database_url: the registry it serves, in a database, as
         :func:`~airflow_provider_partition_registry.store.factory.open_store` takes it.
+    :param standby_url: of a standby of that database in PostgreSQL, which answers who accepts older answers.
     :param administrator_token: its holder may do everything, and nobody else may register sources. Without such a token
         anybody may register sources.
     :param is_open: whether writing takes no credentials, for trials on one host.
@@ -56,12 +58,15 @@ class ServiceSettings:
     has_private_reads: bool = False
     connections: int = DEFAULT_CONNECTIONS
     wrong_tokens_per_minute: int = DEFAULT_WRONG_TOKENS_PER_MINUTE
+    standby_url: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not is_database(self.database_url):
             raise InvalidInputError(
                 "A service serves the registry in a database: the URL starts with postgresql:// or sqlite:///."
             )
+        if self.standby_url is not None:
+            check_standby(self.database_url, self.standby_url)
         token = self.administrator_token
         if token is not None and len(token) < SHORTEST_ADMINISTRATOR_TOKEN:
             raise InvalidInputError(
@@ -78,6 +83,7 @@ class ServiceSettings:
         """The environment variables that give worker processes these settings."""
         return {
             DATABASE_URL: self.database_url,
+            STANDBY_URL: self.standby_url or "",
             ADMINISTRATOR_TOKEN: self.administrator_token or "",
             OPEN: str(self.is_open),
             OPEN_TO_THE_NETWORK: str(self.is_open_to_the_network),
@@ -96,6 +102,7 @@ class ServiceSettings:
             raise InvalidInputError(f"{DATABASE_URL} does not say which registry to serve.")
         return cls(
             database_url=environment[DATABASE_URL],
+            standby_url=environment.get(STANDBY_URL) or None,
             administrator_token=environment.get(ADMINISTRATOR_TOKEN) or None,
             is_open=_flag(environment, OPEN),
             is_open_to_the_network=_flag(environment, OPEN_TO_THE_NETWORK),

@@ -49,6 +49,8 @@ RUN_BY = {
     ("docs/how-to/several-sources.md", "python"): DAGS,
     ("docs/how-to/sqlite-to-postgresql.md", "bash"): MOVING,
     ("docs/how-to/sqlite-to-postgresql.md", "python"): MOVING,
+    ("docs/how-to/standby.md", "bash"): "tests/service/test_standby.py",
+    ("docs/how-to/standby.md", "python"): "tests/service/test_standby.py",
     ("docs/how-to/tls.md", "nginx"): "tests/service/test_behind_nginx.py",
     ("docs/how-to/two-writers.md", "bash"): HOW_TO,
     ("docs/how-to/two-writers.md", "python"): DAGS,

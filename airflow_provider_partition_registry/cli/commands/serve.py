@@ -57,6 +57,20 @@ NOT_INSTALLED = (
     help="File that contains the database URL, such as a container secret; overrides --database-url.",
 )
 @click.option(
+    "--standby-url",
+    metavar="URL",
+    envvar="PARTITION_REGISTRY_STANDBY_URL",
+    show_envvar=True,
+    help="Standby of the database in PostgreSQL, which answers clients that accept older answers.",
+)
+@click.option(
+    "--standby-url-file",
+    type=click.File(),
+    envvar="PARTITION_REGISTRY_STANDBY_URL_FILE",
+    show_envvar=True,
+    help="File that contains the standby's URL, such as a container secret; overrides --standby-url.",
+)
+@click.option(
     "--workers",
     default=1,
     type=click.IntRange(1, 64),
@@ -133,6 +147,8 @@ def serve(
     port: int,
     database_url: str | None,
     database_url_file: IO[str] | None,
+    standby_url: str | None,
+    standby_url_file: IO[str] | None,
     workers: int,
     connections: int,
     administrator_token: str | None,
@@ -155,6 +171,7 @@ def serve(
         raise click.UsageError(f"{NOT_INSTALLED} ({error})") from error
     settings = ServiceSettings(
         database_url=served_url,
+        standby_url=_given(standby_url, standby_url_file),
         administrator_token=_given(administrator_token, administrator_token_file),
         is_open=is_open,
         is_open_to_the_network=open_to_the_network,

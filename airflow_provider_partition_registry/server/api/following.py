@@ -17,6 +17,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.models import Event, EventType, Page
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
+from airflow_provider_partition_registry.server.aged import Reader
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
 from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
@@ -71,6 +72,7 @@ async def events(
 )
 def latest_events(
     service: InService,
+    reader: Reader,
     token: Token,
     source_name: SourceName,
     before: Annotated[int | None, Query(description="`next` of the page before.")] = None,
@@ -78,7 +80,7 @@ def latest_events(
 ) -> Response:
     """List the history of a source, the newest first."""
     service.access.require_reader(token)
-    return respond(Page[Event], service.store.latest_events(source_name, before, limit))
+    return respond(Page[Event], reader.latest_events(source_name, before, limit))
 
 
 @router.get("/last", response_model=Position, responses=responses_of(Position, Position(4)))

@@ -13,6 +13,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import are_ready
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
+from airflow_provider_partition_registry.server.aged import Reader
 from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.observing.metrics import QUESTIONS, counted
@@ -25,6 +26,7 @@ from airflow_provider_partition_registry.server.waiting.long_polling import (
     wait_until_final,
     while_present,
 )
+from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.wire.answers import (
     Answers,
     Changed,
@@ -53,6 +55,7 @@ WaitSeconds = Annotated[
 async def check_readiness(
     request: Request,
     service: InService,
+    reader: Reader,
     token: Token,
     source_name: SourceName,
     start: Start,
@@ -62,7 +65,7 @@ async def check_readiness(
 ) -> Response:
     """Say whether ``[start, end)`` of a source may be read, and if not, exactly why (R1, R2)."""
     question = Question(source_name, Interval(start, end), published_after)  # type: ignore[arg-type]
-    (found,) = await _ask(request, service, token, [question], wait_seconds)
+    (found,) = await _ask(request, service, reader, token, [question], wait_seconds)
     return response_of(found)
 
 
@@ -85,12 +88,13 @@ async def check_readiness_many(
     request: Request,
     body: QuestionsBody,
     service: InService,
+    reader: Reader,
     token: Token,
     wait_seconds: WaitSeconds = 0,
 ) -> Response:
     """Answer many questions for one moment, at little more than the cost of one (R2)."""
     questions = [each.question() for each in body.questions]
-    found = await _ask(request, service, token, questions, wait_seconds, explain=body.explain)
+    found = await _ask(request, service, reader, token, questions, wait_seconds, explain=body.explain)
     return respond(Answers, Answers(tuple(_as_data(each) for each in found)))
 
 
@@ -111,6 +115,7 @@ def changed_since(
 async def _ask(
     request: Request,
     service: Service,
+    reader: RegistryReader,
     token: PresentedToken,
     questions: Sequence[Question],
     wait_seconds: float,
@@ -118,7 +123,7 @@ async def _ask(
 ) -> list[Answer]:
     def ask() -> list[Answer]:
         service.access.require_reader(token)
-        return service.store.check_readiness_many(questions, explain=explain)
+        return reader.check_readiness_many(questions, explain=explain)
 
     QUESTIONS.inc(len(questions))
     answers = await run_in_threadpool(ask)

@@ -12,6 +12,7 @@ from airflow_provider_partition_registry.domain.principals import (
     SourceRegistration,
 )
 from airflow_provider_partition_registry.server.access.permissions import Token
+from airflow_provider_partition_registry.server.aged import Reader
 from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.openapi import examples
@@ -61,17 +62,19 @@ def register_source(body: NewSource, service: InService, token: Token) -> Respon
     response_model=Page[Source],
     responses=responses_of(Page[Source], Page((examples.SOURCE,))),
 )
-def list_sources(service: InService, token: Token, after: AfterName = None, limit: Limit = 100) -> Response:
+def list_sources(
+    service: InService, reader: Reader, token: Token, after: AfterName = None, limit: Limit = 100
+) -> Response:
     """List sources in the order of their names."""
     service.access.require_reader(token)
-    return respond(Page[Source], service.store.list_sources(after, limit))
+    return respond(Page[Source], reader.list_sources(after, limit))
 
 
 @router.get("/source", response_model=Source, responses=responses_of(Source, examples.SOURCE, 404))
-def get_source(source_name: SourceName, service: InService, token: Token) -> Response:
+def get_source(source_name: SourceName, service: InService, reader: Reader, token: Token) -> Response:
     """Look up one source."""
     service.access.require_reader(token)
-    return respond(Source, service.store.get_source(source_name))
+    return respond(Source, reader.get_source(source_name))
 
 
 @router.post(
@@ -102,6 +105,7 @@ def register_provider(body: NewProvider, service: InService, token: Token) -> Re
 )
 def list_providers(
     service: InService,
+    reader: Reader,
     token: Token,
     source_name: SourceName | None = None,
     after: AfterName = None,
@@ -109,11 +113,11 @@ def list_providers(
 ) -> Response:
     """List providers in the order of their names, all or those with a grant on a source."""
     service.access.require_reader(token)
-    return respond(Page[Provider], service.store.list_providers(source_name, after, limit))
+    return respond(Page[Provider], reader.list_providers(source_name, after, limit))
 
 
 @router.get("/provider", response_model=Provider, responses=responses_of(Provider, examples.PROVIDER, 404))
-def get_provider(provider_name: ProviderName, service: InService, token: Token) -> Response:
+def get_provider(provider_name: ProviderName, service: InService, reader: Reader, token: Token) -> Response:
     """Look up one provider."""
     service.access.require_reader(token)
-    return respond(Provider, service.store.get_provider(provider_name))
+    return respond(Provider, reader.get_provider(provider_name))

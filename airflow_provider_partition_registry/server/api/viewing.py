@@ -10,6 +10,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page
 from airflow_provider_partition_registry.domain.viewing import FINEST_RESOLUTION, SourceOverview, Timeline
 from airflow_provider_partition_registry.server.access.permissions import Token
+from airflow_provider_partition_registry.server.aged import Reader
 from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import StrictRoute
 from airflow_provider_partition_registry.server.openapi import examples
@@ -22,10 +23,10 @@ router = APIRouter(route_class=StrictRoute, tags=["Overviews"])
 @router.get(
     "/overview", response_model=SourceOverview, responses=responses_of(SourceOverview, examples.OVERVIEW, 404)
 )
-def get_overview(source_name: SourceName, service: InService, token: Token) -> Response:
+def get_overview(source_name: SourceName, service: InService, reader: Reader, token: Token) -> Response:
     """Show one source at a glance: up to when it is ready, and what is locked, expired or failed now."""
     service.access.require_reader(token)
-    return respond(SourceOverview, service.store.get_overview(source_name))
+    return respond(SourceOverview, reader.get_overview(source_name))
 
 
 @router.get(
@@ -35,6 +36,7 @@ def get_overview(source_name: SourceName, service: InService, token: Token) -> R
 )
 def list_overviews(
     service: InService,
+    reader: Reader,
     token: Token,
     prefix: Annotated[str | None, Query(description="How the names begin.")] = None,
     after: Annotated[str | None, Query(description="`next` of the page before.")] = None,
@@ -42,12 +44,13 @@ def list_overviews(
 ) -> Response:
     """List sources at a glance, in the order of their names."""
     service.access.require_reader(token)
-    return respond(Page[SourceOverview], service.store.list_overviews(prefix, after, limit))
+    return respond(Page[SourceOverview], reader.list_overviews(prefix, after, limit))
 
 
 @router.get("/timeline", response_model=Timeline, responses=responses_of(Timeline, examples.TIMELINE, 404))
 def timeline(
     service: InService,
+    reader: Reader,
     token: Token,
     source_name: SourceName,
     start: Start,
@@ -62,5 +65,5 @@ def timeline(
 ) -> Response:
     """Show a source over time, in no more detail than asked for."""
     service.access.require_reader(token)
-    drawn = service.store.timeline(source_name, Interval(start, end), resolution)
+    drawn = reader.timeline(source_name, Interval(start, end), resolution)
     return respond(Timeline, drawn)

@@ -8,6 +8,7 @@ from airflow_provider_partition_registry.domain.intervals import EARLIEST, LATES
 from airflow_provider_partition_registry.domain.models import LockCounts, Page, Partition, PartitionKey
 from airflow_provider_partition_registry.domain.requests import Decision
 from airflow_provider_partition_registry.server.access.permissions import Token
+from airflow_provider_partition_registry.server.aged import Reader
 from airflow_provider_partition_registry.server.api.responses import respond, responses_of
 from airflow_provider_partition_registry.server.api.strict import WritingRoute
 from airflow_provider_partition_registry.server.openapi import examples
@@ -154,6 +155,7 @@ def withdraw(body: DecisionBody, service: InService, token: Token) -> Response:
 )
 def list_partitions(
     service: InService,
+    reader: Reader,
     token: Token,
     source_name: SourceName,
     start: Start | None = None,
@@ -164,14 +166,14 @@ def list_partitions(
     """List partitions of a source in the order of their start, all or those that overlap ``[start, end)``."""
     service.access.require_reader(token)
     interval = None if start is None and end is None else Interval(start or EARLIEST, end or LATEST)
-    return respond(Page[Partition], service.store.list_partitions(source_name, interval, after, limit))
+    return respond(Page[Partition], reader.list_partitions(source_name, interval, after, limit))
 
 
 @router.get("/locks/count", response_model=LockCounts, responses=responses_of(LockCounts, LockCounts(2, 1)))
-def count_locks(service: InService, token: Token) -> Response:
+def count_locks(service: InService, reader: Reader, token: Token) -> Response:
     """Count the locks of all sources, at most 10,000 per source."""
     service.access.require_reader(token)
-    return respond(LockCounts, service.store.count_locks())
+    return respond(LockCounts, reader.count_locks())
 
 
 @router.get(
@@ -181,6 +183,7 @@ def count_locks(service: InService, token: Token) -> Response:
 )
 def list_locks(
     service: InService,
+    reader: Reader,
     token: Token,
     holder_prefix: HolderPrefix = None,
     after: AfterNumber = None,
@@ -188,12 +191,13 @@ def list_locks(
 ) -> Response:
     """List the locks of all sources, held and expired, in the order in which their partitions were registered."""
     service.access.require_reader(token)
-    return respond(Page[Partition], service.store.list_locks(holder_prefix, after, limit))
+    return respond(Page[Partition], reader.list_locks(holder_prefix, after, limit))
 
 
 @router.get("/partition", response_model=Partition, responses=responses_of(Partition, examples.READY, 404))
 def get_partition(
     service: InService,
+    reader: Reader,
     token: Token,
     source_name: SourceName,
     provider_name: ProviderName,
@@ -202,5 +206,5 @@ def get_partition(
 ) -> Response:
     """Look up one partition."""
     service.access.require_reader(token)
-    found = service.store.get_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
+    found = reader.get_partition(PartitionKey(source_name, provider_name, Interval(start, end)))
     return respond(Partition, found)

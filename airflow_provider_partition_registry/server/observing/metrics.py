@@ -64,6 +64,12 @@ WAITING_CLIENTS = Gauge(
     registry=None,
     multiprocess_mode="livesum",
 )
+AGED_ANSWERS = Counter(
+    "partition_registry_aged_answers",
+    "Answers to who accepts older ones, by who gave them: the standby, or the primary in its place.",
+    ["answered_by"],
+    registry=None,
+)
 STORE_ERRORS = Counter(
     "partition_registry_store_errors",
     "Calls that the store did not answer as it should, by the code of the error.",
@@ -72,7 +78,7 @@ STORE_ERRORS = Counter(
 )
 _ALL: tuple[Collector, ...] = (
     *(REQUESTS, REQUEST_DURATION, QUESTIONS),
-    *(ANSWERS, WAITING_CLIENTS, STORE_ERRORS),
+    *(ANSWERS, WAITING_CLIENTS, AGED_ANSWERS, STORE_ERRORS),
 )
 
 
@@ -93,6 +99,11 @@ def counted(answers: list[Answer]) -> list[Answer]:
     for each in answers:
         ANSWERS.labels(_kind_of(each)).inc()
     return answers
+
+
+def count_aged_answer(answered_by: str) -> None:
+    """Count an answer that the standby was allowed to give."""
+    AGED_ANSWERS.labels(answered_by).inc()
 
 
 def count_store_error(error: Exception) -> None:

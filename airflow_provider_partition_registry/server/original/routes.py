@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.models import EventType, Partiti
 from airflow_provider_partition_registry.domain.principals import Provider, Source
 from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
+from airflow_provider_partition_registry.server.aged import Reader
 from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.openapi.refusals import ANYWHERE, original_refusals
 from airflow_provider_partition_registry.server.original.answers import (
@@ -166,6 +167,7 @@ def check_readiness(
     start: Start,
     end: End,
     service: InService,
+    reader: Reader,
     token: GivenToken,
     named_again: NamedAgain = None,
 ) -> ReadinessAnswer:
@@ -176,7 +178,7 @@ def check_readiness(
             f"The path asks for source {source_name!r}, which is what becomes of {named_again!r} unless it is encoded. "
             f"Percent-encode the name in the path, or ask /api/v1/readiness, where the query alone names it."
         )
-    return to_response(service.answer(Question(source_name, Interval(start, end))))
+    return to_response(service.answer(Question(source_name, Interval(start, end)), reader))
 
 
 def _in_path(name: str) -> str:
