@@ -22,6 +22,7 @@ from benchmarks import (
     pooling,
     reading,
     serving,
+    standby,
     waiting,
     waiting_clients,
     writing,
@@ -83,6 +84,8 @@ def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> 
     yield from many_writers.figures(url)
     _tell("serving by several instances")
     yield from balancing.figures(url)
+    _tell("reading from a standby")
+    yield from standby.figures(repeats)
     _tell("waiting")
     yield from waiting.figures(store, url, 5 if options.quick else 15)
     _tell("waiting by many")
