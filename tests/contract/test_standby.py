@@ -324,7 +324,9 @@ class TestWrongServers:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr("airflow_provider_partition_registry.store.sql.standby.standby.PATIENCE", 0.0)
+        monkeypatch.setattr(
+            "airflow_provider_partition_registry.store.sql.standby.standby.FIRST_ARRIVES_WITHIN", 0.0
+        )
         upgrade(servers.primary.create_database("neighbour"))
         servers.wait_until_replayed()
         with registry_again(in_step, servers, servers.standby.url("neighbour")) as opened:

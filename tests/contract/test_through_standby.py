@@ -22,7 +22,7 @@ from tests.contract.standbys import CaughtUpStore, pair
 
 pytestmark = pytest.mark.postgres
 
-PATIENCE = 60  # seconds: in the midst of a call the standby catches up
+FIRST_ARRIVES_WITHIN = 60  # seconds: in the midst of a call the standby catches up
 
 
 @pytest.fixture(scope="session")
@@ -31,15 +31,15 @@ def kept() -> Iterator[tuple[Home, list[str]]]:
     with pair() as servers:
         url = upgrade(servers.primary.create_database("read_elsewhere"))
         servers.wait_until_replayed()
-        with sql_home(url, timeout=PATIENCE) as home:
+        with sql_home(url, timeout=FIRST_ARRIVES_WITHIN) as home:
             assert isinstance(home.store, SqlRegistryStore)
             database, standby_url = home.store.database, servers.standby.url("read_elsewhere")
-            standby = Database(standby_url, pool_size=2, timeout=PATIENCE, is_standby=True)
+            standby = Database(standby_url, pool_size=2, timeout=FIRST_ARRIVES_WITHIN, is_standby=True)
             home.store.add_standby(standby, answered_by.append)
             home.store.notice_restoration()
             reader = home.store.with_max_age(GREATEST_AGE)
             wait_until(lambda: _is_answered(reader, answered_by), what="the standby", timeout=60)
-            watched = Database(standby_url, pool_size=2, timeout=PATIENCE, is_standby=True)
+            watched = Database(standby_url, pool_size=2, timeout=FIRST_ARRIVES_WITHIN, is_standby=True)
 
             @contextmanager
             def interrupted(happen: Callable[[], None]) -> Iterator[None]:

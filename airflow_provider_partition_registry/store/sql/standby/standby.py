@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PATIENCE = 10.0  # seconds for the first heartbeat to arrive
+FIRST_ARRIVES_WITHIN = 10.0  # seconds for the first heartbeat to arrive
 LONGEST_TIMEOUT = 2.0  # seconds: the primary is still to be asked after it
 CANNOT_ANSWER = (SchemaError, StoreRefusedError, StoreUnavailableError)
 """What is wrong with a standby rather than with what it is asked."""
@@ -96,7 +96,7 @@ class Standby:
         if sent is None:
             reason = "It shows no heartbeat of this process: it is far behind, or follows another server."
             first_at = self._heartbeat.first_at
-            if first_at is not None and _age(first_at) > PATIENCE:
+            if first_at is not None and _age(first_at) > FIRST_ARRIVES_WITHIN:
                 raise self._failed(reason)
             raise NotProvenError(reason)
         if sent.home != shown.home:
