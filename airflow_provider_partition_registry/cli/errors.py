@@ -18,6 +18,7 @@ from airflow_provider_partition_registry.cli.output import (
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     AlreadyRegisteredError,
+    GonePositionError,
     InvalidInputError,
     PartitionStateError,
     RegistryError,
@@ -50,7 +51,7 @@ EXIT_CODES = {
     ExitCode.NO: "not ready; verify found something wrong",
     ExitCode.BAD_INPUT: "usage error or invalid input",
     ExitCode.TIMED_OUT: "timed out",
-    ExitCode.UNKNOWN: "unknown source, provider, partition or token",
+    ExitCode.UNKNOWN: "unknown source, provider, partition or token; a position that the history no longer holds",
     ExitCode.CONFLICT: "locked by another holder, not your lock, wrong state, or already registered",
     ExitCode.ACCESS_DENIED: "access token missing or invalid, or no grant on the source",
     ExitCode.UNAVAILABLE: "registry unavailable or refusing, or its schema does not fit this version",
@@ -62,6 +63,7 @@ EXIT_CODES = {
 _OF_ERRORS: tuple[tuple[type[RegistryError], ExitCode], ...] = (
     (InvalidInputError, ExitCode.BAD_INPUT),
     (UnknownError, ExitCode.UNKNOWN),
+    (GonePositionError, ExitCode.UNKNOWN),
     (AlreadyRegisteredError, ExitCode.CONFLICT),
     (PartitionStateError, ExitCode.CONFLICT),
     (AccessDeniedError, ExitCode.ACCESS_DENIED),

@@ -11,6 +11,8 @@
     │   ├── UnknownProviderError
     │   ├── UnknownPartitionError
     │   └── UnknownTokenError
+    ├── GonePositionError                       the history does not hold the position any more
+    │   └── LostPositionError                   it was lost when a backup was restored
     ├── AlreadyRegisteredError
     │   ├── SourceAlreadyRegisteredError
     │   ├── ProviderAlreadyRegisteredError
@@ -75,11 +77,13 @@ __all__ = [
     "AdministratorTokenError",
     "AlreadyRegisteredError",
     "ConsentRequiredError",
+    "GonePositionError",
     "HostNotFoundError",
     "InvalidInputError",
     "InvalidIntervalError",
     "InvalidNameError",
     "InvalidTokenError",
+    "LostPositionError",
     "NoGrantError",
     "NotLockHolderError",
     "PartitionAlreadyRegisteredError",
@@ -165,6 +169,35 @@ class UnknownTokenError(UnknownError):
             f"(partition-registry token list)."
         )
         self.token_id = token_id
+
+
+class GonePositionError(RegistryError):
+    """The history cannot be followed from this position any more, as it does not hold all that came after it (R9).
+
+    Who followed it from there has missed something: read anew what depends on it, and follow again from
+    ``last_position()``.
+    """
+
+    code = "gone_position"
+
+
+class LostPositionError(GonePositionError):
+    """A position from a part of the history that a restored backup does not have.
+
+    :param noticed_at: when the restored backup was noticed, for people.
+    :param last_before: the last position that the backup has.
+    """
+
+    code = "lost_position"
+
+    def __init__(self, position: int, noticed_at: str, last_before: int) -> None:
+        super().__init__(
+            f"Position {position} is from a part of the history that was lost when the registry was restored from a "
+            f"backup, which was noticed at {noticed_at}. Read anew what depends on it, and follow again from "
+            f"{last_before} or earlier."
+        )
+        self.position = position
+        self.last_before = last_before
 
 
 class AlreadyRegisteredError(RegistryError):

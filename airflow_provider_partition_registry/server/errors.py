@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     AlreadyRegisteredError,
+    GonePositionError,
     HostNotFoundError,
     InvalidInputError,
     PartitionStateError,
@@ -34,6 +35,7 @@ CLIENT_GONE = 499  # for the log and the metrics; no client receives it
 STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
     (InvalidInputError, 422),
     (UnknownError, 404),
+    (GonePositionError, 410),
     (AlreadyRegisteredError, 409),
     (PartitionStateError, 409),
     (TokenRequiredError, 401),

@@ -11,7 +11,7 @@ from threading import Barrier
 
 import pytest
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import LostPositionError
 from airflow_provider_partition_registry.store.sql.maintenance.backup import back_up
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
@@ -53,7 +53,7 @@ def write_at_once(stores: Sequence[SqlRegistryStore]) -> None:
 
 def assert_refused(store: SqlRegistryStore, *cursors: int) -> None:
     for cursor in cursors:
-        with pytest.raises(InvalidInputError, match="restored from a backup"):
+        with pytest.raises(LostPositionError, match="restored from a backup"):
             store.events(cursor)
 
 

@@ -28,6 +28,8 @@ def examples() -> list[RegistryError]:
         errors.UnknownProviderError("p"),
         errors.UnknownPartitionError(PartitionKey("s", "p", hours(0, 1))),
         errors.UnknownTokenError("0123456789abcdef"),
+        errors.GonePositionError("gone"),
+        errors.LostPositionError(7, "2026-11-01T06:30:00Z", 5),
         errors.SourceAlreadyRegisteredError("s"),
         errors.ProviderAlreadyRegisteredError("p", "s"),
         errors.PartitionAlreadyRegisteredError(PartitionKey("s", "p", hours(0, 1))),

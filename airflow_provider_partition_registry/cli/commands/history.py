@@ -17,7 +17,7 @@ from airflow_provider_partition_registry.cli.output import (
     table,
     terminal_width,
 )
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, LostPositionError
 from airflow_provider_partition_registry.domain.models import Event
 from airflow_provider_partition_registry.store.paging import all_items
 
@@ -108,11 +108,10 @@ def _first_after(store: RegistryReader, source_name: str | None, position: int) 
     """The first event after a position, which may be in a part of the history that was lost with a restored backup."""
     try:
         page = store.events(position, source_name, 1)
-    except InvalidInputError as error:
-        last_before = getattr(error, "last_before", None)
-        if last_before is None:  # The history does not reach this position.
-            return None
-        page = store.events(last_before, source_name, 1)
+    except InvalidInputError:  # The history does not reach this position.
+        return None
+    except LostPositionError as error:
+        page = store.events(error.last_before, source_name, 1)
     return page.items[0] if page.items else None
 
 

@@ -35,7 +35,9 @@ RECHECKED_EVERY = 10.0  # seconds for which a reader may read on whose token has
 ENDING_TOKENS = frozenset({EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED})
 
 
-@router.get("", response_model=Page[Event], responses=responses_of(Page[Event], Page((examples.EVENT,)), 404))
+@router.get(
+    "", response_model=Page[Event], responses=responses_of(Page[Event], Page((examples.EVENT,)), 404, 410)
+)
 async def events(
     request: Request,
     service: InService,
@@ -110,7 +112,7 @@ def _start(
     return given
 
 
-@router.get("/stream", response_class=EventStream, responses={**DESCRIPTION, **refusals(404)})
+@router.get("/stream", response_class=EventStream, responses={**DESCRIPTION, **refusals(404, 410)})
 async def stream(
     request: Request,
     service: InService,

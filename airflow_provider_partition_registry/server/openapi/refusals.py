@@ -10,6 +10,7 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     InvalidIntervalError,
     InvalidTokenError,
+    LostPositionError,
     PartitionLockedError,
     RegistryError,
     StoreRefusedError,
@@ -45,6 +46,10 @@ _EXAMPLES: dict[int, tuple[str, RegistryError]] = {
     409: (
         "In conflict with what is there: registered already, locked by somebody else, or not the caller's lock",
         PartitionLockedError("The partition is locked by host-1/nightly.", examples.LOCKED),
+    ),
+    410: (
+        "The history does not hold the position any more: read anew what depends on it, and follow from its end",
+        LostPositionError(1_083, "2026-11-01T06:30:00Z", 990),
     ),
     413: (
         "The body is too large",

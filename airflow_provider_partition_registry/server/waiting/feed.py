@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from itertools import takewhile
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import GonePositionError, InvalidInputError
 from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.server.observing.metrics import count_store_error
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
@@ -87,6 +87,7 @@ class Feed:
         holds the history back.
 
         :raises InvalidInputError: the history has not reached that position.
+        :raises GonePositionError: it does not hold that position any more.
         :raises UnknownSourceError: no such source.
         :raises StoreUnavailableError: events that the feed does not remember cannot be read.
         """
@@ -135,7 +136,7 @@ class Feed:
             if is_settled or self._position != before:
                 self._moved_at = time.monotonic()
             return await self._after_reading(is_settled)
-        except InvalidInputError:
+        except (InvalidInputError, GonePositionError):
             self._forget()
             raise
 

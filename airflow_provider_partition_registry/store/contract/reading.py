@@ -179,6 +179,7 @@ class RegistryReader(RegistryViewer):
 
         :param after: a position; 0 for the beginning.
         :raises InvalidInputError: the history has never reached that position: a backup was restored.
+        :raises LostPositionError: that position was in a part of the history that a restored backup does not have.
         :raises UnknownSourceError: no such source.
         """
 

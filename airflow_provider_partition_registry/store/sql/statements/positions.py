@@ -38,7 +38,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, Select
 from sqlalchemy.sql.functions import FunctionElement
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, LostPositionError
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.store.sql.schema.tables import event_position, history, restoration
 from airflow_provider_partition_registry.store.sql.statements.overlaps import materialized
@@ -105,17 +105,6 @@ def next_position(how_many: ColumnElement, behind: ColumnElement) -> ColumnEleme
         (exists(select(announced.c.lock)), event_position.next_value()),
         else_=select(counted.c.last_position).scalar_subquery() - behind,
     )
-
-
-class LostPositionError(InvalidInputError):
-    """A position from a part of the history that a restored backup does not have.
-
-    :param last_before: the last position that the backup has.
-    """
-
-    def __init__(self, last_before: int, message: str) -> None:
-        super().__init__(message)
-        self.last_before = last_before
 
 
 class LastPosition(FunctionElement):
@@ -198,7 +187,8 @@ def _positions(connection: Connection) -> tuple[int, int]:
 def require_position(connection: Connection, position: int) -> None:
     """Refuse to follow from a position that is no place in the history.
 
-    :raises InvalidInputError: it was never reached, so that the caller would wait for ever, or it is lost.
+    :raises InvalidInputError: it was never reached, so that the caller would wait for ever.
+    :raises LostPositionError: a restored backup does not have it.
     """
     last = connection.execute(select(LastPosition())).scalar() or 0
     if position > last:
@@ -208,9 +198,4 @@ def require_position(connection: Connection, position: int) -> None:
         )
     lost = connection.execute(select(restoration).where(is_lost(position))).first()
     if lost is not None:
-        raise LostPositionError(
-            lost.last_before,
-            f"Position {position} is from a part of the history that was lost when the registry was restored from a "
-            f"backup, which was noticed at {format_to_the_second(lost.noticed_at)}. Read anew what depends on it, and "
-            f"follow again from {lost.last_before} or earlier.",
-        )
+        raise LostPositionError(position, format_to_the_second(lost.noticed_at), lost.last_before)
