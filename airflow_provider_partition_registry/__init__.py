@@ -52,6 +52,7 @@ _NAMES_IN = {
         "PartitionLockedError",
         "PartitionStateError",
         "ProviderAlreadyRegisteredError",
+        "PrunedPositionError",
         "RegistryError",
         "RegistryFileMissingError",
         "SchemaBlockedError",

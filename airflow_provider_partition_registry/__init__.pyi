@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionLockedError as PartitionLockedError,
     PartitionStateError as PartitionStateError,
     ProviderAlreadyRegisteredError as ProviderAlreadyRegisteredError,
+    PrunedPositionError as PrunedPositionError,
     RegistryError as RegistryError,
     RegistryFileMissingError as RegistryFileMissingError,
     SchemaBlockedError as SchemaBlockedError,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 Span = tuple[datetime, datetime]
 Key = tuple[str, str, Span]
@@ -108,6 +108,10 @@ class Oracle:
     grants: set[tuple[str, str]] = field(default_factory=set)
     partitions: dict[Key, Record] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    former: dict[str, int] = field(default_factory=dict)
+    """By source: the greatest generation of a partition that was pruned."""
+    pruned: dict[str, int] = field(default_factory=dict)
+    """By source: how many lines there were up to the last one about a partition that was pruned."""
 
     # Registering (R10)
 
@@ -178,7 +182,7 @@ class Oracle:
             before = record.state, record.published, record.reason
         record.become("locked", now)
         record.before = before
-        record.generation += 1
+        record.generation = (record.generation or self.former.get(source, 0)) + 1
         record.holder, record.exclusive = taker, exclusive
         record.expires = None if lease is None else now + lease
         # The details that the registry adds to a lock's event, a holder cannot set.
@@ -262,6 +266,39 @@ class Oracle:
         self._decide(key, now, "WITHDRAW", allowed, "registered", {"reason": reason, "by": by})
         self.partitions[key].was_withdrawn = True
 
+    # Pruning
+
+    def prune(self, before: datetime) -> list[Record]:
+        """Remove the partitions on which no answer depends, and return them."""
+        removed = []
+        for source in self.sources:
+            of_source = [(number, line) for number, line in enumerate(self.lines, 1) if line.source == source]
+            old = list(takewhile(lambda each: each[1].at < before, of_source))
+            last = {
+                (line.source, line.provider, line.span): number
+                for number, line in of_source
+                if line.span is not None
+            }
+            for number, line in old:
+                key = line.source, line.provider, line.span
+                record = self.partitions.get(key)
+                is_last = last.get(key) == number != of_source[-1][0]
+                if record and is_last and self._is_superseded(record, before):
+                    removed.append(self.partitions.pop(key))
+                    self.former[source] = max(self.former.get(source, 0), record.generation)
+                    self.pruned[source] = max(self.pruned.get(source, 0), number)
+        return removed
+
+    def _is_superseded(self, record: Record, before: datetime) -> bool:
+        others = [
+            each
+            for each in self.of_source(record.source)
+            if each is not record and each.state == "ready" and record.state == "ready"
+            if record.published <= each.published < before
+        ]
+        segments = _segments(record.span, [each.span for each in others])
+        return all(_published(others, each) for each in segments)
+
     # Reading (R1, R2, R7, R8)
 
     def readiness(
@@ -292,8 +329,8 @@ class Oracle:
         )
 
     def changed_since(self, source: str, span: Span, seen: int) -> bool:
-        """Whether any line after the first ``seen`` ones rewrote something in the span."""
-        return any(
+        """Whether any line after the first ``seen`` ones rewrote something in the span, as far as is known."""
+        return seen < self.pruned.get(source, 0) or any(
             line.source == source and line.type in REWRITING and _overlap(line.span, span)
             for line in self.lines[seen:]
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
@@ -12,7 +11,11 @@ import click
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.moments import DEFAULT_TIMEZONE, read_moment
+from airflow_provider_partition_registry.domain.moments import (
+    DEFAULT_TIMEZONE,
+    read_duration,
+    read_moment,
+)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -20,7 +23,6 @@ TIMEZONE_VARIABLE = "PARTITION_REGISTRY_TIMEZONE"
 GRAINS = ("hour", "day", "week", "month")
 """The grains of :mod:`~airflow_provider_partition_registry.domain.grains`, whose import takes long."""
 
-_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 _TIMEZONE_KEY = f"{__name__}.timezone"
 _NOW_KEY = f"{__name__}.now"
 
@@ -47,17 +49,10 @@ class DurationType(click.ParamType):
         """Read the value, which must be longer than zero."""
         if isinstance(value, timedelta):
             return value
-        match = _DURATION.fullmatch(value.strip())
-        if not match or not any(match.groups()):
-            self.fail(f"{value!r} is not a duration: give one such as 90s, 15m, 2h, 1d or 1h30m.", param, ctx)
-        days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
         try:
-            duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        except OverflowError:
-            self.fail(f"{value!r} is too long.", param, ctx)
-        if not duration:
-            self.fail(f"{value!r} is an empty duration.", param, ctx)
-        return duration
+            return read_duration(value)
+        except InvalidInputError as error:
+            self.fail(error.message, param, ctx)
 
 
 def timezone_option(function: Function) -> Function:

@@ -12,7 +12,8 @@
     │   ├── UnknownPartitionError
     │   └── UnknownTokenError
     ├── GonePositionError                       the history does not hold the position any more
-    │   └── LostPositionError                   it was lost when a backup was restored
+    │   ├── LostPositionError                   it was lost when a backup was restored
+    │   └── PrunedPositionError                 what came after it was removed when the history was pruned
     ├── AlreadyRegisteredError
     │   ├── SourceAlreadyRegisteredError
     │   ├── ProviderAlreadyRegisteredError
@@ -90,6 +91,7 @@ __all__ = [
     "PartitionLockedError",
     "PartitionStateError",
     "ProviderAlreadyRegisteredError",
+    "PrunedPositionError",
     "RegistryError",
     "RegistryFileMissingError",
     "SchemaBlockedError",
@@ -198,6 +200,26 @@ class LostPositionError(GonePositionError):
         )
         self.position = position
         self.last_before = last_before
+
+
+class PrunedPositionError(GonePositionError):
+    """A position after which events were removed from the history since (``partition-registry db prune``).
+
+    :param pruned_to: where what is left whole begins: no event after this position was removed.
+    :param pruned_before: all that was removed happened before this instant.
+    """
+
+    code = "pruned_position"
+
+    def __init__(self, position: int, pruned_to: int, pruned_before: str) -> None:
+        super().__init__(
+            f"The history after position {position} is not whole any more: it was pruned of what happened before "
+            f"{pruned_before}, up to position {pruned_to}. Read anew what depends on it, and follow again from the "
+            f"present end, or from {pruned_to} for all that is left."
+        )
+        self.position = position
+        self.pruned_to = pruned_to
+        self.pruned_before = pruned_before
 
 
 class AlreadyRegisteredError(RegistryError):

@@ -65,11 +65,17 @@ class Change:
 
 
 def decide(
-    request: ChangeRequest, partition: Partition, *, neighbours: Iterable[Partition], now: datetime
+    request: ChangeRequest,
+    partition: Partition,
+    *,
+    neighbours: Iterable[Partition],
+    now: datetime,
+    former_generation: int = 0,
 ) -> list[Change]:
     """Decide what a request changes.
 
     :param neighbours: the source's other locked partitions, of any provider, that overlap this one.
+    :param former_generation: see :func:`acquire`.
     :return: no changes if this very request was carried out before.
     :raises PartitionStateError: the partition's state does not allow the request.
     """
@@ -87,6 +93,7 @@ def decide(
             lease=request.lease,
             exclusive=request.exclusive,
             neighbours=neighbours,
+            former_generation=former_generation,
         )
     if isinstance(request, RenewRequest):
         return [renew(partition, request.generation, request.lease, now=now)]
@@ -104,10 +111,13 @@ def acquire(
     lease: timedelta | None = None,
     exclusive: bool = False,
     neighbours: Iterable[Partition] = (),
+    former_generation: int = 0,
 ) -> list[Change]:
     """Grant the lock (R3).
 
     :param neighbours: the source's other locked partitions, of any provider, that overlap this one.
+    :param former_generation: the greatest generation of the source's partitions that were removed. This may be one of
+        them, registered anew: its first generation is greater, so that those of its former life stay dead.
     :return: the grant first; then a failure for each expired neighbour whose lock the grant takes over: its writer
         must not publish over the new writer's data.
     :raises PartitionLockedError: somebody else holds this partition, or one that conflicts with it.
@@ -118,7 +128,8 @@ def acquire(
             raise PartitionLockedError(locked_by_another(partition, other, _lock_of(other)), other)
 
     expires_at = None if lease is None else instant_after(now, lease, "lease")
-    lock = Lock(holder, partition.generation + 1, now, expires_at, exclusive)
+    generation = (partition.generation or former_generation) + 1
+    lock = Lock(holder, generation, now, expires_at, exclusive)
     details = {key: value for key, value in holder.details.items() if key not in LOCK_DETAILS}
     if exclusive:
         details["exclusive"] = "true"

@@ -237,3 +237,15 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage(Page[Event]):
+    """One page of a history that is read backwards.
+
+    :param pruned_before: set on pages that reach into what was pruned: of what happened before this instant only events
+        are left that tell what is the case now. None if the page is whole.
+    """
+
+    items: tuple[Event, ...]
+    pruned_before: datetime | None = None

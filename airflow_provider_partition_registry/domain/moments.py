@@ -1,4 +1,4 @@
-"""Instants as people write them: ``yesterday``, ``-2h``, ``2026-11-01``."""
+"""Instants and lengths of time as people write them: ``yesterday``, ``-2h``, ``2026-11-01``; ``1h30m``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from airflow_provider_partition_registry.domain.intervals import to_instant
-from airflow_provider_partition_registry.domain.invalid_input import InvalidIntervalError
+from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError, InvalidIntervalError
 
 DEFAULT_TIMEZONE = "UTC"
 NOW = "now"
@@ -14,6 +14,7 @@ NOW = "now"
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OFFSET = re.compile(r"([+-]\d{1,7})([dhm])", re.ASCII)
+_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?", re.ASCII)
 
 
 def read_moment(text: str, *, now: datetime, timezone: str = DEFAULT_TIMEZONE) -> datetime:
@@ -47,6 +48,24 @@ def read_moment(text: str, *, now: datetime, timezone: str = DEFAULT_TIMEZONE) -
         raise InvalidIntervalError(
             f"{error.message.rstrip('.')}; or one of {', '.join(_DAYS)}, {NOW}, or an offset such as -1d, -2h, +30m."
         ) from None
+
+
+def read_duration(text: str) -> timedelta:
+    """Read a length of time such as ``90s``, ``15m``, ``2h``, ``1d`` or ``1h30m``.
+
+    :raises InvalidInputError: the text is none, or is longer than can be counted, or of no length.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not match or not any(match.groups()):
+        raise InvalidInputError(f"{text!r} is not a duration: give one such as 90s, 15m, 2h, 1d or 1h30m.")
+    days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
+    try:
+        duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        raise InvalidInputError(f"{text!r} is too long.") from None
+    if not duration:
+        raise InvalidInputError(f"{text!r} is an empty duration.")
+    return duration
 
 
 def _start_of_unit(now: datetime, count: int, unit: str, timezone: str) -> datetime:

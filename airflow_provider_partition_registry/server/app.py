@@ -78,6 +78,7 @@ def create_app(settings: ServiceSettings | None = None, store: RegistryDatabase 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(service.feed.run())
+        service.pruner.start()
         try:
             with called_at_the_end(service.long_polls.end):
                 yield

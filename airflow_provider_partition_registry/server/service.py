@@ -10,6 +10,7 @@ from airflow_provider_partition_registry.domain.questions import Answer, Questio
 from airflow_provider_partition_registry.server.access.permissions import Access
 from airflow_provider_partition_registry.server.observing import metrics
 from airflow_provider_partition_registry.server.observing.metrics import LockCounter
+from airflow_provider_partition_registry.server.pruning import Pruner
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.server.waiting.bulkheads import HealthCheck, WriterBulkhead
 from airflow_provider_partition_registry.server.waiting.feed import Feed
@@ -51,6 +52,7 @@ class Service:
         self.lock_counter = LockCounter(self.store)
         self.health = HealthCheck(self._store_for_health.ping)
         self.writers = WriterBulkhead(settings.connections)
+        self.pruner = Pruner(settings)
 
     @staticmethod
     def answer(question: Question, reader: RegistryReader) -> Answer:
@@ -61,6 +63,7 @@ class Service:
 
     def close(self) -> None:
         """Close all connections to the database."""
+        self.pruner.stop()
         self._store_for_health.close()
         self.store.close()
 

@@ -6,8 +6,10 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.moments import read_duration
 from airflow_provider_partition_registry.store.factory import check_standby, is_database
 
 DATABASE_URL = "PARTITION_REGISTRY_DATABASE_URL"
@@ -18,10 +20,13 @@ OPEN_TO_THE_NETWORK = "PARTITION_REGISTRY_OPEN_TO_THE_NETWORK"
 PRIVATE_READS = "PARTITION_REGISTRY_PRIVATE_READS"
 CONNECTIONS = "PARTITION_REGISTRY_CONNECTIONS"
 WRONG_TOKENS_PER_MINUTE = "PARTITION_REGISTRY_WRONG_TOKENS_PER_MINUTE"
+KEEP_HISTORY = "PARTITION_REGISTRY_KEEP_HISTORY"
 
 DEFAULT_CONNECTIONS = 8
 DEFAULT_WRONG_TOKENS_PER_MINUTE = 20
 SHORTEST_ADMINISTRATOR_TOKEN = 16
+SECOND = timedelta(seconds=1)
+SHORTEST_HISTORY = timedelta(days=1)
 _FLAGS = {
     "1": True,
     "true": True,
@@ -49,6 +54,8 @@ class ServiceSettings:
     :param connections: how many database connections a worker process keeps at most for reading, and as many again for
         writing.
     :param wrong_tokens_per_minute: how many wrong access tokens an address may send to a worker process per minute.
+    :param keep_history: how much of the history is kept, at least a day; what is older is removed once a day. None
+        removes nothing.
     """
 
     database_url: str = field(repr=False)
@@ -59,6 +66,7 @@ class ServiceSettings:
     connections: int = DEFAULT_CONNECTIONS
     wrong_tokens_per_minute: int = DEFAULT_WRONG_TOKENS_PER_MINUTE
     standby_url: str | None = field(default=None, repr=False)
+    keep_history: timedelta | None = None
 
     def __post_init__(self) -> None:
         if not is_database(self.database_url):
@@ -72,6 +80,10 @@ class ServiceSettings:
             raise InvalidInputError(
                 f"An administrator token has at least {SHORTEST_ADMINISTRATOR_TOKEN} characters, which nobody can "
                 f"guess. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
+        if self.keep_history is not None and self.keep_history < SHORTEST_HISTORY:
+            raise InvalidInputError(
+                "At least a day of the history is kept (1d): who follows it needs time to catch up after a pause."
             )
 
     @property
@@ -90,6 +102,7 @@ class ServiceSettings:
             PRIVATE_READS: str(self.has_private_reads),
             CONNECTIONS: str(self.connections),
             WRONG_TOKENS_PER_MINUTE: str(self.wrong_tokens_per_minute),
+            KEEP_HISTORY: "" if self.keep_history is None else f"{self.keep_history // SECOND}s",
         }
 
     @classmethod
@@ -111,6 +124,7 @@ class ServiceSettings:
             wrong_tokens_per_minute=_number(
                 environment, WRONG_TOKENS_PER_MINUTE, DEFAULT_WRONG_TOKENS_PER_MINUTE
             ),
+            keep_history=_duration(environment, KEEP_HISTORY),
         )
 
 
@@ -134,3 +148,11 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     if not text.isascii() or not text.isdigit():
         raise InvalidInputError(f"{name} is a number, not {text!r}.")
     return int(text)
+
+
+def _duration(environment: Mapping[str, str], name: str) -> timedelta | None:
+    text = environment.get(name, "").strip()
+    try:
+        return read_duration(text) if text else None
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name}: {error.message}") from None

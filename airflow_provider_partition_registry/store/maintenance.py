@@ -1,4 +1,4 @@
-"""What operators of a registry do with its database: upgrade it, verify it, back it up.
+"""What operators of a registry do with its database: upgrade it, verify it, back it up, prune it.
 
 Users of a registry open it by :mod:`~airflow_provider_partition_registry.store.factory`. These two modules are the only
 ways into ``store.sql``, which is imported when one of their functions is called.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,6 +141,72 @@ def note_restoration(url: str) -> Restored:
         store = SqlRegistryStore(database)
         store.notice_restoration(is_told=True)
         return Restored(database.name, store.last_position())
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was removed from a registry so far, or would be.
+
+    :param before: all of it happened before this instant.
+    :param is_trial: whether nothing is removed.
+    :param source_name: the source at which it is; None at the end.
+    """
+
+    database: str
+    before: datetime
+    is_trial: bool
+    source_name: str | None = None
+    event_count: int = 0
+    partition_count: int = 0
+
+
+def prune(url: str, before: datetime, *, is_trial: bool = False) -> Iterator[Pruned]:
+    """Remove old events and partitions that nobody can still ask for. May run beside readers and writers.
+
+    It goes on as its caller takes what it yields, and may be stopped at any time: after each portion the sum so far,
+    and at last that of all.
+
+    :param is_trial: whether only to find out what would be removed.
+    :raises InvalidInputError: the URL is not that of a database, or the instant has no zone or is in the future.
+    :raises SchemaError: the database holds no registry, or one of another version.
+    """
+    from airflow_provider_partition_registry.store.sql.maintenance import pruning
+    from airflow_provider_partition_registry.store.sql.schema import revisions
+
+    with _opened(url) as database:
+        database.require_file()
+        revisions.require(database)
+        pruning.require_past(database, before)
+        yield from _prune(database, before, is_trial=is_trial)
+
+
+def prune_in_turn(url: str, keep: timedelta, *, every: timedelta) -> Iterator[Pruned]:
+    """Remove what is older than ``keep``, as :func:`prune` does; nothing if it is another process's turn.
+
+    :param every: how much later than the last turn the next one comes, whose ever it was.
+    """
+    from airflow_provider_partition_registry.store.sql.maintenance import pruning
+
+    with _opened(url) as database:
+        database.require_file()
+        begun_at = pruning.take_turn(database, every)
+        if begun_at is not None:
+            yield from _prune(database, begun_at - keep, is_trial=False)
+
+
+def _prune(database: Database, before: datetime, *, is_trial: bool) -> Iterator[Pruned]:
+    from airflow_provider_partition_registry.store.sql.maintenance import pruning
+
+    so_far = Pruned(database.name, before, is_trial)
+    for portion in pruning.prune(database, before, removes=not is_trial):
+        so_far = replace(
+            so_far,
+            source_name=portion.source_name,
+            event_count=so_far.event_count + portion.event_count,
+            partition_count=so_far.partition_count + portion.partition_count,
+        )
+        yield so_far
+    yield replace(so_far, source_name=None)
 
 
 @contextmanager

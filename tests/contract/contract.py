@@ -11,9 +11,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.contract.access import AccessContract
 from tests.contract.homes import Home
 from tests.contract.locking import LockingContract
-from tests.contract.machine import RegistryMachine
 from tests.contract.many import ManyContract
 from tests.contract.moments import MomentContract
+from tests.contract.pruning import PruningContract
+from tests.contract.pruning_machine import PruningMachine
 from tests.contract.reading import ReadingContract, RefusalContract
 from tests.contract.registering import RegisteringContract
 from tests.contract.releasing import ReleasingContract
@@ -29,10 +30,11 @@ class RegistryStoreContract(
     ReadingContract,
     ViewingContract,
     MomentContract,
+    PruningContract,
     RefusalContract,
 ):
     """Uses the public contract only, and a clock that the fixture controls."""
 
     def test_every_history_agrees_with_the_oracle(self, home: Home) -> None:
         few = settings(max_examples=max(1, settings().max_examples // 4))
-        run_state_machine_as_test(lambda: RegistryMachine(home), settings=few)  # type: ignore[arg-type]
+        run_state_machine_as_test(lambda: PruningMachine(home), settings=few)  # type: ignore[arg-type]

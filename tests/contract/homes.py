@@ -37,6 +37,7 @@ class Home:
 
     :param stored_ready_spans: reads the stored ready intervals, if the tests can access them.
     :param verify: returns what is wrong with the stored rows, if that can be found out.
+    :param prune: removes what nobody can still ask for and happened before an instant, and tells how much that was.
     :param writer: the same registry, bypassing whatever the store itself goes through.
     :param interrupted: while it is entered, something happens between any two statements that the store sends.
     """
@@ -45,6 +46,7 @@ class Home:
     clock: ManualClock = field(default_factory=ManualClock)
     stored_ready_spans: Callable[[str], list[Span]] | None = None
     verify: Callable[[], list[Any]] | None = None
+    prune: Callable[[datetime], tuple[int, int]] | None = None
     writer: RegistryStore | None = None
     interrupted: Callable[[Callable[[], None]], AbstractContextManager[None]] | None = None
 

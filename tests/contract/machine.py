@@ -66,8 +66,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.run = next(_runs)
         self.begin = self.store.check_readiness_many([])  # opens the home
         self.seen: list[Event] = []
-        last = all_events(self.store)
-        self.cursor = self.first = last[-1].position if last else 0
+        self.cursor = self.first = self.store.last_position()
         self.readings: list[tuple[str, Interval, int, int]] = []
 
     @initialize()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import event, func, select
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.store.sql.database.engine import Database
+from airflow_provider_partition_registry.store.sql.maintenance.pruning import prune
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     event_position,
@@ -51,9 +53,16 @@ def sql_home(url: str, *, timeout: float = 10) -> Iterator[Home]:
             clock,
             stored_ready_spans=lambda source_name: stored_ready_spans(store, source_name),
             verify=lambda: verify(store.database),
+            prune=lambda before: pruned(store, before),
             writer=writer,
             interrupted=partial(interrupted, store.database),
         )
+
+
+def pruned(store: SqlRegistryStore, before: datetime) -> tuple[int, int]:
+    """How many events and partitions were removed that happened before an instant."""
+    portions = list(prune(store.database, before))
+    return sum(each.event_count for each in portions), sum(each.partition_count for each in portions)
 
 
 def emptied(home: Home) -> Home:

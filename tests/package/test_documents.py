@@ -40,6 +40,8 @@ RUN_BY = {
     ("docs/how-to/from-the-original.md", "python"): MOVING,
     ("docs/how-to/hourly-into-daily.md", "bash"): HOW_TO,
     ("docs/how-to/hourly-into-daily.md", "python"): DAGS,
+    ("docs/how-to/keep-the-history-short.md", "bash"): "tests/cli/test_prune.py",
+    ("docs/how-to/keep-the-history-short.md", "ini"): "tests/service/test_pruning.py",
     ("docs/how-to/kubernetes.md", "yaml"): HOW_TO,
     ("docs/how-to/read.md", "python"): DAGS,
     ("docs/how-to/rotate-a-token.md", "bash"): HOW_TO,

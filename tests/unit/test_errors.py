@@ -30,6 +30,7 @@ def examples() -> list[RegistryError]:
         errors.UnknownTokenError("0123456789abcdef"),
         errors.GonePositionError("gone"),
         errors.LostPositionError(7, "2026-11-01T06:30:00Z", 5),
+        errors.PrunedPositionError(7, 90, "2026-11-01T06:30:00Z"),
         errors.SourceAlreadyRegisteredError("s"),
         errors.ProviderAlreadyRegisteredError("p", "s"),
         errors.PartitionAlreadyRegisteredError(PartitionKey("s", "p", hours(0, 1))),

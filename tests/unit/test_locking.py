@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionStateError,
 )
 from airflow_provider_partition_registry.domain.models import FormerState, Holder, PartitionState
+from airflow_provider_partition_registry.domain.requests import LockRequest
 from tests.unit.values import FORMER, HOUR, ME, NOW, OTHER, hours, partition
 
 ALL = ["registered", "locked", "expired", "failed", "ready"]
@@ -42,6 +44,13 @@ def test_a_grant_gives_a_new_generation_and_forgets_what_was(state: str) -> None
     assert (after.changed_at, after.lock.generation) == (NOW, after.generation)
     assert (change.event, change.holder) == ("LOCK", ME)
     assert change.details == {"host": "worker-1", "exclusive": "true", "expires_at": "2026-03-01T13:00:00Z"}
+
+
+@pytest.mark.parametrize(("generation", "granted"), [(0, 8), (1, 2), (9, 10)])
+def test_a_partition_that_may_have_had_a_former_life_begins_after_it(generation: int, granted: int) -> None:
+    before = replace(partition("registered"), generation=generation)
+    (change,) = locking.decide(LockRequest(before.key), before, neighbours=(), now=NOW, former_generation=7)
+    assert (change.partition.generation, change.partition.lock.generation) == (granted, granted)
 
 
 @pytest.mark.parametrize("state", [each for each in ALL if each != "locked"])

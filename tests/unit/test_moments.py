@@ -1,14 +1,14 @@
-"""Instants as people write them."""
+"""Instants and lengths of time as people write them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import format_instant
-from airflow_provider_partition_registry.domain.moments import read_moment
+from airflow_provider_partition_registry.domain.moments import read_duration, read_moment
 
 NOW = datetime(2026, 11, 2, 23, 45, 30, 7, tzinfo=UTC)
 
@@ -58,3 +58,23 @@ def test_a_refusal_says_what_is_valid():
 def test_unknown_time_zones_are_refused():
     with pytest.raises(InvalidInputError, match="Mars"):
         read_moment("today", now=NOW, timezone="Mars/Olympus")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), (" 15m ", 900), ("2h", 7200), ("400d", 34_560_000), ("1d2h3m4s", 93_784), ("1h30m", 5400)],
+)
+def test_lengths_of_time(text: str, seconds: int) -> None:
+    assert read_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *[(text, "not a duration") for text in ("", "d", "1", "1w", "-1d", "1 d", "1m1h", "1.5h")],
+        *[("0s", "empty"), ("0d0h", "empty"), ("999999999d24h", "too long")],
+    ],
+)
+def test_what_is_no_length_of_time(text: str, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        read_duration(text)

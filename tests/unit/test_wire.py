@@ -78,6 +78,7 @@ ERRORS = [
     errors.UnknownSourceError("sales"),
     errors.UnknownPartitionError(PartitionKey("sales", "loader", ALL_TIME)),
     errors.UnknownTokenError("0123456789abcdef"),
+    errors.PrunedPositionError(7, 90, "2026-11-01T06:30:00Z"),
     errors.LostPositionError(7, "2026-11-01T06:30:00Z", 5),
     errors.ProviderAlreadyRegisteredError("loader", "sales"),
     errors.PartitionLockedError("it is locked", PARTITION),

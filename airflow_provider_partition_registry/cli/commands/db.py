@@ -1,21 +1,27 @@
-"""Work on a registry's database: ``db upgrade``, ``db current``, ``db verify``, ``db backup`` and ``db restored``."""
+"""Work on a registry's database: ``db upgrade``, ``current``, ``verify``, ``backup``, ``restored`` and ``prune``."""
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from airflow_provider_partition_registry.cli.errors import ExitCode
+from airflow_provider_partition_registry.cli.instants import InstantType, timezone_option
 from airflow_provider_partition_registry.cli.options import Options, common_options
-from airflow_provider_partition_registry.cli.output import show
+from airflow_provider_partition_registry.cli.output import show, tell
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.store import maintenance
-from airflow_provider_partition_registry.store.maintenance import Schema, Verification
+from airflow_provider_partition_registry.store.maintenance import Pruned, Schema, Verification
+
+TOLD_EVERY = 5.0  # seconds
 
 
 @click.group(no_args_is_help=False)
 def db() -> None:
-    """Create, upgrade, verify and back up the tables of a registry.
+    """Create, upgrade, verify, back up or prune a registry's tables.
 
     These commands work on the database itself, never through a web service: --url is postgresql://... or sqlite:///...
     """
@@ -108,6 +114,41 @@ def restored(options: Options, as_json: bool) -> None:
             f"The history of the registry in {found.database} goes on after position {found.goes_on_after}."
         ),
         as_json=as_json,
+    )
+
+
+@db.command()
+@click.option(
+    "--before",
+    type=InstantType(),
+    required=True,
+    help="Only what happened before this instant is removed, such as 2026-01-01 or -400d.",
+)
+@timezone_option
+@click.option("--dry-run", "is_trial", is_flag=True, help="Only tell what would be removed.")
+@common_options
+@click.pass_obj
+def prune(options: Options, before: datetime, is_trial: bool, as_json: bool) -> None:
+    """Remove old history, and superseded partitions, that nobody can still ask for.
+
+    What is the case now never changes: each partition keeps its last event, and a partition is removed only if others
+    that were published later cover all of it. Who follows the history from before what was removed gets an error. Safe
+    to run beside readers and writers, and to be interrupted and repeated.
+    """
+    told_at = time.monotonic()
+    for found in maintenance.prune(options.require_url(), before, is_trial=is_trial):
+        if found.source_name is not None and time.monotonic() - told_at > TOLD_EVERY:
+            told_at = time.monotonic()
+            tell(f"{_pruned_text(found)} It is at source {found.source_name!r}.")
+    show(found, lambda: _pruned_text(found), as_json=as_json)
+
+
+def _pruned_text(found: Pruned) -> str:
+    events, partitions = f"{found.event_count:,} events", f"{found.partition_count:,} partitions"
+    verb = "would be" if found.is_trial else "were"
+    return (
+        f"From the registry in {found.database} {events} and {partitions} from before "
+        f"{format_to_the_second(found.before)} {verb} removed."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,13 @@ from airflow_provider_partition_registry.cli.output import (
     table,
     terminal_width,
 )
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, LostPositionError
-from airflow_provider_partition_registry.domain.models import Event
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    LostPositionError,
+    PrunedPositionError,
+)
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
+from airflow_provider_partition_registry.domain.models import Event, HistoryPage
 from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
@@ -36,11 +42,13 @@ class History:
 
     :param has_earlier: whether a higher ``--limit`` would show earlier events.
     :param next: what to pass as ``--after`` for more, or None if there are no more.
+    :param pruned_before: if older events were removed that would be shown: the instant before which they happened.
     """
 
     events: tuple[Event, ...]
     has_earlier: bool
     next: int | None
+    pruned_before: str | None = None
 
 
 @click.command()
@@ -84,46 +92,72 @@ def history(
 
 def _newest(store: RegistryReader, source_name: str | None, limit: int) -> History:
     """The end of the history. One event more than is shown is read, to see whether there are earlier ones."""
-    if source_name is None:
-        found = _newest_of_all(store, limit + 1)
-    else:
-        pages = all_items(lambda after, limit: store.latest_events(source_name, after, limit))
-        found = tuple(islice(pages, limit + 1))[::-1]
-    return History(found[-limit:], len(found) > limit, None)
+    look = _newest_of_all if source_name is None else partial(_newest_of_source, source_name=source_name)
+    found, pruned_before = look(store, count=limit + 1)
+    return History(found[-limit:], len(found) > limit, None, pruned_before)
 
 
-def _newest_of_all(store: RegistryReader, count: int) -> tuple[Event, ...]:
+def _newest_of_source(
+    store: RegistryReader, *, source_name: str, count: int
+) -> tuple[tuple[Event, ...], str | None]:
+    pages: list[HistoryPage] = []
+
+    def next_page(after: int | None, limit: int) -> HistoryPage:
+        pages.append(store.latest_events(source_name, after, limit))
+        return pages[-1]
+
+    found = tuple(islice(all_items(next_page), count))[::-1]
+    pruned_before = pages[-1].pruned_before
+    return found, None if pruned_before is None else format_to_the_second(pruned_before)
+
+
+def _newest_of_all(store: RegistryReader, *, count: int) -> tuple[tuple[Event, ...], str | None]:
     """The newest events of all sources. Some positions have no event, so it looks back further until it has enough."""
     last, distance = store.last_position(), count
     while True:
-        begin = max(0, last - distance)
+        begin, pruned_before = _whole_from(store, None, max(0, last - distance))
         first = _first_after(store, None, begin)
         found = deque(events_after(store, None, first.position - 1) if first else (), maxlen=count)
-        if begin == 0 or len(found) == count:
-            return tuple(found)
+        if begin == 0 or pruned_before is not None or len(found) == count:
+            return tuple(found), pruned_before
         distance *= 2
 
 
+def _whole_from(store: RegistryReader, source_name: str | None, position: int) -> tuple[int, str | None]:
+    """The first position from this one on after which nothing was removed, and before which instant it was."""
+    try:
+        store.events(position, source_name, 1)
+    except PrunedPositionError as error:
+        return error.pruned_to, error.pruned_before
+    except (InvalidInputError, LostPositionError):
+        pass
+    return position, None
+
+
 def _first_after(store: RegistryReader, source_name: str | None, position: int) -> Event | None:
-    """The first event after a position, which may be in a part of the history that was lost with a restored backup."""
+    """The first event after a position, which may be in a part of the history that is there no more."""
     try:
         page = store.events(position, source_name, 1)
     except InvalidInputError:  # The history does not reach this position.
         return None
     except LostPositionError as error:
-        page = store.events(error.last_before, source_name, 1)
+        return _first_after(store, source_name, error.last_before)
+    except PrunedPositionError as error:
+        return _first_after(store, source_name, error.pruned_to)
     return page.items[0] if page.items else None
 
 
 def _beginning_at(
     store: RegistryReader, source_name: str | None, after: int, since: datetime | None, limit: int
 ) -> History:
+    pruned_before = None
     if since is not None:
         after = max(after, position_before(store, source_name, since - OUT_OF_ORDER))
+        after, pruned_before = _whole_from(store, source_name, after)
     wanted = (each for each in events_after(store, source_name, after) if since is None or each.at >= since)
     found = tuple(islice(wanted, limit + 1))
     shown = found[:limit]
-    return History(shown, False, shown[-1].position if len(found) > limit else None)
+    return History(shown, False, shown[-1].position if len(found) > limit else None, pruned_before)
 
 
 def position_before(store: RegistryReader, source_name: str | None, instant: datetime) -> int:
@@ -148,7 +182,13 @@ def position_before(store: RegistryReader, source_name: str | None, instant: dat
 
 
 def _history_text(found: History) -> str:
-    shown = table(HEADINGS, map(event_row, found.events), empty="No events.", width=terminal_width())
+    lines = [table(HEADINGS, map(event_row, found.events), empty="No events.", width=terminal_width())]
+    if found.pruned_before is not None:
+        lines.insert(
+            0, f"Of what happened before {found.pruned_before}, most was removed: the history was pruned."
+        )
     if found.has_earlier:
-        return f"{shown}\n... and earlier ones: raise --limit, or begin with --since or --after 0."
-    return shown if found.next is None else f"{shown}\n... and more: go on with --after {found.next}."
+        lines.append("... and earlier ones: raise --limit, or begin with --since or --after 0.")
+    if found.next is not None:
+        lines.append(f"... and more: go on with --after {found.next}.")
+    return "\n".join(lines)

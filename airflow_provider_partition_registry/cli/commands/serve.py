@@ -8,11 +8,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from tempfile import TemporaryDirectory
 from typing import IO
 
 import click
 
+from airflow_provider_partition_registry.cli.instants import DurationType
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 
 DEFAULT_PORT = 5498
@@ -134,6 +136,14 @@ NOT_INSTALLED = (
     "that address.",
 )
 @click.option(
+    "--keep-history",
+    type=DurationType(),
+    envvar="PARTITION_REGISTRY_KEEP_HISTORY",
+    show_envvar=True,
+    help="Remove older history once a day, as partition-registry db prune does: 400d, for example. By default nothing "
+    "is removed.",
+)
+@click.option(
     "--trusted-proxies",
     default="127.0.0.1",
     metavar="ADDRESSES",
@@ -157,6 +167,7 @@ def serve(
     is_open: bool,
     open_to_the_network: bool,
     wrong_tokens_per_minute: int,
+    keep_history: timedelta | None,
     trusted_proxies: str,
 ) -> None:
     """Serve the registry over HTTP."""
@@ -178,6 +189,7 @@ def serve(
         has_private_reads=private_reads,
         connections=connections,
         wrong_tokens_per_minute=wrong_tokens_per_minute,
+        keep_history=keep_history,
     )
     if settings.is_for_this_host_alone and not is_this_host(host):
         raise click.UsageError(

@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import (
     RegistryError,
     StoreUnavailableError,
 )
-from airflow_provider_partition_registry.domain.models import Event, EventType, Page
+from airflow_provider_partition_registry.domain.models import Event, EventType, HistoryPage, Page
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken, Token
 from airflow_provider_partition_registry.server.aged import Reader
 from airflow_provider_partition_registry.server.api.reading import WaitSeconds
@@ -70,7 +70,7 @@ async def events(
 
 
 @router.get(
-    "/latest", response_model=Page[Event], responses=responses_of(Page[Event], Page((examples.EVENT,)), 404)
+    "/latest", response_model=HistoryPage, responses=responses_of(Page[Event], Page((examples.EVENT,)), 404)
 )
 def latest_events(
     service: InService,
@@ -80,9 +80,15 @@ def latest_events(
     before: Annotated[int | None, Query(description="`next` of the page before.")] = None,
     limit: Limit = 100,
 ) -> Response:
-    """List the history of a source, the newest first."""
+    """List the history of a source, the newest first.
+
+    `pruned_before` is set where older events were removed: of what happened before that instant only the events are
+    left that tell what is the case now.
+    """
     service.access.require_reader(token)
-    return respond(Page[Event], reader.latest_events(source_name, before, limit))
+    page = reader.latest_events(source_name, before, limit)
+    # Most are whole, and written as they always were.
+    return respond(Page[Event] if page.pruned_before is None else HistoryPage, page)
 
 
 @router.get("/last", response_model=Position, responses=responses_of(Position, Position(4)))

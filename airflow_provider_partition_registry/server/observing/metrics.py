@@ -76,9 +76,16 @@ STORE_ERRORS = Counter(
     ["code"],
     registry=None,
 )
+PRUNED_EVENTS = Counter(
+    "partition_registry_pruned_events", "Events removed from the history as they were old.", registry=None
+)
+PRUNED_PARTITIONS = Counter(
+    "partition_registry_pruned_partitions", "Superseded partitions removed with their history.", registry=None
+)
 _ALL: tuple[Collector, ...] = (
     *(REQUESTS, REQUEST_DURATION, QUESTIONS),
     *(ANSWERS, WAITING_CLIENTS, AGED_ANSWERS, STORE_ERRORS),
+    *(PRUNED_EVENTS, PRUNED_PARTITIONS),
 )
 
 

@@ -148,6 +148,7 @@ class RegistryReader(RegistryViewer):
 
         :param after: ``next`` of the page before.
         :raises UnknownSourceError: no such source.
+        :raises InvalidInputError: the partition at which the page before ended has been pruned since.
         """
 
     @abstractmethod
@@ -177,8 +178,10 @@ class RegistryReader(RegistryViewer):
 
         Events that concern only a provider belong to the history of no source.
 
-        :param after: a position; 0 for the beginning.
+        :param after: a position; 0 for the beginning. Events of other sources that were removed do not matter to who
+            follows one.
         :raises InvalidInputError: the history has never reached that position: a backup was restored.
+        :raises PrunedPositionError: events after that position were removed; this is also the answer to 0 then.
         :raises LostPositionError: that position was in a part of the history that a restored backup does not have.
         :raises UnknownSourceError: no such source.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Event, Page
+from airflow_provider_partition_registry.domain.models import HistoryPage, Page
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline
 
 
@@ -42,8 +42,8 @@ class RegistryViewer(ABC):
         """
 
     @abstractmethod
-    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
-        """The history of a source, the newest first.
+    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
+        """The history of a source, the newest first. It says if older events were removed.
 
         :param before: ``next`` of the page before.
         :raises UnknownSourceError: no such source.

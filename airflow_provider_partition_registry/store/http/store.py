@@ -17,6 +17,7 @@ from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.many_requests import ManyRequest, check_keys
 from airflow_provider_partition_registry.domain.models import (
     Event,
+    HistoryPage,
     LockCounts,
     Page,
     Partition,
@@ -190,13 +191,13 @@ class HttpRegistryStore(RegistryStore):
         }
         return self._client.call(Call("GET", "/events", Page[Event], params))
 
-    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
+    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
         params = {
             "source_name": check_name("source name", source_name),
             "before": None if before is None else check_number("position", before),
             "limit": check_limit(limit),
         }
-        return self._client.call(Call("GET", "/events/latest", Page[Event], params))
+        return self._client.call(Call("GET", "/events/latest", HistoryPage, params))
 
     def get_overview(self, source_name: str) -> SourceOverview:
         params = {"source_name": check_name("source name", source_name)}

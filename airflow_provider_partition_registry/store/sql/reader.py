@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, exists, func, literal, or_, select
+from sqlalchemy import and_, func, literal, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
@@ -18,8 +18,8 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.models import (
-    REWRITING_EVENTS,
     Event,
+    HistoryPage,
     LockCounts,
     Page,
     Partition,
@@ -53,19 +53,22 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     grant,
     partition,
     provider,
+    pruning,
     source,
 )
 from airflow_provider_partition_registry.store.sql.statements.answering import answer
+from airflow_provider_partition_registry.store.sql.statements.events import EVENTS, has_changed
 from airflow_provider_partition_registry.store.sql.statements.lists import (
-    EVENTS,
     id_of,
     locks_at,
     locks_by_id,
     partitions_by_start,
+    require_partition,
 )
 from airflow_provider_partition_registry.store.sql.statements.overviews import overviews, to_overview
 from airflow_provider_partition_registry.store.sql.statements.positions import (
     is_lost,
+    is_pruned,
     require_position,
     settled_position,
 )
@@ -118,21 +121,7 @@ class SqlRegistryReader(RegistryReader):
     def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
         check_interval(interval)
         check_number("position", as_of)
-        check_name("source name", source_name)
-        # A position that the history never reached precedes a restored backup: what changed since is unknown.
-        # Not the last position given out, which may have outlived its event in a crash.
-        newest = func.coalesce(select(func.max(event.c.position)).scalar_subquery(), 0)
-        is_unheard_of = or_(newest < as_of, is_lost(as_of))
-        changed = exists().where(
-            event.c.source_id == source.c.id,
-            event.c.position > as_of,
-            event.c.type.in_([each.value for each in REWRITING_EVENTS]),
-            event.c.interval_start < interval.end,
-            event.c.interval_end > interval.start,
-        )
-        row = self._first(
-            select(or_(is_unheard_of, changed).label("is_changed")).where(source.c.name == source_name)
-        )
+        row = self._first(has_changed(check_name("source name", source_name), interval, as_of))
         if row is None:
             raise UnknownSourceError(source_name)
         return bool(row.is_changed)
@@ -238,7 +227,10 @@ class SqlRegistryReader(RegistryReader):
         def to_value(row: Any) -> Partition:
             return to_partition(row, source_name, row.provider_name, self._now(row.now))
 
-        return self._of_source(source_name, self._page(statement, limit, to_value, lambda found: found.id))
+        page = self._of_source(source_name, self._page(statement, limit, to_value, lambda found: found.id))
+        if not page.items and after is not None:
+            self._read(lambda connection: require_partition(connection, after))
+        return page
 
     def count_locks(self) -> LockCounts:
         row = self._first(locks_at(self._sql_now()))
@@ -259,20 +251,23 @@ class SqlRegistryReader(RegistryReader):
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         check_number("position", after)
-        statement = EVENTS.where(event.c.position > after, ~is_lost(after)).order_by(event.c.position)
+        its_id = None
         if source_name is not None:
-            check_name("source name", source_name)
-            statement = statement.where(event.c.source_id == id_of(source, source_name))
-        else:
-            statement = statement.where(event.c.position <= self.last_position())
+            its_id = id_of(source, check_name("source name", source_name))
+        statement = EVENTS.where(
+            event.c.position > after,
+            event.c.source_id == its_id if its_id is not None else event.c.position <= self.last_position(),
+            ~is_lost(after),
+            ~is_pruned(after, its_id),
+        ).order_by(event.c.position)
         page = self._page(statement, limit, to_event, lambda found: found.position)
         if not page.items:
             if source_name is not None:
                 self.get_source(source_name)  # raises if it does not exist
-            self._read(lambda connection: require_position(connection, after))
+            self._read(lambda connection: require_position(connection, after, its_id))
         return page
 
-    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
+    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
         source_id = id_of(source, check_name("source name", source_name))
         statement = (
             # Not "=", for the reason given in readiness.py where it looks up a source's position.
@@ -282,8 +277,13 @@ class SqlRegistryReader(RegistryReader):
         )
         if before is not None:
             statement = statement.where(event.c.position < check_number("position", before))
-        page = self._page(statement, limit, to_event, lambda found: found.position)
-        return self._of_source(source_name, page)
+        # Looked up after the events: what is removed in between is then told as well.
+        page = self._of_source(
+            source_name, self._page(statement, limit, to_event, lambda found: found.position)
+        )
+        pruned = self._first(select(pruning).where(pruning.c.source_id == source_id))
+        is_whole = pruned is None or (page.next is not None and page.items[-1].position > pruned.pruned_to)
+        return HistoryPage(page.items, page.next, None if is_whole else pruned.pruned_before)
 
     def get_overview(self, source_name: str) -> SourceOverview:
         its_row = select(source).where(source.c.name == check_name("source name", source_name))

@@ -232,5 +232,11 @@ def _carry_out(request: ChangeRequest, claim: Claim) -> None:
     if partition is None:
         raise UnknownPartitionError(request.key)
     neighbours = claim.neighbours(request.key) if isinstance(request, LockRequest) else ()
-    for change in locking.decide(request, partition, neighbours=neighbours, now=claim.now):
+    for change in locking.decide(
+        request,
+        partition,
+        neighbours=neighbours,
+        now=claim.now,
+        former_generation=claim.former_generation,
+    ):
         claim.apply(change)

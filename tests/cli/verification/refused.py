@@ -219,6 +219,24 @@ REFUSED = {
         "heartbeat_instants",
         f"INSERT INTO {{heartbeat}} VALUES ('p', 1, {NEVER})",
     ),
+    "pruned of nothing": ("pruning_events", f"INSERT INTO {{pruning}} VALUES (1, 0, 7, {at(0)}, 0, 0)"),
+    "pruned up to nowhere": ("pruning_events", f"INSERT INTO {{pruning}} VALUES (1, 3, 0, {at(0)}, 0, 0)"),
+    "partitions pruned further than events": (
+        "pruning_partitions",
+        f"INSERT INTO {{pruning}} VALUES (1, 3, 7, {at(0)}, 8, 1)",
+    ),
+    "a generation of no pruned partition": (
+        "pruning_partitions",
+        f"INSERT INTO {{pruning}} VALUES (1, 3, 7, {at(0)}, 0, 1)",
+    ),
+    "pruned beyond all calendars": (
+        "pruning_instants",
+        f"INSERT INTO {{pruning}} VALUES (1, 3, 7, {NEVER}, 0, 0)",
+    ),
+    "a turn to prune beyond all calendars": (
+        "history_instants",
+        f"UPDATE {{history}} SET pruned_at = {NEVER}",
+    ),
     "a counter below zero": ("history_last_position", "UPDATE {history} SET last_position = -1"),
 }
 """The statements that the database refuses, and the constraint that refuses each (one of them if there are several)."""

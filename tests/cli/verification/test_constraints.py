@@ -16,7 +16,6 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification impo
     repair,
     verify,
 )
-from airflow_provider_partition_registry.store.sql.maintenance.verification.past import RELEASES, STATE_AFTER
 from airflow_provider_partition_registry.store.sql.schema.rules import (
     OTHER_EVENTS,
     PARTITION_EVENTS,
@@ -29,6 +28,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     longest_of,
     metadata,
 )
+from airflow_provider_partition_registry.store.sql.statements.superseded import RELEASES, STATE_AFTER
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.verification.damage import START, hours, kinds, tamper
 from tests.cli.verification.refused import REFUSED

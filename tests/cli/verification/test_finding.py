@@ -366,7 +366,7 @@ def test_a_file_that_was_copied_while_somebody_wrote(sqlite_store: SqlRegistrySt
     """Half of the copy is from before the log was written back, half from after that."""
     contents = []
     for first in (100, 200):
-        for hour in range(first, first + 40):
+        for hour in range(first, first + 80):
             sqlite_store.register_partition(PartitionKey("sales", "nightly", hours(hour, hour + 1)))
         sqlite_store.database.read(lambda connection: connection.exec_driver_sql("PRAGMA wal_checkpoint"))
         contents.append((sqlite_store.database.file or tmp_path).read_bytes())

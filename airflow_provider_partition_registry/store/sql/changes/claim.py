@@ -115,6 +115,7 @@ class Claim:
             (row.interval_start, row.interval_end): row.id for row in found["own"]
         }
         self._longest = {row.longest for row in found["own"]}
+        self.former_generation = own.former_generation or 0
         self._partitions = {
             row.id: to_partition(row, self._source_name, row.provider_name, self.now)
             for row in (*found["own"], *found["neighbour"])

@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     event_position,
     history,
     provider,
+    pruning,
     source,
 )
 from airflow_provider_partition_registry.store.sql.statements.positions import settled_position
@@ -55,17 +56,22 @@ def _count_events(database: Database, table: Table, name: str) -> None:
     """Count most of them before its writers have to wait for the rest to be counted."""
     settled = database.read(settled_position)
 
-    def count_most(connection: Connection) -> int:
+    def count_most(connection: Connection) -> tuple[int, int]:
         its_id = connection.execute(select(table.c.id).where(table.c.name == name)).scalar_one()
-        return _count(connection, _events_of(table, its_id), event.c.position <= settled)
+        most = _count(connection, _events_of(table, its_id), event.c.position <= settled)
+        return most, _removed(connection, table, its_id)
 
-    most = database.snapshot(count_most, is_unlimited=True)
+    most, removed = database.snapshot(count_most, is_unlimited=True)
 
     def count_rest(connection: Connection) -> None:
         its_row = select(table.c.id).where(table.c.name == name).with_for_update(key_share=True)
         its_id = connection.execute(its_row).scalar_one()
-        rest = _count(connection, _events_of(table, its_id), event.c.position > settled)
-        connection.execute(update(table).where(table.c.id == its_id).values(event_count=most + rest))
+        its_events = _events_of(table, its_id)
+        if _removed(connection, table, its_id) == removed:
+            count = most + _count(connection, its_events, event.c.position > settled) + removed
+        else:  # pruned meanwhile
+            count = _count(connection, its_events) + _removed(connection, table, its_id)
+        connection.execute(update(table).where(table.c.id == its_id).values(event_count=count))
 
     database.write(count_rest)
 
@@ -78,6 +84,14 @@ def _events_of(table: Table, its_id: int) -> ColumnElement:
 
 def _count(connection: Connection, *conditions: ColumnElement) -> int:
     return int(connection.execute(select(func.count()).where(*conditions)).scalar_one())
+
+
+def _removed(connection: Connection, table: Table, its_id: int) -> int:
+    """How many events of a source were pruned."""
+    if table is not source:
+        return 0
+    removed = select(pruning.c.event_count).where(pruning.c.source_id == its_id)
+    return connection.execute(removed).scalar() or 0
 
 
 def _switch_to_sequence(connection: Connection) -> None:

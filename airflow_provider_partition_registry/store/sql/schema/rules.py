@@ -54,6 +54,11 @@ def _all(*columns: str) -> str:
 
 
 LOST_POSITIONS = f"1 <= last_before AND last_before < first_position AND first_position <= {LARGEST_NUMBER}"
+PRUNED_EVENTS = f"{counted_from(1, 'event_count')} AND {counted_from(1, 'pruned_to')}"
+PRUNED_PARTITIONS = (
+    f"partitions_pruned_to BETWEEN 0 AND pruned_to AND {counted_from(0, 'greatest_generation')} "
+    f"AND (partitions_pruned_to > 0 OR greatest_generation = 0)"
+)
 START_BEFORE_END = "interval_start < interval_end"
 
 # Class n holds the lengths in [8 ** (n - 1), 8 ** n); see tables.length_class_of().

@@ -192,8 +192,11 @@ history = Table(
     Column("last_position", BigInteger),
     # Where the history was last written to, see ``changes/home.py``; NULL before the first time.
     Column("home", Text),
+    # When a service began to prune by itself for the last time.
+    Column("pruned_at", UtcInstant),
     CheckConstraint("id = 1", name="one_row"),
     CheckConstraint(rules.counted_from(0, "last_position"), name="last_position"),
+    CheckConstraint(rules.instants("pruned_at"), name="instants"),
 )
 
 # What was lost each time that a backup was restored: the positions between the two that may have been given out.
@@ -216,6 +219,23 @@ heartbeat = Table(
     Column("sent_at", UtcInstant, nullable=False),
     CheckConstraint(rules.counted_from(1, "number"), name="number"),
     CheckConstraint(rules.instants("sent_at"), name="instants"),
+)
+
+# What was removed from the past of a source when it was pruned, see ``maintenance/pruning.py``; no row if nothing was.
+pruning = Table(
+    f"{PREFIX}pruning",
+    metadata,
+    Column("source_id", ForeignKey(source.c.id), primary_key=True),
+    # How many events, and the last position of one; all of them happened before the instant.
+    Column("event_count", BigInteger, nullable=False),
+    Column("pruned_to", BigInteger, nullable=False, index=True),
+    Column("pruned_before", UtcInstant, nullable=False),
+    # Of the partitions that were removed with their events: the last position of one, and the greatest generation.
+    Column("partitions_pruned_to", BigInteger, nullable=False, server_default="0"),
+    Column("greatest_generation", BigInteger, nullable=False, server_default="0"),
+    CheckConstraint(rules.PRUNED_EVENTS, name="events"),
+    CheckConstraint(rules.PRUNED_PARTITIONS, name="partitions"),
+    CheckConstraint(rules.instants("pruned_before"), name="instants"),
 )
 
 DERIVED_TABLES = (length_class, ready_interval, history)

@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     length_class,
     partition,
     provider,
+    pruning,
     ready_interval,
     source,
 )
@@ -92,6 +93,7 @@ _OF_CLAIM = {
     "provider_id": _claimed.c.provider_id,
     "granted": grant.c.source_id,
     "longest": length_class.c.longest,
+    "former_generation": pruning.c.greatest_generation,
     **COMMON,
 }
 
@@ -118,6 +120,7 @@ def _own_rows() -> Select:
         _claimed.outerjoin(grant, granted)
         .outerjoin(length_class, of_its_length)
         .outerjoin(partition, registered)
+        .outerjoin(pruning, pruning.c.source_id == _claimed.c.source_id)
     )
 
 
@@ -138,9 +141,10 @@ def _neighbour_rows() -> Select:
 
 LOOK_AROUND = ValuesStatement(claim, union_all(_own_rows(), _rows_of_ready_intervals(), _neighbour_rows()))
 """Everything that a writer needs to know before it changes partitions, as rows of three kinds: own (the source, the
-provider, its grant, whether the source has partitions of that length, and the partition or the id that it gets, as far
-as they exist; no row for an unknown source), ready (the ready intervals that touch the claimed), and neighbour (the
-partitions that overlap them and are locked or failed, themselves among them)."""
+provider, its grant, whether the source has partitions of that length, the greatest generation of those that were
+removed from it, and the partition or the id that it gets, as far as they exist; no row for an unknown source), ready
+(the ready intervals that touch the claimed), and neighbour (the partitions that overlap them and are locked or failed,
+themselves among them)."""
 
 
 uncovered = table(

@@ -12,15 +12,16 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
+from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, Select
 
+from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionState
 from airflow_provider_partition_registry.store.contract import MOST_LOCKS_COUNTED
 from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
 from airflow_provider_partition_registry.store.sql.schema.tables import (
-    event,
     partition,
     provider,
     source,
@@ -89,17 +90,24 @@ def locks_by_id(holder_prefix: str | None, after: int, limit: int) -> Select:
     )
 
 
-EVENTS = select(
-    event, source.c.name.label("source_name"), provider.c.name.label("provider_name")
-).select_from(event.outerjoin(source).outerjoin(provider))
-"""The history with its names; the caller adds the order and where to start."""
-
 _ALL_STATES = tuple(state.value for state in PartitionState)
 
 
 def id_of(table: Table, name: str) -> Column:
     """The id of the source or provider with this name, looked up within the statement; NULL if there is none."""
     return select(table.c.id).where(table.c.name == name).scalar_subquery()
+
+
+def require_partition(connection: Connection, cursor: int) -> None:
+    """Refuse to go on from a partition that is gone, as that would look like the end of the list.
+
+    :raises InvalidInputError: there is no partition with this id.
+    """
+    if connection.execute(select(partition.c.id).where(partition.c.id == cursor)).scalar() is None:
+        raise InvalidInputError(
+            f"The list cannot go on after {cursor}: no partition has this id. It may have been pruned meanwhile; begin "
+            f"the list anew."
+        )
 
 
 def partitions_by_start(

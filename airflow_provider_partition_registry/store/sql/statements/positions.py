@@ -38,9 +38,18 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement, Select
 from sqlalchemy.sql.functions import FunctionElement
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, LostPositionError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    LostPositionError,
+    PrunedPositionError,
+)
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
-from airflow_provider_partition_registry.store.sql.schema.tables import event_position, history, restoration
+from airflow_provider_partition_registry.store.sql.schema.tables import (
+    event_position,
+    history,
+    pruning,
+    restoration,
+)
 from airflow_provider_partition_registry.store.sql.statements.overlaps import materialized
 
 _LOW_HALF = 2**32 - 1
@@ -138,6 +147,12 @@ def is_lost(position: int) -> ColumnElement:
     )
 
 
+def is_pruned(position: int, source_id: ColumnElement | None = None) -> ColumnElement:
+    """Whether events after a position were removed: of one source, or of any."""
+    of_source = true() if source_id is None else pruning.c.source_id == source_id
+    return exists(select(pruning.c.source_id).where(of_source, pruning.c.pruned_to > position))
+
+
 def _settled_on_postgresql() -> Select:
     given_out = materialized(select(_sequence.c.tableoid, _sequence.c.last_value), "given_out")
     distance = (given_out.c.last_value - cast(_lock.c.objid, BigInteger)).op("&", precedence=6)(_LOW_HALF)
@@ -184,10 +199,11 @@ def _positions(connection: Connection) -> tuple[int, int]:
     return (0, 0) if found is None else (found[0] or 0, found[1] or 0)
 
 
-def require_position(connection: Connection, position: int) -> None:
-    """Refuse to follow from a position that is no place in the history.
+def require_position(connection: Connection, position: int, source_id: ColumnElement | None = None) -> None:
+    """Refuse to follow from a position that is no place in the history: of one source, or of all.
 
     :raises InvalidInputError: it was never reached, so that the caller would wait for ever.
+    :raises PrunedPositionError: events after it were removed.
     :raises LostPositionError: a restored backup does not have it.
     """
     last = connection.execute(select(LastPosition())).scalar() or 0
@@ -196,6 +212,12 @@ def require_position(connection: Connection, position: int) -> None:
             f"Position {position} lies after the end of the history, which is at {last}: the registry was restored "
             f"from a backup, or the position is another registry's. Follow again from {last} or earlier."
         )
+    of_source = true() if source_id is None else pruning.c.source_id == source_id
+    pruned = connection.execute(
+        select(pruning).where(of_source).order_by(pruning.c.pruned_to.desc()).limit(1)
+    ).first()
+    if pruned is not None and position < pruned.pruned_to:
+        raise PrunedPositionError(position, pruned.pruned_to, format_to_the_second(pruned.pruned_before))
     lost = connection.execute(select(restoration).where(is_lost(position))).first()
     if lost is not None:
         raise LostPositionError(position, format_to_the_second(lost.noticed_at), lost.last_before)

@@ -9,7 +9,6 @@ from sqlalchemy import and_, func, select, true
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import ColumnElement, FromClause, Select
 
-from airflow_provider_partition_registry.store.sql.maintenance.verification.details import MapsTexts
 from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
     Discrepancy,
     DiscrepancyKind,
@@ -24,6 +23,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     ready_interval,
     source,
 )
+from airflow_provider_partition_registry.store.sql.statements.details import MapsTexts
 
 Column = ColumnElement
 

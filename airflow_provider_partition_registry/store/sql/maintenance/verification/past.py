@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import Table, and_, case, func, or_, select, true
+from sqlalchemy import Table, and_, func, or_, select, true
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql import ColumnElement, FromClause, Select
+from sqlalchemy.sql import ColumnElement, Select
 
-from airflow_provider_partition_registry.domain.models import EventType, PartitionState
 from airflow_provider_partition_registry.store.sql.maintenance.verification.checks import (
     Check,
     per_source,
     show_partition,
 )
-from airflow_provider_partition_registry.store.sql.maintenance.verification.details import MapsTexts
 from airflow_provider_partition_registry.store.sql.maintenance.verification.discrepancies import (
     SHOWN_AT_MOST,
     Discrepancy,
@@ -28,57 +26,36 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     history,
     partition,
     provider,
+    pruning,
     restoration,
     source,
 )
+from airflow_provider_partition_registry.store.sql.statements.details import MapsTexts
 from airflow_provider_partition_registry.store.sql.statements.positions import LastPosition
-
-STATE_AFTER = {
-    EventType.PARTITION_REGISTERED: PartitionState.REGISTERED,
-    EventType.LOCK: PartitionState.LOCKED,
-    EventType.RENEW: PartitionState.LOCKED,
-    EventType.UNLOCK: PartitionState.READY,
-    EventType.FAIL: PartitionState.FAILED,
-    EventType.INVALIDATE: PartitionState.FAILED,
-    EventType.WITHDRAW: PartitionState.REGISTERED,
-}
-"""The stored state in which an event leaves its partition. The details of a release, forced or not, say it."""
-
-RELEASES = (EventType.RELEASE, EventType.FORCE_RELEASE)
+from airflow_provider_partition_registry.store.sql.statements.superseded import (
+    KEY,
+    is_of_partition,
+    state_after,
+)
 
 Column = ColumnElement
 
 
-def _state_after() -> Column:
-    says_it = and_(event.c.type.in_([each.value for each in RELEASES]), MapsTexts(event.c.details))
-    return case(
-        *[(event.c.type == kind.value, state.value) for kind, state in STATE_AFTER.items()],
-        (says_it, event.c.details["to"].as_string()),
-    )
-
-
-_KEY = ("source_id", "provider_id", "interval_start", "interval_end")
-
-
-def _is_of_partition(rows: FromClause) -> Column:
-    return and_(*[rows.c[name] == partition.c[name] for name in _KEY])
-
-
 def _partitions_against_their_last_event() -> Select:
-    key = [event.c[name] for name in _KEY]
+    key = [event.c[name] for name in KEY]
     next_position = func.lead(event.c.position).over(partition_by=key, order_by=event.c.position)
     generation = func.coalesce(event.c.generation, 0)
     each = (
         select(
             *key,
-            _state_after().label("state"),
+            state_after().label("state"),
             generation.label("generation"),
             next_position.label("next_position"),
         )
         .where(event.c.interval_start.is_not(None))
         .subquery()
     )
-    is_last = and_(_is_of_partition(each), each.c.next_position.is_(None))
+    is_last = and_(is_of_partition(each), each.c.next_position.is_(None))
     # Without an event, or after a release whose details lack the state, there is nothing to compare with.
     differs = or_(
         each.c.state.is_(None),
@@ -97,7 +74,7 @@ def _partitions_against_their_last_event() -> Select:
 def _events_without_partition() -> Select:
     orphans = (
         select(event.c.source_id, event.c.position)
-        .select_from(event.outerjoin(partition, _is_of_partition(event)))
+        .select_from(event.outerjoin(partition, is_of_partition(event)))
         .where(event.c.interval_start.is_not(None), partition.c.id.is_(None))
         .subquery()
     )
@@ -152,10 +129,10 @@ def check_history(connection: Connection) -> list[Discrepancy]:
 
 def _find_holes(connection: Connection, end: int) -> list[Discrepancy]:
     """While positions are counted, they have no holes."""
+    there = select(func.count()).select_from(event)
     skipped = select(func.sum(restoration.c.first_position - restoration.c.last_before - 1))
-    lost = end - sum(
-        connection.execute(each).scalar() or 0 for each in (select(func.count()).select_from(event), skipped)
-    )
+    pruned = select(func.sum(pruning.c.event_count))
+    lost = end - sum(connection.execute(each).scalar() or 0 for each in (there, skipped, pruned))
     if lost <= 0:
         return []
     what = "events lost from the history, which is numbered from 1 without a gap"
@@ -187,14 +164,17 @@ def _missing_events(table: Table) -> Select:
         else and_(event.c.source_id.is_(None), event.c.provider_id == provider.c.id)
     )
     there = select(func.count()).where(its_own).correlate(table).scalar_subquery()
-    each = select(table.c.name, (table.c.event_count - there).label("lost")).subquery()
+    removed = select(pruning.c.event_count).where(pruning.c.source_id == source.c.id).scalar_subquery()
+    known = there + func.coalesce(removed, 0) if table is source else there
+    each = select(table.c.name, (table.c.event_count - known).label("lost")).subquery()
     return select(each).where(each.c.lost > 0).order_by(each.c.name)
 
 
 def _first_lost(connection: Connection, end: int) -> Iterator[int]:
-    """The first few positions up to ``end`` that no event has."""
-    before = func.lag(event.c.position, 1, 0).over(order_by=event.c.position).label("before")
-    each = select(before, event.c.position).subquery()
+    """The first few positions up to ``end`` that no event has, after those that were pruned."""
+    pruned_to = connection.execute(select(func.max(pruning.c.pruned_to))).scalar() or 0
+    before = func.lag(event.c.position, 1, pruned_to).over(order_by=event.c.position).label("before")
+    each = select(before, event.c.position).where(event.c.position > pruned_to).subquery()
     # No event was lost where positions went on elsewhere after a backup was restored.
     skipped = {row.last_before: row.first_position for row in connection.execute(select(restoration))}
     statement = select(each).where(each.c.position > each.c.before + 1).order_by(each.c.position)
