@@ -26,12 +26,14 @@ from benchmarks import (
     waiting,
     waiting_clients,
     writing,
+    years,
 )
 from benchmarks.report import Figure, machine, table
 
 USUAL_SIZE = 1_000_000
 SMALL_SIZE = 1_000
 LARGE_SIZE = 10_000_000
+A_TENTH_OF_FIVE_YEARS = 182
 
 
 def main() -> int:
@@ -54,6 +56,11 @@ def main() -> int:
 
 
 def _figures(server: _Server, stack: ExitStack, options: argparse.Namespace) -> Iterator[Figure]:
+    if options.years:
+        _tell(f"generating {options.years} days of {years.SOURCES} sources")
+        short, long = server.database(stack, "days"), server.database(stack, "years")
+        yield from years.figures(short, long, options.years, 100)
+        return
     usual = 100_000 if options.quick else USUAL_SIZE
     sizes = [SMALL_SIZE, usual] + ([LARGE_SIZE] if options.large else [])
     repeats = 100 if options.quick else 300
@@ -150,6 +157,15 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="a tenth of the size and fewer repeats, about two minutes"
     )
     parser.add_argument("--large", action="store_true", help=f"also a registry of {LARGE_SIZE:,} partitions")
+    parser.add_argument(
+        "--years",
+        type=int,
+        nargs="?",
+        const=A_TENTH_OF_FIVE_YEARS,
+        metavar="DAYS",
+        help="instead of all that, a registry of many days, its growth, and how it is pruned; by default a tenth of "
+        "five years, half an hour",
+    )
     parser.add_argument(
         "--url", help="a PostgreSQL whose superuser may create databases; by default one of our own"
     )

@@ -145,13 +145,13 @@ class PruningContract(ContractBase):
     ) -> None:
         write(store, "p", hours(0, 2), hours(4, 6))
         clock.advance(HOUR)
-        write(store, "q", hours(0, 1), hours(1, 3), hours(4, 5))
+        write(store, "q", hours(0, 1), hours(1, 3), hours(4, 5), hours(8, 9))
         clock.advance(HOUR)
         answers = [
             store.check_readiness("s", hours(0, 6), after)
             for after in (None, clock.now - 2 * HOUR, clock.now)
         ]
-        assert prune() == (11, 1)
+        assert prune() == (13, 1)
         assert {each.interval for each in store.list_partitions("s").items if each.provider_name == "p"} == {
             hours(4, 6)
         }
@@ -159,6 +159,18 @@ class PruningContract(ContractBase):
             store.check_readiness("s", hours(0, 6), after)
             for after in (None, clock.now - 2 * HOUR, clock.now)
         ]
+
+    def test_with_the_only_long_partition_its_class_of_lengths_goes(
+        self, store: RegistryStore, clock: ManualClock, prune: Prune
+    ) -> None:
+        write(store, "p", hours(0, 24))
+        write(store, "q", hours(0, 1))
+        clock.advance(HOUR)
+        write(store, "q", hours(0, 12), hours(12, 24), hours(30, 31))
+        clock.advance(HOUR)
+        assert prune()[1] == 2
+        write(store, "p", hours(0, 24))
+        assert store.check_readiness("s", hours(0, 24)).is_ready
 
     def test_of_two_that_were_published_at_the_same_moment_one_stays(
         self, store: RegistryStore, clock: ManualClock, prune: Prune
@@ -228,13 +240,32 @@ class PruningContract(ContractBase):
                 store.renew(key, generation=generation, lease=HOUR)
         assert store.unlock(key, generation=4).published_at == clock.now
 
+    def test_the_position_of_a_source_stays(
+        self, store: RegistryStore, clock: ManualClock, prune: Prune
+    ) -> None:
+        """Also if its last event is about a partition that is superseded: a reader could never catch up with it."""
+        write(store, "p", hours(0, 1))
+        clock.advance(HOUR)
+        write(store, "q", hours(0, 1))
+        store.lock(PartitionKey("s", "p", hours(0, 1)))
+        store.release(PartitionKey("s", "p", hours(0, 1)))
+        clock.advance(HOUR)
+        as_of = store.check_readiness("s", hours(0, 1)).as_of
+        prune()
+        assert store.check_readiness("s", hours(0, 1)).as_of == as_of
+        assert not store.changed_since("s", hours(0, 1), as_of)
+
     def test_what_was_read_from_a_partition_that_is_gone_counts_as_changed(
         self, store: RegistryStore, clock: ManualClock, prune: Prune
     ) -> None:
-        as_of = store.last_position()
         write(store, "p", hours(0, 1))
-        write(store, "q", hours(0, 1))
         clock.advance(HOUR)
+        as_of = write(store, "q", hours(0, 1))
+        store.lock(PartitionKey("s", "p", hours(0, 1)))
+        store.release(PartitionKey("s", "p", hours(0, 1)))
+        write(store, "q", hours(8, 9))
+        clock.advance(HOUR)
+        assert store.changed_since("s", hours(0, 1), as_of)
         assert prune()[1] == 1
         assert store.changed_since("s", hours(0, 1), as_of)
         newest = store.check_readiness("s", hours(0, 1)).as_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +29,7 @@ class PruningMachine(RegistryMachine):
 
     @rule(minutes=ages)
     def prune(self, minutes: int) -> None:
-        """Compare with what the oracle removes; the invariants compare everything that is left."""
+        """Compare with what the oracle removes; the invariants, and ``verify``, compare everything that is left."""
         assert self.home.prune
         self.history_agrees()  # see all events before some of them are gone
         before = self.clock.now - timedelta(minutes=minutes)
@@ -39,8 +40,6 @@ class PruningMachine(RegistryMachine):
         assert self.home.prune(before) == (0, 0), "once is enough"
         for source in self.oracle.sources:
             self.look_back(source)
-        if self.home.verify:
-            assert self.home.verify() == []
 
     @rule(source=sources, interval=intervals, minutes=ages)
     def supersede(self, source: str, interval: Interval, minutes: int) -> None:
@@ -64,7 +63,8 @@ class PruningMachine(RegistryMachine):
             (
                 *(self.store.check_readiness(source, each) for each in GRID),
                 *(self.store.changed_since(source, each, self.store.last_position()) for each in GRID),
-                self.store.get_overview(source),
+                # Its extent ends where the partition ends that begins last, which may have been a superseded one.
+                replace(self.store.get_overview(source), extent=None),
                 self.store.list_providers(source),
             )
             for source in self.oracle.sources
@@ -73,7 +73,7 @@ class PruningMachine(RegistryMachine):
     def look_back(self, source: str) -> None:
         """From wherever somebody follows, all is there, or that is refused; and backwards it is said that it is not."""
         seen = [each for each in self.seen if each.source_name == source]
-        for number in range(0, len(seen), 3):
+        for number in range(0, len(seen), max(1, len(seen) // 4)):
             with suppress(PrunedPositionError):
                 assert all_events(self.store, seen[number].position, source) == seen[number + 1 :]
         page = self.store.latest_events(source, limit=1000)

@@ -101,12 +101,12 @@ class Follower:
     def __call__(self) -> None:
         is_last = False
         while not is_last:
-            is_last = self.stop.wait(0.01)
+            is_last = self.stop.wait(0.05)
             begun, seen = self.stretches[-1]
             try:
                 seen += [
                     each.position
-                    for each in self.store.events(seen[-1] if seen else begun, self.source_name, 5).items
+                    for each in self.store.events(seen[-1] if seen else begun, self.source_name, 1).items
                 ]
             except PrunedPositionError:
                 self.stretches.append((self.store.last_position(), []))
@@ -135,6 +135,7 @@ def test_followers_miss_nothing_without_being_told(store: SqlRegistryStore) -> N
             each.join()
         events = written()
     assert leaked + also_leaked == []
+    assert any(len(each.stretches) > 1 for each in followers), "nobody was overtaken"
     ids = {name: store.get_source(name).id for name in SOURCES}
     for follower in followers:
         mine = [
