@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
@@ -18,6 +19,8 @@ from airflow_provider_partition_registry.domain.questions import Question
 from airflow_provider_partition_registry.store.sql.database.frame import SEPARATOR
 from airflow_provider_partition_registry.store.sql.database.message import PREPARE_AFTER
 from airflow_provider_partition_registry.store.sql.database.types import to_microseconds
+from airflow_provider_partition_registry.store.sql.maintenance import pruning
+from airflow_provider_partition_registry.store.sql.maintenance.pruning import _Pruning
 from airflow_provider_partition_registry.store.sql.maintenance.verification.repairs import repair_history
 from airflow_provider_partition_registry.store.sql.schema import tables
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
@@ -129,6 +132,21 @@ def fill(store: SqlRegistryStore, count: int) -> None:
     store.database.write(repair_history)  # lets the positions to come follow those of the events
 
 
+def look_at_a_portion(registry: Registry) -> None:
+    """What pruning reads in the middle of the history: the next events, and what was published over them."""
+    its_id, end = registry.store.get_source("s").id, registry.last_position
+    its_own = _Pruning(registry.store.database, its_id, "s", datetime.now(UTC), end)
+
+    def look(connection: Connection) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pruning, "LOOKED_AT", 20)
+            rows = its_own._look(connection, after=100 + registry.middle)
+        assert len(rows) == 20
+        assert its_own._superseded_partitions(connection, rows=rows) == []
+
+    registry.store.database.read(look)
+
+
 CALLS: dict[str, Callable[[Registry], Any]] = {
     "ready": lambda r: r.store.check_readiness("s", r.hour(1, 9)),
     "not ready": lambda r: r.store.check_readiness("s", r.hour(0, 24)),
@@ -157,6 +175,7 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     "timeline": lambda r: r.store.timeline("s", r.hour(0, 24), 30),
     "timeline of a year": lambda r: r.store.timeline("s", r.hour(-4000, 8760), 10),
     "timeline of all": lambda r: r.store.timeline("s", hours(-9000, r.count + 800), 10),
+    "a portion to prune": look_at_a_portion,
     "rewrite": lambda r: (
         r.store.lock(r.key(2)),
         r.store.unlock(r.key(2)),
@@ -200,7 +219,7 @@ OF_A_SOURCE = [
         "events of a source",
         "latest events",
     ),
-    *("rewrite", "failure", "new"),
+    *("rewrite", "failure", "new", "a portion to prune"),
 ]
 """The frequent calls that are about one source alone; "changed since" looks at the end of the history as well."""
 
