@@ -271,6 +271,12 @@ class Oracle:
     def prune(self, before: datetime) -> list[Record]:
         """Remove the partitions on which no answer depends, and return them."""
         removed = []
+        registered = [
+            (line.source, line.provider, line.span)
+            for line in self.lines
+            if line.type == "PARTITION_REGISTERED"
+        ]
+        newest = next((key for key in reversed(registered) if key in self.partitions), None)
         for source in self.sources:
             of_source = [(number, line) for number, line in enumerate(self.lines, 1) if line.source == source]
             old = list(takewhile(lambda each: each[1].at < before, of_source))
@@ -283,7 +289,7 @@ class Oracle:
                 key = line.source, line.provider, line.span
                 record = self.partitions.get(key)
                 is_last = last.get(key) == number != of_source[-1][0]
-                if record and is_last and self._is_superseded(record, before):
+                if record and is_last and key != newest and self._is_superseded(record, before):
                     removed.append(self.partitions.pop(key))
                     self.former[source] = max(self.former.get(source, 0), record.generation)
                     self.pruned[source] = max(self.pruned.get(source, 0), number)

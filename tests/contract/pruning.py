@@ -255,6 +255,19 @@ class PruningContract(ContractBase):
         assert store.check_readiness("s", hours(0, 1)).as_of == as_of
         assert not store.changed_since("s", hours(0, 1), as_of)
 
+    def test_the_newest_partition_stays(self, store: RegistryStore, clock: ManualClock, prune: Prune) -> None:
+        """Another one that got its id would be taken for it by who turns the pages of a list."""
+        write(store, "q", hours(0, 1))
+        write(store, "p", hours(0, 1))
+        newest = store.get_partition(PartitionKey("s", "p", hours(0, 1)))
+        clock.advance(HOUR)
+        write(store, "q", hours(0, 1))
+        clock.advance(HOUR)
+        assert prune()[1] == 0
+        write(store, "q", hours(1, 2))
+        assert store.get_partition(PartitionKey("s", "q", hours(1, 2))).id > newest.id
+        assert prune(-HOUR)[1] == 1
+
     def test_what_was_read_from_a_partition_that_is_gone_counts_as_changed(
         self, store: RegistryStore, clock: ManualClock, prune: Prune
     ) -> None:

@@ -23,7 +23,7 @@ from functools import partial
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import BigInteger, and_, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import BigInteger, and_, delete, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
@@ -165,15 +165,31 @@ class _Pruning:
 
         :param gone: the ids of partitions that cover nothing any more.
         """
-        last = [row for row in rows if row.state == PartitionState.READY.value and row.is_superseded is False]
-        others = self._published_over(connection, last)
+        candidates = self._last_events_of_ready_partitions(connection, rows)
+        others = self._published_over(connection, candidates)
         gone, superseded = set(gone), []
-        for row in last:
+        for row in candidates:
             published = [interval for its_id, interval in others[row.id] if its_id not in gone]
             if not difference([Interval(row.interval_start, row.interval_end)], published):
                 superseded.append(row)
                 gone.add(row.id)
         return superseded
+
+    def _last_events_of_ready_partitions(self, connection: Connection, rows: Sequence[Any]) -> list[Any]:
+        """The rows of partitions that may be superseded.
+
+        The source's last position stays, as it is its ``as_of``; and so does the registry's newest partition, as SQLite
+        would give its id to the next one, and lists go on after an id.
+        """
+        ready = [
+            row for row in rows if row.state == PartitionState.READY.value and row.is_superseded is False
+        ]
+        if not ready:
+            return []
+        last_position = as_of(literal(self.source_id, BigInteger()))
+        newest = select(func.max(partition.c.id)).scalar_subquery()
+        stays: Any = connection.execute(select(last_position.label("position"), newest.label("id"))).one()
+        return [row for row in ready if row.position < stays.position and row.id < stays.id]
 
     def _published_over(
         self, connection: Connection, rows: Sequence[Any]
@@ -212,9 +228,7 @@ class _Pruning:
         rows = connection.execute(
             events_beside_partitions(event.c.position.in_(positions), len(positions))
         ).all()
-        # The source's last position, which is its ``as_of``, stays.
-        last = connection.execute(select(as_of(literal(self.source_id, BigInteger())))).scalar_one()
-        gone = self._superseded_partitions(connection, rows=[row for row in rows if row.position < last])
+        gone = self._superseded_partitions(connection, rows=rows)
         if gone:
             pruned_to = max(row.position for row in gone)
             connection.execute(delete(event).where(event.c.position.in_([row.position for row in gone])))
