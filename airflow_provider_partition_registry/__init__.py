@@ -78,6 +78,7 @@ _NAMES_IN = {
     "domain.models": (
         "Event",
         "EventType",
+        "HistoryPage",
         "Holder",
         "Lock",
         "LockCounts",

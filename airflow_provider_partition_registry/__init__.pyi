@@ -57,6 +57,7 @@ from airflow_provider_partition_registry.domain.intervals import (
 from airflow_provider_partition_registry.domain.models import (
     Event as Event,
     EventType as EventType,
+    HistoryPage as HistoryPage,
     Holder as Holder,
     Lock as Lock,
     LockCounts as LockCounts,
