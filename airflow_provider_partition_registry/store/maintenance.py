@@ -7,13 +7,13 @@ ways into ``store.sql``, which is imported when one of their functions is called
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, is_database
 
 if TYPE_CHECKING:
@@ -190,8 +190,14 @@ def prune_in_turn(url: str, keep: timedelta, *, every: timedelta) -> Iterator[Pr
     with _opened(url) as database:
         database.require_file()
         begun_at = pruning.take_turn(database, every)
-        if begun_at is not None:
+        if begun_at is None:
+            return
+        try:
             yield from _prune(database, begun_at - keep, is_trial=False)
+        except BaseException:  # also when it is told to stop: another one goes on
+            with suppress(RegistryError):
+                pruning.return_turn(database)
+            raise
 
 
 def _prune(database: Database, before: datetime, *, is_trial: bool) -> Iterator[Pruned]:

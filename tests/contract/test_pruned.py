@@ -158,6 +158,19 @@ def test_a_turn_is_taken_by_one(request: pytest.FixtureRequest, url: str) -> Non
 
 
 @EITHER
+def test_who_is_stopped_leaves_the_turn_to_another(request: pytest.FixtureRequest, url: str) -> None:
+    url, keep, day = request.getfixturevalue(url), timedelta(days=-1), timedelta(days=1)
+    with opened(url) as store:
+        fill(store, 3)
+        begun = maintenance.prune_in_turn(url, keep, every=day)
+        assert next(begun).event_count == 6
+        assert list(maintenance.prune_in_turn(url, keep, every=day)) == []
+        begun.close()  # type: ignore[attr-defined]
+        assert list(maintenance.prune_in_turn(url, keep, every=day))[-1].event_count == 0
+        assert list(maintenance.prune_in_turn(url, keep, every=day)) == []
+
+
+@EITHER
 def test_an_instant_that_has_not_come_or_has_no_zone_is_refused(
     request: pytest.FixtureRequest, url: str
 ) -> None:

@@ -98,6 +98,11 @@ def take_turn(database: Database, every: timedelta) -> datetime | None:
     return database.write(take)
 
 
+def return_turn(database: Database) -> None:
+    """Let the next one who tries have the turn at once."""
+    database.write(lambda connection: connection.execute(update(history).values(pruned_at=None)))
+
+
 def _now(connection: Connection) -> datetime:
     return connection.execute(select(DatabaseNow())).scalar() or datetime.now(UTC)
 
