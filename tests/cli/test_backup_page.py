@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.errors import LostPositionError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store import maintenance
@@ -58,7 +58,7 @@ def test_a_restore_that_does_not_show(tmp_path: Path) -> None:
     with open_store(url) as store:
         for number in range(3):
             store.register_source(f"new{number}", "ann")
-        with pytest.raises(InvalidInputError, match="restored from a backup"):
+        with pytest.raises(LostPositionError, match="restored from a backup"):
             store.events(cursor)
         assert store.changed_since("kept", Interval("2026-11-01", "2026-11-02"), cursor)
     # The history can be shown, across the part that was lost.
@@ -93,7 +93,7 @@ def restores(url: str, backup: str, restore: str, folder: Path) -> None:
         assert not store.changed_since("kept", day, before[-1].position)
         for source_name in (None, "kept"):
             for lost in (before[-1].position + 1, cursor, cursor + 2):
-                with pytest.raises(InvalidInputError, match="restored from a backup"):
+                with pytest.raises(LostPositionError, match="restored from a backup"):
                     store.events(lost, source_name)
         assert [each.source_name for each in store.events(before[-1].position).items] == [
             f"new{number}" for number in range(8)

@@ -219,7 +219,7 @@ OF_A_SOURCE = [
         "events of a source",
         "latest events",
     ),
-    *("rewrite", "failure", "new", "a portion to prune"),
+    *("rewrite", "failure", "new"),
 ]
 """The frequent calls that are about one source alone; "changed since" looks at the end of the history as well."""
 
