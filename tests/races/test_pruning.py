@@ -22,10 +22,10 @@ from airflow_provider_partition_registry.store.sql.maintenance.pruning import Po
 from airflow_provider_partition_registry.store.sql.maintenance.verification import verify
 from airflow_provider_partition_registry.store.sql.schema.tables import event
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
+from testbed.freezing import freezing
 from testbed.processes import wait_until
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register
-from tests.races.freezing import freezing
 from tests.races.replay import all_partitions
 from tests.races.traffic import Writer, started
 

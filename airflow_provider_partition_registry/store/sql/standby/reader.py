@@ -9,7 +9,14 @@ from sqlalchemy.engine import Connection
 
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Event, LockCounts, Page, Partition, PartitionKey
+from airflow_provider_partition_registry.domain.models import (
+    Event,
+    HistoryPage,
+    LockCounts,
+    Page,
+    Partition,
+    PartitionKey,
+)
 from airflow_provider_partition_registry.domain.principals import AccessToken, Principal, Provider, Source
 from airflow_provider_partition_registry.domain.questions import Answer, Question, check_questions
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline
@@ -95,7 +102,7 @@ class AgedReader(RegistryReader):
     ) -> Page[Partition]:
         return self._ask(lambda reader: reader.list_locks(holder_prefix, after, limit))
 
-    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> Page[Event]:
+    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
         return self._ask(lambda reader: reader.latest_events(source_name, before, limit))
 
     def get_overview(self, source_name: str) -> SourceOverview:
