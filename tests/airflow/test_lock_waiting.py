@@ -96,14 +96,14 @@ class TestRegistryThatIsDown:
     def outages(self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """The errors of the next attempts to lock, one after the other."""
         outages: list[str] = []
-        lock = SqlRegistryStore.lock
+        lock = SqlRegistryStore.lock_many
 
         def stumble(*arguments: Any, **options: Any) -> Any:
             if outages:
                 raise StoreUnavailableError(outages.pop(0))
             return lock(*arguments, **options)
 
-        monkeypatch.setattr(SqlRegistryStore, "lock", stumble)
+        monkeypatch.setattr(SqlRegistryStore, "lock_many", stumble)
         return outages
 
     def test_is_waited_for(self, outages: list[str], registry: RegistryStore, wait_for_lock: RunLock) -> None:
