@@ -31,7 +31,7 @@ AIRFLOW_LAYER = (
     "task_groups",
     "triggers",
 )
-AMONG_ITSELF = {"watcher_of", "missing_connection", "settings_of"}
+AMONG_ITSELF = {"PartitionOperator", "missing_connection", "settings_of"}
 """Names that the modules of the Airflow layer import from one another, but no user needs."""
 FROM_ELSEWHERE = {
     *("PartitionWrite", "LeaseTooShortWarning", "RegistryConnectionNotFoundError"),
