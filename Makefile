@@ -41,10 +41,11 @@ suites:
 	$(MAKE) core-suite
 	$(MAKE) --jobs 2 --output-sync airflow-2-suite airflow-3-suite AT_ONCE="-n 2 --dist loadfile"
 
+# The longest files first, so that no worker is left alone with one at the end.
 core-suite: $(CORE)/.ready
 	$(CORE)/bin/python -m testbed.browser
 	$(CORE)/bin/python -m testbed.pgbouncer
-	$(CORE)/$(PYTEST) $(AT_ONCE) tests/unit tests/package tests/cli tests/contract tests/races tests/service tests/pages
+	$(CORE)/$(PYTEST) $(AT_ONCE) tests/races tests/pages tests/contract tests/service tests/cli tests/package tests/unit
 
 airflow-2-suite: $(AIRFLOW_2)/.ready
 	$(AIRFLOW_2)/$(PYTEST) $(AT_ONCE) tests/contract tests/cli/verification tests/airflow --ignore tests/contract/test_http.py --ignore tests/contract/test_balanced.py --ignore tests/contract/test_pgbouncer.py
