@@ -78,7 +78,7 @@ def _figures(size: int, costs: Costs) -> Iterator[Figure]:
     each = costs.cpu / TICKS / size * 1000
     yield Figure(f"{crowd}: CPU time of each for a question, one a minute by default", each, TICKS)
     idle, idle_work = costs.held["idle"]
-    for what, name in ((f"{crowd}: longest hold", "waiting"), (f"{crowd}, unlocked one by one", "woken")):
+    for what, name in ((crowd, "waiting"), (f"{crowd}, of which some are woken", "woken")):
         pause, work = costs.held[name]
         yield Figure(
             f"{what}: longest hold of the event loop", pause * 1000, 1, None, f"idle {idle * 1000:.1f}", 50
