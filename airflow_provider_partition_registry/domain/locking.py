@@ -81,11 +81,9 @@ def decide(
     """
     if isinstance(request, LockRequest):
         if request.keep and _is_held_by(acting(request), partition):
-            return (
-                []
-                if request.lease is None
-                else [renew(partition, partition.generation, request.lease, now=now)]
-            )
+            if request.lease is None:
+                return []
+            return [renew(partition, partition.generation, request.lease, now=now)]
         return acquire(
             partition,
             acting(request),

@@ -38,6 +38,7 @@ class PartitionOperator(BaseOperator):
     )
     ui_color = "#fbe4c4"
     registry_role = Role.BYSTANDER
+    split: Grain | None = None
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class PartitionOperator(BaseOperator):
 
         :param task_id: the task that takes it, by default this one.
         :param map_index: that task's map index, by default that of this task.
-        :param split: the grain of the partitions, if the lock is on several.
+        :param split: the grain of the partitions, if the lock is on several, by default that of this task.
         :raises InvalidIntervalError: neither the parameters nor the run say which interval is meant.
         """
         from airflow_provider_partition_registry.proof.notes import LockNote
@@ -109,6 +110,7 @@ class PartitionOperator(BaseOperator):
         holder = holder_of_task(context, instance=instance, task_id=task_id, map_index=map_index)
         index = context["ti"].map_index if map_index is None else map_index
         interval = self._interval(context)
+        split = split or self.split
         return LockNote(
             conn_id=self.partition_registry_conn_id,
             source_name=self.source_name,
@@ -119,4 +121,9 @@ class PartitionOperator(BaseOperator):
             split=split.total_seconds() if isinstance(split, timedelta) else split,
             timezone=self.timezone,
             map_index=-1 if index is None else index,
+            **self._lock_options(),
         )
+
+    def _lock_options(self) -> dict[str, Any]:
+        """How this task takes the lock, if it does."""
+        return {}

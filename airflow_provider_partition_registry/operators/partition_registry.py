@@ -165,18 +165,9 @@ class PartitionLockOperator(PartitionOperator):
             tell=self.log.info,
         )
 
-    def note(
-        self,
-        context: Context,
-        *,
-        task_id: str | None = None,
-        map_index: int | None = None,
-        split: Grain | None = None,
-    ) -> LockNote:
-        """The lock that this task takes, with all its options."""
-        note = super().note(context, task_id=task_id, map_index=map_index, split=split or self.split)
+    def _lock_options(self) -> dict[str, Any]:
         lease = None if self.lease is None else self.lease.total_seconds()
-        return replace(note, lease=lease, exclusive=self.exclusive, register=self.register)
+        return {"lease": lease, "exclusive": self.exclusive, "register": self.register}
 
     def _lock(self, context: Context) -> Result:
         from airflow_provider_partition_registry.domain.models import Holder

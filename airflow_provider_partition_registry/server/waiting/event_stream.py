@@ -14,9 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from airflow_provider_partition_registry.server.waiting.long_polling import ClientGoneError, while_present
 
-PING_INTERVAL = (
-    15.0  # seconds; proxies end responses in which nothing has been sent for some time, mostly 60 s
-)
+PING_INTERVAL = 15.0  # seconds; proxies end responses in which nothing has been sent, mostly after 60
 MEDIA_TYPE = "text/event-stream"
 
 DESCRIPTION: dict[int | str, dict[str, Any]] = {

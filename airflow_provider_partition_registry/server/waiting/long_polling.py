@@ -17,9 +17,7 @@ from airflow_provider_partition_registry.store.poller import Poller
 
 LONGEST_WAIT = 300.0  # seconds
 POLL_INTERVAL = 1.0  # seconds, where there are no notifications; all waiting requests share one question
-NOTIFIED_INTERVAL = (
-    10.0  # seconds, where there are; should one be lost, this is the longest that anybody waits for nothing
-)
+NOTIFIED_INTERVAL = 10.0  # seconds, where there are, in case that one is lost
 HAS_WAITED = "partition_registry.has_waited"
 """Key in the scope of a request that has waited, whose duration says nothing about the service."""
 
