@@ -92,16 +92,24 @@ class Follower:
     """Follows the history, and begins anew at its end if that was pruned of what it has not seen.
 
     ``stretches`` are where it began, and the positions that it saw from there on.
+
+    :param pause: How long it sleeps before each question, in seconds; ``None``: until all is over.
     """
 
-    def __init__(self, store: SqlRegistryStore, source_name: str | None, stop: threading.Event) -> None:
-        self.store, self.source_name, self.stop = store, source_name, stop
+    def __init__(
+        self,
+        store: SqlRegistryStore,
+        source_name: str | None,
+        stop: threading.Event,
+        pause: float | None = 0.05,
+    ) -> None:
+        self.store, self.source_name, self.stop, self.pause = store, source_name, stop, pause
         self.stretches: list[tuple[int, list[int]]] = [(store.last_position(), [])]
 
     def __call__(self) -> None:
         is_last = False
         while not is_last:
-            is_last = self.stop.wait(0.05)
+            is_last = self.stop.wait(self.pause)
             begun, seen = self.stretches[-1]
             try:
                 seen += [
@@ -117,12 +125,16 @@ def test_followers_miss_nothing_without_being_told(store: SqlRegistryStore) -> N
     for source_name in SOURCES:
         register(store, source_name, PROVIDERS)
     stop = threading.Event()
-    followers = [Follower(store, source_name, stop) for source_name in (None, None, *SOURCES)]
+    sleeper = Follower(store, None, stop, pause=None)
+    followers = [sleeper, *(Follower(store, source_name, stop) for source_name in (None, None, *SOURCES))]
+
+    def prune_all() -> None:
+        for _ in prune(store.database, now()):
+            pass
 
     def prune_all_the_time() -> None:
         while not stop.wait(0.01):
-            for _ in prune(store.database, now()):
-                pass
+            prune_all()
 
     with noting(store) as written:
         writers = [Writer(store, f"w{number}", SOURCES, steps=30) for number in range(4)]
@@ -130,12 +142,13 @@ def test_followers_miss_nothing_without_being_told(store: SqlRegistryStore) -> N
         running, also_leaked = started([*followers, prune_all_the_time])
         for each in writing:
             each.join()
+        prune_all()
         stop.set()
         for each in running:
             each.join()
         events = written()
     assert leaked + also_leaked == []
-    assert any(len(each.stretches) > 1 for each in followers), "nobody was overtaken"
+    assert len(sleeper.stretches) == 2, "nobody was overtaken"
     ids = {name: store.get_source(name).id for name in SOURCES}
     for follower in followers:
         mine = [
