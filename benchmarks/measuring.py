@@ -1,10 +1,12 @@
-"""Timing: calls that are compared take turns, so that a busy machine slows them all alike."""
+"""Timing: calls that are compared take turns, so that a busy machine slows them all alike. And CPU time."""
 
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from statistics import median
 
 WARM_UP = 10  # rounds, during which caches fill, here and in the database
@@ -26,3 +28,10 @@ def in_turns(calls: Mapping[str, Call], repeats: int) -> dict[str, float]:
             if number >= 0:
                 times[name].append(elapsed)
     return {name: median(values) for name, values in times.items()}
+
+
+def cpu_time(process: int) -> float:
+    """How much CPU time a process has used (seconds)."""
+    after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    user, system = after_name[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

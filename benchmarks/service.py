@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.cli import main
 from airflow_provider_partition_registry.cli.commands import serve as serving
 from airflow_provider_partition_registry.server import app as server
 from benchmarks.http_client import Connection, get
+from benchmarks.measuring import cpu_time
 from testbed.processes import free_port, wait_until
 
 EMPTY = "/empty"
@@ -53,9 +54,7 @@ class Service:
 
     def cpu_time(self) -> float:
         """How much CPU time it has used (seconds)."""
-        after_name = Path(f"/proc/{self._process}/stat").read_text().rpartition(")")[2].split()
-        user, system = after_name[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return cpu_time(self._process)
 
 
 @contextmanager

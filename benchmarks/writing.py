@@ -1,7 +1,11 @@
-"""What writers pay: a lock and its unlock at the end of a long history, in its middle, beside a long partition."""
+"""What writers pay: a lock and its unlock at the end of a long history, in its middle, beside a long partition.
+
+And what that is made of: what the client works, what PostgreSQL works, and what both wait for, the disk above all.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import count
 
@@ -10,7 +14,7 @@ from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from benchmarks import floors
 from benchmarks.data import HOUR, OTHER_PROVIDER, PROVIDER, Series
-from benchmarks.measuring import WARM_UP, Call, in_turns
+from benchmarks.measuring import WARM_UP, Call, cpu_time, in_turns
 from benchmarks.report import Figure
 
 HISTORY = 100_000
@@ -51,6 +55,22 @@ def figures(store: SqlRegistryStore, repeats: int) -> Iterator[Figure]:
     )
     what = "lock + unlock under one yearly partition"
     yield Figure(what, times["under the year"], repeats, times["tail"], "tail", 1.3)
+    middle, floor = (_cpu_times(store, calls[name], repeats) for name in ("middle", "two INS"))
+    for who, mine, of_floor in zip(("the client", "PostgreSQL"), middle, floor, strict=True):
+        yield Figure(f"lock + unlock: CPU time of {who}", mine, repeats, of_floor, "two INS")
+
+
+def _cpu_times(store: SqlRegistryStore, call: Call, repeats: int) -> list[float]:
+    """What this process and the one that serves it work for a call (milliseconds)."""
+    query = "SELECT pg_backend_pid()"
+    backend = store.database.read(lambda connection: int(connection.exec_driver_sql(query).scalar_one()))
+    processes = (os.getpid(), backend)
+    began_with = [cpu_time(each) for each in processes]
+    for _ in range(repeats):
+        call()
+    return [
+        (cpu_time(each) - before) / repeats * 1000 for each, before in zip(processes, began_with, strict=True)
+    ]
 
 
 def _lock_and_unlock_the_next(

@@ -119,6 +119,13 @@ class Follower:
             except PrunedPositionError:
                 self.stretches.append((self.store.last_position(), []))
 
+    def assert_it_missed_nothing(self, events: list[tuple[int, int]]) -> None:
+        its_id = None if self.source_name is None else self.store.get_source(self.source_name).id
+        mine = [position for position, source_id in events if its_id in (None, source_id)]
+        for begun, seen in self.stretches:
+            end = seen[-1] if seen else begun
+            assert seen == [position for position in mine if begun < position <= end]
+
 
 def test_followers_miss_nothing_without_being_told(store: SqlRegistryStore) -> None:
     """Everything is pruned at once that can be, so that it overtakes followers all the time."""
@@ -149,16 +156,8 @@ def test_followers_miss_nothing_without_being_told(store: SqlRegistryStore) -> N
         events = written()
     assert leaked + also_leaked == []
     assert len(sleeper.stretches) == 2, "nobody was overtaken"
-    ids = {name: store.get_source(name).id for name in SOURCES}
     for follower in followers:
-        mine = [
-            position
-            for position, its_id in events
-            if follower.source_name is None or its_id == ids[follower.source_name]
-        ]
-        for begun, seen in follower.stretches:
-            end = seen[-1] if seen else begun
-            assert seen == [position for position in mine if begun < position <= end]
+        follower.assert_it_missed_nothing(events)
     assert verify(store.database) == []
     for name in SOURCES:
         assert all_partitions(store, name)
