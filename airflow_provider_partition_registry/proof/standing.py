@@ -37,12 +37,15 @@ class Standing:
         """Ask the registry how they stand.
 
         :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
         """
         keys = note.keys
         if len(keys) == 1:
             return cls(note, keys, (_find(store, keys[0]),))
-        listed = all_items(partial(store.list_partitions, note.source_name, note.interval))
-        found = {each.key: each for each in listed}
+        of_provider = partial(
+            store.list_partitions, note.source_name, note.interval, provider_name=note.provider_name
+        )
+        found = {each.key: each for each in all_items(of_provider)}
         return cls(note, keys, tuple(found.get(key) for key in keys))
 
     @property

@@ -137,6 +137,9 @@ def spoiled_calls() -> list[tuple[str, str, Any]]:
         if not (value is None and (method, argument) in MAY_BE_NONE)
     ]
     spoiled += [("renew", "lease", None), ("renew", "generation", None)]
+    spoiled += [
+        ("list_partitions", "provider_name", value) for value in BAD["provider_name"] if value is not None
+    ]
     spoiled += [(method, argument, value) for method, argument in NAMING for value in MISTAKABLE]
     spoiled += [(method, "after", value) for method, values in BAD_AFTER.items() for value in values]
     keyed = [method for method in CALLS if _is_keyed(method)]

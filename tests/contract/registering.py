@@ -157,6 +157,25 @@ class RegisteringContract(ContractBase):
         pages = walk(lambda after: store.list_partitions("s", hours(2, 5), after, limit=1), "interval")
         assert pages == [[each] for each in (hours(0, 24), hours(2, 3), hours(2, 9)) for _ in "pq"]
 
+    def test_partitions_of_one_provider_are_listed_page_by_page(self, store: RegistryStore) -> None:
+        for interval in (hours(0, 24), hours(1, 2), hours(2, 3), hours(2, 9), hours(5, 6), hours(30, 31)):
+            store.register_partition(PartitionKey("s", "p", interval))
+            store.register_partition(PartitionKey("s", "q", interval))
+        for wanted, expected in (
+            (hours(2, 5), [hours(0, 24), hours(2, 3), hours(2, 9)]),
+            (None, [hours(0, 24), hours(1, 2), hours(2, 3), hours(2, 9), hours(5, 6), hours(30, 31)]),
+        ):
+            pages = walk(lambda after, at=wanted: store.list_partitions("s", at, after, 1, "q"), "key")
+            assert pages == [[PartitionKey("s", "q", each)] for each in expected]
+
+    def test_a_provider_without_partitions_is_told_from_one_that_does_not_exist(
+        self, store: RegistryStore
+    ) -> None:
+        store.register_partition(PartitionKey("s", "p", hours(0, 1)))
+        assert store.list_partitions("s", provider_name="q").items == ()
+        with pytest.raises(errors.UnknownProviderError):
+            store.list_partitions("s", provider_name="nobody")
+
     def test_a_list_that_shrinks_between_pages_goes_on(self, store: RegistryStore) -> None:
         for hour in range(4):
             store.register_partition(PartitionKey("s", "p", hours(hour, hour + 1)))

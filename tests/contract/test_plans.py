@@ -162,6 +162,10 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     "list some on": lambda r: r.store.list_partitions(
         "s", r.hour(0, 24), r.store.get_partition(r.key(1)).id, 20
     ),
+    "list some of a provider": lambda r: r.store.list_partitions("s", r.hour(0, 24), None, 20, "p"),
+    "list some on of a provider": lambda r: r.store.list_partitions(
+        "s", r.hour(0, 24), r.store.get_partition(r.key(1)).id, 20, "p"
+    ),
     "list more": lambda r: r.store.list_partitions("s", r.hour(0, 100), limit=80),
     "locks": lambda r: r.store.list_locks(limit=20),
     "locks of a holder": lambda r: r.store.list_locks("q", limit=20),

@@ -160,13 +160,15 @@ def list_partitions(
     source_name: SourceName,
     start: Start | None = None,
     end: End | None = None,
+    provider_name: ProviderName | None = None,
     after: AfterNumber = None,
     limit: Limit = 100,
 ) -> Response:
-    """List partitions of a source in the order of their start, all or those that overlap ``[start, end)``."""
+    """List partitions of a source or of one provider in the order of their start, all or those in ``[start, end)``."""
     service.access.require_reader(token)
     interval = None if start is None and end is None else Interval(start or EARLIEST, end or LATEST)
-    return respond(Page[Partition], reader.list_partitions(source_name, interval, after, limit))
+    found = reader.list_partitions(source_name, interval, after, limit, provider_name)
+    return respond(Page[Partition], found)
 
 
 @router.get("/locks/count", response_model=LockCounts, responses=responses_of(LockCounts, LockCounts(2, 1)))

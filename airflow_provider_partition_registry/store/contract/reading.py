@@ -142,12 +142,19 @@ class RegistryReader(RegistryViewer):
 
     @abstractmethod
     def list_partitions(
-        self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
+        self,
+        source_name: str,
+        interval: Interval | None = None,
+        after: int | None = None,
+        limit: int = 100,
+        provider_name: str | None = None,
     ) -> Page[Partition]:
         """Partitions of a source in the order of their start, all or those that overlap an interval.
 
         :param after: ``next`` of the page before.
+        :param provider_name: only those of this provider. What others have in the interval costs a little, too.
         :raises UnknownSourceError: no such source.
+        :raises UnknownProviderError: no such provider.
         :raises InvalidInputError: the partition at which the page before ended has been pruned since.
         """
 

@@ -161,10 +161,16 @@ class HttpRegistryStore(RegistryStore):
         return self._client.call(Call("GET", "/partition", Partition, params))
 
     def list_partitions(
-        self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
+        self,
+        source_name: str,
+        interval: Interval | None = None,
+        after: int | None = None,
+        limit: int = 100,
+        provider_name: str | None = None,
     ) -> Page[Partition]:
         params = {
             "source_name": check_name("source name", source_name),
+            "provider_name": arguments.optional_name("provider name", provider_name),
             **arguments.after_number(after, limit),
         }
         if interval is not None:

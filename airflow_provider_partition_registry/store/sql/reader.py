@@ -85,6 +85,7 @@ from airflow_provider_partition_registry.store.sql.statements.rows import (
     PARTITION_COLUMNS,
     to_event,
     to_partition,
+    to_source,
 )
 from airflow_provider_partition_registry.store.sql.statements.timeline import Window, draw
 
@@ -130,13 +131,13 @@ class SqlRegistryReader(RegistryReader):
         row = self._first(select(source).where(source.c.name == check_name("source name", source_name)))
         if row is None:
             raise UnknownSourceError(source_name)
-        return _to_source(row)
+        return to_source(row)
 
     def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
         statement = select(source).order_by(source.c.name)
         if after is not None:
             statement = statement.where(source.c.name > check_name("cursor", after))
-        return self._page(statement, limit, _to_source, lambda found: found.name)
+        return self._page(statement, limit, to_source, lambda found: found.name)
 
     def get_provider(self, provider_name: str) -> Provider:
         check_name("provider name", provider_name)
@@ -215,19 +216,28 @@ class SqlRegistryReader(RegistryReader):
         return to_partition(row, key.source_name, key.provider_name, self._now(row.now))
 
     def list_partitions(
-        self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
+        self,
+        source_name: str,
+        interval: Interval | None = None,
+        after: int | None = None,
+        limit: int = 100,
+        provider_name: str | None = None,
     ) -> Page[Partition]:
         if interval is not None:
             check_interval(interval)
         if after is not None:
             check_number("cursor", after)
         source_id = id_of(source, check_name("source name", source_name))
-        statement = partitions_by_start(source_id, interval, after, check_limit(limit) + 1)
+        if provider_name is not None:
+            check_name("provider name", provider_name)
+        statement = partitions_by_start(source_id, interval, after, check_limit(limit) + 1, provider_name)
 
         def to_value(row: Any) -> Partition:
             return to_partition(row, source_name, row.provider_name, self._now(row.now))
 
         page = self._of_source(source_name, self._page(statement, limit, to_value, lambda found: found.id))
+        if not page.items and provider_name is not None:
+            self.get_provider(provider_name)  # raises if it does not exist
         if not page.items and after is not None:
             self._read(lambda connection: require_partition(connection, after))
         return page
@@ -382,10 +392,6 @@ class SqlRegistryReader(RegistryReader):
         limited = statement.limit(check_limit(limit) + 1)
         rows = self._read(lambda connection: connection.execute(limited).all())
         return _to_page([to_value(row) for row in rows], limit, key)
-
-
-def _to_source(row: Any) -> Source:
-    return Source(name=row.name, owner=row.owner, registered_at=row.registered_at, id=row.id)
 
 
 def _to_page(values: list[T], limit: int, key: Callable[[T], str | int]) -> Page[T]:

@@ -90,9 +90,16 @@ class AgedReader(RegistryReader):
         return self._ask(lambda reader: reader.get_partition(key))
 
     def list_partitions(
-        self, source_name: str, interval: Interval | None = None, after: int | None = None, limit: int = 100
+        self,
+        source_name: str,
+        interval: Interval | None = None,
+        after: int | None = None,
+        limit: int = 100,
+        provider_name: str | None = None,
     ) -> Page[Partition]:
-        return self._ask(lambda reader: reader.list_partitions(source_name, interval, after, limit))
+        return self._ask(
+            lambda reader: reader.list_partitions(source_name, interval, after, limit, provider_name)
+        )
 
     def count_locks(self) -> LockCounts:
         return self._ask(lambda reader: reader.count_locks())

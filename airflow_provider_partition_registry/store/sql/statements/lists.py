@@ -111,15 +111,22 @@ def require_partition(connection: Connection, cursor: int) -> None:
 
 
 def partitions_by_start(
-    source_id: Column, interval: Interval | None, after: int | None, limit: int
+    source_id: Column,
+    interval: Interval | None,
+    after: int | None,
+    limit: int,
+    provider_name: str | None = None,
 ) -> Select:
     """Partitions by start. Those that overlap an interval begin before it and reach into it, or begin inside it."""
     columns = [*PARTITION_COLUMNS, partition.c.provider_id]
     order = (partition.c.interval_start, partition.c.interval_end, partition.c.provider_id)
-    follows: ColumnElement = true()
+    wanted: ColumnElement = true()
     if after is not None:
-        follows = tuple_(*order) > select(*order).where(partition.c.id == after).scalar_subquery()
-    mine = and_(partition.c.source_id == source_id, follows)
+        wanted = tuple_(*order) > select(*order).where(partition.c.id == after).scalar_subquery()
+    if provider_name is not None:
+        # Not "provider_id = ...": the index by provider knows nothing of starts, and all that it has would be read.
+        wanted = and_(wanted, partition.c.provider_id - id_of(provider, provider_name) == 0)
+    mine = and_(partition.c.source_id == source_id, wanted)
     if interval is None:
         parts = [select(*columns).where(mine)]
     else:
@@ -133,7 +140,7 @@ def partitions_by_start(
         reach_in = (
             select(*columns)
             .select_from(overlapping(its_reach, _ALL_STATES))
-            .where(partition.c.interval_start < its_reach.c.interval_start, follows)
+            .where(partition.c.interval_start < its_reach.c.interval_start, wanted)
         )
         begin_there = select(*columns).where(
             mine, partition.c.interval_start >= interval.start, partition.c.interval_start < interval.end

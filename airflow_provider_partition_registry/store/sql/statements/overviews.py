@@ -9,9 +9,9 @@ from sqlalchemy.sql import ColumnElement, FromClause, Select
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionState
-from airflow_provider_partition_registry.domain.principals import Source
 from airflow_provider_partition_registry.domain.viewing import COUNTED_AT_MOST, Blockage, SourceOverview
 from airflow_provider_partition_registry.store.sql.schema.tables import partition, ready_interval
+from airflow_provider_partition_registry.store.sql.statements.rows import to_source
 
 _BLOCKING = (PartitionState.LOCKED, PartitionState.EXPIRED, PartitionState.FAILED)
 
@@ -39,7 +39,7 @@ def overviews(sources: Select, now: ColumnElement) -> Select:
 def to_overview(row: Any) -> SourceOverview:
     """Read a row of :func:`overviews`."""
     return SourceOverview(
-        source=Source(name=row.name, owner=row.owner, registered_at=row.registered_at, id=row.id),
+        source=to_source(row),
         extent=None if row.extent_start is None else Interval(row.extent_start, row.extent_end),
         last_ready=None if row.ready_start is None else Interval(row.ready_start, row.ready_end),
         blockages=tuple(

@@ -17,6 +17,7 @@ from airflow_provider_partition_registry.domain.models import (
     Partition,
     PartitionState,
 )
+from airflow_provider_partition_registry.domain.principals import Source
 from airflow_provider_partition_registry.store.sql.database.types import ends_in_microseconds, to_microseconds
 from airflow_provider_partition_registry.store.sql.database.values import Row
 from airflow_provider_partition_registry.store.sql.schema.tables import length_class_of, partition
@@ -32,6 +33,11 @@ CHANGING_COLUMNS = (
     *("former_state", "former_changed_at", "former_published_at", "former_reason", "released_by"),
 )
 """Those that change with a partition's state."""
+
+
+def to_source(row: Any) -> Source:
+    """Read a source."""
+    return Source(name=row.name, owner=row.owner, registered_at=row.registered_at, id=row.id)
 
 
 def to_partition(row: Any, source_name: str, provider_name: str, now: datetime) -> Partition:
