@@ -16,10 +16,7 @@ from airflow_provider_partition_registry.domain.errors import (
     PartitionLockedError,
     PartitionStateError,
 )
-from airflow_provider_partition_registry.domain.intervals import (
-    format_instant,
-    instant_after,
-)
+from airflow_provider_partition_registry.domain.intervals import format_instant, instant_after
 from airflow_provider_partition_registry.domain.models import (
     LOCKED_STATES,
     EventType,
@@ -49,6 +46,9 @@ from airflow_provider_partition_registry.domain.wording import (
 
 LOCK_DETAILS = ("exclusive", "expires_at", "took_over_from")
 """Keys that the registry adds to the details of a lock's event; the holder's own details cannot set them."""
+
+KEPT_AS_IT_IS = 9 / 10
+"""The part of a lease that must be left for a holder that keeps its lock not to renew it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,7 @@ def decide(
     """
     if isinstance(request, LockRequest):
         if request.keep and _is_held_by(acting(request), partition):
-            if request.lease is None:
-                return []
-            return [renew(partition, partition.generation, request.lease, now=now)]
+            return _keep(partition, request.lease, now)
         return acquire(
             partition,
             acting(request),
@@ -151,6 +149,18 @@ def acquire(
         Change(locked, EventType.LOCK, holder, details),
         *(_lose(other, lock, now) for other in taken_over),
     ]
+
+
+def _keep(partition: Partition, lease: timedelta | None, now: datetime) -> list[Change]:
+    """Renew the lease of a lock that its holder keeps, unless nearly all of it is left.
+
+    All parts of mapped work that begin together keep all partitions of the lock, as those of parts that wait for a free
+    worker must not expire. So each partition is renewed by one of them, and at most ten times per lease.
+    """
+    expires_at = _lock_of(partition).expires_at
+    if lease is None or (expires_at is not None and expires_at - now >= lease * KEPT_AS_IT_IS):
+        return []
+    return [renew(partition, partition.generation, lease, now=now)]
 
 
 def _is_held_by(holder: Holder, partition: Partition) -> bool:
@@ -376,10 +386,8 @@ def _was_never_locked(partition: Partition, generation: int | None) -> bool:
 
 
 def _lock_of(partition: Partition) -> Lock:
-    if partition.lock is None:
-        raise AssertionError(
-            f"{partition} is locked by nobody"
-        )  # pragma: no cover - the store never builds one
+    if partition.lock is None:  # pragma: no cover - the store never builds one
+        raise AssertionError(f"{partition} is locked by nobody")
     return partition.lock
 
 

@@ -78,7 +78,10 @@ def _note_in_place_of(lock: Any, context: Any) -> LockNote:
 
 
 def _hold(note: LockNote, context: Any) -> Grant:
-    """Take the lock where this run does not hold it, and renew its lease. Returns the lock that is held."""
+    """Take the lock where this run does not hold it, and renew its lease. Returns the lock that is held.
+
+    A part of mapped work renews all partitions of the lock, as those of parts that wait for a worker must not expire.
+    """
     ti = context["ti"]
     with PartitionRegistryHook(note.conn_id).get_conn() as store:
         standing = Standing.look_up(store, note)

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, task
 
+from airflow_provider_partition_registry.domain import locking
 from airflow_provider_partition_registry.domain.errors import InvalidIntervalError, PartitionLockedError
 from airflow_provider_partition_registry.domain.grains import split_interval
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
+from airflow_provider_partition_registry.domain.models import EventType, Holder, PartitionKey
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator,
     PartitionUnlockOperator,
@@ -43,6 +44,10 @@ def states(registry: RegistryStore) -> dict[str, int]:
 
 def reasons(registry: RegistryStore) -> set[str | None]:
     return {each.reason for each in registry.list_partitions("sales").items}
+
+
+def ends_of_leases(registry: RegistryStore) -> set[Any]:
+    return {each.lock.expires_at for each in registry.list_locks().items if each.lock}
 
 
 def locks(registry: RegistryStore) -> int:
@@ -198,16 +203,27 @@ def test_a_part_that_skips_itself_fails_all(
     assert states(registry) == {"failed": 24}
 
 
-def test_leases_begin_anew_with_each_part(registry: RegistryStore, run_hours: Any, does: list[Does]) -> None:
+def test_leases_begin_anew_with_a_part_that_finds_some_of_them_over(
+    registry: RegistryStore, run_hours: Any, does: list[Does], monkeypatch: pytest.MonkeyPatch
+) -> None:
     ends: list[set[Any]] = []
-    does.append(
-        lambda number: ends.append(
-            {each.lock.expires_at for each in registry.list_locks().items if each.lock}
-        )
-    )
+    does.append(lambda number: ends.append(ends_of_leases(registry)))
+    monkeypatch.setattr(locking, "KEPT_AS_IT_IS", 1)
     run = run_hours(lease=3600)
     assert run.state == "success", run.errors
     assert all(min(later) > max(earlier) for earlier, later in pairwise(ends))
+
+
+def test_parts_that_begin_together_do_not_renew_for_each_other(
+    registry: RegistryStore, run_hours: Any, does: list[Does]
+) -> None:
+    ends: list[set[Any]] = []
+    does.append(lambda number: ends.append(ends_of_leases(registry)))
+    run = run_hours(lease=36_000)
+    assert run.state == "success", run.errors
+    assert len(ends) == 24
+    assert len(set.union(*ends)) == 1
+    assert not [each for each in registry.events().items if each.type is EventType.RENEW]
 
 
 @pytest.mark.parametrize("deferrable", [False, True], ids=["polling", "deferrable"])

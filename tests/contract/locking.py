@@ -53,6 +53,23 @@ class LockingContract(ContractBase):
         assert newest(store).type == ("LOCK" if lease is None else "RENEW")
         assert lock(store, holder="me").generation == first.generation + 1
 
+    def test_a_kept_lease_is_renewed_when_a_tenth_of_it_is_over(
+        self, store: RegistryStore, clock: ManualClock
+    ) -> None:
+        first = lock(store, holder="me", lease=HOUR)
+        clock.advance(HOUR / 10)
+        assert lock(store, holder="me", keep=True, lease=HOUR) == first
+        assert newest(store).type == "LOCK"
+        clock.advance(timedelta(seconds=1))
+        renewed = lock(store, holder="me", keep=True, lease=HOUR)
+        assert (newest(store).type, renewed.lock.expires_at) == ("RENEW", clock.now + HOUR)
+        longer = lock(store, holder="me", keep=True, lease=2 * HOUR)
+        assert longer.lock.expires_at == clock.now + 2 * HOUR
+
+    def test_a_kept_lock_without_a_lease_gets_one(self, store: RegistryStore, clock: ManualClock) -> None:
+        lock(store, holder="me")
+        assert lock(store, holder="me", keep=True, lease=HOUR).lock.expires_at == clock.now + HOUR
+
     def test_keeping_takes_a_lock_that_is_not_there(self, store: RegistryStore, clock: ManualClock) -> None:
         assert lock(store, holder="me", keep=True).generation == 1
         store.fail(PartitionKey("s", "p", WHOLE), reason="disk full", holder="me")

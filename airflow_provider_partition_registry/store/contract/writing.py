@@ -167,7 +167,8 @@ class RegistryStore(RegistryReader):
         :param exclusive: conflict with overlapping locks of any provider, not only of this one.
         :param register: register the partition first if it is not known.
         :param keep: if the holder has the lock already, leave it as it is, with its generation, and renew the lease if
-            one is given. So several processes of one holder may all make sure that they have it.
+            one is given and less than nine tenths of it are left. So several processes of one holder may all make sure
+            that they have it.
         :return: the locked partition; its ``generation`` is the fencing token.
         :raises UnknownSourceError: no such source.
         :raises UnknownProviderError: no such provider.

@@ -72,7 +72,8 @@ Register = Annotated[
 Keep = Annotated[
     bool,
     Field(
-        description="Leave a lock that the holder has already as it is, but for its lease, which is renewed."
+        description="Leave a lock that the holder has already as it is, but for its lease, which is renewed unless "
+        "more than nine tenths of it are left."
     ),
 ]
 
