@@ -51,6 +51,11 @@ REPAIRABLE = {
         ["INSERT INTO {length_class} VALUES (1, 3, 512)"],
     ),
     "a counter behind the history": ({"history_counter"}, ["UPDATE {history} SET last_position = 3"]),
+    "an index gone": ({"index_missing"}, ["DROP INDEX ix_{partition_overlap}"]),
+    "all indexes of a table gone": (
+        {"index_missing"},
+        ["DROP INDEX ix_{partition_overlap}", "DROP INDEX ix_{partition_lane}"],
+    ),
     "no counter": ({"history_counter"}, ["DELETE FROM {history}"]),
 }
 

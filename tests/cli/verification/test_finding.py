@@ -22,8 +22,10 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification impo
     repair,
     verify,
 )
+from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import (
     DERIVED_TABLES,
+    PREFIX,
     event,
     length_class,
     length_class_of,
@@ -36,6 +38,8 @@ from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.verification.cases import FOR_A_PERSON, REPAIRABLE
 from tests.cli.verification.damage import START, at, hours, kinds, tamper
 from tests.contract.homes import ManualClock
+
+OVERLAP = f"ix_{PREFIX}partition_overlap"
 
 
 @pytest.mark.parametrize(("expected", "statements"), REPAIRABLE.values(), ids=REPAIRABLE)
@@ -60,6 +64,23 @@ def test_what_is_lost_stays_reported(store: SqlRegistryStore, expected: set[str]
     assert not any(each.is_repairable for each in found)
     assert repair(store.database) == []
     assert verify(store.database) == found
+
+
+@pytest.mark.postgres
+def test_an_index_that_was_left_half_built_is_built_anew(postgres_store: SqlRegistryStore):
+    database = postgres_store.database
+    tamper(database, f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass('{OVERLAP}')")
+    (found,) = verify(database)
+    assert (found.kind, found.examples) == (DiscrepancyKind.INDEX_MISSING, (OVERLAP,))
+    assert repair(database) == [found]
+    assert verify(database) == []
+
+
+def test_a_newer_schema_may_have_other_indexes(store: SqlRegistryStore):
+    tamper(store.database, f"DROP INDEX {OVERLAP}")
+    assert kinds(store.database) == {"index_missing"}
+    tamper(store.database, f"UPDATE {{version}} SET version_num = '9999_since_{revisions.HEAD}'")
+    assert verify(store.database) == []
 
 
 @pytest.mark.parametrize(

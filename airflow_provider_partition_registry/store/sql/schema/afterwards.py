@@ -21,17 +21,23 @@ from airflow_provider_partition_registry.store.sql.schema.tables import metadata
 
 log = logging.getLogger(__name__)
 
-_FOUND = text(
-    "SELECT relname, indisvalid FROM pg_class JOIN pg_index ON indexrelid = oid "
-    "WHERE relname IN :names AND pg_table_is_visible(oid)"
-).bindparams(bindparam("names", expanding=True))
+_FOUND = {
+    dialect: text(statement).bindparams(bindparam("names", expanding=True))
+    for dialect, statement in {
+        "postgresql": "SELECT relname AS name, indisvalid AS is_valid FROM pg_class JOIN pg_index ON indexrelid = oid "
+        "WHERE relname IN :names AND pg_table_is_visible(oid)",
+        "sqlite": "SELECT name, 1 AS is_valid FROM sqlite_master WHERE type = 'index' AND name IN :names",
+    }.items()
+}
 
 
 def build_indexes(database: Database) -> None:
     """Build the indexes that are not there, or were left half-built."""
-    while missing := database.read(_missing_indexes):
+    while missing := database.read(missing_indexes):
         table_name, index = missing[0]
-        if not database.write(
+        if database.is_sqlite:
+            database.write(partial(index.create, checkfirst=True), is_unlimited=True)
+        elif not database.write(
             partial(_make_way, table_name=table_name, name=str(index.name)), is_unlimited=True
         ):
             database.run_alone(_create_concurrently(index))
@@ -56,7 +62,8 @@ def allow_time(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL {each} = 0"))
 
 
-def _missing_indexes(connection: Connection) -> list[tuple[str, Index]]:
+def missing_indexes(connection: Connection) -> list[tuple[str, Index]]:
+    """The indexes, with their tables, that are not there or that PostgreSQL does not use as they are half-built."""
     wanted = {
         str(index.name): (name, index) for name, table in metadata.tables.items() for index in table.indexes
     }
@@ -65,7 +72,8 @@ def _missing_indexes(connection: Connection) -> list[tuple[str, Index]]:
 
 
 def _are_valid(connection: Connection, names: list[str]) -> dict[str, bool]:
-    return {row.relname: row.indisvalid for row in connection.execute(_FOUND, {"names": names})}
+    found = connection.execute(_FOUND[connection.dialect.name], {"names": names})
+    return {row.name: bool(row.is_valid) for row in found}
 
 
 def _make_way(connection: Connection, table_name: str, name: str) -> bool:

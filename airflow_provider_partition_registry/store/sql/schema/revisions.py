@@ -121,6 +121,11 @@ def upgrade(database: Database) -> str:
         return reached
 
 
+def is_at_head(connection: Connection) -> bool:
+    """Whether the schema is this version's own, not a newer one that it can use."""
+    return _revision(connection) == HEAD
+
+
 def missing_tables(connection: Connection) -> frozenset[str]:
     """Which of the tables that a registry has at :data:`HEAD` do not exist; on PostgreSQL also the sequence."""
     expected = _expected(connection)

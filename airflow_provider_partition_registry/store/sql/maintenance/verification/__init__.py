@@ -29,7 +29,7 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification.repa
     repair_history,
     repair_source,
 )
-from airflow_provider_partition_registry.store.sql.schema import revisions
+from airflow_provider_partition_registry.store.sql.schema import afterwards, revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import source
 
 __all__ = ["Discrepancy", "DiscrepancyKind", "repair", "verify"]
@@ -57,6 +57,8 @@ def repair(database: Database) -> list[Discrepancy]:
     """
     rebuilt = _rebuild_dropped_tables(database)
     wrong = [each for each in verify(database) if each.is_repairable]
+    if any(each.kind is DiscrepancyKind.INDEX_MISSING for each in wrong):
+        afterwards.build_indexes(database)
     for source_name in sorted({each.source_name for each in wrong if each.source_name is not None}):
         database.write(partial(repair_source, source_name=source_name), is_unlimited=True)
     if any(each.kind is DiscrepancyKind.HISTORY_COUNTER for each in wrong):
@@ -83,6 +85,7 @@ def _verify(connection: Connection) -> list[Discrepancy]:
         return damage
     found = [
         *damage,
+        *integrity.find_missing_indexes(connection),
         *checks.find_dangling_references(connection),
         *past.check_history(connection),
         *(each for check in (*checks.CHECKS, *past.CHECKS) for each in check.run(connection)),

@@ -29,6 +29,7 @@ class DiscrepancyKind(StrEnum):
     DANGLING_REFERENCE = "dangling_reference"
     CONSTRAINT_BROKEN = "constraint_broken"
     CONSTRAINT_NOT_IN_FORCE = "constraint_not_in_force"
+    INDEX_MISSING = "index_missing"
     TABLE_MISSING = "table_missing"
     FILE_DAMAGED = "file_damaged"
 
@@ -41,6 +42,7 @@ REPAIRABLE = frozenset(
         DiscrepancyKind.LENGTH_CLASS_MISSING,
         DiscrepancyKind.LENGTH_CLASS_WRONG,
         DiscrepancyKind.HISTORY_COUNTER,
+        DiscrepancyKind.INDEX_MISSING,
         DiscrepancyKind.TABLE_MISSING,
     }
 )

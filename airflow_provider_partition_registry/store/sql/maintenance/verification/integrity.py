@@ -1,4 +1,4 @@
-"""Checks by the database itself: the pages of a SQLite file, and the constraints on each row."""
+"""Checks by the database itself: the pages of a SQLite file, the constraints on each row, and the indexes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from airflow_provider_partition_registry.store.sql.maintenance.verification.disc
     DiscrepancyKind,
     discrepancy,
 )
-from airflow_provider_partition_registry.store.sql.schema.afterwards import check_constraints
+from airflow_provider_partition_registry.store.sql.schema.afterwards import (
+    check_constraints,
+    missing_indexes,
+)
+from airflow_provider_partition_registry.store.sql.schema.revisions import is_at_head
 from airflow_provider_partition_registry.store.sql.schema.tables import check_name, conditions_of, metadata
 from airflow_provider_partition_registry.store.sql.schema.violations import find_violations
 
@@ -37,6 +41,17 @@ def find_damage(connection: Connection) -> list[Discrepancy]:
     if not (told or not_in_force):
         return []
     return _lacking(not_in_force) + _broken_rows(connection)
+
+
+def find_missing_indexes(connection: Connection) -> list[Discrepancy]:
+    """Find indexes that are not there, or not built to the end; answers are right without them, but slow."""
+    if not is_at_head(connection):  # a newer schema may have others
+        return []
+    names = [str(index.name) for _, index in missing_indexes(connection)]
+    if not names:
+        return []
+    what = "indexes that are gone, or not built to the end"
+    return [discrepancy(DiscrepancyKind.INDEX_MISSING, None, what, len(names), names[:SHOWN_AT_MOST])]
 
 
 def _lacking(constraints: list[str]) -> list[Discrepancy]:
