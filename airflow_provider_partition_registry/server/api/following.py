@@ -25,8 +25,14 @@ from airflow_provider_partition_registry.server.openapi import examples
 from airflow_provider_partition_registry.server.openapi.refusals import refusals
 from airflow_provider_partition_registry.server.service import InService, Service
 from airflow_provider_partition_registry.server.waiting.event_stream import DESCRIPTION, EventStream
+from airflow_provider_partition_registry.server.waiting.hints import Heard, Hints
 from airflow_provider_partition_registry.server.waiting.long_polling import while_present
-from airflow_provider_partition_registry.store.wire.answers import Position, encode
+from airflow_provider_partition_registry.store.wire.answers import (
+    HEARD_HEADER,
+    FollowedPage,
+    Position,
+    encode,
+)
 from airflow_provider_partition_registry.store.wire.fields import Limit, SourceName
 
 router = APIRouter(route_class=StrictRoute, prefix="/events", tags=["History"])
@@ -36,7 +42,7 @@ ENDING_TOKENS = frozenset({EventType.TOKEN_ROTATED, EventType.TOKEN_REVOKED})
 
 
 @router.get(
-    "", response_model=Page[Event], responses=responses_of(Page[Event], Page((examples.EVENT,)), 404, 410)
+    "", response_model=FollowedPage, responses=responses_of(Page[Event], Page((examples.EVENT,)), 404, 410)
 )
 async def events(
     request: Request,
@@ -46,12 +52,24 @@ async def events(
     source_name: SourceName | None = None,
     limit: Limit = 1000,
     wait_seconds: WaitSeconds = 0,
+    heard: Annotated[
+        str | None,
+        Header(
+            alias=HEARD_HEADER,
+            description="`heard` of the answer before, or `nothing`: what changed since is named although it cannot be "
+            "listed yet, also if that was between two requests.",
+        ),
+    ] = None,
 ) -> Response:
     """List what happened after a position (R9). If nothing has, the request waits for the next event (long polling).
 
-    It is answered with an empty list before its time is over if something happened that cannot be listed yet, as a slow
-    writer of another source has to commit first.
+    It is answered with an empty list before its time is over if something was published, or taken back, that cannot be
+    listed yet, as a slow writer of another source has to commit first. Then `changed_sources` names the sources; it is
+    null if they are too many, or not known.
     """
+    hints = service.feed.hints
+    client = None if heard is None else Heard.from_text(heard)
+    heard_up_to = hints.heard_by(client)
 
     def read() -> Page[Event]:
         service.access.require_reader(token)
@@ -62,9 +80,11 @@ async def events(
         async with (
             service.long_polls.limit(request, "events", wait_seconds),
             while_present(request),
-            aclosing(service.feed.follow(after, source_name)) as feed,
+            aclosing(service.feed.follow(after, source_name, heard_up_to)) as feed,
         ):
             async for found in feed:
+                if not found:
+                    return respond(FollowedPage, _hidden(hints, heard_up_to, client))
                 return respond(Page[Event], _first(found, limit))
     return respond(Page[Event], page)
 
@@ -173,6 +193,12 @@ async def _end_when_invalid(service: Service, token: PresentedToken, limit: asyn
             with suppress(StoreUnavailableError):  # the stream has nothing new to send then either
                 await asyncio.to_thread(service.access.require_reader_still, token)
     limit.reschedule(asyncio.get_running_loop().time())
+
+
+def _hidden(hints: Hints, heard_up_to: int, client: Heard | None) -> FollowedPage:
+    """What a client has not heard yet."""
+    names = sorted(hints.since(heard_up_to) or ())
+    return FollowedPage((), None, tuple(names) or None, str(hints.now_heard_by(client)))
 
 
 def _first(events: list[Event], limit: int) -> Page[Event]:

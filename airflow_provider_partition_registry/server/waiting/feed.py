@@ -15,6 +15,7 @@ from itertools import takewhile
 from airflow_provider_partition_registry.domain.errors import GonePositionError, InvalidInputError
 from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.server.observing.metrics import count_store_error
+from airflow_provider_partition_registry.server.waiting.hints import Hints
 from airflow_provider_partition_registry.store.contract import RegistryDatabase
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
 
@@ -47,10 +48,10 @@ class Feed:
         self._restorations = 0
         self._followed: Counter[str] = Counter()
         self._ahead: dict[str, list[Event]] = {}  # by source
-        self._heard_of: set[str] = set()
-        self._times_hidden = (
-            0  # how often it heard of something that followers of all sources cannot be shown yet
-        )
+        self.hints = Hints()
+        """What it has heard of since the history could last be read to its end."""
+        self._looked_up_to = 0  # that hint, in the sources that it concerns
+        self._is_held_back = False
         self._moved_at = self._looked_everywhere_at = -math.inf
         self._hint = asyncio.Event()
         self._changed = asyncio.Event()
@@ -80,24 +81,27 @@ class Feed:
         finally:
             stop.set()
 
-    async def follow(self, after: int, source_name: str | None = None) -> AsyncGenerator[list[Event], None]:
+    async def follow(
+        self, after: int, source_name: str | None = None, heard: float = math.inf
+    ) -> AsyncGenerator[list[Event], None]:
         """Yield the events after a position as they come, several at a time. It never ends by itself.
 
-        Whoever follows all sources gets an empty list if something happened that cannot be shown yet, as a slow writer
-        holds the history back.
-
+        :param heard: for those who follow all sources. While a slow writer holds the history back, they get an empty
+            list when there are hints after this one; without it they wait until there are events.
         :raises InvalidInputError: the history has not reached that position.
         :raises GonePositionError: it does not hold that position any more.
         :raises UnknownSourceError: no such source.
         :raises StoreUnavailableError: events that the feed does not remember cannot be read.
         """
         with self._following(source_name):
-            async with contextlib.aclosing(self._follow(after, source_name)) as found:
+            async with contextlib.aclosing(self._follow(after, source_name, heard)) as found:
                 async for events in found:
                     yield events
 
-    async def _follow(self, after: int, source_name: str | None) -> AsyncGenerator[list[Event], None]:
-        restorations, times_hidden = self._restorations, self._times_hidden
+    async def _follow(
+        self, after: int, source_name: str | None, heard: float
+    ) -> AsyncGenerator[list[Event], None]:
+        restorations = self._restorations
         while True:
             # Taken before reading anything: events that arrive meanwhile set this one.
             changed = self._changed
@@ -113,14 +117,17 @@ class Feed:
             after = max(after, end or 0, found[-1].position if found else 0)
             if found:
                 yield found
+            elif is_up_to_date and source_name is None and self._hides_what_came_after(heard):
+                heard = self.hints.newest
+                yield []
             elif is_up_to_date:
                 await changed.wait()
-                if source_name is None and times_hidden != self._times_hidden:
-                    times_hidden = self._times_hidden
-                    yield []
+
+    def _hides_what_came_after(self, hint: float) -> bool:
+        return self._is_held_back and self.hints.since(hint) is not None
 
     def _hear(self, source_names: frozenset[str]) -> None:
-        self._heard_of |= source_names or self._followed.keys()
+        self.hints.add(source_names)
         self._hint.set()
 
     async def _look(self) -> float:
@@ -129,7 +136,10 @@ class Feed:
             self._known_from = self._position = await asyncio.to_thread(self._store.last_position)
             self._tell()
         try:
+            heard = self.hints.newest
             is_settled = await asyncio.to_thread(self._store.is_settled)
+            if is_settled:  # What came while that was asked may be behind a writer that came as well.
+                self.hints.forget(heard)
             before = self._position
             while await self._read_page():
                 pass
@@ -157,25 +167,25 @@ class Feed:
 
         :param is_settled: whether nobody held the history back when it was read.
         """
-        if is_settled:
-            self._heard_of.clear()
-        elif time.monotonic() - self._moved_at >= BRIEFLY:
-            await self._look_ahead()
+        was_held_back = self._is_held_back
+        self._is_held_back = not is_settled and time.monotonic() - self._moved_at >= BRIEFLY
+        if self._is_held_back:
+            await self._look_ahead(is_first=not was_held_back)
             return POLL_INTERVAL
         self._ahead.clear()
         return POLL_INTERVAL if is_settled else BRIEFLY
 
-    async def _look_ahead(self) -> None:
+    async def _look_ahead(self, *, is_first: bool) -> None:
         """Read what sources that are being followed have beyond the position, as somebody holds it back."""
-        if self._heard_of:
-            self._times_hidden += 1
+        heard = self.hints.since(self._looked_up_to)
+        self._looked_up_to = self.hints.newest
+        if is_first or heard is not None:
             self._tell()
         now = time.monotonic()
-        if now - self._looked_everywhere_at >= POLL_INTERVAL:
+        if heard == frozenset() or now - self._looked_everywhere_at >= POLL_INTERVAL:
             self._looked_everywhere_at = now
-            self._heard_of |= self._followed.keys()
-        names, self._heard_of = self._heard_of & self._followed.keys(), set()
-        for name in names:
+            heard = frozenset(self._followed)
+        for name in (heard or frozenset()) & self._followed.keys():
             await self._look_ahead_in(name)
 
     async def _look_ahead_in(self, source_name: str) -> None:

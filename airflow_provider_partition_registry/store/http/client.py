@@ -54,6 +54,7 @@ class Call(Generic[T]):
     :param is_repeatable: whether sending it twice does no harm if the first response was lost.
     :param extra_time: seconds that the service may take beyond the usual time-out.
     :param access_token: used in place of the client's own.
+    :param headers: beyond those of every request.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Call(Generic[T]):
     is_repeatable: bool = True
     extra_time: float = 0.0
     access_token: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Client:
@@ -157,7 +159,7 @@ class Client:
         return f"{base}{API}{call.path}" + (f"?{query}" if query else "")
 
     def _headers(self, call: Call) -> dict[str, str]:
-        headers = {"User-Agent": f"partition-registry/{__version__}"}
+        headers = {"User-Agent": f"partition-registry/{__version__}", **call.headers}
         if self._max_age:
             headers["Cache-Control"] = f"max-age={self._max_age}"
         token = self.access_token if call.access_token is None else call.access_token

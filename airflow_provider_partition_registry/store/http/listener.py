@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
-from airflow_provider_partition_registry.domain.models import Event, Page
 from airflow_provider_partition_registry.store.contract import Listener
 from airflow_provider_partition_registry.store.http.client import Call, Client
-from airflow_provider_partition_registry.store.wire.answers import Position
+from airflow_provider_partition_registry.store.wire.answers import (
+    HEARD_HEADER,
+    HEARD_NOTHING,
+    FollowedPage,
+    Position,
+)
 
 
 class HttpListener(Listener):
@@ -20,23 +24,28 @@ class HttpListener(Listener):
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._heard = HEARD_NOTHING
         self._position: int = client.call(Call("GET", "/events/last", Position)).position
 
     def wait(self, timeout: float) -> frozenset[str] | None:
         began = time.monotonic()
         params = {"after": self._position, "wait_seconds": timeout}
+        headers = {HEARD_HEADER: self._heard}
         try:
-            page: Page[Event] = self._client.call(
-                Call("GET", "/events", Page[Event], params, extra_time=timeout)
+            page: FollowedPage = self._client.call(
+                Call("GET", "/events", FollowedPage, params, extra_time=timeout, headers=headers)
             )
         except InvalidInputError as error:
             # A backup was restored, and the history is shorter than it was.
             raise StoreUnavailableError(f"The place in the history is lost: {error.message}") from error
-        if not page.items:
-            # Before the time is over, the service says by this that something happened which it cannot show yet.
-            return frozenset() if time.monotonic() - began < timeout else None
-        self._position = page.items[-1].position
-        return frozenset(event.source_name for event in page.items if event.source_name is not None)
+        if page.items:
+            self._position = page.items[-1].position
+            return frozenset(event.source_name for event in page.items if event.source_name is not None)
+        if page.heard is not None:
+            self._heard = page.heard
+            return frozenset(page.changed_sources or ())
+        # Services of former versions say only by the time of their answer that something happened, and not where.
+        return frozenset() if time.monotonic() - began < timeout else None
 
     def close(self) -> None:
         """Nothing is kept open between two requests."""

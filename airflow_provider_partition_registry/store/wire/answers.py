@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import Partition
+from airflow_provider_partition_registry.domain.models import Event, Page, Partition
 from airflow_provider_partition_registry.domain.questions import Readiness
 
 _KINDS_OF_DETAILS: Mapping[str, Any] = {"interval": Interval, "partition": Partition}
@@ -72,6 +72,25 @@ class Position:
 
     position: int
 
+
+@dataclass(frozen=True, slots=True)
+class FollowedPage(Page[Event]):
+    """One page of the history for those who wait for more of it.
+
+    :param changed_sources: in which something happened that cannot be listed yet; None if it is not known in which.
+    :param heard: to be sent in :data:`HEARD_HEADER` with the next request. None if nothing is known to be hidden, and
+        from services of former versions.
+    """
+
+    items: tuple[Event, ...]
+    changed_sources: tuple[str, ...] | None = None
+    heard: str | None = None
+
+
+HEARD_HEADER = "Partition-Registry-Heard"
+"""What a client that waits for events has heard of those that cannot be listed yet; one that does not send it hears
+only what comes while it waits. A header, as services of former versions refuse parameters that they do not know."""
+HEARD_NOTHING = "nothing"
 
 VERSION_HEADER = "Partition-Registry-Version"
 """The version of this package that a service runs; a header of every response."""
