@@ -235,3 +235,33 @@ def test_while_somebody_holds_the_history_back_it_looks_only_where_something_was
 
         asyncio.run(follow())
         assert sum(call.args[1] == "t" for call in asked) == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("small_memory")
+def test_what_is_held_back_for_long_is_read_and_not_kept(postgres_url: str) -> None:
+    """Followers of one source, slow ones and late ones as well, get more than the feed remembers."""
+    with open_database(postgres_url, pool_size=4, writing_pool_size=2) as store:
+        for source, provider in (("s", "p"), ("other", "q")):
+            store.register_provider(provider, store.register_source(source, "ann").access_token)
+        first = store.last_position()
+        key = PartitionKey("s", "p", hours(0, 1))
+        last = first + 1 + 1 + 2 * ROUNDS  # the frozen writer's, the registration, and all locks and unlocks
+
+        def write() -> None:
+            for _ in range(ROUNDS):
+                store.unlock(key, generation=store.lock(key, register=True).generation)
+
+        async def follow() -> None:
+            async with running(store) as feed:
+                with freezing(postgres_url, "other"):
+                    present = [followed(feed, first, last, "s", slow=number > 2) for number in range(6)]
+                    following = asyncio.gather(*present)
+                    await asyncio.to_thread(write)
+                    expected = list(range(first + 2, last + 1))
+                    assert await following == [expected] * 6
+                    assert await followed(feed, last - 5, last, "s") == expected[-5:]
+                    assert await followed(feed, first, last, "s") == expected
+                    assert sum(len(each.events) for each in feed._ahead.values()) <= feed_module.PAGE
+
+        asyncio.run(follow())

@@ -9,7 +9,8 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 
 from airflow_provider_partition_registry.domain.errors import GonePositionError, InvalidInputError
@@ -28,14 +29,23 @@ BRIEFLY = 0.05  # seconds; most writers that hold the history back have committe
 LONGEST_BACK_OFF = 5.0  # seconds between two reads while the store is in trouble
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What was read last of a source beyond the position: everything after a position, up to the last of the events."""
+
+    after: int
+    events: Sequence[Event]
+
+
 class Feed:
     """Reads new events once for all subscribers.
 
     It remembers the newest events: those after ``_known_from``, up to ``_position``. Both are None until it has read
     where the history ends, and again if a backup was restored and the history is therefore a different one. While a
-    slow writer of one source holds the history of all sources back, it also remembers what other sources that are being
-    followed have beyond ``_position``. It looks for that in the sources that it hears of, and from time to time in all:
-    there may be many of them, and what cannot end a wait is not notified.
+    slow writer of one source holds the history of all sources back, it also looks what other sources that are being
+    followed have beyond ``_position``: in those that it hears of, and from time to time in all, as what cannot end a
+    wait is not notified. Of each it remembers what it read last, which its followers take at once; who comes later
+    reads for itself.
 
     :param store: used from threads.
     """
@@ -47,7 +57,7 @@ class Feed:
         self._position: int | None = None
         self._restorations = 0
         self._followed: Counter[str] = Counter()
-        self._ahead: dict[str, list[Event]] = {}  # by source
+        self._ahead: dict[str, _Ahead] = {}  # by source
         self.hints = Hints()
         """What it has heard of since the history could last be read to its end."""
         self._looked_up_to = 0  # that hint, in the sources that it concerns
@@ -106,7 +116,7 @@ class Feed:
             # Taken before reading anything: events that arrive meanwhile set this one.
             changed = self._changed
             end = self._position
-            if restorations == self._restorations and self._remembers(after):
+            if restorations == self._restorations and self._remembers(after, source_name):
                 found = self._remembered(after, source_name)
             else:
                 restorations = self._restorations
@@ -189,16 +199,15 @@ class Feed:
             await self._look_ahead_in(name)
 
     async def _look_ahead_in(self, source_name: str) -> None:
-        known = self._beyond(self._position or 0, source_name)
-        while len(known) < REMEMBERED:
-            after = known[-1].position if known else self._position or 0
+        is_more = True
+        while is_more:
+            ahead = self._ahead.get(source_name)
+            after = ahead.events[-1].position if ahead else self._position or 0
             page = await asyncio.to_thread(self._store.events, after, source_name, PAGE)
-            known += page.items
             if page.items:
-                self._ahead[source_name] = known
+                self._ahead[source_name] = _Ahead(after, page.items)
                 self._tell()
-            if page.next is None:
-                return
+            is_more = page.next is not None
 
     @contextlib.contextmanager
     def _following(self, source_name: str | None) -> Iterator[None]:
@@ -221,17 +230,18 @@ class Feed:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    def _remembers(self, after: int) -> bool:
-        return self._known_from is not None and self._known_from <= after
+    def _remembers(self, after: int, source_name: str | None) -> bool:
+        if self._known_from is None or self._known_from > after:
+            return False
+        ahead = self._ahead.get(source_name or "")
+        return ahead is None or ahead.after <= max(after, self._position or 0)
 
     def _remembered(self, after: int, source_name: str | None) -> list[Event]:
         newest_first = takewhile(lambda event: event.position > after, reversed(self._recent))
         settled = [each for each in newest_first if source_name in (None, each.source_name)][::-1]
-        return settled + self._beyond(max(after, self._position or 0), source_name)
-
-    def _beyond(self, after: int, source_name: str | None) -> list[Event]:
-        """What it remembers of a source beyond the position, after another one."""
-        return [each for each in self._ahead.get(source_name or "", ()) if each.position > after]
+        ahead = self._ahead.get(source_name or "")
+        beyond = ahead.events if ahead else ()
+        return settled + [each for each in beyond if each.position > max(after, self._position or 0)]
 
 
 def _end_of(page: Page[Event], known: int | None) -> int | None:
