@@ -19,6 +19,7 @@ SHORTEST_JUDGED = 10.0  # minutes; in less, what grows cannot be told from what 
 LATEST_WAIT = 70.0  # seconds: the trigger's poll interval, and a call's time-out
 RECOVERY = 15.0  # seconds in which everything may still be late, or streams away, after an accident
 SETTLED_AFTER = 200.0  # seconds; until then a new service fills its feed, which remembers 10,000 events
+FEWEST_SAMPLES = 6  # between two accidents, from which growth is judged
 KEPT_PER_EVENT = 100  # bytes; less than anything that is kept for each event would take
 MORE_CONNECTIONS = 2  # to PostgreSQL: pools open them when needed
 SLOWER_MEDIAN, SLOWER_TAIL = 1.5, 2.0  # times
@@ -202,17 +203,18 @@ def nobody_waited_for_the_frozen_writer(facts: Facts) -> str:
 
 
 def memory_is_flat(facts: Facts) -> str:
-    """No process keeps something for each event, from when it has settled until it ends."""
+    """No process keeps something for each event, from when it has settled until it ends.
+
+    What it takes once, at an accident, is not kept for each event: growth is measured from one accident to the next.
+    """
     rate = len(facts.history) / facts.plan.seconds
     told, broken = [], []
     for name, life in _lives(facts):
-        if len(settled := [each for each in life if each[0] >= life[0][0] + SETTLED_AFTER]) < 6:
+        if not (growths := [_growth(calm) for calm in _calm_parts(facts, life)]):
             continue
-        third = len(settled) // 3
-        first, last = settled[:third], settled[-third:]
-        growth = median(each.memory for _, each in last) - median(each.memory for _, each in first)
-        events = (median(at for at, _ in last) - median(at for at, _ in first)) * rate
-        line = f"{name} {median(each.memory for _, each in last) / 1e6:.0f} MB ({growth / 1e6:+.1f})"
+        growth, seconds = (sum(each) for each in zip(*growths, strict=True))
+        events = seconds * rate
+        line = f"{name} {life[-1][1].memory / 1e6:.0f} MB ({growth / 1e6:+.1f})"
         told.append(line)
         if growth > events * KEPT_PER_EVENT:
             broken.append(f"{line}, {growth / events:.0f} bytes per event")
@@ -299,6 +301,25 @@ def _lives(facts: Facts) -> Iterator[tuple[str, list[tuple[float, Usage]]]]:
     for (name, _), life in lives.items():
         if name in JUDGED:
             yield name, life
+
+
+def _calm_parts(facts: Facts, life: list[tuple[float, Usage]]) -> list[list[tuple[float, Usage]]]:
+    """The parts of a settled life between accidents, as far as they are long enough to be judged."""
+    parts: dict[int, list[tuple[float, Usage]]] = defaultdict(list)
+    for at, usage in life:
+        if at >= life[0][0] + SETTLED_AFTER and not _is_disturbed(facts, at):
+            parts[sum(began <= at for _, began, _ in facts.accidents)].append((at, usage))
+    return [each for each in parts.values() if len(each) >= FEWEST_SAMPLES]
+
+
+def _growth(part: list[tuple[float, Usage]]) -> tuple[float, float]:
+    """By how many bytes it grew from its first third to its last, and in how many seconds."""
+    third = len(part) // 3
+    first, last = part[:third], part[-third:]
+    return (
+        median(each.memory for _, each in last) - median(each.memory for _, each in first),
+        median(at for at, _ in last) - median(at for at, _ in first),
+    )
 
 
 JUDGED = ("service 1", "service 2", "triggerer")

@@ -113,11 +113,12 @@ def slowed(facts: Facts, begin: float, end: float) -> Facts:
     )
 
 
-def grown(facts: Facts, **each: float) -> Facts:
-    """The same, but something grows from one sample to the next."""
+def grown(facts: Facts, since: float = 0, **each: float) -> Facts:
+    """The same, but something grows from one sample to the next, from some seconds after the beginning on."""
+    ages = [max(0, int(old.at - START - since) // 10) for old in facts.samples]
     samples = [
-        sample(old.at, **{name: int(step * number) for name, step in each.items()})
-        for number, old in enumerate(facts.samples)
+        sample(old.at, **{name: int(step * age) for name, step in each.items()})
+        for old, age in zip(facts.samples, ages, strict=True)
     ]
     return dataclasses.replace(facts, samples=samples)
 
@@ -217,7 +218,8 @@ LAST = max(line.position for line in good().history)
         ),
         (lambda facts: slowed(facts, 1080, 1200), ["latencies are flat"]),
         (lambda facts: slowed(facts, 900, 940), ["no other source waited for the frozen writer"]),
-        (lambda facts: grown(facts, memory=5_000), ["memory is flat"]),
+        (lambda facts: grown(facts, memory=1_100), ["memory is flat"]),  # 110 bytes an event
+        (lambda facts: grown(facts, since=940, memory=5_000), ["memory is flat"]),
         (lambda facts: grown(facts, connections=0.1), ["connections are flat"]),
     ],
 )
@@ -227,6 +229,24 @@ def test_what_breaks_is_found(breaks: Callable[[Facts], Facts], claims: list[str
 
 def test_streams_may_be_away_after_an_accident() -> None:
     assert broken(with_more(good(), Presence(STREAMS, START + 607, 0))) == []
+
+
+def test_what_an_accident_takes_once_is_no_leak() -> None:
+    facts = good()
+    samples = [sample(each.at, memory=7 * MB) if each.at >= START + 920 else each for each in facts.samples]
+
+    assert broken(dataclasses.replace(facts, samples=samples)) == []
+
+
+def test_what_is_given_back_at_each_accident_is_a_leak() -> None:
+    facts = good()
+    begins = [START, *(each.ended for each in facts.accidents)]
+    samples = [
+        sample(at, memory=int(500 * (at - max(begin for begin in begins if begin <= at))))
+        for at, *_ in facts.samples
+    ]
+
+    assert broken(dataclasses.replace(facts, samples=samples)) == ["memory is flat"]
 
 
 def test_a_service_that_was_replaced_begins_anew() -> None:
