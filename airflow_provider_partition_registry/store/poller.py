@@ -1,9 +1,10 @@
 """Polling once for many waiters: how triggers wait for readiness at almost no cost.
 
 All waiters of one registry in one event loop share a :class:`Poller`. Per tick it sends one batch of questions from a
-private thread. A listener, where the store has one, tells it earlier for which sources to ask, and it asks for those
-who wait for them and for nobody else. The answers always come from the store: a notification only says when to ask. A
-store that is down is asked again with exponential back-off and jitter.
+private thread: one about each source, which tells whether anything happened there. If so, it asks for those who wait
+for that source, and for nobody else. A listener, where the store has one, tells it earlier for which sources to ask.
+The answers always come from the store: a notification only says when to ask. A store that is down is asked again with
+exponential back-off and jitter.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_partition_registry.domain.questions import Question
+from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.store_errors import StoreUnavailableError
 from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS, RegistryReader
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
-from airflow_provider_partition_registry.store.waiters import News, Waiter, Waiters
+from airflow_provider_partition_registry.store.waiters import News, Positions, Waiter, Waiters
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class Poller:
         self._explains = explains
         self._notified_interval = notified_interval
         self._is_notified = False
+        self._look_at = math.inf  # when to look for news of which nobody notified
         self._waiters = Waiters()
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -92,6 +94,7 @@ class Poller:
         threads = ThreadPoolExecutor(1, thread_name_prefix="partition-registry")
         stop = threading.Event()
         self._is_notified = False
+        self._look_at = math.inf
         reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
@@ -115,7 +118,10 @@ class Poller:
             threads.shutdown(wait=False)
 
     def _hear(self, source_names: frozenset[str]) -> None:
-        if self._waiters.hear(source_names):
+        """Ask soon for those who wait for these sources; look at all of them if it is not known which have changed."""
+        if not source_names:
+            self._look_at = -math.inf
+        if self._waiters.hear(source_names) or not source_names:
             self._wake.set()
 
     def _note_whether_notified(self, stop: threading.Event, is_notified: bool) -> None:
@@ -126,39 +132,47 @@ class Poller:
             self._hear(frozenset())  # something may have been lost
 
     async def _answer_waiters(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
-        """Ask for whoever came or may have news; for all of them when the shortest of their intervals is over."""
+        """Ask for whoever came or may have news; look for news when the shortest interval of all is over."""
         failures = 0
         explained_at = -math.inf
-        everybody_at = 0.0  # when to ask for all of them
         while self._waiters:
             asked_at = time.monotonic()
             # A woken waiter wants to know at once whether it may go on; the reasons why not can wait a moment.
             explain = self._explains and asked_at - explained_at >= EXPLANATION_PAUSE
-            everybody = failures > 0 or asked_at >= everybody_at
-            waiters = self._waiters.take(everybody=everybody, fully=explain or not self._explains)
-            self._wake.clear()
+            waiters: list[Waiter] = []
             try:
-                await self._ask(waiters, reader, threads, explain)
+                if asked_at >= self._look_at and failures == 0:
+                    await self._look(reader, threads)
+                waiters = self._waiters.take(fully=explain or not self._explains)
+                self._wake.clear()
+                self._waiters.answered(waiters, await self._ask(waiters, reader, threads, explain))
                 failures = 0
-                explained_at = asked_at if explain else explained_at
+                explained_at = asked_at if explain and waiters else explained_at
                 shortest = self._waiters.shortest_interval
                 if self._is_notified:
                     shortest = max(shortest, self._notified_interval)
-                everybody_at = asked_at + shortest if everybody else min(everybody_at, asked_at + shortest)
+                self._look_at = min(self._look_at, asked_at + shortest)
             except StoreUnavailableError as error:
                 failures += 1
-                everybody_at = time.monotonic() + back_off(failures)
                 for waiter in self._waiters:
                     waiter.tell(News(trouble=error))
             except Exception:
                 await self._end_waits_that_fail(waiters, reader, threads)
                 failures += 1
-                # If the questions of each waiter can be answered, those of all of them fail again.
-                everybody_at = time.monotonic() + back_off(failures)
-            until = everybody_at
+            if failures:
+                # Not at once: if the questions of each waiter can be answered, those of all of them fail again.
+                self._waiters.let_all_be_asked_for()
+                self._look_at = time.monotonic() + back_off(failures)
+            until = self._look_at
             if failures == 0 and self._waiters.are_half_answered:
                 until = min(until, explained_at + EXPLANATION_PAUSE)
             await self._pause(asked_at, until)
+
+    async def _look(self, reader: RegistryReader, threads: ThreadPoolExecutor) -> None:
+        """Look where sources are in the history, to ask afterwards for those whose answer may have changed."""
+        self._look_at = math.inf
+        positions = await self._ask(self._waiters.to_look_at(), reader, threads, explain=False)
+        self._waiters.looked(positions)
 
     async def _end_waits_that_fail(
         self, waiters: Iterable[Waiter], reader: RegistryReader, threads: ThreadPoolExecutor
@@ -177,13 +191,16 @@ class Poller:
 
     async def _ask(
         self, waiters: Iterable[Waiter], reader: RegistryReader, threads: ThreadPoolExecutor, explain: bool
-    ) -> None:
+    ) -> Positions:
+        """Ask for these waiters, and tell them. Returns where their sources were when the first were asked for."""
+        positions: dict[str, int | None] = {}
         for batch in _batches(waiters):
-            await self._ask_for(batch, reader, threads, explain)
+            positions = await self._ask_for(batch, reader, threads, explain) | positions
+        return positions
 
     async def _ask_for(
         self, waiters: Sequence[Waiter], reader: RegistryReader, threads: ThreadPoolExecutor, explain: bool
-    ) -> None:
+    ) -> dict[str, int | None]:
         questions = tuple({question: None for waiter in waiters for question in waiter.questions})
         answers = await _in_thread(threads, partial(reader.check_readiness_many, questions, explain=explain))
         by_question = dict(zip(questions, answers, strict=True))
@@ -193,6 +210,10 @@ class Poller:
                 waiter.tell(news)
             if count % TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        return {
+            question.source_name: answer.as_of if isinstance(answer, Readiness) else None
+            for question, answer in by_question.items()
+        }
 
     async def _pause(self, asked_at: float, end: float) -> None:
         """Wait for notifications, or until the given time."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from itertools import islice
 
+from airflow_provider_partition_registry.domain.models import Lock, PartitionState
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.store_errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.waiting import are_ready
+from airflow_provider_partition_registry.store import host_clock
+
+LOOKED_AT_IN_TURN = 1_000  # waiters; they find what happens without an event, as by a repair of the database
+LEASES_TRUSTED_FOR = 600.0  # seconds; leases run by the registry's clock, and this host's may be wrong
+
+Positions = Mapping[str, int | None]
+"""Where sources are in the history, by their names; None if there is no such source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +44,24 @@ class News:
 class Waiter:
     """Somebody who waits until all of the questions are answered with yes.
 
-    There may be ten thousand of them, so it holds no queue: what it has not heard yet is replaced by what is newer.
+    There may be ten thousand of them, so it holds no queue: what it has not heard yet is replaced by what is newer. Nor
+    does it hold what it knows, only the hash of it.
+
+    :param stands_until: by the clock of this host (seconds), when what it was told last is no longer the case although
+        nothing has happened.
     """
 
     questions: tuple[Question, ...]
     poll_interval: float
-    _known: Any = None
+    stands_until: float = math.inf
+    _known: int | None = None
     _unheard: News | Exception | None = None
     _woken: asyncio.Future[None] | None = None
 
     def tell(self, news: News) -> None:
         """Pass news on unless the waiter knows them already."""
-        meaning = _meaning(news)
+        self.stands_until = _stands_until(news.answers or ())
+        meaning = hash(_meaning(news))
         if meaning != self._known:
             self._known = meaning
             self._pass_on(news)
@@ -76,15 +91,21 @@ class Waiter:
 
 
 class Waiters:
-    """All who wait, found by the sources that they wait for, and those among them to ask for next."""
+    """All who wait, found by the sources that they wait for, and those among them to ask for next.
+
+    Of a source without news it is enough to look at one question: if the source's position in the history is still
+    where it was when all who wait for it were answered, their answers are what they were.
+    """
 
     def __init__(self) -> None:
-        self._all: set[Waiter] = set()
+        self._all: OrderedDict[Waiter, None] = OrderedDict()
         self._of_source: defaultdict[str, set[Waiter]] = defaultdict(set)
         self._due: set[Waiter] = set()
         self._half_answered: set[Waiter] = set()
+        # Of each source; all who wait for it were answered there or later, but for those who are due.
+        self._positions: dict[str, int | None] = {}
         self.shortest_interval = math.inf
-        """Seconds after which somebody wants everything to be asked again; somebody may have left since."""
+        """Seconds after which somebody wants everything to be looked at again; somebody may have left since."""
 
     def __iter__(self) -> Iterator[Waiter]:
         return iter(self._all)
@@ -99,7 +120,7 @@ class Waiters:
 
     def add(self, waiter: Waiter) -> None:
         """Let somebody wait, and be asked for next."""
-        self._all.add(waiter)
+        self._all[waiter] = None
         for question in waiter.questions:
             self._of_source[question.source_name].add(waiter)
         self._due.add(waiter)
@@ -107,34 +128,31 @@ class Waiters:
 
     def discard(self, waiter: Waiter) -> None:
         """Forget somebody who waits no longer."""
-        self._all.discard(waiter)
+        self._all.pop(waiter, None)
         self._due.discard(waiter)
         self._half_answered.discard(waiter)
         for name in {question.source_name for question in waiter.questions}:
             self._of_source[name].discard(waiter)
             if not self._of_source[name]:
                 del self._of_source[name]
+                self._positions.pop(name, None)
 
     def hear(self, source_names: frozenset[str]) -> bool:
-        """Let those who wait for changed sources be asked for next; return whether anybody does.
-
-        :param source_names: empty if any source may have changed.
-        """
-        if not source_names:
-            self._due |= self._all
+        """Let those who wait for changed sources be asked for next; return whether anybody does."""
         for name in source_names & self._of_source.keys():
             self._due |= self._of_source[name]
         return bool(self._due)
 
-    def take(self, *, everybody: bool, fully: bool) -> list[Waiter]:
-        """Those to ask for now.
+    def let_all_be_asked_for(self) -> None:
+        """Let everybody be asked for next."""
+        self._due.update(self._all)
 
-        :param everybody: not only those who came or may have news.
+    def take(self, *, fully: bool) -> list[Waiter]:
+        """Those to ask for now: who came or may have news.
+
         :param fully: they will learn all that they want to know. So will those who have not since their last answer.
         """
-        taken = self._all if everybody else self._due
-        if everybody:
-            self.shortest_interval = min((waiter.poll_interval for waiter in self._all), default=math.inf)
+        taken = self._due
         if fully:
             taken = taken | self._half_answered
             self._half_answered = set()
@@ -143,14 +161,58 @@ class Waiters:
         self._due = set()
         return list(taken)
 
+    def to_look_at(self) -> list[Waiter]:
+        """Those for whom to ask although nothing was heard: one of each source, and some of all in turn."""
+        self.shortest_interval = min((waiter.poll_interval for waiter in self._all), default=math.inf)
+        found = list(islice(self._all, LOOKED_AT_IN_TURN))
+        for waiter in found:
+            self._all.move_to_end(waiter)
+        return list(dict.fromkeys([*found, *(next(iter(each)) for each in self._of_source.values())]))
 
-def _meaning(news: News) -> Sequence[Any]:
+    def looked(self, positions: Positions) -> None:
+        """Let those who wait for a source that has moved be asked for next, and those whose answer stands no more."""
+        for name in positions.keys() & self._of_source.keys():  # somebody may have left meanwhile
+            if self._positions.get(name) != positions[name]:
+                self._positions[name] = positions[name]
+                self._due |= self._of_source[name]
+        now = host_clock.now()
+        self._due.update(waiter for waiter in self._all if waiter.stands_until <= now)
+
+    def answered(self, waiters: Iterable[Waiter], positions: Positions) -> None:
+        """Note where sources were when they were asked for."""
+        settled = self._due.union(waiters)
+        for name in positions.keys() & self._of_source.keys():
+            if self._of_source[name] <= settled:
+                self._positions[name] = positions[name]
+
+
+def _stands_until(answers: Iterable[Answer]) -> float:
+    """When a lease is over of which the answers tell. It ends without an event."""
+    leases = [
+        blocker.lock
+        for answer in answers
+        if isinstance(answer, Readiness)
+        for blocker in answer.blockers
+        if blocker.state is PartitionState.LOCKED and blocker.lock and blocker.lock.expires_at
+    ]
+    if not leases:
+        return math.inf
+    return host_clock.now() + min(LEASES_TRUSTED_FOR, *map(_rest, leases))
+
+
+def _rest(lock: Lock) -> float:
+    """Seconds until its lease is over. The registry's clock cannot be behind the time at which the lock was taken."""
+    assert lock.expires_at is not None
+    return (lock.expires_at - max(datetime.now(UTC), lock.locked_at)).total_seconds()
+
+
+def _meaning(news: News) -> Hashable:
     """What a waiter would notice: the same reasons at a later position in the history are not news."""
     if news.answers is None:
-        return ("trouble",)
-    return [_reasons(answer) if isinstance(answer, Readiness) else str(answer) for answer in news.answers]
+        return "trouble"
+    return tuple(_reasons(each) if isinstance(each, Readiness) else str(each) for each in news.answers)
 
 
-def _reasons(answer: Readiness) -> Sequence[Any]:
-    blockers = [(blocker.id, blocker.state, blocker.generation) for blocker in answer.blockers]
+def _reasons(answer: Readiness) -> Hashable:
+    blockers = tuple((blocker.id, blocker.state, blocker.generation) for blocker in answer.blockers)
     return (answer.is_ready, answer.gaps, answer.stale, blockers)

@@ -118,6 +118,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
                     async for news in updates:
                         if (result := self._take(news, wait)) is not None:
                             return result
+                        del news  # ten thousand wait, and an explanation is a dozen objects or more
                         limit.reschedule(_loop_time(self._deadline()))
         except TimeoutError:
             self.log.info("Time is over.")

@@ -17,6 +17,7 @@ import pytest
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.store import poller as polling
+from airflow_provider_partition_registry.store.contract import Listener
 from airflow_provider_partition_registry.store.factory import open_store
 from airflow_provider_partition_registry.store.poller import Poller
 from airflow_provider_partition_registry.store.sql.database.engine import Database
@@ -33,6 +34,7 @@ class Counted(SqlRegistryStore):
 
     asked: list[tuple[str, ...]]
     explained: list[bool]
+    listens = False
 
     @classmethod
     def at(cls, url: str) -> Counted:
@@ -44,6 +46,11 @@ class Counted(SqlRegistryStore):
         self.asked.append(tuple(each.source_name for each in questions))
         self.explained.append(explain)
         return super().check_readiness_many(questions, explain=explain)
+
+    def open_listener(self) -> Listener | None:
+        listener = super().open_listener()
+        self.listens = True
+        return listener
 
 
 async def wait(poller: Poller, source: str, hour: int = 0, poll_interval: float = 600) -> bool:
@@ -67,7 +74,7 @@ async def waiting(*waits: Coroutine[Any, Any, bool]) -> AsyncIterator[list[async
 
 async def until_quiet(reader: Counted, waiters: int) -> None:
     """Wait until all have joined and been answered in full, and the listener listens."""
-    await until(lambda: sum(map(len, reader.asked)) >= waiters, what="all to be asked for")
+    await until(lambda: reader.listens and sum(map(len, reader.asked)) >= waiters, what="all to be asked for")
     asked = -1
     async with asyncio.timeout(SOON):
         while asked != len(reader.asked):
@@ -117,21 +124,39 @@ def test_while_the_store_notifies_everything_is_asked_less_often(
 ) -> None:
     """And at once when notifications may have been lost."""
     reader = Counted.at(postgres_url)
-    database = urlsplit(postgres_url).path[1:]
 
     async def play() -> None:
         poller = Poller(lambda: reader, explains=False, notified_interval=600)
         async with waiting(wait(poller, "calm", poll_interval=0.1)) as (task,):
             await until_quiet(reader, 1)
-            postgres.execute(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                f" WHERE datname = '{database}' AND query LIKE 'LISTEN%'"
-            )
+            end_listeners(postgres, postgres_url)
             await until(lambda: len(reader.asked) > 1, what="the question to be asked again")
             await until_quiet(reader, 0)
             await asyncio.to_thread(publish, two_sources, "calm", 0)
             assert await asyncio.wait_for(task, SOON)
         assert set(reader.explained) == {False}
+
+    asyncio.run(play())
+
+
+@pytest.mark.postgres
+def test_what_nobody_notified_of_is_found_when_notifications_may_have_been_lost(
+    two_sources: SqlRegistryStore, postgres_url: str, postgres: PostgresServer
+) -> None:
+    reader = Counted.at(postgres_url)
+
+    async def play() -> None:
+        poller = Poller(lambda: reader)
+        async with waiting(wait(poller, "calm"), wait(poller, "busy")):
+            await until_quiet(reader, 2)
+            key = PartitionKey("calm", "p", hours(0, 1))
+            await asyncio.to_thread(two_sources.lock, key, register=True)
+            end_listeners(postgres, postgres_url)
+            await until(lambda: True in reader.explained, what="the lock to be told of")
+            explained = [
+                asked for asked, explain in zip(reader.asked, reader.explained, strict=True) if explain
+            ]
+            assert explained == [("calm",)]
 
     asyncio.run(play())
 
@@ -205,6 +230,15 @@ def test_a_damaged_row_ends_only_waits_that_ask_about_it(migrated_sqlite_url: st
         good, bad = asyncio.run(both())
         assert good is True
         assert isinstance(bad, ValueError)
+
+
+def end_listeners(postgres: PostgresServer, url: str) -> None:
+    """End the connections on which somebody listens in a database."""
+    database = urlsplit(url).path[1:]
+    postgres.execute(
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        f" WHERE datname = '{database}' AND query LIKE 'LISTEN%'"
+    )
 
 
 def publish(store: SqlRegistryStore, source: str, hour: int) -> None:
