@@ -50,6 +50,8 @@ class Costs:
     :param held: seconds for which the event loop was held at most, by wall clock and by its own CPU time: idle, waiting
         and woken.
     :param asked_for_others: questions about sources without news, while others had some.
+    :param collections: of all garbage, in all ticks. Each holds the process while it looks at all objects in it, most
+        of which are Airflow's.
     """
 
     calls: int
@@ -57,6 +59,7 @@ class Costs:
     memory: int
     held: dict[str, tuple[float, float]]
     asked_for_others: int
+    collections: int
 
 
 def figures(url: str) -> Iterator[Figure]:
@@ -76,7 +79,10 @@ def _figures(size: int, costs: Costs) -> Iterator[Figure]:
     )
     yield Figure(f"{crowd}: memory of each", costs.memory / size / 1024, 1, at_most=10, unit="KiB")
     each = costs.cpu / TICKS / size * 1000
-    yield Figure(f"{crowd}: CPU time of each for a question, one a minute by default", each, TICKS)
+    yield Figure(f"{crowd}: CPU time of each per tick, one a minute by default", each, TICKS)
+    yield Figure(
+        f"{crowd}: full collections of garbage in {TICKS} ticks", costs.collections, 1, None, "", 0, ""
+    )
     idle, idle_work = costs.held["idle"]
     for what, name in ((crowd, "waiting"), (f"{crowd}, of which some are woken", "woken")):
         pause, work = costs.held[name]
@@ -90,14 +96,26 @@ def _figures(size: int, costs: Costs) -> Iterator[Figure]:
     )
 
 
-class _CountingStore(SqlRegistryStore):
-    """Remembers the sources that each call asked about."""
+@dataclass(frozen=True)
+class _Call:
+    """A call to the store.
 
-    asked: list[Counter[str]]
+    :param sources: how many questions there were about each.
+    """
+
+    sources: Counter[str]
+    explain: bool
+
+
+class _CountingStore(SqlRegistryStore):
+    """Remembers the calls that were answered."""
+
+    asked: list[_Call]
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
-        self.asked.append(Counter(each.source_name for each in questions))
-        return super().check_readiness_many(questions, explain=explain)
+        answers = super().check_readiness_many(questions, explain=explain)
+        self.asked.append(_Call(Counter(each.source_name for each in questions), explain))
+        return answers
 
 
 class _Heart:
@@ -144,20 +162,21 @@ async def _play(url: str, size: int, turn: int) -> Costs:
     await _until_all_are_told(asked, size)
     gc.collect()
     memory = _memory() - memory
-    calls, cpu = len(asked), time.process_time()
+    calls, cpu, collections = len(asked), time.process_time(), _collections()
     held["waiting"] = await _held_during(asyncio.sleep(TICKS * POLL_INTERVAL))
     calls, cpu = len(asked) - calls, time.process_time() - cpu
+    collections = _collections() - collections
     await _until_next_tick(asked)
     asked.clear()
     unlocking = _all_of(
         lambda: _unlock(store, [keys[each] for each in woken]), [waiting[each] for each in woken]
     )
     held["woken"] = await _held_during(unlocking)
-    others = sum(sum(each.values()) - each[SOURCES[0].source_name] for each in asked)
+    others = sum(call.sources.total() - call.sources[SOURCES[0].source_name] for call in asked)
     for task in waiting:
         task.cancel()
     store.close()
-    return Costs(calls, cpu, memory, held, others)
+    return Costs(calls, cpu, memory, held, others, collections)
 
 
 def _key(number: int, turn: int) -> PartitionKey:
@@ -176,8 +195,8 @@ def _trigger(key: PartitionKey) -> PartitionReadinessTrigger:
     )
 
 
-def _count_questions(url: str) -> list[Counter[str]]:
-    asked: list[Counter[str]] = []
+def _count_questions(url: str) -> list[_Call]:
+    asked: list[_Call] = []
 
     def open_counting(_settings: ConnectionSettings, *, pool_size: int) -> SqlRegistryStore:
         reader = _CountingStore(open_sql_store(url, pool_size=pool_size, timeout=10).database)
@@ -191,20 +210,24 @@ def _count_questions(url: str) -> list[Counter[str]]:
     return asked
 
 
-async def _answer_one(asked: list[Counter[str]], key: PartitionKey) -> None:
+async def _answer_one(asked: list[_Call], key: PartitionKey) -> None:
     """Let one trigger be told, for which the process learns whatever a first one needs."""
     first = asyncio.create_task(_wait(_trigger(key)))
     await _until_all_are_told(asked, 1)
     first.cancel()
 
 
-async def _until_all_are_told(asked: list[Counter[str]], size: int) -> None:
-    before = sum(map(Counter.total, asked))
-    await until(lambda: sum(map(Counter.total, asked)) >= before + size, what="all to be asked for")
+async def _until_all_are_told(asked: list[_Call], size: int) -> None:
+    before = _explained(asked)
+    await until(lambda: _explained(asked) >= before + size, what="all to be told why", timeout=120)
     await asyncio.sleep(POLL_INTERVAL)
 
 
-async def _until_next_tick(asked: list[Counter[str]]) -> None:
+def _explained(asked: Sequence[_Call]) -> int:
+    return sum(call.sources.total() for call in asked if call.explain)
+
+
+async def _until_next_tick(asked: list[_Call]) -> None:
     """Wait until everybody has just been asked for, so that it does not happen again soon."""
     before = len(asked)
     await until(lambda: len(asked) > before, what="the next tick")
@@ -214,6 +237,11 @@ async def _until_next_tick(asked: list[Counter[str]]) -> None:
 def _unlock(store: SqlRegistryStore, keys: Sequence[PartitionKey]) -> None:
     for key in keys:
         store.unlock(key)
+
+
+def _collections() -> int:
+    """How many collections of all garbage there have been in this process."""
+    return int(gc.get_stats()[-1]["collections"])
 
 
 def _memory() -> int:
