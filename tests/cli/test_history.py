@@ -88,7 +88,7 @@ def test_history_shows_what_happened_last(
         assert [each["position"] for each in found["events"]] == positions
         assert (found["has_earlier"], found["next"]) == (limit < 8, None)
     shown = nightly("history", *source, "--limit", "3").stdout.splitlines()
-    assert shown[-1] == "... and earlier ones: raise --limit, or begin with --since or --after 0."
+    assert shown[-1] == "... and earlier ones: raise --limit, or begin with --since."
     assert [line.split()[0] for line in shown[1:-1]] == ["6", "7", "8"]
 
 

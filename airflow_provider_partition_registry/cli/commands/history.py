@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from airflow_provider_partition_registry.cli.events import HEADINGS, event_row, events_after
 from airflow_provider_partition_registry.cli.instants import InstantType, timezone_option
 from airflow_provider_partition_registry.cli.options import Options, common_options
-from airflow_provider_partition_registry.cli.output import (
-    show,
-    table,
-    terminal_width,
-)
+from airflow_provider_partition_registry.cli.output import show, table, terminal_width
 from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     LostPositionError,
@@ -29,7 +26,6 @@ from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.store.contract import RegistryReader
-from airflow_provider_partition_registry.cli.events import HEADINGS, event_row, events_after
 
 DEFAULT_LIMIT = 100
 OUT_OF_ORDER = timedelta(minutes=1)
@@ -188,7 +184,7 @@ def _history_text(found: History) -> str:
             0, f"Of what happened before {found.pruned_before}, most was removed: the history was pruned."
         )
     if found.has_earlier:
-        lines.append("... and earlier ones: raise --limit, or begin with --since or --after 0.")
+        lines.append("... and earlier ones: raise --limit, or begin with --since.")
     if found.next is not None:
         lines.append(f"... and more: go on with --after {found.next}.")
     return "\n".join(lines)
