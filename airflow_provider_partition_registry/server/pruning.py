@@ -6,6 +6,7 @@ import logging
 import threading
 from datetime import timedelta
 
+from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.server.observing.metrics import (
     PRUNED_EVENTS,
     PRUNED_PARTITIONS,
@@ -60,5 +61,5 @@ class Pruner:
         if before is not None:
             log.info(
                 "Pruned %s events and %s partitions from before %s.",
-                *(before.event_count, before.partition_count, before.before.isoformat(timespec="seconds")),
+                *(before.event_count, before.partition_count, format_to_the_second(before.before)),
             )

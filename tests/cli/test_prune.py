@@ -48,7 +48,7 @@ def test_it_tells_first_what_it_would_remove(written: Command) -> None:
 
 def test_it_tells_how_far_it_is(written: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(db, "TOLD_EVERY", -1)
-    assert "It is at source 'sales'" in written("db", "prune", *ALL).stderr
+    assert "At source 'sales': 8 events" in written("db", "prune", *ALL).stderr
 
 
 @pytest.mark.parametrize("instant", ["tomorrow", "2999-01-01", "soon"])
@@ -82,7 +82,7 @@ def test_the_history_says_that_it_was_pruned(written: Command) -> None:
         ("sales", "--since", "2020-01-01"),
         ("--since", "-9d"),
     ):
-        assert "the history was pruned" in written("history", *arguments).stdout
+        assert "The history was pruned" in written("history", *arguments).stdout
         assert written("history", *arguments, "--json").json["pruned_before"]
     assert types(written, "sales") == ["SOURCE_REGISTERED", "PROVIDER_REGISTERED", "UNLOCK", "UNLOCK"]
 

@@ -138,7 +138,7 @@ def test_who_asks_for_what_is_gone_is_told(url: str, store: SqlRegistryStore) ->
         assert [each["position"] for each in left] == [10, 11, 12, 13]
         page = client.get("/api/v1/events/latest", params={"source_name": "s"}).json()
         assert page["pruned_before"] is not None
-        assert "The rest was pruned" in client.get("/source", params={"name": "s"}).text
+        assert "The history was pruned" in client.get("/source", params={"name": "s"}).text
 
 
 def test_a_follower_that_is_overtaken_gets_an_error_and_the_feed_goes_on(

@@ -139,16 +139,15 @@ def prune(options: Options, before: datetime, is_trial: bool, as_json: bool) -> 
     for found in maintenance.prune(options.require_url(), before, is_trial=is_trial):
         if found.source_name is not None and time.monotonic() - told_at > TOLD_EVERY:
             told_at = time.monotonic()
-            tell(f"{_pruned_text(found)} It is at source {found.source_name!r}.")
+            tell(f"At source {found.source_name!r}: {_pruned_text(found)}")
     show(found, lambda: _pruned_text(found), as_json=as_json)
 
 
 def _pruned_text(found: Pruned) -> str:
-    events, partitions = f"{found.event_count:,} events", f"{found.partition_count:,} partitions"
     verb = "would be" if found.is_trial else "were"
     return (
-        f"From the registry in {found.database} {events} and {partitions} from before "
-        f"{format_to_the_second(found.before)} {verb} removed."
+        f"{found.event_count:,} events and {found.partition_count:,} partitions from before "
+        f"{format_to_the_second(found.before)} {verb} removed from the registry in {found.database}."
     )
 
 

@@ -181,7 +181,8 @@ def _history_text(found: History) -> str:
     lines = [table(HEADINGS, map(event_row, found.events), empty="No events.", width=terminal_width())]
     if found.pruned_before is not None:
         lines.insert(
-            0, f"Of what happened before {found.pruned_before}, most was removed: the history was pruned."
+            0,
+            f"The history was pruned: of what happened before {found.pruned_before}, only what is still the case is left.",
         )
     if found.has_earlier:
         lines.append("... and earlier ones: raise --limit, or begin with --since.")
