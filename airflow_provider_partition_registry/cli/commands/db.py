@@ -156,8 +156,8 @@ def _schema_text(reached: Schema) -> str:
     if reached.is_finished:
         return text
     return (
-        f"{text}\nProcesses of the version before can still use it. When none is left: partition-registry db upgrade "
-        f"--finish"
+        f"{text}\nProcesses of former versions that are running may go on. When none is left: partition-registry db "
+        f"upgrade --finish"
     )
 
 

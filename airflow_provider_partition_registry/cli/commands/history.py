@@ -181,8 +181,7 @@ def _history_text(found: History) -> str:
     lines = [table(HEADINGS, map(event_row, found.events), empty="No events.", width=terminal_width())]
     if found.pruned_before is not None:
         lines.insert(
-            0,
-            f"The history was pruned: of what happened before {found.pruned_before}, only what is still the case is left.",
+            0, f"The history was pruned: of what happened before {found.pruned_before}, most was removed."
         )
     if found.has_earlier:
         lines.append("... and earlier ones: raise --limit, or begin with --since.")
