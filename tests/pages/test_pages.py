@@ -11,20 +11,21 @@ import pytest
 from airflow_provider_partition_registry.server.pages import wording
 from testbed.service import ServiceThread
 from tests.pages.conftest import ADMINISTRATOR_TOKEN
+from tests.service.calling import caller
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def client(service: ServiceThread) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service.url) as client:
+    with caller(service.url) as client:
         yield client
 
 
 @pytest.fixture
 def stranger(private: ServiceThread) -> Iterator[httpx.Client]:
     """A client of a service where reading takes a token."""
-    with httpx.Client(base_url=private.url) as client:
+    with caller(private.url) as client:
         yield client
 
 

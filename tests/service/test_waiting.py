@@ -27,6 +27,7 @@ from testbed.service_process import ServiceProcess
 from tests.contract.homes import all_events, hours
 from tests.races.conftest import register as register_in
 from tests.races.traffic import Writer, started
+from tests.service.calling import caller
 from tests.service.conftest import (
     HOUR,
     PLACE,
@@ -217,7 +218,7 @@ def test_a_stream_begins_at_the_present_end_and_refuses_positions_beyond_it(
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_source")
     with http.stream("GET", "/api/v1/events/stream") as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
-        with httpx.Client(base_url=http.base_url, trust_env=False) as other:
+        with caller(str(http.base_url)) as other:
             other.post("/partitions/register", params=PLACE)
             other.post("/partitions/lock", params=PLACE)
         events = events_of(stream)
