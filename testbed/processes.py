@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import pwd
 import random
@@ -21,7 +22,7 @@ from typing import IO, TYPE_CHECKING, TypedDict
 from testbed import guardian
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "Child",
@@ -38,6 +39,29 @@ class TestbedError(Exception):
     """Something the testbed runs did not do what it should; the message shows what it logged."""
 
     __test__ = False  # the name starts like a test class
+
+
+@contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Let handlers of SIGINT and SIGTERM, which may raise, run only afterwards: no process may start unwatched."""
+    if threading.current_thread() is not threading.main_thread():  # others do not run handlers
+        yield
+        return
+    came: list[int] = []
+    handlers = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if callable(handler := signal.getsignal(number))
+    }
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 class Child:
@@ -87,7 +111,7 @@ class Child:
         if self.is_running:
             raise TestbedError(f"{self.name} is running already")
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as output, _interrupts_put_off():
             self._process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -98,7 +122,7 @@ class Child:
                 start_new_session=True,
                 **run_as(self._user),
             )
-        _keeper.watch(self)
+            _keeper.watch(self)
 
     def stop(self, grace: float = 30.0) -> bool:
         """End the whole family; ``False`` when it had to be killed after ``grace`` seconds."""
