@@ -53,15 +53,15 @@ def _interrupts_put_off() -> Iterator[None]:
         for number in (signal.SIGINT, signal.SIGTERM)
         if callable(handler := signal.getsignal(number))
     }
-    for number in handlers:
-        signal.signal(number, lambda number, _frame: came.append(number))
+    for each in handlers:
+        signal.signal(each, lambda number, _frame: came.append(number))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in came:
-            signal.raise_signal(number)
+        for arrived in came:
+            signal.raise_signal(arrived)
 
 
 class Child:
