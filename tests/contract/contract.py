@@ -9,7 +9,9 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract.access import AccessContract
+from tests.contract.deciding import DecisionContract
 from tests.contract.homes import Home
+from tests.contract.leases import LeaseContract
 from tests.contract.locking import LockingContract
 from tests.contract.many import ManyContract
 from tests.contract.moments import MomentContract
@@ -25,6 +27,8 @@ class RegistryStoreContract(
     RegisteringContract,
     AccessContract,
     LockingContract,
+    LeaseContract,
+    DecisionContract,
     ManyContract,
     ReleasingContract,
     ReadingContract,

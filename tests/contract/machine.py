@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from airflow_provider_partition_registry.domain.errors import (
     InvalidTokenError,
-    PartitionLockedError,
-    RegistryError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
     Holder,
-    Partition,
     PartitionKey,
     PartitionState,
 )
-from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind, Provider
-from airflow_provider_partition_registry.domain.questions import Question, Readiness
-from tests.contract.homes import Home, all_events, hours, span_of
-from tests.oracle import Answer, Key, Line, Oracle, Refused
-
-_runs = itertools.count(1)
+from airflow_provider_partition_registry.domain.principals import Principal, PrincipalKind
+from airflow_provider_partition_registry.domain.questions import Question
+from tests.contract.agreeing import DECISION, AgreeingMachine, key_of
+from tests.contract.homes import all_events, hours, span_of
+from tests.oracle import Key, Line, Refused
 
 HOURS = range(5)
 GRID = [hours(start, end) for start in HOURS for end in HOURS if start < end]
@@ -49,25 +44,13 @@ holders = st.sampled_from((None, None, "dag/run/task", "other"))
 TALKATIVE = Holder("dag/run/task", {"host": "h1", "try_number": "2"})
 BOASTFUL = Holder("other", {"exclusive": "no", "expires_at": "never", "took_over_from": "you"})
 takers = st.sampled_from((None, None, TALKATIVE, BOASTFUL, "other"))
-DECISION: dict[str, Any] = {"reason": "wrong numbers", "by": "ann"}
 leases = st.sampled_from((None, None, timedelta(hours=1), timedelta(hours=2)))
 generations = st.sampled_from(("none", "present", "present", "older", "newer"))
 flags = st.sampled_from((False, False, True))
 
 
-class RegistryMachine(RuleBasedStateMachine):
-    """Every run works on sources and providers of its own, so that many runs can share one home."""
-
-    def __init__(self, home: Home) -> None:
-        super().__init__()
-        self.home, self.store, self.clock = home, home.store, home.clock
-        self.oracle = Oracle()
-        self.tokens: dict[str, str] = {}
-        self.run = next(_runs)
-        self.begin = self.store.check_readiness_many([])  # opens the home
-        self.seen: list[Event] = []
-        self.cursor = self.first = self.store.last_position()
-        self.readings: list[tuple[str, Interval, int, int]] = []
+class RegistryMachine(AgreeingMachine):
+    """Random calls and questions."""
 
     @initialize()
     def register(self) -> None:
@@ -277,7 +260,7 @@ class RegistryMachine(RuleBasedStateMachine):
             for source in self.oracle.sources
             for each in self.store.list_partitions(source, limit=1000).items
         ]
-        locked = [each for each in partitions if self.oracle.partitions[_key(each)].state == "locked"]
+        locked = [each for each in partitions if self.oracle.partitions[key_of(each)].state == "locked"]
         mine = [each for each in locked if each.lock.holder.identity.startswith(prefix or "")]
         before = min((each.id for each in partitions), default=2**62) - 1  # earlier runs have left locks, too
         found = self.store.list_locks(prefix, before, 1000).items
@@ -303,7 +286,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def partitions_agree(self) -> None:
         for source in self.oracle.sources:
             listed = self.store.list_partitions(source, limit=1000).items
-            assert {_key(each): each.state.value for each in listed} == {
+            assert {key_of(each): each.state.value for each in listed} == {
                 record.key: record.state_at(self.clock.now) for record in self.oracle.of_source(source)
             }
             for each in listed:
@@ -330,44 +313,6 @@ class RegistryMachine(RuleBasedStateMachine):
             expected = self.oracle.changed_since(source, span_of(interval), lines)
             assert self.store.changed_since(source, interval, as_of) is expected
 
-    # Helpers
-
-    def name(self, short: str) -> str:
-        return f"{short}-{self.run}"
-
-    def id_of(self, access_token: str) -> str:
-        return self.store.identify_token(access_token).id
-
-    def key(self, source: str, provider: str, interval: Interval) -> Key:
-        return self.name(source), self.name(provider), span_of(interval)
-
-    def take(
-        self, key: Key, interval: Interval, *, holder: Holder | str | None = None, **options: Any
-    ) -> None:
-        name, about = (holder.identity, holder.details) if isinstance(holder, Holder) else (holder, {})
-        self.both(
-            lambda: self.store.lock(PartitionKey(key[0], key[1], interval), holder=holder, **options),
-            lambda: self.oracle.lock(key, self.clock.now, name, about_holder=about, **options),
-        )
-
-    def prolong(self, key: Key, interval: Interval, number: int, lease: timedelta) -> None:
-        self.both(
-            lambda: self.store.renew(PartitionKey(key[0], key[1], interval), generation=number, lease=lease),
-            lambda: self.oracle.renew(key, self.clock.now, number, lease),
-        )
-
-    def declare(self, verb: str, key: Key, interval: Interval) -> None:
-        self.both(
-            lambda: getattr(self.store, verb)(PartitionKey(key[0], key[1], interval), **DECISION),
-            lambda: getattr(self.oracle, verb)(key, self.clock.now, **DECISION),
-        )
-
-    def finish(self, key: Key, interval: Interval, verb: str = "unlock", **proof: Any) -> None:
-        self.both(
-            lambda: getattr(self.store, verb)(PartitionKey(key[0], key[1], interval), **proof),
-            lambda: getattr(self.oracle, verb)(key, self.clock.now, **proof),
-        )
-
     def some_partition(self, data: st.DataObject) -> tuple[Key, Interval]:
         """A partition, nearly always one that exists."""
         known = sorted(self.oracle.partitions)
@@ -378,94 +323,11 @@ class RegistryMachine(RuleBasedStateMachine):
             key = self.key(data.draw(sources), data.draw(providers), data.draw(intervals))
         return key, Interval(*key[2])
 
-    def generation(self, key: Key, which: str) -> int | None:
-        record = self.oracle.partitions.get(key)
-        present = record.generation if record else 0
-        return {"none": None, "present": present, "older": present - 1, "newer": present + 1}[which]
-
-    def both(
-        self,
-        act: Callable[[], Any],
-        expect: Callable[[], object],
-        compare: Callable[[Any], None] | None = None,
-    ) -> None:
-        """Let the store act as the oracle expects.
-
-        :param compare: compares the store's answer with the oracle; by default as a partition.
-        """
-        refused = done = None
-        try:
-            expect()
-        except Refused as error:
-            refused = error
-        try:
-            done = act()
-        except RegistryError as error:
-            _compare_refusals(error, refused)
-        else:
-            assert refused is None, f"done, although the rules say {refused}"
-            (compare or self.compare_partition)(done)
-
-    def compare_provider(self, provider: Provider) -> None:
-        granted = sorted(source for name, source in self.oracle.grants if name == provider.name)
-        assert list(provider.source_names) == granted
-
-    def compare_partitions(self, partitions: list[Partition]) -> None:
-        for each in partitions:
-            self.compare_partition(each)
-
-    def compare_partition(self, partition: Partition) -> None:
-        record = self.oracle.partitions[_key(partition)]
-        assert partition.state.value == record.state_at(self.clock.now)
-        assert partition.generation == record.generation
-        assert partition.published_at == record.published
-        assert partition.reason == record.reason
-        assert partition.released_by == record.released_by
-        if record.holder is None:
-            assert partition.lock is None
-        else:
-            lock = partition.lock
-            assert (lock.holder.identity, lock.expires_at, lock.exclusive, lock.generation) == (
-                record.holder,
-                record.expires,
-                record.exclusive,
-                record.generation,
-            )
-
-    def compare(self, asked: Question, answer: Any) -> None:
-        assert isinstance(answer, Readiness)
-        expected = self.oracle.readiness(
-            asked.source_name, span_of(asked.interval), self.clock.now, asked.published_after
-        )
-        told = Answer(
-            answer.is_ready,
-            [span_of(each) for each in answer.gaps],
-            {_key(each): each.state.value for each in answer.blockers},
-            [span_of(each) for each in answer.stale],
-        )
-        assert told == expected, f"asked about {asked}"
-        assert len(answer.blockers) == len(expected.blockers)
-        if self.seen:
-            of_source = [each.position for each in self.seen if each.source_name == asked.source_name]
-            assert answer.as_of >= max(of_source, default=0)
-
-
-def _key(partition: Partition) -> Key:
-    return partition.source_name, partition.provider_name, span_of(partition.interval)
-
 
 def _line(event: Event) -> Line:
     span = span_of(event.interval) if event.interval else None
     place = event.source_name, event.provider_name, span
     return Line(event.type.value, event.at, *place, event.holder, event.generation, dict(event.details))
-
-
-def _compare_refusals(error: RegistryError, refused: Refused | None) -> None:
-    assert refused is not None, f"refused, against the rules: {error}"
-    assert error.code == refused.code
-    if isinstance(error, PartitionLockedError):
-        assert _key(error.partition) in refused.because_of
-        assert error.partition.lock is not None
 
 
 def _in_order(lines: list[Line]) -> list[Line]:

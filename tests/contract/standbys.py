@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.domain.questions import GREATEST_AGE, Readiness
+from airflow_provider_partition_registry.store import host_clock
 from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.reader import Clock
@@ -152,3 +153,19 @@ def _through_the_standby(name: str) -> Callable[..., Any]:
 
 for _name in SERVED:
     setattr(CaughtUpStore, _name, _through_the_standby(_name))
+
+
+def lock(opened: Registry) -> float:
+    """Lock :data:`KEY`, and return when that was acknowledged."""
+    opened.store.lock(KEY)
+    return host_clock.now()
+
+
+def ask_until_locked(opened: Registry, locked_at: float, max_age: int) -> None:
+    """Until the lock is in the answers, and a little longer. It may be missing only as long as is accepted."""
+    asked_at = host_clock.now()
+    while opened.ask(max_age).is_ready:
+        assert asked_at - locked_at <= max_age
+        asked_at = host_clock.now()
+    for _ in range(20):
+        assert not opened.ask(max_age).is_ready
