@@ -75,3 +75,15 @@ def nightly(run: Command, token: str) -> Command:
     """A command whose registry knows the source ``sales`` and its provider ``nightly``."""
     assert run("provider", "register", "nightly", stdin=token).code == 0
     return run
+
+
+def lock(run: Command, number: int, *more: str) -> dict:
+    locked = run("lock", "sales", "nightly", *day(number), *more, "--json")
+    assert locked.code == 0, locked.stderr
+    return locked.json
+
+
+def publish(run: Command, *numbers: int) -> None:
+    for number in numbers:
+        lock(run, number)
+        assert run("unlock", "sales", "nightly", *day(number)).code == 0
