@@ -206,13 +206,15 @@ def memory_is_flat(facts: Facts) -> str:
     """No process keeps something for each event, from when it has settled until it ends.
 
     What it takes once, at an accident, is not kept for each event: growth is measured from one accident to the next.
+    One that was settled and undisturbed for less than ten minutes is not judged.
     """
     rate = len(facts.history) / facts.plan.seconds
     told, broken = [], []
     for name, life in _lives(facts):
-        if not (growths := [_growth(calm) for calm in _calm_parts(facts, life)]):
+        parts = _calm_parts(facts, life)
+        if sum(part[-1][0] - part[0][0] for part in parts) < 60 * SHORTEST_JUDGED:
             continue
-        growth, seconds = (sum(each) for each in zip(*growths, strict=True))
+        growth, seconds = (sum(each) for each in zip(*map(_growth, parts), strict=True))
         events = seconds * rate
         line = f"{name} {life[-1][1].memory / 1e6:.0f} MB ({growth / 1e6:+.1f})"
         told.append(line)
