@@ -68,6 +68,11 @@ REWRITING_EVENTS = frozenset(
 """The events after which data that somebody has read may have changed (R7)."""
 
 
+WAKING_EVENTS = REWRITING_EVENTS - {EventType.LOCK}
+"""The events of which those who wait are notified. Registering, locking and renewing cannot end anybody's wait;
+notifications of them would only slow everybody down."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionKey:
     """Which partition: one interval of one source, supplied by one provider.

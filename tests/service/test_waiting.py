@@ -284,3 +284,14 @@ def test_who_waits_is_woken_although_a_writer_of_another_source_holds_the_histor
                 assert heard.result() == {"s"}
                 assert listener.wait(0.5) is None, "it is said once"
             assert listener.wait(TURN_TIMEOUT) == {"s"}
+
+
+def test_a_listener_hears_of_nothing_that_cannot_end_a_wait(
+    service: ServiceThread, http: httpx.Client
+) -> None:
+    key = PartitionKey("s", "p", hours(0, 1))
+    with open_store(service.url) as store, closing(store.open_listener()) as listener:
+        store.lock(key, register=True)
+        assert listener.wait(TURN_TIMEOUT) is None
+        store.unlock(key)
+        assert listener.wait(TURN_TIMEOUT) == {"s"}

@@ -15,8 +15,8 @@ class Listener(ABC):
     def wait(self, timeout: float) -> frozenset[str] | None:
         """Block until there are notifications, at most ``timeout`` seconds.
 
-        :return: the names of the sources that changed; None if none did in time. An empty set means that some did, and
-            that it is not known which.
+        :return: the names of the sources that changed in a way that may end a wait; an empty set means that some did,
+            and that it is not known which. None if there were none, which may be known before the time is over.
         """
 
     @abstractmethod

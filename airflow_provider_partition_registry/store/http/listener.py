@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
+from airflow_provider_partition_registry.domain.models import WAKING_EVENTS
 from airflow_provider_partition_registry.store.contract import Listener
 from airflow_provider_partition_registry.store.http.client import Call, Client
 from airflow_provider_partition_registry.store.wire.answers import (
@@ -40,7 +41,8 @@ class HttpListener(Listener):
             raise StoreUnavailableError(f"The place in the history is lost: {error.message}") from error
         if page.items:
             self._position = page.items[-1].position
-            return frozenset(event.source_name for event in page.items if event.source_name is not None)
+            waking = (event.source_name for event in page.items if event.type in WAKING_EVENTS)
+            return frozenset(filter(None, waking)) or None
         if page.heard is not None:
             self._heard = page.heard
             return frozenset(page.changed_sources or ())

@@ -13,7 +13,7 @@ from sqlalchemy.sql.dml import Insert
 
 from airflow_provider_partition_registry.domain.errors import StoreRefusedError
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.domain.models import WAKING_EVENTS, EventType
 from airflow_provider_partition_registry.store.sql.changes.home import home_of_file
 from airflow_provider_partition_registry.store.sql.database.message import Message
 from airflow_provider_partition_registry.store.sql.database.types import ends_in_microseconds, to_microseconds
@@ -23,18 +23,6 @@ from airflow_provider_partition_registry.store.sql.statements.positions import n
 
 CHANNEL = "partition_registry"
 NOTIFY = "SELECT pg_notify(%s, %s)"
-
-# Registering, locking and renewing cannot end anybody's wait; notifications for them would only slow commits down.
-WAKING_EVENTS = frozenset(
-    {
-        EventType.UNLOCK,
-        EventType.FAIL,
-        EventType.RELEASE,
-        EventType.FORCE_RELEASE,
-        EventType.INVALIDATE,
-        EventType.WITHDRAW,
-    }
-)
 
 
 @dataclass(frozen=True)
