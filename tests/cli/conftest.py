@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE, URL_
 from airflow_provider_partition_registry.cli.root import root
 
 NOVEMBER = ("--start", "2026-11-01", "--end", "2026-12-01")
+FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
 
 
 def day(number: int) -> tuple[str, ...]:

@@ -9,9 +9,7 @@ from airflow_provider_partition_registry.cli import options, output
 from airflow_provider_partition_registry.cli.commands import status
 from airflow_provider_partition_registry.domain.intervals import to_instant
 from airflow_provider_partition_registry.store import paging
-from tests.cli.conftest import NOVEMBER, Command, day, lock, publish
-
-FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
+from tests.cli.conftest import FIRST, NOVEMBER, Command, day, lock, publish
 
 
 class TestAsking:

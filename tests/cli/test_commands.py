@@ -14,9 +14,7 @@ from airflow_provider_partition_registry.cli.options import TOKEN_VARIABLE
 from airflow_provider_partition_registry.server.settings import ServiceSettings
 from airflow_provider_partition_registry.store import paging
 from testbed.service import ServiceThread
-from tests.cli.conftest import Command, day, lock, publish
-
-FIRST = "[2026-11-01T00:00:00Z, 2026-11-02T00:00:00Z)"
+from tests.cli.conftest import FIRST, Command, day, lock, publish
 
 
 class TestSource:

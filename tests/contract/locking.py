@@ -15,7 +15,6 @@ from tests.contract.homes import NOON, ManualClock, all_events, hours
 
 HOUR = timedelta(hours=1)
 WHOLE, PART, NEXT = hours(0, 4), hours(1, 2), hours(4, 8)
-WHY: dict[str, Any] = {"reason": "wrong numbers", "by": "ann"}
 
 
 def lock(store: RegistryStore, provider: str = "p", interval=WHOLE, **options):

@@ -29,7 +29,6 @@ from tests.oracle import Key, Line, Refused
 
 HOURS = range(5)
 GRID = [hours(start, end) for start in HOURS for end in HOURS if start < end]
-PROVIDERS = ("p0", "p1", "p2")
 SOURCES = ("s0", "s1")
 GRANTS = (("p0", "s0"), ("p1", "s0"), ("p0", "s1"))
 
