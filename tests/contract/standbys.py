@@ -12,7 +12,7 @@ from airflow_provider_partition_registry.domain.questions import GREATEST_AGE, R
 from airflow_provider_partition_registry.store import host_clock
 from airflow_provider_partition_registry.store.contract import RegistryReader
 from airflow_provider_partition_registry.store.sql.database.engine import Database
-from airflow_provider_partition_registry.store.sql.reader import Clock
+from airflow_provider_partition_registry.store.sql.querying import Clock
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore, open_sql_store
 from testbed.postgres import PostgresServer
 from testbed.processes import wait_until

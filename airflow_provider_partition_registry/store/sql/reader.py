@@ -1,25 +1,21 @@
-"""Reading a registry in a SQL database: readiness, lists, history."""
+"""Reading a registry in a SQL database: readiness, lists, views."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import and_, func, literal, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql import ColumnElement, Select
+from sqlalchemy.sql import Select
 
 from airflow_provider_partition_registry.domain.errors import (
-    SchemaMissingError,
     UnknownPartitionError,
     UnknownProviderError,
     UnknownSourceError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.models import (
-    Event,
-    HistoryPage,
     LockCounts,
     Page,
     Partition,
@@ -44,20 +40,17 @@ from airflow_provider_partition_registry.domain.questions import Answer, Questio
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.contract import Listener, RegistryReader
 from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
-from airflow_provider_partition_registry.store.sql.database.engine import Database
-from airflow_provider_partition_registry.store.sql.database.types import UtcInstant
+from airflow_provider_partition_registry.store.sql.history_reader import HistoryReader
 from airflow_provider_partition_registry.store.sql.listener import ProcessListener, open_postgres_listener
+from airflow_provider_partition_registry.store.sql.querying import to_page
 from airflow_provider_partition_registry.store.sql.schema import revisions
 from airflow_provider_partition_registry.store.sql.schema.tables import (
-    event,
     grant,
     partition,
     provider,
-    pruning,
     source,
 )
 from airflow_provider_partition_registry.store.sql.statements.answering import answer
-from airflow_provider_partition_registry.store.sql.statements.events import EVENTS, has_changed
 from airflow_provider_partition_registry.store.sql.statements.lists import (
     id_of,
     locks_at,
@@ -66,12 +59,6 @@ from airflow_provider_partition_registry.store.sql.statements.lists import (
     require_partition,
 )
 from airflow_provider_partition_registry.store.sql.statements.overviews import overviews, to_overview
-from airflow_provider_partition_registry.store.sql.statements.positions import (
-    is_lost,
-    is_pruned,
-    require_position,
-    settled_position,
-)
 from airflow_provider_partition_registry.store.sql.statements.principals import (
     find_providers,
     find_token,
@@ -83,26 +70,14 @@ from airflow_provider_partition_registry.store.sql.statements.principals import 
 from airflow_provider_partition_registry.store.sql.statements.questions import AT_ONCE, in_portions
 from airflow_provider_partition_registry.store.sql.statements.rows import (
     PARTITION_COLUMNS,
-    to_event,
     to_partition,
     to_source,
 )
 from airflow_provider_partition_registry.store.sql.statements.timeline import Window, draw
 
-T = TypeVar("T")
-Clock = Callable[[], datetime]
 
-
-class SqlRegistryReader(RegistryReader):
-    """The reading half of :class:`~airflow_provider_partition_registry.store.sql.store.SqlRegistryStore`.
-
-    :param clock: used in place of the database's time, for tests.
-    """
-
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
-        self.database = database
-        self._clock = clock
-        self._schema_is_checked = False
+class SqlRegistryReader(HistoryReader, RegistryReader):
+    """The reading half of :class:`~airflow_provider_partition_registry.store.sql.store.SqlRegistryStore`."""
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
         portions = in_portions(check_questions(questions), AT_ONCE)
@@ -118,20 +93,6 @@ class SqlRegistryReader(RegistryReader):
         if len(portions) <= 1:
             return self._read(answer_all) if portions else []
         return self._read_together(answer_all)
-
-    def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
-        check_interval(interval)
-        check_number("position", as_of)
-        row = self._first(has_changed(check_name("source name", source_name), interval, as_of))
-        if row is None:
-            raise UnknownSourceError(source_name)
-        return bool(row.is_changed)
-
-    def get_source(self, source_name: str) -> Source:
-        row = self._first(select(source).where(source.c.name == check_name("source name", source_name)))
-        if row is None:
-            raise UnknownSourceError(source_name)
-        return to_source(row)
 
     def list_sources(self, after: str | None = None, limit: int = 100) -> Page[Source]:
         statement = select(source).order_by(source.c.name)
@@ -156,7 +117,7 @@ class SqlRegistryReader(RegistryReader):
             check_name("source name", source_name)
             of_source = select(grant.c.provider_id).where(grant.c.source_id == id_of(source, source_name))
             statement = statement.where(provider.c.id.in_(of_source))
-        page = _to_page(self._providers(statement), limit, lambda found: found.name)
+        page = to_page(self._providers(statement), limit, lambda found: found.name)
         return page if source_name is None else self._of_source(source_name, page)
 
     def identify_token(self, access_token: str) -> AccessToken:
@@ -259,42 +220,6 @@ class SqlRegistryReader(RegistryReader):
 
         return self._page(statement, limit, to_value, lambda found: found.id)
 
-    def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
-        check_number("position", after)
-        its_id = None
-        if source_name is not None:
-            its_id = id_of(source, check_name("source name", source_name))
-        statement = EVENTS.where(
-            event.c.position > after,
-            event.c.source_id == its_id if its_id is not None else event.c.position <= self.last_position(),
-            ~is_lost(after),
-            ~is_pruned(after, its_id),
-        ).order_by(event.c.position)
-        page = self._page(statement, limit, to_event, lambda found: found.position)
-        if not page.items:
-            if source_name is not None:
-                self.get_source(source_name)  # raises if it does not exist
-            self._read(lambda connection: require_position(connection, after, its_id))
-        return page
-
-    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
-        source_id = id_of(source, check_name("source name", source_name))
-        statement = (
-            # Not "=", for the reason given in readiness.py where it looks up a source's position.
-            EVENTS.where(event.c.source_id.between(source_id, source_id)).order_by(
-                event.c.source_id.desc(), event.c.position.desc()
-            )
-        )
-        if before is not None:
-            statement = statement.where(event.c.position < check_number("position", before))
-        # Looked up after the events: what is removed in between is then told as well.
-        page = self._of_source(
-            source_name, self._page(statement, limit, to_event, lambda found: found.position)
-        )
-        pruned = self._first(select(pruning).where(pruning.c.source_id == source_id))
-        is_whole = pruned is None or (page.next is not None and page.items[-1].position > pruned.pruned_to)
-        return HistoryPage(page.items, page.next, None if is_whole else pruned.pruned_before)
-
     def get_overview(self, source_name: str) -> SourceOverview:
         its_row = select(source).where(source.c.name == check_name("source name", source_name))
         row = self._first(overviews(its_row, self._sql_now()))
@@ -328,9 +253,6 @@ class SqlRegistryReader(RegistryReader):
 
         return self._read_together(look)
 
-    def last_position(self) -> int:
-        return self._read(settled_position)
-
     def ping(self) -> None:
         self.database.require_file()
         revisions.require(self.database)
@@ -342,59 +264,5 @@ class SqlRegistryReader(RegistryReader):
     def close(self) -> None:
         self.database.close()
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
-        return self._run(self.database.read, work)
-
-    def _read_together(self, work: Callable[[Connection], T]) -> T:
-        """Read with several statements as of one moment (R2)."""
-        return self._run(self.database.snapshot, work)
-
-    def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Connection], T]) -> T:
-        """Let the database run ``work`` if its schema fits, which is checked once."""
-        if not self._schema_is_checked:
-            revisions.check(self.database)
-            self._schema_is_checked = True
-        try:
-            return run(work)
-        except SchemaMissingError:
-            revisions.require(
-                self.database
-            )  # Tables have been dropped since: say which, unless it was all of them.
-            raise
-
-    def _now(self, of_database: datetime | None) -> datetime:
-        if self._clock is not None:
-            return self._clock()
-        return of_database or datetime.now(UTC)
-
-    @property
-    def _database_tells_time(self) -> bool:
-        return self._clock is None and not self.database.is_sqlite
-
-    def _sql_now(self) -> ColumnElement:
-        return DatabaseNow() if self._database_tells_time else literal(self._now(None), UtcInstant())
-
     def _providers(self, statement: Select) -> list[Provider]:
         return self._read(lambda connection: find_providers(connection, statement))
-
-    def _first(self, statement: Select) -> Any:
-        return self._read(lambda connection: connection.execute(statement).first())
-
-    def _of_source(self, source_name: str, page: Page[T]) -> Page[T]:
-        """Return the page; if it is empty, check that the source exists. Only then does that cost a statement."""
-        if not page.items:
-            self.get_source(source_name)
-        return page
-
-    def _page(
-        self, statement: Select, limit: int, to_value: Callable[[Any], T], key: Callable[[T], str | int]
-    ) -> Page[T]:
-        limited = statement.limit(check_limit(limit) + 1)
-        rows = self._read(lambda connection: connection.execute(limited).all())
-        return _to_page([to_value(row) for row in rows], limit, key)
-
-
-def _to_page(values: list[T], limit: int, key: Callable[[T], str | int]) -> Page[T]:
-    """Make a page of the values; one value more than ``limit`` shows that more follow."""
-    shown = tuple(values[:limit])
-    return Page(shown, key(shown[-1]) if len(values) > limit else None)

@@ -44,7 +44,8 @@ from airflow_provider_partition_registry.store.sql.changes.home import find_home
 from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
 from airflow_provider_partition_registry.store.sql.database.engine import Database
 from airflow_provider_partition_registry.store.sql.listener import tell_process
-from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
+from airflow_provider_partition_registry.store.sql.querying import Clock
+from airflow_provider_partition_registry.store.sql.reader import SqlRegistryReader
 from airflow_provider_partition_registry.store.sql.standby.heartbeat import Heartbeat
 from airflow_provider_partition_registry.store.sql.standby.reader import AgedReader, StandbyReader, Tell
 from airflow_provider_partition_registry.store.sql.standby.standby import LONGEST_TIMEOUT, Standby

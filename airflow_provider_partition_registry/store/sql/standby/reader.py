@@ -21,7 +21,8 @@ from airflow_provider_partition_registry.domain.principals import AccessToken, P
 from airflow_provider_partition_registry.domain.questions import Answer, Question, check_questions
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline
 from airflow_provider_partition_registry.store.contract import Listener, RegistryReader
-from airflow_provider_partition_registry.store.sql.reader import Clock, SqlRegistryReader
+from airflow_provider_partition_registry.store.sql.querying import Clock
+from airflow_provider_partition_registry.store.sql.reader import SqlRegistryReader
 from airflow_provider_partition_registry.store.sql.standby.standby import NotProvenError, Standby
 
 T = TypeVar("T")
