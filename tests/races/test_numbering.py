@@ -87,6 +87,16 @@ def test_a_cursor_of_one_source_may_be_beyond_what_is_settled(
         assert not store.changed_since("s1", hours(0, 1), cursor)
 
 
+def test_latest_positions_do_not_wait_for_what_is_settled(store: SqlRegistryStore, postgres_url: str) -> None:
+    before = store.last_position()
+    with freezing(postgres_url, "s0"):
+        store.register_partition(PartitionKey("s1", "p0", hours(0, 1)))
+        latest = store.latest_positions(["s0", "s1", "no such source"])
+        assert latest.keys() == {"s0", "s1"}
+        assert latest["s0"] <= before < latest["s1"] == all_events(store, source_name="s1")[-1].position
+        assert store.latest_positions([]) == {}
+
+
 def test_a_position_that_is_announced_and_not_yet_taken_holds_followers_back(store: SqlRegistryStore) -> None:
     announce = text(
         "SELECT pg_advisory_xact_lock_shared((tableoid::bigint << 32) | (last_value & 4294967295)) "

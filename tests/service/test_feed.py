@@ -217,7 +217,7 @@ def test_while_somebody_holds_the_history_back_it_looks_only_where_something_was
         for source in ("s", "t", "other"):
             store.register_provider(f"of-{source}", store.register_source(source, "ann").access_token)
         first = store.last_position()
-        asked = mocker.spy(store, "events").mock_calls
+        looked = mocker.spy(store, "latest_positions").mock_calls
 
         async def follow() -> None:
             async with running(store) as feed:
@@ -234,7 +234,40 @@ def test_while_somebody_holds_the_history_back_it_looks_only_where_something_was
                 await asyncio.wait([of_t])
 
         asyncio.run(follow())
-        assert sum(call.args[1] == "t" for call in asked) == 1
+        assert sum("t" in call.args[0] for call in looked) == 1
+
+
+@pytest.mark.postgres
+def test_sources_without_news_are_looked_at_in_one_statement(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, mocker: pytest_mock.MockerFixture
+) -> None:
+    monkeypatch.setattr(feed_module, "POLL_INTERVAL", 0.05)
+    quiet = [f"quiet-{number}" for number in range(20)]
+    with open_database(postgres_url, pool_size=4, writing_pool_size=2) as store:
+        for source in (*quiet, "s", "other"):
+            store.register_provider(f"of-{source}", store.register_source(source, "ann").access_token)
+        first = store.last_position()
+        asked = mocker.spy(store, "events").mock_calls
+        looked = mocker.spy(store, "latest_positions").mock_calls
+
+        async def follow() -> None:
+            async with running(store) as feed:
+                await until(lambda: feed._position == first, what="the feed to begin", timeout=TURN_TIMEOUT)
+                waiting = [asyncio.create_task(followed(feed, first, first + 100, name)) for name in quiet]
+                of_s = asyncio.create_task(followed(feed, first, first + 3, "s"))
+                with freezing(postgres_url, "other"):
+                    key = PartitionKey("s", "of-s", hours(0, 1))
+                    await asyncio.to_thread(store.register_partition, key)
+                    # A lock is not notified, so it is found only by looking everywhere.
+                    await asyncio.to_thread(store.lock, key)
+                    assert await of_s == [first + 2, first + 3]
+                    await until(lambda: len(looked) > 3, what="looks everywhere", timeout=TURN_TIMEOUT)
+                for each in waiting:
+                    each.cancel()
+                await asyncio.wait(waiting)
+
+        asyncio.run(follow())
+        assert {call.args[1] for call in asked} == {None, "s"}
 
 
 @pytest.mark.postgres

@@ -195,19 +195,25 @@ class Feed:
         if heard == frozenset() or now - self._looked_everywhere_at >= POLL_INTERVAL:
             self._looked_everywhere_at = now
             heard = frozenset(self._followed)
-        for name in (heard or frozenset()) & self._followed.keys():
-            await self._look_ahead_in(name)
+        followed = (heard or frozenset()) & self._followed.keys()
+        if not followed:
+            return
+        latest = await asyncio.to_thread(self._store.latest_positions, followed)
+        for name, position in latest.items():
+            await self._look_ahead_in(name, position)
 
-    async def _look_ahead_in(self, source_name: str) -> None:
-        is_more = True
-        while is_more:
-            ahead = self._ahead.get(source_name)
-            after = ahead.events[-1].position if ahead else self._position or 0
-            page = await asyncio.to_thread(self._store.events, after, source_name, PAGE)
-            if page.items:
-                self._ahead[source_name] = _Ahead(after, page.items)
-                self._tell()
-            is_more = page.next is not None
+    async def _look_ahead_in(self, source_name: str, up_to: int) -> None:
+        while (known := self._known_of(source_name)) < up_to:
+            page = await asyncio.to_thread(self._store.events, known, source_name, PAGE)
+            if not page.items:  # The history became shorter, which the next look tells.
+                return
+            self._ahead[source_name] = _Ahead(known, page.items)
+            self._tell()
+
+    def _known_of(self, source_name: str) -> int:
+        """Up to where everything of a source has been read."""
+        ahead = self._ahead.get(source_name)
+        return ahead.events[-1].position if ahead else self._position or 0
 
     @contextlib.contextmanager
     def _following(self, source_name: str | None) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 
 from airflow_provider_partition_registry.store.contract.writing import RegistryStore
 
@@ -23,4 +24,11 @@ class RegistryDatabase(RegistryStore):
 
         If not, somebody has yet to commit an event that comes before committed ones of other sources. Those can be read
         by :meth:`~.RegistryReader.events` of their source.
+        """
+
+    @abstractmethod
+    def latest_positions(self, source_names: Collection[str]) -> dict[str, int]:
+        """The position of the last event of each of some sources, by source; 0 if it has none.
+
+        One statement, however many sources. Sources that do not exist are left out.
         """

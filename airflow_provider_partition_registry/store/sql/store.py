@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -49,7 +49,7 @@ from airflow_provider_partition_registry.store.sql.reader import SqlRegistryRead
 from airflow_provider_partition_registry.store.sql.standby.heartbeat import Heartbeat
 from airflow_provider_partition_registry.store.sql.standby.reader import AgedReader, StandbyReader, Tell
 from airflow_provider_partition_registry.store.sql.standby.standby import LONGEST_TIMEOUT, Standby
-from airflow_provider_partition_registry.store.sql.statements.positions import is_settled
+from airflow_provider_partition_registry.store.sql.statements.positions import is_settled, latest_positions
 
 T = TypeVar("T")
 
@@ -181,6 +181,9 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
 
     def is_settled(self) -> bool:
         return self._read(is_settled)
+
+    def latest_positions(self, source_names: Collection[str]) -> dict[str, int]:
+        return self._read(lambda connection: latest_positions(connection, source_names))
 
     def notice_restoration(self, *, is_told: bool = False) -> bool:
         """Give the history a new identity if it was restored from a backup (R9).

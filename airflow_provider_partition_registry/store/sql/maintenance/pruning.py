@@ -42,8 +42,7 @@ from airflow_provider_partition_registry.store.sql.schema.tables import (
     pruning,
     source,
 )
-from airflow_provider_partition_registry.store.sql.statements.positions import settled_position
-from airflow_provider_partition_registry.store.sql.statements.readiness import as_of
+from airflow_provider_partition_registry.store.sql.statements.positions import as_of, settled_position
 from airflow_provider_partition_registry.store.sql.statements.superseded import (
     COVERING,
     events_beside_partitions,

@@ -16,12 +16,14 @@ holds the counter's row until it commits.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     column,
@@ -45,10 +47,12 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.store.sql.schema.tables import (
+    event,
     event_position,
     history,
     pruning,
     restoration,
+    source,
 )
 from airflow_provider_partition_registry.store.sql.statements.overlaps import materialized
 
@@ -134,6 +138,30 @@ def _last_on_postgresql(element: LastPosition, compiler: Any, **options: Any) ->
 @compiles(LastPosition, "sqlite")
 def _last_on_sqlite(element: LastPosition, compiler: Any, **options: Any) -> str:
     return str(compiler.process(select(history.c.last_position).scalar_subquery(), **options))
+
+
+def as_of(source_id: ColumnElement) -> ColumnElement:
+    """The position of a source's last event; 0 if it has none."""
+    last = (
+        select(event.c.position)
+        # Not "=": PostgreSQL may then go back through all sources' events until it meets one of this source.
+        .where(event.c.source_id.between(source_id, source_id))
+        .order_by(event.c.source_id.desc(), event.c.position.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(last, 0)
+
+
+_LATEST_POSITIONS = select(source.c.name, as_of(source.c.id).label("position")).where(
+    source.c.name.in_(bindparam("names", expanding=True))
+)
+
+
+def latest_positions(connection: Connection, source_names: Collection[str]) -> dict[str, int]:
+    """The position of the last event of each of some sources, by source."""
+    found = connection.execute(_LATEST_POSITIONS, {"names": list(source_names)})
+    return {row.name: row.position for row in found}
 
 
 def is_lost(position: int) -> ColumnElement:

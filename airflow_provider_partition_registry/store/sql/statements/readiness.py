@@ -36,24 +36,12 @@ from airflow_provider_partition_registry.store.sql.statements.overlaps import (
     reach,
     ready_intervals_of,
 )
+from airflow_provider_partition_registry.store.sql.statements.positions import as_of
 from airflow_provider_partition_registry.store.sql.statements.questions import QuestionStatement, question
 from airflow_provider_partition_registry.store.sql.statements.rows import PARTITION_COLUMNS
 
 Column = ColumnElement
 asked = question.join(source, source.c.name == question.c.source_name)
-
-
-def as_of(source_id: Column) -> Column:
-    """The source's position in the history."""
-    last = (
-        select(event.c.position)
-        # Not "=": PostgreSQL may then go back through all sources' events until it meets one of this source.
-        .where(event.c.source_id.between(source_id, source_id))
-        .order_by(event.c.source_id.desc(), event.c.position.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    return func.coalesce(last, 0)
 
 
 def _is_ready() -> Column:

@@ -40,7 +40,7 @@ from airflow_provider_partition_registry.store.sql.statements.overlaps import (
     reach,
     ready_intervals_of,
 )
-from airflow_provider_partition_registry.store.sql.statements.readiness import as_of
+from airflow_provider_partition_registry.store.sql.statements.positions import as_of
 from airflow_provider_partition_registry.store.sql.statements.rows import (
     PARTITION_COLUMNS,
     to_intervals,
