@@ -190,6 +190,7 @@ class Oracle:
             "exclusive": "true" if exclusive else None,
             "expires_at": _text_of(record.expires),
             "took_over_from": loser,
+            "was_ready": None,
         }
         told = {**(about_holder or {}), **details}
         self._tell("LOCK", now, record, taker, {key: text for key, text in told.items() if text})

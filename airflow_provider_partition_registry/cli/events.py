@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_partition_registry.domain.intervals import format_instant, format_to_the_second
-from airflow_provider_partition_registry.domain.models import Event
+from airflow_provider_partition_registry.domain.became_ready import EFFECTS
+from airflow_provider_partition_registry.domain.intervals import (
+    Interval,
+    format_instant,
+    format_to_the_second,
+)
+from airflow_provider_partition_registry.domain.models import Event, GrainEvent
 from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
@@ -29,12 +34,23 @@ def event_row(event: Event) -> Sequence[str | None]:
         event.type.value,
         event.source_name,
         event.provider_name,
-        f"{format_instant(interval.start)}/{format_instant(interval.end)}" if interval else None,
+        _ends(interval) if interval else None,
         None if event.generation is None else str(event.generation),
         _details(event),
     )
 
 
+def grain_row(grain: GrainEvent) -> Sequence[str]:
+    """The cells of a grain that became ready. The first one is where to go on."""
+    return grain.cursor, format_to_the_second(grain.at), grain.source_name, _ends(grain.interval)
+
+
+def _ends(interval: Interval) -> str:
+    return f"{format_instant(interval.start)}/{format_instant(interval.end)}"
+
+
 def _details(event: Event) -> str:
     holder = [f"by {event.holder}"] if event.holder else []
-    return "; ".join([*holder, *(f"{key}: {value}" for key, value in event.details.items())])
+    return "; ".join(
+        [*holder, *(f"{key}: {value}" for key, value in event.details.items() if key not in EFFECTS)]
+    )

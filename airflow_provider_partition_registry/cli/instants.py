@@ -35,7 +35,7 @@ class InstantType(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read the value, in the time zone that the call names."""
         try:
-            return read_moment(value, now=_now(ctx), timezone=_timezone(ctx))
+            return read_moment(value, now=_now(ctx), timezone=given_timezone(ctx))
         except InvalidInputError as error:
             self.fail(error.message, param, ctx)
 
@@ -111,7 +111,7 @@ def _interval(start: datetime, end: datetime | None, grain: str | None) -> Inter
         raise click.UsageError("Give either --end or --grain")
     from airflow_provider_partition_registry.domain.grains import interval_at
 
-    return interval_at(start, grain, _timezone(click.get_current_context()))
+    return interval_at(start, grain, given_timezone(click.get_current_context()))
 
 
 def _remember_timezone(context: click.Context, parameter: click.Parameter, name: str) -> None:
@@ -125,7 +125,8 @@ def _remember_timezone(context: click.Context, parameter: click.Parameter, name:
     context.meta[_TIMEZONE_KEY] = name
 
 
-def _timezone(context: click.Context | None) -> str:
+def given_timezone(context: click.Context | None) -> str:
+    """The time zone that the call names."""
     return DEFAULT_TIMEZONE if context is None else context.meta.get(_TIMEZONE_KEY, DEFAULT_TIMEZONE)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_partition_registry.domain.invalid_input import InvalidInputError, InvalidIntervalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 Instant = datetime | date | str
 """What a caller may give where an instant is wanted: a datetime (naive means UTC), a date, or ISO 8601 text."""
@@ -170,6 +170,18 @@ def difference(intervals: Iterable[Interval], removed: Iterable[Interval]) -> tu
 def clip(intervals: Iterable[Interval], within: Interval) -> tuple[Interval, ...]:
     """The parts of ``intervals`` that lie inside ``within``."""
     return tuple(part for interval in intervals if (part := interval.intersection(within)))
+
+
+def overlapping(intervals: Iterable[Interval], others: Sequence[Interval]) -> tuple[Interval, ...]:
+    """Those of some intervals that share an instant with one of others. Both are disjoint and in order."""
+    found: list[Interval] = []
+    at = 0
+    for interval in intervals:
+        while at < len(others) and others[at].end <= interval.start:
+            at += 1
+        if at < len(others) and interval.overlaps(others[at]):
+            found.append(interval)
+    return tuple(found)
 
 
 def _parse(text: str) -> datetime:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from airflow_provider_partition_registry.domain.became_ready import WAS_READY
 from airflow_provider_partition_registry.domain.errors import (
     NotLockHolderError,
     PartitionLockedError,
@@ -44,7 +45,7 @@ from airflow_provider_partition_registry.domain.wording import (
     unknown_before,
 )
 
-LOCK_DETAILS = ("exclusive", "expires_at", "took_over_from")
+LOCK_DETAILS = ("exclusive", "expires_at", "took_over_from", WAS_READY)
 """Keys that the registry adds to the details of a lock's event; the holder's own details cannot set them."""
 
 KEPT_AS_IT_IS = 9 / 10

@@ -225,6 +225,24 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class GrainEvent:
+    """A whole grain of a source (a day, an hour, ...) became ready, by one publication (R9).
+
+    :param interval: the grain.
+    :param version: the position of the event by which it became ready. A grain that is written again becomes ready
+        again, with a greater version.
+    :param at: when that was (UTC).
+    :param cursor: to go on after this one.
+    """
+
+    source_name: str
+    interval: Interval
+    version: int
+    at: datetime
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
 class LockCounts:
     """How many locks there are now.
 
@@ -254,3 +272,15 @@ class HistoryPage(Page[Event]):
 
     items: tuple[Event, ...]
     pruned_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrainPage(Page[GrainEvent]):
+    """One page of the grains that became ready.
+
+    :param reached: a cursor: up to here all grains have been told. Whoever follows goes on from there, also if nothing
+        was told for a long time: positions that nobody remembers may be pruned.
+    """
+
+    items: tuple[GrainEvent, ...]
+    reached: str = "0"

@@ -14,15 +14,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_partition_registry.cli import events
-from airflow_provider_partition_registry.cli.commands import watch
-from airflow_provider_partition_registry.cli.commands.history import position_before
+from airflow_provider_partition_registry.cli import events, following
 from airflow_provider_partition_registry.cli.options import URL_VARIABLE
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Page, PartitionKey
 from airflow_provider_partition_registry.store import paging
 from airflow_provider_partition_registry.store.factory import open_store
+from airflow_provider_partition_registry.store.finding import position_before
 from airflow_provider_partition_registry.store.sql.store import SqlRegistryStore
 from tests.cli.conftest import NOVEMBER, Command, day
 
@@ -161,13 +160,55 @@ def test_watch(database_url: str):
         again.communicate(timeout=20)
 
 
+def test_watch_whole_days(database_url: str):
+    call = [str(SCRIPT), "watch", "sales", "--grain", "day", "--timezone", "Europe/Paris"]
+    environment = {**os.environ, URL_VARIABLE: database_url}
+    with open_store(database_url) as store:
+        store.register_provider("nightly", store.register_source("sales", "ann").access_token)
+        for start, end in (("2026-10-31", "2026-11-01"), ("2026-11-01", "2026-11-03")):
+            store.lock(PartitionKey("sales", "nightly", Interval(start, end)), register=True)
+            store.unlock(PartitionKey("sales", "nightly", Interval(start, end)))
+        version = store.last_position()
+        with subprocess.Popen(
+            [*call, "--after", "0"], env=environment, stdout=subprocess.PIPE, text=True
+        ) as watching:
+            assert watching.stdout is not None
+            lines = [watching.stdout.readline() for _ in range(2)]
+            watching.send_signal(signal.SIGINT)
+        assert lines[1].split()[0] == str(version)
+        assert lines[1].endswith("  sales  2026-11-01T23:00:00Z/2026-11-02T23:00:00Z\n")
+        with subprocess.Popen(
+            [*call, "--json", "--after", lines[0].split()[0]],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as again:
+            assert again.stdout is not None
+            found = json.loads(again.stdout.readline())
+            again.send_signal(signal.SIGINT)
+        assert (found["cursor"], found["version"]) == (str(version), version)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--grain", "day"], "--grain needs a SOURCE"),
+        (["sales", "--after", "yesterday"], "is no place in the history"),
+        (["sales", "--grain", "year"], "'hour', 'day', 'week', 'month'"),
+    ],
+)
+def test_what_cannot_be_watched(nightly: Command, arguments: list[str], told: str):
+    refused = nightly("watch", *arguments)
+    assert (refused.code, told in refused.stderr) == (2, True)
+
+
 def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch: pytest.MonkeyPatch):
     fail(nightly, 1)
     ticks = iter(["down", "up", "end"])
 
     def sleep(_seconds: float) -> None:
         tick = next(ticks)
-        monkeypatch.setattr(watch, "events_after", broken if tick == "down" else real)
+        monkeypatch.setattr(following, "events_after", broken if tick == "down" else real)
         if tick == "end":
             raise KeyboardInterrupt
         if tick == "up":
@@ -177,7 +218,7 @@ def test_watch_begins_now_and_rides_out_an_outage(nightly: Command, monkeypatch:
         raise StoreUnavailableError("The registry is down.")
 
     real = events.events_after
-    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(following, "time", SimpleNamespace(sleep=sleep))
     # Where there are no notifications, it sleeps between two reads.
     monkeypatch.setattr(SqlRegistryStore, "open_listener", lambda _self: None)
     told = nightly("watch")

@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
+    GrainEvent,
     Holder,
     Partition,
     PartitionKey,
@@ -23,6 +24,7 @@ from airflow_provider_partition_registry.domain.models import (
 from airflow_provider_partition_registry.domain.principals import Provider
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from tests.contract.homes import Home, span_of
+from tests.grain_oracle import GrainOracle, effects_of
 from tests.oracle import Answer, Key, Oracle, Refused
 
 _runs = itertools.count(1)
@@ -36,11 +38,14 @@ class AgreeingMachine(RuleBasedStateMachine):
         super().__init__()
         self.home, self.store, self.clock = home, home.store, home.clock
         self.oracle = Oracle()
+        self.grains = GrainOracle(timedelta(hours=2))
         self.tokens: dict[str, str] = {}
         self.run = next(_runs)
         self.begin = self.store.check_readiness_many([])  # opens the home
         self.seen: list[Event] = []
         self.cursor = self.first = self.store.last_position()
+        self.grains_seen: list[GrainEvent] = []
+        self.grains_reached: dict[str, str] = {}
         self.readings: list[tuple[str, Interval, int, int]] = []
 
     def name(self, short: str) -> str:
@@ -95,10 +100,12 @@ class AgreeingMachine(RuleBasedStateMachine):
         :param compare: compares the store's answer with the oracle; by default as a partition.
         """
         refused = done = None
+        before, lines = effects_of(self.oracle), len(self.oracle.lines)
         try:
             expect()
         except Refused as error:
             refused = error
+        self.grains.observe(self.oracle, before, self.oracle.lines[lines:])
         try:
             done = act()
         except RegistryError as error:

@@ -30,6 +30,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "get_partition": _partition,
     "list_partitions": {**_place, "interval": hours(0, 1), "after": None, "limit": 10},
     "events": {**_place, "after": 0, "limit": 10},
+    "grain_events": {**_place, "grain": "day", "timezone": "UTC", "after": 0, "limit": 10},
     "count_locks": {},
     "list_locks": {"holder_prefix": None, "after": None, "limit": 10},
     "last_position": {},
@@ -104,6 +105,8 @@ BAD: dict[str, list[Any]] = {
     "holder_prefix": ["", "a b", "a\x00b", "\ud800", "x" * 2_001, *_not_text[1:]],
     "prefix": ["", "a b", "a\x00b", "\ud800", LONG_NAME, *_not_text[1:]],
     "resolution": [0, -1, 1_001, None, *_not_number, *_too_great],
+    "grain": ["", "year", "Day", "a\x00b", timedelta(0), timedelta(-1), None, 5, b"day", object()],
+    "timezone": ["", "Mars/Base", "a\x00b", "../etc/passwd", LONG_NAME, *_not_text],
     "published_after": ["yesterday", 5, object()],
     "questions": [[None], ["s"], [hours(0, 1)]],
 }
@@ -124,6 +127,21 @@ BAD_AFTER: dict[str, list[Any]] = {
     "list_partitions": [*_not_number, *_too_great],
     "list_locks": [*_not_number, *_too_great],
     "events": [None, *_not_number, *_too_great],
+    "grain_events": [
+        "",
+        "x",
+        "-1",
+        "1.5",
+        "\uff11",
+        "1@",
+        "1@x",
+        "1@2026-01-01@",
+        None,
+        1.5,
+        [1],
+        object(),
+        *_too_great,
+    ],
 }
 
 

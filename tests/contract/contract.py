@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract.access import AccessContract
 from tests.contract.deciding import DecisionContract
+from tests.contract.grains import GrainContract
 from tests.contract.homes import Home
 from tests.contract.leases import LeaseContract
 from tests.contract.locking import LockingContract
@@ -33,6 +34,7 @@ class RegistryStoreContract(
     ReleasingContract,
     ReadingContract,
     ViewingContract,
+    GrainContract,
     MomentContract,
     PruningContract,
     RefusalContract,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from copy import deepcopy
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
+from airflow_provider_partition_registry.domain.became_ready import FREED, FREEING_EVENTS, READY, WAS_READY
 from airflow_provider_partition_registry.domain.errors import (
     InvalidTokenError,
 )
@@ -41,7 +43,16 @@ anywhere = st.tuples(st.integers(-60, 300), st.integers(1, 240)).map(
 holders = st.sampled_from((None, None, "dag/run/task", "other"))
 # Holders with helpful details, with details that imitate the registry's own, and without details.
 TALKATIVE = Holder("dag/run/task", {"host": "h1", "try_number": "2"})
-BOASTFUL = Holder("other", {"exclusive": "no", "expires_at": "never", "took_over_from": "you"})
+BOASTFUL = Holder(
+    "other",
+    {
+        "exclusive": "no",
+        "expires_at": "never",
+        "took_over_from": "you",
+        "was_ready": "always",
+        "ready": "yes",
+    },
+)
 takers = st.sampled_from((None, None, TALKATIVE, BOASTFUL, "other"))
 leases = st.sampled_from((None, None, timedelta(hours=1), timedelta(hours=2)))
 generations = st.sampled_from(("none", "present", "present", "older", "newer"))
@@ -240,6 +251,14 @@ class RegistryMachine(AgreeingMachine):
         self.take(key, interval, holder="next")
         self.finish(key, interval, "release", holder="next")
 
+    @rule(source=sources, held=intervals, written=intervals)
+    def publish_beside_a_lock(self, source: str, held: Interval, written: Interval) -> None:
+        """What became ready is told when the lock is given back."""
+        key = self.key(source, "p0", held)
+        self.take(key, held, holder="other", register=True)
+        self.rewrite(source, "p1", written)
+        self.finish(key, held, "release", holder="other")
+
     @rule(minutes=st.sampled_from((1, 60, 61, 120, -1, -90)))
     def wait(self, minutes: int) -> None:
         """Let time pass; clocks sometimes step back."""
@@ -307,6 +326,22 @@ class RegistryMachine(AgreeingMachine):
         assert _in_order([_line(each) for each in self.seen]) == _in_order(self.oracle.lines)
 
     @invariant()
+    def what_became_ready_agrees(self) -> None:
+        """Compare what is told as it happens; it comes after the history, whose positions it needs."""
+        for source in self.oracle.sources:
+            page = self.store.grain_events(
+                source, self.grains.length, after=self.grains_reached.get(source, self.first)
+            )
+            self.grains_seen += page.items
+            self.grains_reached[source] = page.reached
+        positions = [each.position for each in self.seen]
+        seen = [
+            (each.source_name, span_of(each.interval), bisect_right(positions, each.version))
+            for each in self.grains_seen
+        ]
+        assert sorted(seen) == sorted(self.grains.told)
+
+    @invariant()
     def changes_since_a_reading_agree(self) -> None:
         for source, interval, as_of, lines in self.readings[-3:]:
             expected = self.oracle.changed_since(source, span_of(interval), lines)
@@ -326,7 +361,10 @@ class RegistryMachine(AgreeingMachine):
 def _line(event: Event) -> Line:
     span = span_of(event.interval) if event.interval else None
     place = event.source_name, event.provider_name, span
-    return Line(event.type.value, event.at, *place, event.holder, event.generation, dict(event.details))
+    # What a change does to the ready intervals is compared by what can be derived from it.
+    effects = (READY, FREED) if event.type in FREEING_EVENTS else (WAS_READY,)
+    details = {name: text for name, text in event.details.items() if name not in effects}
+    return Line(event.type.value, event.at, *place, event.holder, event.generation, details)
 
 
 def _in_order(lines: list[Line]) -> list[Line]:

@@ -32,6 +32,7 @@ class PruningMachine(RegistryMachine):
         """Compare with what the oracle removes; the invariants, and ``verify``, compare everything that is left."""
         assert self.home.prune
         self.history_agrees()  # see all events before some of them are gone
+        self.what_became_ready_agrees()
         before = self.clock.now - timedelta(minutes=minutes)
         was = self.answers()
         self.home.prune(before)

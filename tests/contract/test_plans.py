@@ -174,6 +174,7 @@ CALLS: dict[str, Callable[[Registry], Any]] = {
     "events of a source": lambda r: r.store.events(r.middle, "s", limit=20),
     "no more events": lambda r: r.store.events(r.last_position, "s"),
     "latest positions": lambda r: r.store.latest_positions(["s"]),
+    "grain events": lambda r: r.store.grain_events("s", "day", after=r.last_position - 50, limit=20),
     "latest events": lambda r: r.store.latest_events("s", r.middle, limit=20),
     "overview": lambda r: r.store.get_overview("s"),
     "overviews": lambda r: r.store.list_overviews(limit=20),

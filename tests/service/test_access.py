@@ -73,6 +73,8 @@ GET  /api/v1/events                    200   200   200  200  200   200   200
 GET  /api/v1/events/last               200   200   200  200  200   200   200
 GET  /api/v1/events/stream             200   200   200  200  200   200   200
 GET  /api/v1/events/latest             200   200   200  200  200   200   200
+GET  /api/v1/events/grains             200   200   200  200  200   200   200
+GET  /api/v1/events/grains/stream      200   200   200  200  200   200   200
 GET  /api/v1/locks                     200   200   200  200  200   200   200
 GET  /api/v1/locks/count               200   200   200  200  200   200   200
 GET  /api/v1/overview                  200   200   200  200  200   200   200

@@ -18,7 +18,7 @@ RECORDED: list[Exchange] = json.loads(
     (Path(__file__).parent / "recording" / "former_version.json").read_text()
 )
 """Made by the version before 1.0's model and rooms; see ``recording/__main__.py``."""
-LATER = ("-many",)
+LATER = ("-many", "/grains", "/grains/stream")
 """How the paths of routes end that it did not have."""
 
 

@@ -22,6 +22,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.intervals import format_to_the_second
 from airflow_provider_partition_registry.domain.models import Event, HistoryPage
+from airflow_provider_partition_registry.store.finding import first_after, position_before
 from airflow_provider_partition_registry.store.paging import all_items
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _newest_of_all(store: RegistryReader, *, count: int) -> tuple[tuple[Event, .
     last, distance = store.last_position(), count
     while True:
         begin, pruned_before = _whole_from(store, None, max(0, last - distance))
-        first = _first_after(store, None, begin)
+        first = first_after(store, None, begin)
         found = deque(events_after(store, None, first.position - 1) if first else (), maxlen=count)
         if begin == 0 or pruned_before is not None or len(found) == count:
             return tuple(found), pruned_before
@@ -130,19 +131,6 @@ def _whole_from(store: RegistryReader, source_name: str | None, position: int) -
     return position, None
 
 
-def _first_after(store: RegistryReader, source_name: str | None, position: int) -> Event | None:
-    """The first event after a position, which may be in a part of the history that is there no more."""
-    try:
-        page = store.events(position, source_name, 1)
-    except InvalidInputError:  # The history does not reach this position.
-        return None
-    except LostPositionError as error:
-        return _first_after(store, source_name, error.last_before)
-    except PrunedPositionError as error:
-        return _first_after(store, source_name, error.pruned_to)
-    return page.items[0] if page.items else None
-
-
 def _beginning_at(
     store: RegistryReader, source_name: str | None, after: int, since: datetime | None, limit: int
 ) -> History:
@@ -154,27 +142,6 @@ def _beginning_at(
     found = tuple(islice(wanted, limit + 1))
     shown = found[:limit]
     return History(shown, False, shown[-1].position if len(found) > limit else None, pruned_before)
-
-
-def position_before(store: RegistryReader, source_name: str | None, instant: datetime) -> int:
-    """A position after which all events are at or after an instant, found with a few probes.
-
-    Events whose positions are in a different order from their times may be left out.
-    """
-
-    def is_late_enough(position: int) -> bool:
-        first = _first_after(store, source_name, position)
-        return first is None or first.at >= instant
-
-    if is_late_enough(0):
-        return 0
-    low, high = 0, 1  # is_late_enough(low) is false
-    while not is_late_enough(high):
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_late_enough(middle) else (middle, high)
-    return high
 
 
 def _history_text(found: History) -> str:

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from airflow_provider_partition_registry.server.api import (
     following,
+    grains,
     reading,
     registering,
     tokens,
@@ -16,5 +17,5 @@ from airflow_provider_partition_registry.server.openapi.refusals import ANYWHERE
 router = APIRouter(
     prefix="/api/v1", responses=refusals(*ANYWHERE), generate_unique_id_function=lambda route: route.name
 )
-for _each in (registering, tokens, writing, writing_many, reading, following, viewing):
+for _each in (registering, tokens, writing, writing_many, reading, grains, following, viewing):
     router.include_router(_each.router)

@@ -153,6 +153,15 @@ async def stream(
 async def _messages(
     request: Request, service: Service, token: PresentedToken, start: int, source_name: str | None
 ) -> AsyncGenerator[bytes, None]:
+    async with aclosing(follow_while_allowed(request, service, token, start, source_name)) as feed:
+        async for found in feed:
+            yield b"".join(map(_message, found))
+
+
+async def follow_while_allowed(
+    request: Request, service: Service, token: PresentedToken, start: int, source_name: str | None
+) -> AsyncGenerator[list[Event], None]:
+    """The events after a position as they come, several at a time, for as long as the reader's token is valid."""
     with suppress(InvalidTokenError):
         async with (
             service.long_polls.limit(request, "stream", None) as limit,
@@ -162,7 +171,7 @@ async def _messages(
             async for found in feed:
                 if not ENDING_TOKENS.isdisjoint(each.type for each in found):
                     await asyncio.to_thread(service.access.require_reader_still, token)
-                yield b"".join(map(_message, found))
+                yield found
 
 
 def _message(event: Event) -> bytes:

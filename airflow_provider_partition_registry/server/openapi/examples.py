@@ -8,6 +8,8 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
     EventType,
+    GrainEvent,
+    GrainPage,
     Holder,
     Lock,
     Partition,
@@ -65,6 +67,7 @@ NOT_READY = Readiness(
     gaps=(NEXT_DAY,),
     blockers=(LOCKED,),
 )
+GRAINS = GrainPage((GrainEvent("sales", DAY, 5, NOW, "5"),), None, "7")
 EVENT = Event(4, EventType.LOCK, NOW, "sales", "nightly-load", DAY, "host-1/nightly", 1)
 
 OVERVIEW = SourceOverview(

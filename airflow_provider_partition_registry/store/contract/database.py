@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
 
+from airflow_provider_partition_registry.domain.models import Event, GrainEvent
 from airflow_provider_partition_registry.store.contract.writing import RegistryStore
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.domain.grain_events import GrainFilter
 
 
 class RegistryDatabase(RegistryStore):
@@ -24,6 +30,15 @@ class RegistryDatabase(RegistryStore):
 
         If not, somebody has yet to commit an event that comes before committed ones of other sources. Those can be read
         by :meth:`~.RegistryReader.events` of their source.
+        """
+
+    @abstractmethod
+    def grains_made_ready(self, event: Event, wanted: GrainFilter, begin: datetime) -> Iterator[GrainEvent]:
+        """The grains of which :meth:`~.RegistryReader.grain_events` tells because of an event, in order.
+
+        They are found as they are taken.
+
+        :param begin: leave out those that begin before.
         """
 
     @abstractmethod

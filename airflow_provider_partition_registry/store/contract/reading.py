@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
+    GrainPage,
     LockCounts,
     Page,
     Partition,
@@ -26,6 +27,9 @@ from airflow_provider_partition_registry.domain.principals import (
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness, check_max_age
 from airflow_provider_partition_registry.store.contract.listening import Listener
 from airflow_provider_partition_registry.store.contract.viewing import RegistryViewer
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.domain.grains import Grain
 
 MOST_LOCKS_COUNTED = 10_000
 
@@ -190,6 +194,35 @@ class RegistryReader(RegistryViewer):
         :raises InvalidInputError: the history has never reached that position: a backup was restored.
         :raises PrunedPositionError: events after that position were removed; this is also the answer to 0 then.
         :raises LostPositionError: that position was in a part of the history that a restored backup does not have.
+        :raises UnknownSourceError: no such source.
+        """
+
+    @abstractmethod
+    def grain_events(
+        self,
+        source_name: str,
+        grain: Grain,
+        timezone: str = "UTC",
+        *,
+        after: int | str = 0,
+        limit: int = 1000,
+    ) -> GrainPage:
+        """The whole days (hours, ...) of a source that became ready after a place in the history, in order (R9).
+
+        Each is told once per publication: when it is whole for the first time, and again with a greater ``version``
+        when any part of it has been written again, so that it was not ready meanwhile, or was withdrawn from under
+        other data. A lock that is given back without having written makes nothing ready anew. Changes by versions of
+        this package that had no ``grain_events`` are not told.
+
+        :param grain: "hour", "day", "week", "month", or a timedelta, see :func:`~..domain.grains.interval_at`.
+        :param timezone: the IANA name of the time zone in which a named grain begins.
+        :param after: a position; or the ``cursor`` of a :class:`~..domain.models.GrainEvent`, or ``reached`` or
+            ``next`` of a page, to go on from there.
+        :param limit: how many grains at most.
+        :raises InvalidInputError: no such grain, time zone or place, or the history has never reached it: a backup was
+            restored.
+        :raises PrunedPositionError: events after that place were removed.
+        :raises LostPositionError: that place was in a part of the history that a restored backup does not have.
         :raises UnknownSourceError: no such source.
         """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.names import (
@@ -14,6 +14,10 @@ from airflow_provider_partition_registry.domain.names import (
 )
 from airflow_provider_partition_registry.domain.principals import Principal, check_principal
 from airflow_provider_partition_registry.domain.requests import check_decision
+from airflow_provider_partition_registry.store.wire.fields import grain_to_text
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.domain.grains import Grain
 
 
 def after_name(after: str | None, limit: int) -> dict[str, Any]:
@@ -44,6 +48,15 @@ def decision(reason: str, by: str) -> dict[str, str]:
     """Why something is decided by hand, and who decides it (R6)."""
     check_decision(reason, by)
     return {"reason": reason, "by": by}
+
+
+def of_grain(grain: Grain, timezone: str) -> dict[str, str]:
+    """Which intervals of the calendar are meant."""
+    # Imported late, as time zones take long to import.
+    from airflow_provider_partition_registry.domain.grains import check_grain, zone_named
+
+    zone_named(timezone)
+    return {"grain": grain_to_text(check_grain(grain)), "timezone": timezone}
 
 
 def seconds(what: str, duration: timedelta) -> float:

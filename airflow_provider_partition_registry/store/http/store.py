@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -12,11 +13,13 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     UnknownSourceError,
 )
+from airflow_provider_partition_registry.domain.grain_cursor import GrainCursor
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.many_requests import ManyRequest, check_keys
 from airflow_provider_partition_registry.domain.models import (
     Event,
+    GrainPage,
     HistoryPage,
     LockCounts,
     Page,
@@ -74,6 +77,9 @@ from airflow_provider_partition_registry.store.wire.requests import (
     question_to_data,
     request_to_data,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.domain.grains import Grain
 
 
 class HttpRegistryStore(RegistryStore):
@@ -196,6 +202,23 @@ class HttpRegistryStore(RegistryStore):
             "limit": check_limit(limit),
         }
         return self._client.call(Call("GET", "/events", Page[Event], params))
+
+    def grain_events(
+        self,
+        source_name: str,
+        grain: Grain,
+        timezone: str = "UTC",
+        *,
+        after: int | str = 0,
+        limit: int = 1000,
+    ) -> GrainPage:
+        params = {
+            "source_name": check_name("source name", source_name),
+            **arguments.of_grain(grain, timezone),
+            "after": str(GrainCursor.of(after)),
+            "limit": check_limit(limit),
+        }
+        return self._client.call(Call("GET", "/events/grains", GrainPage, params))
 
     def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
         params = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import select
+from sqlalchemy.sql import ColumnElement
 
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
@@ -10,7 +11,7 @@ from airflow_provider_partition_registry.domain.models import Event, HistoryPage
 from airflow_provider_partition_registry.domain.names import check_name, check_number
 from airflow_provider_partition_registry.store.sql.querying import Querying
 from airflow_provider_partition_registry.store.sql.schema.tables import event, pruning, source
-from airflow_provider_partition_registry.store.sql.statements.events import EVENTS, has_changed
+from airflow_provider_partition_registry.store.sql.statements.events import EVENTS, has_changed, newest_first
 from airflow_provider_partition_registry.store.sql.statements.lists import id_of
 from airflow_provider_partition_registry.store.sql.statements.positions import (
     is_lost,
@@ -33,6 +34,11 @@ class HistoryReader(Querying):
         return bool(row.is_changed)
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
+        return self._events(after, source_name, limit)
+
+    def _events(
+        self, after: int, source_name: str | None, limit: int, *conditions: ColumnElement
+    ) -> Page[Event]:
         check_number("position", after)
         its_id = None
         if source_name is not None:
@@ -42,6 +48,7 @@ class HistoryReader(Querying):
             event.c.source_id == its_id if its_id is not None else event.c.position <= self.last_position(),
             ~is_lost(after),
             ~is_pruned(after, its_id),
+            *conditions,
         ).order_by(event.c.position)
         page = self._page(statement, limit, to_event, lambda found: found.position)
         if not page.items:
@@ -52,12 +59,7 @@ class HistoryReader(Querying):
 
     def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
         source_id = id_of(source, check_name("source name", source_name))
-        statement = (
-            # Not "=", for the reason given in readiness.py where it looks up a source's position.
-            EVENTS.where(event.c.source_id.between(source_id, source_id)).order_by(
-                event.c.source_id.desc(), event.c.position.desc()
-            )
-        )
+        statement = newest_first(source_id)
         if before is not None:
             statement = statement.where(event.c.position < check_number("position", before))
         # Looked up after the events: what is removed in between is then told as well.

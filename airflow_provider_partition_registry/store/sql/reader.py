@@ -40,7 +40,7 @@ from airflow_provider_partition_registry.domain.questions import Answer, Questio
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.contract import Listener, RegistryReader
 from airflow_provider_partition_registry.store.sql.database.clock import DatabaseNow
-from airflow_provider_partition_registry.store.sql.history_reader import HistoryReader
+from airflow_provider_partition_registry.store.sql.grain_reader import GrainReader
 from airflow_provider_partition_registry.store.sql.listener import ProcessListener, open_postgres_listener
 from airflow_provider_partition_registry.store.sql.querying import to_page
 from airflow_provider_partition_registry.store.sql.schema import revisions
@@ -76,7 +76,7 @@ from airflow_provider_partition_registry.store.sql.statements.rows import (
 from airflow_provider_partition_registry.store.sql.statements.timeline import Window, draw
 
 
-class SqlRegistryReader(HistoryReader, RegistryReader):
+class SqlRegistryReader(GrainReader, RegistryReader):
     """The reading half of :class:`~airflow_provider_partition_registry.store.sql.store.SqlRegistryStore`."""
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:

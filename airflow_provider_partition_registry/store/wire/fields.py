@@ -80,6 +80,19 @@ AfterNumber = Annotated[int | None, Field(description="`next` of the page before
 Limit = Annotated[int, Field(description=f"How many at most, up to {LARGEST_PAGE}.", examples=[100])]
 
 
+GrainText = Annotated[
+    str,
+    Field(
+        description="hour, day, week or month, or a number of seconds, counted from 1970-01-01T00:00:00Z.",
+        examples=["day"],
+    ),
+]
+Timezone = Annotated[
+    str,
+    Field(description="IANA name of the time zone in which a named grain begins.", examples=["Europe/Paris"]),
+]
+
+
 def _add_example(schema: dict[str, Any]) -> None:
     """Show an example of the whole body, made of the examples of its fields."""
     fields = schema["properties"].items()
@@ -101,6 +114,23 @@ def to_duration(seconds: float) -> timedelta:
         return timedelta(seconds=seconds)
     except (OverflowError, ValueError):
         raise InvalidInputError(f"{seconds!r} seconds are no length of time.") from None
+
+
+def grain_to_text(grain: str | timedelta) -> str:
+    """A grain as :data:`GrainText`."""
+    return str(grain.total_seconds()) if isinstance(grain, timedelta) else grain
+
+
+def to_grain(text: str) -> str | timedelta:
+    """Read a grain back; the domain checks names.
+
+    :raises InvalidInputError: this is not a length of time.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        return text
+    return to_duration(seconds)
 
 
 def to_lease(seconds: float | None) -> timedelta | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
+from airflow_provider_partition_registry.domain.became_ready import tell_of
 from airflow_provider_partition_registry.domain.errors import (
     NoGrantError,
     UnknownProviderError,
@@ -32,6 +34,7 @@ from airflow_provider_partition_registry.domain.models import (
 from airflow_provider_partition_registry.domain.overlapping import Overlapping
 from airflow_provider_partition_registry.store.sql.changes.history import Line, finish_with_events
 from airflow_provider_partition_registry.store.sql.changes.ready_intervals import (
+    Effect,
     effect,
     ready_after,
     replace_inside,
@@ -217,10 +220,20 @@ class Claim:
             published = self._published_in(uncovered, message)
             message = Message(self._connection)
         ready = ready_after(turned, published, self._partitions.values())
-        replace_inside(
+        after = replace_inside(
             message, self._source_id, [each.interval for each in turned], self._ready_intervals, ready
         )
+        self._tell_of(turned, after)
         return message
+
+    def _tell_of(self, turned: Sequence[Partition], after: Sequence[Interval]) -> None:
+        """Add to the last event what became ready, or was ready until now."""
+        blocked = union(each.interval for each in turned if effect(each) is Effect.BLOCKS)
+        freed = union(each.interval for each in turned if effect(each) is not Effect.BLOCKS)
+        last = self._lines[-1]
+        assert last.interval is not None
+        told = tell_of(freed, blocked, self._ready_intervals, after, last.interval)
+        self._lines[-1] = replace(last, details={**last.details, **told})
 
     def _published_in(self, intervals: Sequence[Interval], ahead: Message) -> list[Interval]:
         """What is published in the intervals, once the statements ahead have run."""

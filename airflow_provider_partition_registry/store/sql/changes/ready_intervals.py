@@ -67,10 +67,11 @@ def replace_inside(
     intervals: Iterable[Interval],
     present: Iterable[Interval],
     ready: Iterable[Interval],
-) -> None:
+) -> tuple[Interval, ...]:
     """Make exactly ``ready`` the ready parts of the intervals; outside nothing changes.
 
     :param present: the existing rows that overlap or touch the intervals.
+    :return: what becomes of those rows.
     """
     before = tuple(present)
     after = union([*difference(before, intervals), *ready])
@@ -84,3 +85,4 @@ def replace_inside(
     ]
     DELETE.add_to(message, gone)
     SAVE.add_to(message, saved)
+    return after

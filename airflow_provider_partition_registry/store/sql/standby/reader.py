@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.engine import Connection
 
@@ -11,6 +11,7 @@ from airflow_provider_partition_registry.domain.errors import StoreUnavailableEr
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import (
     Event,
+    GrainPage,
     HistoryPage,
     LockCounts,
     Page,
@@ -24,6 +25,9 @@ from airflow_provider_partition_registry.store.contract import Listener, Registr
 from airflow_provider_partition_registry.store.sql.querying import Clock
 from airflow_provider_partition_registry.store.sql.reader import SqlRegistryReader
 from airflow_provider_partition_registry.store.sql.standby.standby import NotProvenError, Standby
+
+if TYPE_CHECKING:
+    from airflow_provider_partition_registry.domain.grains import Grain
 
 T = TypeVar("T")
 Tell = Callable[[str], object]
@@ -140,6 +144,17 @@ class AgedReader(RegistryReader):
 
     def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
         return self._primary.events(after, source_name, limit)
+
+    def grain_events(
+        self,
+        source_name: str,
+        grain: Grain,
+        timezone: str = "UTC",
+        *,
+        after: int | str = 0,
+        limit: int = 1000,
+    ) -> GrainPage:
+        return self._primary.grain_events(source_name, grain, timezone, after=after, limit=limit)
 
     def last_position(self) -> int:
         return self._primary.last_position()

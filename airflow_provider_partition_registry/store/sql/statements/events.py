@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import exists, func, or_, select
-from sqlalchemy.sql import Select
+from sqlalchemy.sql import ColumnElement, Select
 
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import REWRITING_EVENTS
+from airflow_provider_partition_registry.domain.models import REWRITING_EVENTS, EventType
 from airflow_provider_partition_registry.store.sql.schema.tables import event, provider, pruning, source
 from airflow_provider_partition_registry.store.sql.statements.positions import is_lost
 
@@ -14,6 +16,18 @@ EVENTS = select(
     event, source.c.name.label("source_name"), provider.c.name.label("provider_name")
 ).select_from(event.outerjoin(source).outerjoin(provider))
 """The history with its names; the caller adds the order and where to start."""
+
+
+def newest_first(source_id: ColumnElement) -> Select:
+    """The history of a source, the newest event first."""
+    # Not "=", for the reason given in positions.py where it looks up a source's last position.
+    of_source = event.c.source_id.between(source_id, source_id)
+    return EVENTS.where(of_source).order_by(event.c.source_id.desc(), event.c.position.desc())
+
+
+def is_one_of(types: Iterable[EventType]) -> ColumnElement:
+    """Whether an event has one of these types."""
+    return event.c.type.in_(sorted(each.value for each in types))
 
 
 def has_changed(source_name: str, interval: Interval, as_of: int) -> Select:
@@ -27,7 +41,7 @@ def has_changed(source_name: str, interval: Interval, as_of: int) -> Select:
     was_rewritten = exists().where(
         event.c.source_id == source.c.id,
         event.c.position > as_of,
-        event.c.type.in_([each.value for each in REWRITING_EVENTS]),
+        is_one_of(REWRITING_EVENTS),
         event.c.interval_start < interval.end,
         event.c.interval_end > interval.start,
     )
