@@ -19,6 +19,11 @@ _NAMES_IN = {
         "PartitionRegisterOperator",
         "PartitionUnlockOperator",
     ),
+    "operators.reading": (
+        "PartitionReadinessBranchOperator",
+        "PartitionReadinessShortCircuitOperator",
+        "PartitionUnchangedOperator",
+    ),
     "operators.reconciliation": ("PartitionReconcileOperator",),
     "sensors.partition_registry": ("PartitionReadinessSensor",),
     "task_groups.partition_registry": ("PartitionLockGroup", "partition_lock"),

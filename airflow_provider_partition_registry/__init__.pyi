@@ -106,6 +106,11 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator as PartitionRegisterOperator,
     PartitionUnlockOperator as PartitionUnlockOperator,
 )
+from airflow_provider_partition_registry.operators.reading import (
+    PartitionReadinessBranchOperator as PartitionReadinessBranchOperator,
+    PartitionReadinessShortCircuitOperator as PartitionReadinessShortCircuitOperator,
+    PartitionUnchangedOperator as PartitionUnchangedOperator,
+)
 from airflow_provider_partition_registry.operators.reconciliation import (
     PartitionReconcileOperator as PartitionReconcileOperator,
 )

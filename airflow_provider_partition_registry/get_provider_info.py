@@ -71,7 +71,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [_modules("hooks")],
-        "operators": [_modules("operators", "reconciliation")],
+        "operators": [_modules("operators", "reading", "reconciliation")],
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
         "connection-types": [

@@ -12,3 +12,8 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def in_one_line(text: str) -> str:
+    """Return untrusted text, such as a reason, in one line, as it must not look like further lines of ours."""
+    return visible(" ".join(text.split()))

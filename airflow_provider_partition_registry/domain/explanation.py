@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_partition_registry.domain.display import visible
+from airflow_provider_partition_registry.domain.display import in_one_line
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import (
     Interval,
@@ -38,7 +38,7 @@ def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[st
     if readiness.stale and readiness.question.published_after:
         since = format_instant(readiness.question.published_after)
         lines += _listed(f"not known to have been published since {since}:", readiness.stale, shown_at_most)
-    lines += [_in_one_line(_blocker(blocker)) for blocker in readiness.blockers[:shown_at_most]]
+    lines += [in_one_line(_blocker(blocker)) for blocker in readiness.blockers[:shown_at_most]]
     if len(readiness.blockers) > shown_at_most:
         lines.append(f"and {len(readiness.blockers) - shown_at_most} more partitions that block it")
     return lines
@@ -50,11 +50,6 @@ def _listed(prefix: str, intervals: Sequence[Interval], shown_at_most: int) -> l
     shown = ", ".join(str(interval) for interval in intervals[:shown_at_most])
     more = len(intervals) - shown_at_most
     return [f"{prefix} {shown}" + (f" and {more} more" if more > 0 else "")]
-
-
-def _in_one_line(text: str) -> str:
-    """Reasons and log URLs are untrusted text, which must not look like further lines of ours."""
-    return visible(" ".join(text.split()))
 
 
 def _blocker(partition: Partition) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from airflow_provider_partition_registry.domain.errors import (
     AdministratorTokenError,
@@ -20,12 +20,14 @@ from airflow_provider_partition_registry.domain.principals import (
 )
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_provider_partition_registry.runtime.answers import Answers, answers_of
 from airflow_provider_partition_registry.runtime.compat import AirflowNotFoundException, BaseHook, mask_secret
 from airflow_provider_partition_registry.runtime.connections import (
     missing_connection,
     read_connection,
     settings_of,
 )
+from airflow_provider_partition_registry.runtime.rewriting import was_rewritten
 from airflow_provider_partition_registry.runtime.settings import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
@@ -121,9 +123,29 @@ class PartitionRegistryHook(BaseHook):
         """Answer many questions at once."""
         return self.store.check_readiness_many(questions, explain=explain)
 
-    def changed_since(self, source_name: str, start: Instant, end: Instant, as_of: int) -> bool:
-        """Say whether anything in ``[start, end)`` was rewritten after an earlier answer."""
-        return self.store.changed_since(source_name, Interval(start, end), as_of)
+    @overload
+    def changed_since(self, source_name: Answers) -> bool: ...
+    @overload
+    def changed_since(self, source_name: str, start: Instant, end: Instant, as_of: int) -> bool: ...
+    def changed_since(
+        self,
+        source_name: str | Answers,
+        start: Instant | None = None,
+        end: Instant | None = None,
+        as_of: int | None = None,
+    ) -> bool:
+        """Say whether anything in ``[start, end)`` was rewritten after an earlier answer (R7).
+
+        :param source_name: the source; or, alone, the result of a
+            :class:`~airflow_provider_partition_registry.sensors.partition_registry.PartitionReadinessSensor`: an
+            answer or a list of them, of which any may have been rewritten.
+        :param as_of: from the earlier answer.
+        :raises InvalidInputError: what is given alone is no such result.
+        :raises UnknownSourceError: no such source.
+        """
+        if start is None or end is None or as_of is None:
+            return any(was_rewritten(self.store, answer) for answer in answers_of(source_name))
+        return self.store.changed_since(str(source_name), Interval(start, end), as_of)
 
     def register_source(self, source_name: str, owner: str) -> SourceRegistration:
         """Register a source and return its access token, which is shown only this once."""

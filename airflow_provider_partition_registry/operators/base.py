@@ -8,14 +8,13 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_partition_registry.domain.errors import StoreRefusedError, StoreUnavailableError
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.proof.graph import WRITTEN, Role
 from airflow_provider_partition_registry.runtime.acting import access_explained, acting_provider
 from airflow_provider_partition_registry.runtime.compat import BaseOperator
 from airflow_provider_partition_registry.runtime.interval import interval_of_run
-from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, of_connection
+from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID, naming_connection
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -81,12 +80,9 @@ class PartitionOperator(BaseOperator):
     @contextmanager
     def _registry(self) -> Iterator[RegistryStore]:
         """The registry. If a web service denies access, the error adds which settings decide who a task acts as."""
-        settings = self.hook.settings
-        try:
-            with access_explained(self._provider(), settings, self.partition_registry_conn_id):
-                yield self.hook.store
-        except (StoreRefusedError, StoreUnavailableError) as error:
-            raise of_connection(error, self.partition_registry_conn_id) from None
+        settings, conn_id = self.hook.settings, self.partition_registry_conn_id
+        with naming_connection(conn_id), access_explained(self._provider(), settings, conn_id):
+            yield self.hook.store
 
     def note(
         self,

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
         AirflowPlugin,
         AirflowSensorTimeout,
         AirflowSkipException,
+        BaseBranchOperator,
         BaseHook,
         BaseOperator,
         BaseSensorOperator,
         Connection,
         PokeReturnValue,
+        SkipMixin,
         TaskGroup,
         XComArg,
         conf,
@@ -46,10 +48,16 @@ _MODULES = {
     "AirflowPlugin": ("airflow.sdk.plugins_manager", "airflow.plugins_manager"),
     "AirflowSensorTimeout": ("airflow.sdk.exceptions", "airflow.exceptions"),
     "AirflowSkipException": ("airflow.sdk.exceptions", "airflow.exceptions"),
+    "BaseBranchOperator": (
+        "airflow.sdk",
+        "airflow.providers.standard.operators.branch",
+        "airflow.operators.branch",
+    ),
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
     "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
+    "SkipMixin": ("airflow.sdk", "airflow.providers.standard.utils.skipmixin", "airflow.models.skipmixin"),
     "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
     "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
@@ -113,6 +121,20 @@ async def push_result(task_instance: Any, value: Any) -> None:
         run_id=task_instance.run_id,
         map_index=-1 if task_instance.map_index is None else task_instance.map_index,
     )
+
+
+def skip_tasks(operator: SkipMixin, context: Mapping[str, Any], tasks: Collection[Any]) -> None:
+    """Skip tasks of the same run, now and when they are cleared, as Airflow's own short circuit does.
+
+    On Airflow 3 this ends the task, by an exception, unless it is mapped.
+    """
+    ti = context["ti"]
+    if IS_AIRFLOW_3:
+        operator.skip(ti=ti, tasks=tasks)
+        return
+    dag_run = context["dag_run"]
+    skip: Any = operator.skip  # which has other parameters there
+    skip(dag_run=dag_run, execution_date=dag_run.execution_date, tasks=tasks, map_index=ti.map_index)
 
 
 def states_of_tasks(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
 
-from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
+from airflow_provider_partition_registry.domain.errors import (
+    InvalidInputError,
+    RegistryError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.factory import DEFAULT_TIMEOUT, open_store
 
@@ -109,6 +115,15 @@ class ConnectionSettings:
 def of_connection(error: E, conn_id: str) -> E:
     """The error of a registry, with the Airflow connection that leads there added to its message."""
     return error.continued(f"The Airflow connection {conn_id!r} leads there.")
+
+
+@contextmanager
+def naming_connection(conn_id: str) -> Iterator[None]:
+    """Add the Airflow connection that leads to a registry to the errors with which that does not answer."""
+    try:
+        yield
+    except (StoreRefusedError, StoreUnavailableError) as error:
+        raise of_connection(error, conn_id) from None
 
 
 def how_to_configure(conn_id: str) -> str:

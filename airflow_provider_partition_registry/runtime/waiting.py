@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.explanation import explain
 from airflow_provider_partition_registry.domain.grains import Grain
-from airflow_provider_partition_registry.domain.intervals import Instant, format_instant
+from airflow_provider_partition_registry.domain.intervals import Instant
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import (
     OnFailed,
@@ -19,6 +19,7 @@ from airflow_provider_partition_registry.domain.waiting import (
     failed_writes,
     missing_sources,
 )
+from airflow_provider_partition_registry.runtime.answers import as_result
 from airflow_provider_partition_registry.runtime.errors import UpstreamFailedError
 from airflow_provider_partition_registry.runtime.interval import interval_of_run
 
@@ -43,8 +44,9 @@ class WaitParameters:
 
     @classmethod
     def of_task(cls, task: Any) -> WaitParameters:
-        """Read the parameters of a task that has attributes of the same names."""
-        return cls(**{each.name: getattr(task, each.name) for each in fields(cls)})
+        """Read the parameters of whoever has attributes of the same names; those that it lacks are as by default."""
+        names = (each.name for each in fields(cls))
+        return cls(**{name: getattr(task, name) for name in names if hasattr(task, name)})
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Wait:
             raise UpstreamFailedError(f"A write failed upstream, and on_failed is 'fail'. {why}")
         if outcome is WaitOutcome.NOT_YET:
             return None
-        found = [_as_result(answer) for answer in answers if isinstance(answer, Readiness)]
+        found = [as_result(answer) for answer in answers if isinstance(answer, Readiness)]
         return found[0] if self.is_single else found
 
 
@@ -120,13 +122,3 @@ def _named(requirement: Requirement) -> Mapping[str, Any]:
             f"published_after; not {requirement!r}."
         )
     return requirement
-
-
-def _as_result(answer: Readiness) -> dict[str, Any]:
-    return {
-        "source_name": answer.question.source_name,
-        "start": format_instant(answer.question.interval.start),
-        "end": format_instant(answer.question.interval.end),
-        "is_ready": answer.is_ready,
-        "as_of": answer.as_of,
-    }

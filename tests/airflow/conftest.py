@@ -58,6 +58,7 @@ from tests.airflow.running import (  # noqa: E402, F401 - fixtures
     daily_timetable,
     new_dag,
     no_logical_date,
+    pulled,
     rerun,
     rerun_alone,
     run_dag,

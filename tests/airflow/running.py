@@ -168,6 +168,19 @@ def _what_is_left(dag: DAG, run_id: str) -> Run:
         )
 
 
+@pytest.fixture
+def pulled() -> Callable[[Run, str, str], Any]:
+    """Reads an XCom that a task of a run left under a key of its own."""
+
+    def pull(run: Run, task_id: str, key: str) -> Any:
+        model = airflow.models.xcom.XComModel if IS_AIRFLOW_3 else airflow.models.xcom.XCom
+        with create_session() as session:
+            named = {"dag_id": run.dag.dag_id, "run_id": run.run_id, "task_id": task_id, "key": key}
+            return _value(session.query(model).filter_by(**named).one())
+
+    return pull
+
+
 def _value(xcom: Any) -> Any:
     return xcom.deserialize_value(xcom) if IS_AIRFLOW_3 else xcom.value
 

@@ -18,6 +18,7 @@ from tests.airflow.registries import Connect
 from tests.airflow.runs import Rerun, Run, RunDag
 from tests.documents import DOCS, blocks
 
+READ = DOCS / "how-to" / "read.md"
 PAGES = [DOCS / "tutorial.md", *sorted(DOCS.glob("how-to/*.md"))]
 DAY = Interval("2026-11-01", "2026-11-02")
 NEXT_DAY = Interval("2026-11-02", "2026-11-03")
@@ -125,6 +126,38 @@ def test_readers(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag)
     publish(registry, "finance.rates", "rates-loader", NOVEMBER)
     for dag_id in ("example_consumer", "sales_report", "careful_report", "margin"):
         assert_success(run_dag(dags[dag_id]))
+
+
+def test_a_reader_is_told_of_a_rewrite(
+    dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag, rerun: Rerun
+) -> None:
+    """In the words that the page shows."""
+    told: list[str] = []
+    check = dags["careful_report"].get_task("unchanged")
+    check.on_failure_callback = [lambda context: told.append(str(context["exception"]))]
+    publish(registry, "shop.sales", "nightly_sales", DAY)
+    run = run_dag(dags["careful_report"])
+    assert_success(run)
+    publish(registry, "shop.sales", "nightly_sales", DAY)
+
+    assert rerun(run, "unchanged").states["unchanged"] == "failed"
+
+    (shown,) = blocks(READ, "text")
+    assert [in_general(shown)] == [in_general(each) for each in told]
+
+
+def in_general(text: str) -> str:
+    """A message without what differs from run to run."""
+    return re.sub(r"(event|by \S+ at) \S+", "...", text).strip()
+
+
+def test_asking_once(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    run = run_dag(dags["sales_or_not"])
+    assert run.states == {"is_ready": "success", "report": "skipped", "report_without_sales": "success"}
+    assert run_dag(dags["sales_if_ready"]).states == {"is_ready": "success", "refresh": "skipped"}
+    publish(registry, "shop.sales", "nightly_sales", DAY)
+    assert run_dag(dags["sales_or_not"]).states["report"] == "success"
+    assert_success(run_dag(dags["sales_if_ready"]))
 
 
 def test_two_writers(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:

@@ -23,6 +23,11 @@ from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionRegisterOperator,
     PartitionUnlockOperator,
 )
+from airflow_provider_partition_registry.operators.reading import (
+    PartitionReadinessBranchOperator,
+    PartitionReadinessShortCircuitOperator,
+    PartitionUnchangedOperator,
+)
 from airflow_provider_partition_registry.runtime.waiting import Wait
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from tests.airflow.registries import DAY
@@ -34,7 +39,12 @@ OPERATORS = (
     PartitionLockOperator,
     PartitionUnlockOperator,
     PartitionReadinessSensor,
+    PartitionReadinessBranchOperator,
+    PartitionReadinessShortCircuitOperator,
 )
+ALSO_REQUIRED: dict[type, dict[str, Any]] = {
+    PartitionReadinessBranchOperator: {"follow_task_ids_if_ready": "go_on"}
+}
 
 IMPORT_OURS = """
 import json, sys, warnings
@@ -44,6 +54,7 @@ from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSens
 before = set(sys.modules)
 import airflow_provider_partition_registry.decorators.partition_registry
 import airflow_provider_partition_registry.operators.partition_registry
+import airflow_provider_partition_registry.operators.reading
 import airflow_provider_partition_registry.sensors.partition_registry
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
@@ -110,6 +121,7 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "operators",
         "operators.base",
         "operators.partition_registry",
+        "operators.reading",
         "proof",
         "proof.graph",
         "proof.parsing",
@@ -141,19 +153,33 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("kind", OPERATORS)
 def test_constructors_touch_nothing(kind: type, new_dag: NewDag) -> None:
+    also = ALSO_REQUIRED.get(kind, {})
     with new_dag():
-        kind(task_id="plain", **DAY)
-        kind(task_id="templated", source_name="{{ params.source }}", start="{{ ds }}", grain="day")
-        kind(task_id="typed", source_name="sales", start=datetime(2026, 11, 1), grain=timedelta(hours=6))
-        kind.partial(task_id="mapped", source_name="sales", grain="day").expand(start=["2026-11-01"])
+        kind(task_id="plain", **DAY, **also)
+        kind(task_id="templated", source_name="{{ params.source }}", start="{{ ds }}", grain="day", **also)
+        six_hours = {"start": datetime(2026, 11, 1), "grain": timedelta(hours=6)}
+        kind(task_id="typed", source_name="sales", **six_hours, **also)
+        mapped = kind.partial(task_id="mapped", source_name="sales", grain="day", **also)
+        mapped.expand(start=["2026-11-01"])
 
 
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.usefixtures("no_network")
+def test_the_constructor_of_the_check_touches_nothing(new_dag: NewDag) -> None:
+    with new_dag():
+        wait = PartitionReadinessSensor.partial(task_id="wait", source_name="sales", grain="day").expand(
+            start=["2026-11-01"]
+        )
+        together = PartitionUnchangedOperator(task_id="together", answers=wait.output)
+        each = PartitionUnchangedOperator.partial(task_id="each").expand(answers=wait.output)
+    assert together.upstream_task_ids == each.upstream_task_ids == {"wait"}
+
+
+@pytest.mark.parametrize("kind", [*OPERATORS, PartitionUnchangedOperator])
 def test_template_fields_are_assigned_as_they_are(kind: type) -> None:
     values: dict[str, Any] = {name: f"{{{{ params.{name} }}}}" for name in kind.template_fields}
     if "requires" in values:
         values["requires"] = [values["source_name"]]
-    task = kind(task_id="a_task", **values)
+    task = kind(task_id="a_task", **values, **ALSO_REQUIRED.get(kind, {}))
     assert {name: getattr(task, name) for name in kind.template_fields} == values
 
 

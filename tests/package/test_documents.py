@@ -44,6 +44,7 @@ RUN_BY = {
     ("docs/how-to/keep-the-history-short.md", "ini"): "tests/service/test_pruning.py",
     ("docs/how-to/kubernetes.md", "yaml"): HOW_TO,
     ("docs/how-to/read.md", "python"): DAGS,
+    ("docs/how-to/read.md", "text"): DAGS,
     ("docs/how-to/rotate-a-token.md", "bash"): HOW_TO,
     ("docs/how-to/scripts.md", "bash"): HOW_TO,
     ("docs/how-to/several-instances.md", "nginx"): "testbed/balancing.py",
