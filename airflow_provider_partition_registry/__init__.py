@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _NAMES_IN = {
     "decorators.partition_registry": ("PartitionWrite", "write_partition", "writes_partition"),
     "hooks.partition_registry": ("PartitionRegistryHook",),
+    "notifications.partition_registry": ("PartitionLockHeldNotifier", "PartitionNotReadyNotifier"),
     "operators.partition_registry": (
         "PartitionLockOperator",
         "PartitionRegisterOperator",

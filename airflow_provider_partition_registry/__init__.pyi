@@ -101,6 +101,10 @@ from airflow_provider_partition_registry.domain.viewing import (
 from airflow_provider_partition_registry.hooks.partition_registry import (
     PartitionRegistryHook as PartitionRegistryHook,
 )
+from airflow_provider_partition_registry.notifications.partition_registry import (
+    PartitionLockHeldNotifier as PartitionLockHeldNotifier,
+    PartitionNotReadyNotifier as PartitionNotReadyNotifier,
+)
 from airflow_provider_partition_registry.operators.partition_registry import (
     PartitionLockOperator as PartitionLockOperator,
     PartitionRegisterOperator as PartitionRegisterOperator,

@@ -74,6 +74,10 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators", "reading", "reconciliation")],
         "sensors": [_modules("sensors")],
         "triggers": [_modules("triggers")],
+        "notifications": [
+            f"{PACKAGE}.notifications.partition_registry.{name}"
+            for name in ("PartitionNotReadyNotifier", "PartitionLockHeldNotifier")
+        ],
         "connection-types": [
             {
                 "connection-type": "partition_registry",

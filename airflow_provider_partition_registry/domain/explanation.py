@@ -44,6 +44,14 @@ def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[st
     return lines
 
 
+def explain_locks(locked: Sequence[Partition], shown_at_most: int = SHOWN_AT_MOST) -> list[str]:
+    """Who holds the locks, one line each; beyond ``shown_at_most`` they are only counted."""
+    lines = [in_one_line(f"source {each.source_name!r}: {_blocker(each)}") for each in locked[:shown_at_most]]
+    if len(locked) > shown_at_most:
+        lines.append(f"and {len(locked) - shown_at_most} more locks")
+    return lines
+
+
 def _listed(prefix: str, intervals: Sequence[Interval], shown_at_most: int) -> list[str]:
     if not intervals:
         return []

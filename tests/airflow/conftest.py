@@ -41,6 +41,7 @@ from tests.airflow.held import warned  # noqa: E402, F401 - fixtures
 from tests.airflow.leaving_locks import cut, in_a_hurry, left  # noqa: E402, F401 - fixtures
 from tests.airflow.processes import (  # noqa: E402, F401 - fixtures
     load_dags,
+    miss_deadline,
     start_in_triggerer,
     starts_from_trigger,
     through_the_database,

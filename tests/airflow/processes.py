@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pkgutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -102,3 +104,31 @@ def load_dags() -> Callable[[Path], Any]:
         return DagBag(dag_folder=folder, include_examples=False)  # type: ignore[call-arg]
 
     return load
+
+
+@pytest.fixture
+def miss_deadline(trigger_from_row: Callable[[str, dict[str, Any]], Any]) -> Callable[[DAG], list[Any]]:
+    """Calls the callback of a DAG's deadline as Airflow does, with a context that has only run and deadline.
+
+    The alert goes through the database as JSON, and the callback is then called by Airflow's own trigger.
+    """
+
+    def miss(dag: DAG) -> list[Any]:
+        from airflow.serialization.decoders import decode_deadline_alert
+        from airflow.serialization.serialized_objects import DagSerialization
+
+        stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
+        (alert,) = stored["dag"]["deadline"]
+        callback = decode_deadline_alert(alert.get("__var", alert)).callback
+        run = {"dag_id": dag.dag_id, "run_id": "a_run", "logical_date": "2026-11-01T00:00:00Z", "conf": {}}
+        context = {"dag_run": run, "deadline": {"id": "a_deadline", "deadline_time": datetime.now(UTC)}}
+        trigger = trigger_from_row(
+            "airflow.triggers.callback.CallbackTrigger",
+            {"callback_path": callback.path, "callback_kwargs": callback.kwargs | {"context": context}},
+        )
+        return asyncio.run(collect(trigger))
+
+    async def collect(trigger: Any) -> list[Any]:
+        return [event.payload async for event in trigger.run()]
+
+    return miss

@@ -14,8 +14,10 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.contract.writing import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
+from testbed.mail import MailServer, text_of
 from tests.airflow.registries import Connect
 from tests.airflow.runs import Rerun, Run, RunDag
+from tests.airflow.versions import IS_AIRFLOW_3, VERSION
 from tests.documents import DOCS, blocks
 
 READ = DOCS / "how-to" / "read.md"
@@ -35,7 +37,10 @@ PROVIDERS = {
 
 
 def dags_of(page: Path) -> Iterator[str]:
-    return (block for block in blocks(page, "python") if "with DAG(" in block)
+    """The DAGs on a page that this Airflow can have."""
+    for block in blocks(page, "python"):
+        if "with DAG(" in block and (IS_AIRFLOW_3 or "from airflow.sdk" not in block):
+            yield block
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +165,48 @@ def test_asking_once(dags: dict[str, Any], registry: RegistryStore, run_dag: Run
     assert_success(run_dag(dags["sales_if_ready"]))
 
 
+BE_TOLD = DOCS / "how-to" / "be-told.md"
+
+
+def test_being_told_by_mail(
+    dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the sensor has given up."""
+    dag = dags["report_or_mail"]
+    wait = dag.get_task("wait_for_sales")
+    wait.timeout, wait.poke_interval = 0.2, 0.1
+    with MailServer() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
+        assert run_dag(dag).states["wait_for_sales"] == "failed"
+    (letter,) = server.received
+    assert letter["Subject"] == "report_or_mail gave up waiting for 2026-11-01"
+    assert f"Not ready: {DAY} of source 'shop.sales':" in text_of(letter)
+
+
+@pytest.mark.skipif(VERSION < (3, 1), reason="Airflow has deadline alerts since 3.1")
+def test_a_deadline_of_the_page(
+    dags: dict[str, Any], registry: RegistryStore, monkeypatch: pytest.MonkeyPatch, miss_deadline: Any
+) -> None:
+    with MailServer() as server:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
+        miss_deadline(dags["report_by_nine"])
+    (letter,) = server.received
+    assert letter["Subject"] == "report_by_nine is still waiting"
+    assert f"Not ready: {DAY} of source 'shop.sales':" in text_of(letter)
+
+
+def test_the_callback_of_airflow_2_is_as_the_page_shows_it() -> None:
+    """See ``test_when_a_run_is_late_on_airflow_2`` for what it does."""
+    (shown,) = blocks(BE_TOLD, "text")
+    arguments = re.findall(r"\b(\w+)=", shown)
+    assert arguments == ["sla_miss_callback", "source_name", "start", "grain", "tell"]
+    assert "{{ slas[0].execution_date }}" in shown
+
+
+def test_held_locks(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    assert_success(run_dag(dags["held_locks"]))
+
+
 def test_two_writers(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
     assert_success(run_dag(dags["visits"]))
     assert_success(run_dag(dags["visit_corrections"]))
@@ -203,8 +250,6 @@ def test_clearing(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag
 
 def test_the_commands_that_start_a_backfill(dags: dict[str, Any]) -> None:
     from airflow.cli.cli_parser import get_parser
-
-    from tests.airflow.versions import IS_AIRFLOW_3
 
     (commands,) = blocks(DOCS / "how-to" / "backfill.md", "console")
     of_3, of_2 = commands.splitlines()

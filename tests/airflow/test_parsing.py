@@ -53,6 +53,7 @@ import airflow.triggers.base
 from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, conf
 before = set(sys.modules)
 import airflow_provider_partition_registry.decorators.partition_registry
+import airflow_provider_partition_registry.notifications.partition_registry
 import airflow_provider_partition_registry.operators.partition_registry
 import airflow_provider_partition_registry.operators.reading
 import airflow_provider_partition_registry.sensors.partition_registry
@@ -118,6 +119,8 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "domain.invalid_input",
         "domain.names",
         "domain.store_errors",
+        "notifications",
+        "notifications.partition_registry",
         "operators",
         "operators.base",
         "operators.partition_registry",
@@ -133,6 +136,7 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "runtime.holding",
         "runtime.interval",
         "runtime.settings",
+        "runtime.telling",
         "sensors",
         "sensors.partition_registry",
         "store",

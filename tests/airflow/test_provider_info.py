@@ -41,6 +41,15 @@ def test_modules_in_the_metadata_exist() -> None:
                 assert import_module(module)
 
 
+def test_notifiers_in_the_metadata_exist() -> None:
+    from pkgutil import resolve_name
+
+    from airflow.providers.common.compat.sdk import BaseNotifier
+
+    for path in get_provider_info()["notifications"]:
+        assert issubclass(resolve_name(path), BaseNotifier)
+
+
 def test_entry_point_leads_to_the_metadata() -> None:
     (found,) = [
         each

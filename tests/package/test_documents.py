@@ -28,6 +28,8 @@ RUN_BY = {
     ("docs/how-to/backfill.md", "console"): DAGS,
     ("docs/how-to/backfill.md", "python"): DAGS,
     ("docs/how-to/backup-and-restore.md", "bash"): "tests/cli/test_backup_page.py",
+    ("docs/how-to/be-told.md", "python"): DAGS,
+    ("docs/how-to/be-told.md", "text"): DAGS,
     ("docs/how-to/cleared-task.md", "bash"): HOW_TO,
     ("docs/how-to/cleared-task.md", "python"): DAGS,
     ("docs/how-to/containers.md", "bash"): "tests/package/test_image.py",

@@ -26,6 +26,7 @@ REFERENCE = PROJECT / "docs" / "reference"
 AIRFLOW_LAYER = (
     "decorators",
     "hooks/partition_registry.py",
+    "notifications",
     "operators",
     "sensors",
     "task_groups",
