@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from airflow_provider_partition_registry.domain.errors import GonePositionError, InvalidInputError
+from airflow_provider_partition_registry.domain.explanation import SHOWN_AT_MOST
 from airflow_provider_partition_registry.domain.questions import Readiness
 from airflow_provider_partition_registry.domain.rewriting import explain_rewriting, rewrites
 from airflow_provider_partition_registry.store.contract import RegistryReader
@@ -28,7 +29,11 @@ def explain_rewritten(store: RegistryReader, answers: Iterable[Readiness]) -> st
 
     :raises UnknownSourceError: no such source.
     """
-    return "\n".join(_explanation(store, answer) for answer in answers if was_rewritten(store, answer))
+    rewritten = [answer for answer in answers if was_rewritten(store, answer)]
+    texts = [_explanation(store, answer) for answer in rewritten[:SHOWN_AT_MOST]]
+    if len(rewritten) > SHOWN_AT_MOST:
+        texts.append(f"And {len(rewritten) - SHOWN_AT_MOST} more were rewritten.")
+    return "\n".join(texts)
 
 
 def _explanation(store: RegistryReader, answer: Readiness) -> str:

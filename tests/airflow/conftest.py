@@ -37,6 +37,7 @@ with warnings.catch_warnings():
     import airflow.serialization.serialized_objects
     import airflow.utils.db
 
+from tests.airflow.hearing import mail, nothing_heard_yet  # noqa: E402, F401 - fixtures
 from tests.airflow.held import warned  # noqa: E402, F401 - fixtures
 from tests.airflow.leaving_locks import cut, in_a_hurry, left  # noqa: E402, F401 - fixtures
 from tests.airflow.processes import (  # noqa: E402, F401 - fixtures

@@ -107,21 +107,24 @@ def load_dags() -> Callable[[Path], Any]:
 
 
 @pytest.fixture
-def miss_deadline(trigger_from_row: Callable[[str, dict[str, Any]], Any]) -> Callable[[DAG], list[Any]]:
+def miss_deadline(trigger_from_row: Callable[[str, dict[str, Any]], Any]) -> Callable[..., list[Any]]:
     """Calls the callback of a DAG's deadline as Airflow does, with a context that has only run and deadline.
 
     The alert goes through the database as JSON, and the callback is then called by Airflow's own trigger.
     """
 
-    def miss(dag: DAG) -> list[Any]:
+    def miss(dag: DAG, **run: Any) -> list[Any]:
+        from airflow.api_fastapi.core_api.datamodels.dag_run import DAGRunResponse
         from airflow.serialization.decoders import decode_deadline_alert
         from airflow.serialization.serialized_objects import DagSerialization
 
         stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
         (alert,) = stored["dag"]["deadline"]
         callback = decode_deadline_alert(alert.get("__var", alert)).callback
-        run = {"dag_id": dag.dag_id, "run_id": "a_run", "logical_date": "2026-11-01T00:00:00Z", "conf": {}}
-        context = {"dag_run": run, "deadline": {"id": "a_deadline", "deadline_time": datetime.now(UTC)}}
+        told = (
+            dict.fromkeys(DAGRunResponse.model_fields) | {"dag_id": dag.dag_id, "dag_run_id": "a_run"} | run
+        )
+        context = {"dag_run": told, "deadline": {"id": "a_deadline", "deadline_time": datetime.now(UTC)}}
         trigger = trigger_from_row(
             "airflow.triggers.callback.CallbackTrigger",
             {"callback_path": callback.path, "callback_kwargs": callback.kwargs | {"context": context}},

@@ -81,12 +81,12 @@ def test_late_data(
 def test_the_deadline_of_late_data(
     registry: RegistryStore,
     example: Callable[[str], Any],
-    miss_deadline: Callable[[Any], Any],
+    miss_deadline: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with MailServer() as server:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
-        miss_deadline(example("example_late_data"))
+        miss_deadline(example("example_late_data"), conf={"day": "2026-11-01"})
     (letter,) = server.received
     assert letter["Subject"] == "example_late_data is still waiting"
     assert "Not ready: " in text_of(letter)

@@ -189,7 +189,7 @@ def test_a_deadline_of_the_page(
 ) -> None:
     with MailServer() as server:
         monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection)
-        miss_deadline(dags["report_by_nine"])
+        miss_deadline(dags["report_by_nine"], logical_date="2026-11-01T07:00:00Z")
     (letter,) = server.received
     assert letter["Subject"] == "report_by_nine is still waiting"
     assert f"Not ready: {DAY} of source 'shop.sales':" in text_of(letter)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseNotifier, task
+from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.models import PartitionKey
@@ -21,69 +20,10 @@ from airflow_provider_partition_registry.notifications.partition_registry import
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from testbed.mail import MailServer, text_of
+from tests.airflow.hearing import HERE, LETTER, Hearing, as_in_triggerer, hear, hear_in_loop, heard, lock
 from tests.airflow.registries import DAY, THE_DAY, Connect, publish
 from tests.airflow.runs import NewDag, RunDag
-from tests.airflow.services import Place
-from tests.airflow.versions import IS_AIRFLOW_3, VERSION
-
-SMTP_NOTIFIER = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
-LETTER = {
-    "to": "team@example.com",
-    "from_email": "airflow@example.com",
-    "subject": "Late: {{ explanation.splitlines()[0] }}",
-    "html_content": "<pre>{{ explanation | e }}</pre>",
-    "smtp_conn_id": "mail",
-}
-
-heard: list[str] = []
-
-
-def hear(context: Any, prefix: str = "") -> None:
-    heard.append(prefix + context["explanation"])
-
-
-async def hear_in_loop(context: Any) -> None:
-    await asyncio.sleep(0)
-    hear(context)
-
-
-class Hearing(BaseNotifier):
-    """As notifiers of providers are: it renders a text and sends it."""
-
-    template_fields = ("text",)
-
-    def __init__(self, text: str = "{{ explanation }}", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.text = text
-
-    def notify(self, context: Any) -> None:
-        heard.append(self.text)
-
-
-class HearingInLoop(Hearing):
-    def notify(self, context: Any) -> None:
-        raise AssertionError("in a triggerer it is to be awaited")
-
-    async def async_notify(self, context: Any) -> None:
-        await asyncio.sleep(0)
-        heard.append(self.text)
-
-
-@pytest.fixture(autouse=True)
-def nothing_heard_yet() -> None:
-    heard.clear()
-
-
-@pytest.fixture
-def mail(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
-    """A mail server, and Airflow's connection to it."""
-    with MailServer() as server:
-        monkeypatch.setenv("AIRFLOW_CONN_MAIL", server.connection)
-        yield server
-
-
-def lock(registry: RegistryStore, provider: str = "loader", source: str = "sales", **how: Any) -> None:
-    registry.lock(PartitionKey(source, provider, THE_DAY), register=True, holder="the-night-job", **how)
+from tests.airflow.versions import IS_AIRFLOW_3
 
 
 def called(notifier: Any, **context: Any) -> None:
@@ -105,7 +45,7 @@ class TestCallbacksOfTasks:
 
         return run
 
-    @pytest.mark.parametrize("teller", [hear, Hearing(), hear_in_loop, {"path": f"{__name__}.hear"}])
+    @pytest.mark.parametrize("teller", [hear, Hearing(), hear_in_loop, {"path": f"{HERE}.hear"}])
     def test_all_reasons(
         self, teller: Any, registry: RegistryStore, wait_in_vain: Callable[..., Any]
     ) -> None:
@@ -226,135 +166,6 @@ def test_when_a_run_is_late_on_airflow_2(registry: RegistryStore) -> None:
     PartitionNotReadyNotifier(tell=hear, **about)(None, "wait", "", slas, [])
     (told,) = heard
     assert told.startswith(f"Not ready: {THE_DAY} of source 'sales'")
-
-
-async def as_in_triggerer(notifier: Any, context: Any = None) -> None:
-    """Have a notifier called as Airflow's triggerer does; Airflow 2 never does."""
-    context = {"dag": None} if context is None else context
-    notifier.render_template_fields(context)
-    await notifier.async_notify(context)
-
-
-class TestInTheTriggerer:
-    @pytest.mark.parametrize(
-        "teller",
-        [
-            hear,
-            Hearing(),
-            *([HearingInLoop()] if VERSION >= (3, 1) else []),
-            {"path": f"{__name__}.hear", "kwargs": {"prefix": ""}},
-            {"path": f"{__name__}.hear_in_loop"},
-            {"path": f"{__name__}.Hearing", "kwargs": {"text": "{{ explanation }}"}},
-        ],
-    )
-    def test_everybody_can_be_told(self, teller: Any, registry: RegistryStore) -> None:
-        lock(registry)
-        asyncio.run(as_in_triggerer(PartitionNotReadyNotifier(tell=teller, **DAY)))
-        (told,) = heard
-        assert "is being written by the-night-job" in told
-
-    def test_nobody_is_told_if_it_is_ready(self, registry: RegistryStore) -> None:
-        publish(registry)
-        asyncio.run(as_in_triggerer(PartitionNotReadyNotifier(tell=hear, **DAY)))
-        assert heard == []
-
-    def test_by_way_of_a_service(self, place: Place) -> None:
-        asyncio.run(as_in_triggerer(PartitionNotReadyNotifier(tell=hear, **place.day)))
-        (told,) = heard
-        assert "nobody has published" in told
-
-    def test_the_loop_goes_on_meanwhile(
-        self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A slow registry holds up only this alert."""
-        import time
-
-        def slowly(*_: Any) -> str:
-            time.sleep(0.5)
-            return "slow"
-
-        monkeypatch.setattr(PartitionNotReadyNotifier, "explain", slowly)
-
-        async def both() -> list[float]:
-            beats = []
-            alert = asyncio.create_task(as_in_triggerer(PartitionNotReadyNotifier(tell=hear, **DAY)))
-            while not alert.done():
-                beats.append(asyncio.get_running_loop().time())
-                await asyncio.sleep(0.02)
-            return beats
-
-        beats = asyncio.run(both())
-        assert heard == ["slow"]
-        assert max(later - sooner for sooner, later in pairwise(beats)) < 0.3
-
-
-@pytest.mark.skipif(VERSION < (3, 1), reason="Airflow has deadline alerts since 3.1")
-class TestDeadlineAlerts:
-    """A deadline's callback goes through Airflow's database as JSON, and is then called by Airflow's own trigger."""
-
-    @pytest.fixture
-    def missed(self, new_dag: NewDag, miss_deadline: Callable[..., Any]) -> Callable[..., list[Any]]:
-        from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
-
-        def miss(kind: Any, **arguments: Any) -> list[Any]:
-            alert = DeadlineAlert(
-                reference=DeadlineReference.DAGRUN_QUEUED_AT,
-                interval=timedelta(hours=2),
-                callback=AsyncCallback(kind, kwargs=arguments),
-            )
-            with new_dag(dag_id="a_dag", deadline=alert) as dag:
-                pass
-            return miss_deadline(dag)
-
-        return miss
-
-    def test_not_ready(self, registry: RegistryStore, missed: Callable[..., list[Any]]) -> None:
-        lock(registry)
-        events = missed(
-            PartitionNotReadyNotifier,
-            source_name="sales",
-            start="{{ dag_run.logical_date }}",
-            grain="day",
-            tell={
-                "path": f"{__name__}.HearingInLoop",
-                "kwargs": {"text": "{{ dag_run.run_id }} of {{ dag_run.dag_id }} is late. {{ explanation }}"},
-            },
-        )
-        assert [each["state"] for each in events] == ["running", "success"], events
-        (told,) = heard
-        assert told.startswith(f"a_run of a_dag is late. Not ready: {THE_DAY} of source 'sales':")
-
-    def test_a_letter(
-        self, registry: RegistryStore, mail: MailServer, missed: Callable[..., list[Any]]
-    ) -> None:
-        lock(registry)
-        missed(PartitionNotReadyNotifier, tell={"path": SMTP_NOTIFIER, "kwargs": LETTER}, **DAY)
-        (letter,) = mail.received
-        assert "is being written by the-night-job" in text_of(letter)
-
-    def test_the_interval_of_the_run(self, registry: RegistryStore, missed: Callable[..., list[Any]]) -> None:
-        missed(PartitionNotReadyNotifier, source_name="sales", tell={"path": f"{__name__}.hear"})
-        (told,) = heard
-        assert "This run has no data interval" in told
-
-    @pytest.mark.parametrize("longer_than", [0, timedelta(0)])
-    def test_held_locks(
-        self, longer_than: Any, registry: RegistryStore, missed: Callable[..., list[Any]]
-    ) -> None:
-        lock(registry)
-        missed(PartitionLockHeldNotifier, longer_than=longer_than, tell={"path": f"{__name__}.hear"})
-        (told,) = heard
-        assert "the-night-job" in told
-
-    def test_in_an_executor(self, registry: RegistryStore) -> None:
-        """Airflow makes the notifier with the context, and calls it with the same."""
-        import structlog
-        from airflow.sdk.execution_time.callback_supervisor import execute_callback
-
-        path = f"{PartitionNotReadyNotifier.__module__}.{PartitionNotReadyNotifier.__name__}"
-        kwargs = {**DAY, "tell": {"path": f"{__name__}.hear"}, "context": {"dag_run": {"run_id": "a_run"}}}
-        assert execute_callback(path, kwargs, "", None, structlog.get_logger()) == (True, None)
-        assert len(heard) == 1
 
 
 class TestHeldLocks:

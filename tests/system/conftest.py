@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.store.factory import open_store
 from demo.options import ENVIRONMENTS, PROJECT
 from demo.registry import CONNECTION_VARIABLE
 from testbed.airflow import AirflowInstance
+from testbed.mail import MailServer
 from testbed.postgres import PostgresServer
 from testbed.processes import stop_together
 from testbed.proxy import LosingProxy
@@ -45,6 +46,7 @@ PROVIDERS = {
     "system.deferred": ("night-loader",),
     "system.ended": ("ended-loader",),
     "system.hundred": ("hundred-loader",),
+    "system.late": ("slow-loader",),
     "system.rescheduled": ("night-loader",),
 }
 
@@ -151,6 +153,13 @@ def service(registry_url: str, registry: RegistryStore) -> Iterator[ServiceProce
 
 
 @pytest.fixture(scope="session")
+def mail() -> Iterator[MailServer]:
+    """A mail server for both instances."""
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def networks(postgres: PostgresServer, service: ServiceProcess) -> Iterator[Mapping[int, LosingProxy]]:
     """What the connection ``frail`` of each instance goes through, by major version."""
     with LosingProxy(postgres.port) as to_database, LosingProxy(service.port) as to_service:
@@ -159,13 +168,17 @@ def networks(postgres: PostgresServer, service: ServiceProcess) -> Iterator[Mapp
 
 @pytest.fixture(scope="session")
 def instances(
-    postgres: PostgresServer, registry_url: str, service: ServiceProcess, networks: Mapping[int, LosingProxy]
+    postgres: PostgresServer,
+    registry_url: str,
+    service: ServiceProcess,
+    networks: Mapping[int, LosingProxy],
+    mail: MailServer,
 ) -> Iterator[Mapping[int, AirflowInstance]]:
     """Both instances, by major version, warm and with all DAGs of the examples and of these tests."""
     by_service = {"host": service.url, "password": ADMINISTRATOR_TOKEN}
     started = {
-        2: _instance(2, {"host": registry_url}, networks[2], postgres.create_database("airflow_2")),
-        3: _instance(3, by_service, networks[3], postgres.create_database("airflow_3")),
+        2: _instance(2, {"host": registry_url}, networks[2], postgres.create_database("airflow_2"), mail),
+        3: _instance(3, by_service, networks[3], postgres.create_database("airflow_3"), mail),
     }
     try:
         with ThreadPoolExecutor(2) as pool:
@@ -176,7 +189,7 @@ def instances(
 
 
 def _instance(
-    major: int, address: Mapping[str, str], network: LosingProxy, metadata_url: str
+    major: int, address: Mapping[str, str], network: LosingProxy, metadata_url: str, mail: MailServer
 ) -> AirflowInstance:
     programs = ENVIRONMENTS / f"airflow-{major}" / "bin"
     assert programs.is_dir(), f"no environment in {programs}: run make environments"
@@ -193,6 +206,7 @@ def _instance(
         environment={
             CONNECTION_VARIABLE: json.dumps(connection),
             "AIRFLOW_CONN_FRAIL": json.dumps(frail),
+            "AIRFLOW_CONN_SMTP_DEFAULT": mail.connection,
         },
     )
     instance.add_dags(PROJECT / "example_dags", Path(__file__).parent / "dags")

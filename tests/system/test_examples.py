@@ -22,6 +22,7 @@ DAYS = {2: Interval("2026-11-02", "2026-11-03"), 3: Interval("2026-11-03", "2026
 SOURCES = {
     "example_producer": "shop.sales",
     "example_consumer": "shop.sales",
+    "example_careful_reader": "shop.sales",
     "example_setup_teardown": "shop.stock",
     "example_several_providers": "shop.visits",
     "example_hourly_into_daily": "shop.clicks",
@@ -93,6 +94,26 @@ def test_consumer_gets_the_answer_as_its_result(
     log = instance.api.task_log("example_consumer", run_id, "report")
 
     assert f"shop.sales is ready from {day_of(version)}T00:00:00Z to " in log
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_careful_reader_notices_a_rewrite(
+    instances: Mapping[int, AirflowInstance], registry: RegistryStore, example_runs: Runs, version: int
+) -> None:
+    api, run_id = instances[version].api, example_runs[version, "example_careful_reader"]
+    dag_id, day = "example_careful_reader", DAYS[version]
+    assert api.wait_for_run(dag_id, run_id, RUN_TIMEOUT) == "success"
+    key = PartitionKey("shop.sales", "example_producer", day)
+    registry.lock(key, holder="the-night-job")
+    registry.unlock(key, holder="the-night-job")
+
+    api.clear_task(dag_id, run_id, "unchanged")
+
+    assert api.wait_for_run(dag_id, run_id, RUN_TIMEOUT) == "failed"
+    told = api.task_log(dag_id, run_id, "unchanged", try_number=2)
+    assert f"{day} of provider 'example_producer' was published by the-night-job" in told
+    api.clear_task(dag_id, run_id, "wait_for_sales")
+    assert api.wait_for_run(dag_id, run_id, RUN_TIMEOUT) == "success"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -15,9 +15,13 @@ from airflow_provider_partition_registry import (
     Partition,
     PartitionKey,
     PartitionLockedError,
+    PartitionLockHeldNotifier,
     PartitionLockOperator,
+    PartitionNotReadyNotifier,
+    PartitionReadinessBranchOperator,
     PartitionReadinessSensor,
     PartitionRegistryHook,
+    PartitionUnchangedOperator,
     PartitionWrite,
     Question,
     Readiness,
@@ -56,13 +60,26 @@ def from_a_task(many: Sequence[str]) -> bool:
     assert_type(hook.check_readiness("shop.sales", "2026-11-01", "2026-11-02"), Readiness)
     answers = hook.check_readiness_many([Question(name, DAY) for name in many])
     assert_type(answers, list[Answer])
-    return all(isinstance(each, Readiness) and each.is_ready for each in answers)
+    are_ready = all(isinstance(each, Readiness) and each.is_ready for each in answers)
+    result = {"source_name": "shop.sales", "start": "...", "end": "...", "is_ready": True, "as_of": 7}
+    assert_type(hook.changed_since(result), bool)
+    assert_type(hook.changed_since([result, result]), bool)
+    assert_type(hook.changed_since("shop.sales", "2026-11-01", "2026-11-02", 7), bool)
+    return are_ready
 
 
 def in_a_dag_file() -> None:
     """Use operators, the sensor and the group, as a DAG file does."""
     PartitionLockOperator(task_id="lock", source_name="shop.sales", grain="day", lease=timedelta(hours=2))
-    PartitionReadinessSensor(task_id="wait", source_name="shop.sales", grain="day", deferrable=True)
+    tell = PartitionNotReadyNotifier(source_name="shop.sales", grain="day", tell=print)
+    wait = PartitionReadinessSensor(
+        task_id="wait", source_name="shop.sales", grain="day", deferrable=True, on_failure_callback=tell
+    )
+    PartitionUnchangedOperator(task_id="unchanged", answers=wait.output)
+    PartitionReadinessBranchOperator(
+        task_id="branch", source_name="shop.sales", grain="day", follow_task_ids_if_ready="report"
+    )
+    PartitionLockHeldNotifier(longer_than=timedelta(hours=6))
     with partition_lock(source_name="shop.sales", grain="day"):
         pass
 
