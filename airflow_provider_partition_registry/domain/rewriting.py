@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.domain.questions import Readiness
 _HAPPENED = {
     EventType.LOCK: "was locked",
     EventType.UNLOCK: "was published",
-    EventType.FAIL: "failed",
+    EventType.FAIL: "was marked as failed",
     EventType.RELEASE: "was released as it was before",
     EventType.FORCE_RELEASE: "was taken from its holder",
     EventType.INVALIDATE: "was declared bad",
