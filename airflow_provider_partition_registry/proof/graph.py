@@ -13,8 +13,8 @@ from typing import Any
 WRITTEN = ("source_name", "provider_name", "start", "end")
 """The parameters by which a lock and its unlock are matched, as they are written in the DAG."""
 
-# Airflow's base classes of tasks that decide or wait, and write no data. By name, so that none has to be imported.
-_DECIDERS_AND_WAITERS = {"SkipMixin", "BaseSensorOperator"}
+# Base classes of tasks that decide, wait or check, and write no data. By name, so that none has to be imported.
+_WRITE_NOTHING = {"SkipMixin", "BaseSensorOperator", "PartitionUnchangedOperator"}
 
 
 class Role(StrEnum):
@@ -43,10 +43,10 @@ def argument_of(task: Any, name: str) -> Any:
 
 
 def may_write(task: Any) -> bool:
-    """Whether the task can have written data. Empty tasks, branches, short circuits and sensors cannot."""
+    """Whether the task can have written data. Empty tasks, branches, short circuits, sensors and checks cannot."""
     if role_of(task) is not None or task.inherits_from_empty_operator:
         return False
-    return _DECIDERS_AND_WAITERS.isdisjoint(each.__name__ for each in operator_class_of(task).__mro__)
+    return _WRITE_NOTHING.isdisjoint(each.__name__ for each in operator_class_of(task).__mro__)
 
 
 def lock_of(unlock: Any) -> Any | None:
@@ -68,7 +68,8 @@ def work_of(unlock: Any, lock: Any) -> set[str]:
 
     The work is whatever runs after the lock and does not wait for the unlock, including tasks that nobody waits for, as
     these may still be writing. A lock group alone defines its work itself; what comes after one of its tasks, outside
-    the group, only reads. Operators of this package write nothing.
+    the group, only reads. Operators of this package write nothing, but a check of what was read counts if the unlock
+    waits for it.
     """
     waiting_for_unlock = set(unlock.get_flat_relative_ids(upstream=False))
     awaited_by_unlock = set(unlock.get_flat_relative_ids(upstream=True))

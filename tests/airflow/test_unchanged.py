@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,19 +17,14 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownSourceError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval
-from airflow_provider_partition_registry.domain.models import PartitionKey, PartitionState
-from airflow_provider_partition_registry.operators.partition_registry import (
-    PartitionLockOperator,
-    PartitionUnlockOperator,
-)
+from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.operators.reading import (
     PartitionUnchangedOperator,
 )
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store import maintenance
 from airflow_provider_partition_registry.store.contract import RegistryStore
-from airflow_provider_partition_registry.task_groups.partition_registry import partition_lock
-from tests.airflow.registries import DAY, THE_DAY, Connect, publish, the_partition
+from tests.airflow.registries import DAY, THE_DAY, Connect, publish
 from tests.airflow.runs import NewDag, Rerun, Run, RunDag
 from tests.airflow.services import Place
 
@@ -158,15 +155,21 @@ class TestUnchanged:
         }
         assert isinstance(read(check={"answers": answer}).error("unchanged"), UnknownSourceError)
 
-    def test_after_a_restored_backup(self, registry: RegistryStore, read: Read) -> None:
+    def test_after_a_restored_backup(
+        self, registry: RegistryStore, registry_url: str, read: Read, tmp_path: Path
+    ) -> None:
         """The answer is from a part of the history that the backup does not have."""
         publish(registry)
-        lost = registry.last_position() + 100
-        answer = {"source_name": "sales", "start": "2026-11-01", "end": "2026-11-02", "is_ready": True}
-        run = read(check={"answers": answer | {"as_of": lost}})
-        assert_told(
-            run, f"Rewritten after event {lost}", "The history does not say how.", "restored from a backup"
-        )
+        maintenance.back_up(registry_url, tmp_path / "backup.db")
+        publish(registry)
+        registry.close()
+
+        def restore() -> None:
+            for file in tmp_path.glob("registry.db*"):
+                file.unlink()
+            shutil.copy(tmp_path / "backup.db", tmp_path / "registry.db")
+
+        assert_told(read(restore), "The history does not say how.", "restored from a backup")
 
     def test_after_the_history_was_pruned(
         self, registry: RegistryStore, registry_url: str, read: Read
@@ -336,34 +339,6 @@ class TestWhatIsNoAnswer:
             wait = PartitionReadinessSensor(task_id="wait", **DAY)
             wait >> PartitionUnchangedOperator(task_id="unchanged", answers="{{ ti.xcom_pull('wait') }}")
         assert run_dag(dag).state == "success"
-
-
-@pytest.mark.parametrize("as_group", [True, False])
-def test_between_lock_and_unlock_it_is_work(
-    as_group: bool, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag
-) -> None:
-    """What was made of data that was rewritten meanwhile is not published (R12)."""
-    publish(registry, "clicks")
-    with new_dag() as dag:
-        wait = PartitionReadinessSensor(task_id="wait", **DAY | {"source_name": "clicks"})
-
-        @task
-        def make() -> None:
-            publish(registry, "clicks")
-
-        if as_group:
-            with partition_lock("made", **DAY) as group:
-                make() >> PartitionUnchangedOperator(task_id="unchanged", answers=wait.output)
-            wait >> group
-        else:
-            lock = PartitionLockOperator(task_id="lock", **DAY)
-            unlock = PartitionUnlockOperator(task_id="unlock", **DAY).as_teardown(setups=lock)
-            check = PartitionUnchangedOperator(task_id="unchanged", answers=wait.output)
-            wait >> lock >> make() >> check >> unlock
-    run = run_dag(dag)
-    assert run.state == "failed"
-    assert the_partition(registry).state is PartitionState.FAILED
-    assert "unchanged failed" in the_partition(registry).reason
 
 
 def test_by_way_of_a_service(place: Place, new_dag: NewDag, run_dag: RunDag) -> None:

@@ -16,7 +16,7 @@ from testbed.processes import wait_until
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 DAG_ID = "late_data"
-LATER = ("gave up",)
+LATER = ("task gave up", "run failed")
 LETTERS = {2: LATER, 3: ("in the triggerer", "in an executor", "locks", *LATER)}
 DAYS = {2: Interval("2026-11-02", "2026-11-03"), 3: Interval("2026-11-03", "2026-11-04")}
 TIMEOUT = 300
@@ -43,8 +43,8 @@ def test_letters_say_why(
         )
 
     waits_for(tuple(set(LETTERS[version]) - set(LATER)))
-    waits_for(LATER)
     assert api.wait_for_run(DAG_ID, run_id, TIMEOUT) == "failed"
+    waits_for(LATER)
     assert len(letters()) == len(LETTERS[version])
     for text in letters().values():
         assert f"{interval} of provider 'slow-loader' is being written by the-night-job since " in text

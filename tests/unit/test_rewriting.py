@@ -18,7 +18,7 @@ REWRITING = ("LOCK", "UNLOCK", "FAIL", "RELEASE", "FORCE_RELEASE", "INVALIDATE",
 
 
 def event(kind: str = "UNLOCK", interval: Interval | None = None, **fields: Any) -> Event:
-    given = {"provider_name": "p", "interval": interval or hours(0, 4), "holder": "me"}
+    given: dict[str, Any] = {"provider_name": "p", "interval": interval or hours(0, 4), "holder": "me"}
     return Event(8, EventType(kind), NOW, "s", **(given | fields))
 
 

@@ -51,21 +51,22 @@ def deadlines() -> dict[str, Any]:
     }
 
 
+def letter(name: str) -> PartitionNotReadyNotifier:
+    subject = "{{ params.day }} " + name
+    return PartitionNotReadyNotifier(tell=SmtpNotifier(subject=subject, **LETTER), **day)
+
+
+day = SOURCE | {"start": "{{ params.day }}"}
+
 with DAG(
     dag_id="late_data",
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     params={"day": "2026-11-01"},
+    on_failure_callback=letter("run failed"),
     **deadlines(),
 ) as dag:
-    day = SOURCE | {"start": "{{ params.day }}"}
     PartitionReadinessSensor(
-        task_id="wait",
-        deferrable=True,
-        timeout=20,
-        on_failure_callback=PartitionNotReadyNotifier(
-            tell=SmtpNotifier(subject="{{ params.day }} gave up", **LETTER), **day
-        ),
-        **day,
+        task_id="wait", deferrable=True, timeout=20, on_failure_callback=letter("task gave up"), **day
     )
