@@ -86,18 +86,15 @@ class PartitionUnchangedOperator(BaseOperator):
         with naming_connection(self.partition_registry_conn_id):
             found = explain_rewritten(PartitionRegistryHook(self.partition_registry_conn_id).store, answers)
         if not found:
-            self.log.info("Nothing was rewritten: %s.", ", ".join(str(each.question) for each in answers))
+            what = answers[0].question if len(answers) == 1 else f"{len(answers)} intervals"
+            self.log.info("Nothing was rewritten since it was ready: %s.", what)
             return
         told = f"{found}\nWhat was read of it may be of neither version. {self._what_to_do()}"
         raise (AirflowSkipException if self.on_changed == "skip" else AirflowFailException)(told)
 
     def _what_to_do(self) -> str:
-        who = (
-            f"Clear {', '.join(self._asked_by)}"
-            if self._asked_by
-            else "Clear the task that asked for the data"
-        )
-        return f"{who} with everything downstream, so that it is read again once it is ready."
+        asked_by = ", ".join(self._asked_by) or "the task that asked for the data"
+        return f"Clear {asked_by} with everything downstream, so that it is read again once it is ready."
 
 
 class _AskingOperator(BaseOperator):
