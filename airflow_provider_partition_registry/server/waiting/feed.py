@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -194,21 +194,29 @@ class Feed:
         now = time.monotonic()
         if heard == frozenset() or now - self._looked_everywhere_at >= POLL_INTERVAL:
             self._looked_everywhere_at = now
-            heard = frozenset(self._followed)
-        followed = (heard or frozenset()) & self._followed.keys()
-        if not followed:
-            return
-        latest = await asyncio.to_thread(self._store.latest_positions, followed)
-        for name, position in latest.items():
-            await self._look_ahead_in(name, position)
+            moved = await self._followed_that_moved()
+        else:
+            moved = (heard or frozenset()) & self._followed.keys()
+        for name in moved:
+            await self._look_ahead_in(name)
 
-    async def _look_ahead_in(self, source_name: str, up_to: int) -> None:
-        while (known := self._known_of(source_name)) < up_to:
+    async def _followed_that_moved(self) -> Set[str]:
+        """The sources that are being followed and have events that were not read, whether or not it heard of them."""
+        followed = frozenset(self._followed)
+        if not followed:
+            return followed
+        latest = await asyncio.to_thread(self._store.latest_positions, followed)
+        return {name for name, position in latest.items() if position > self._known_of(name)}
+
+    async def _look_ahead_in(self, source_name: str) -> None:
+        is_more = True
+        while is_more:
+            known = self._known_of(source_name)
             page = await asyncio.to_thread(self._store.events, known, source_name, PAGE)
-            if not page.items:  # The history became shorter, which the next look tells.
-                return
-            self._ahead[source_name] = _Ahead(known, page.items)
-            self._tell()
+            if page.items:
+                self._ahead[source_name] = _Ahead(known, page.items)
+                self._tell()
+            is_more = page.next is not None
 
     def _known_of(self, source_name: str) -> int:
         """Up to where everything of a source has been read."""
