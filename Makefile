@@ -83,6 +83,9 @@ accidents: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## All acciden
 kills: $(CORE)/.ready ## kill -9 of a worker, the service and PostgreSQL under load, a hundred in all, some minutes
 	$(CORE)/$(PYTEST) tests/service/test_kills.py -s --kills 100 --timeout 7200
 
+events: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready ## A thousand days start a run each, through kills, restarts and edits, half an hour
+	PATH="$(abspath $(CORE))/bin:$$PATH" $(AIRFLOW_3)/$(PYTEST) tests/system/test_event_runs.py --publications 1000
+
 soak: $(CORE)/.ready $(AIRFLOW_3)/.ready ## Half an hour of everything at once, while everything is broken once (MINUTES=3 for a short one)
 	PATH="$(abspath $(CORE))/bin:$$PATH" $(AIRFLOW_3)/bin/python -m soak $(if $(MINUTES),--minutes $(MINUTES))
 

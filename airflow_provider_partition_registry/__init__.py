@@ -28,6 +28,7 @@ _NAMES_IN = {
     "operators.reconciliation": ("PartitionReconcileOperator",),
     "sensors.partition_registry": ("PartitionReadinessSensor",),
     "task_groups.partition_registry": ("PartitionLockGroup", "partition_lock"),
+    "triggers.partition_events": ("PartitionEventTrigger",),
     "triggers.partition_registry": ("PartitionReadinessTrigger",),
     "proof.parsing": ("LeaseTooShortWarning",),
     "runtime.connections": ("RegistryConnectionNotFoundError",),
@@ -84,6 +85,8 @@ _NAMES_IN = {
     "domain.models": (
         "Event",
         "EventType",
+        "GrainEvent",
+        "GrainPage",
         "HistoryPage",
         "Holder",
         "Lock",

@@ -57,6 +57,8 @@ from airflow_provider_partition_registry.domain.intervals import (
 from airflow_provider_partition_registry.domain.models import (
     Event as Event,
     EventType as EventType,
+    GrainEvent as GrainEvent,
+    GrainPage as GrainPage,
     HistoryPage as HistoryPage,
     Holder as Holder,
     Lock as Lock,
@@ -145,6 +147,9 @@ from airflow_provider_partition_registry.store.factory import (
 from airflow_provider_partition_registry.task_groups.partition_registry import (
     PartitionLockGroup as PartitionLockGroup,
     partition_lock as partition_lock,
+)
+from airflow_provider_partition_registry.triggers.partition_events import (
+    PartitionEventTrigger as PartitionEventTrigger,
 )
 from airflow_provider_partition_registry.triggers.partition_registry import (
     PartitionReadinessTrigger as PartitionReadinessTrigger,

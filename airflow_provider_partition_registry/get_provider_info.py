@@ -73,11 +73,11 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks")],
         "operators": [_modules("operators", "reading", "reconciliation")],
         "sensors": [_modules("sensors")],
-        "triggers": [_modules("triggers")],
         "notifications": [
             f"{PACKAGE}.notifications.partition_registry.{name}"
             for name in ("PartitionNotReadyNotifier", "PartitionLockHeldNotifier")
         ],
+        "triggers": [_modules("triggers", "partition_events")],
         "connection-types": [
             {
                 "connection-type": "partition_registry",

@@ -43,6 +43,12 @@ DEFAULT_KILLS = 4
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--publications",
+        type=int,
+        default=45,
+        help="how many days tests/system/test_event_runs.py publishes",
+    )
+    parser.addoption(
         "--kills",
         type=int,
         default=DEFAULT_KILLS,

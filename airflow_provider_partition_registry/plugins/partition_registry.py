@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_partition_registry.runtime.compat import AirflowPlugin, hookimpl
+from airflow_provider_partition_registry.runtime.compat import HAS_ASSET_STATE, AirflowPlugin, hookimpl
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,13 @@ class RegistryListener:
         if previous_state is None:
             _without_harm(_record_mark, task_instance)
 
+    if HAS_ASSET_STATE:
+
+        @hookimpl
+        def on_asset_event_emitted(self, asset_event: Any) -> None:
+            """Called in the triggerer's supervisor, in the transaction that stores the asset's event."""
+            _without_harm(_deliver, asset_event)
+
 
 class PartitionRegistryPlugin(AirflowPlugin):
     """Registered by the entry point group ``airflow.plugins``."""
@@ -81,6 +88,12 @@ def _withdraw_marks(dag_run: Any) -> None:
     from airflow_provider_partition_registry.runtime.marks import withdraw_marks
 
     withdraw_marks(dag_run)
+
+
+def _deliver(asset_event: Any) -> None:
+    from airflow_provider_partition_registry.plugins.asset_events import deliver
+
+    deliver(asset_event)
 
 
 def _record_mark(task_instance: Any) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         mask_secret,
         redact,
     )
+    from airflow.triggers.base import BaseEventTrigger  # noqa: F401 - passed on
 
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ _MODULES = {
         "airflow.providers.standard.operators.branch",
         "airflow.operators.branch",
     ),
+    "BaseEventTrigger": ("airflow.triggers.base",),
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseNotifier": ("airflow.sdk", "airflow.notifications.basenotifier"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
@@ -84,6 +86,9 @@ def __getattr__(name: str) -> Any:
 
 AIRFLOW_VERSION = tuple(int(part) for part in __version__.split(".")[:2])
 IS_AIRFLOW_3 = AIRFLOW_VERSION >= (3, 0)
+
+# Earlier versions have no watchers, or nothing in which a cursor could be stored together with an asset's event.
+HAS_ASSET_STATE = AIRFLOW_VERSION >= (3, 3)
 
 # In earlier versions a trigger that the scheduler starts would see the text of templates instead of their values.
 CAN_START_FROM_TRIGGER = AIRFLOW_VERSION >= (3, 3)

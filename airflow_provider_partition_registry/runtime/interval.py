@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_partition_registry.domain.errors import InvalidIntervalError
-from airflow_provider_partition_registry.domain.grains import Grain, interval_at
-from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+from airflow_provider_partition_registry.domain.grains import Grain, interval_at, zone_named
+from airflow_provider_partition_registry.domain.intervals import Instant, Interval, to_instant
 
 
 def interval_of_run(
@@ -20,8 +21,11 @@ def interval_of_run(
 ) -> Interval:
     """The interval that a task is about.
 
-    In this order: ``start`` and ``end``; ``start`` alone with a ``grain``; the run's partition date with a ``grain``
-    (Airflow 3.2 and later); the run's data interval as it is, if it is not empty.
+    In this order: ``start`` and ``end``; ``start`` alone with a ``grain``; the run's partition date, or else its
+    partition key, with a ``grain`` (Airflow 3.2 and later); the run's data interval as it is, if it is not empty.
+
+    A partition key is read as Airflow's own timetables and mappers write it: a date, or a date and a time, in
+    ``timezone`` unless it has an offset; or a month.
 
     :param context: that of the running task.
     :param grain: "hour", "day", "week", "month", or a timedelta.
@@ -33,15 +37,31 @@ def interval_of_run(
             raise InvalidIntervalError(f"{name} is empty: its template rendered to nothing.")
     if start is not None or end is not None:
         return _explicit(start, end, grain, timezone)
-    partition_date = _of_run(context, "partition_date")
-    if partition_date is not None:
-        if grain is None:
-            raise InvalidIntervalError(
-                f"The run has the partition date {partition_date}, but how long a partition lasts is not said: "
-                f'set grain, for example grain="day".'
-            )
-        return interval_at(partition_date, grain, timezone)
+    for name in ("partition_date", "partition_key"):
+        value = _of_run(context, name)
+        if value is not None:
+            return _of_partition(value, f"the {name.replace('_', ' ')} {value}", grain, timezone)
     return _data_interval(context)
+
+
+def _of_partition(value: Any, what: str, grain: Grain | None, timezone: str) -> Interval:
+    if grain is None:
+        raise InvalidIntervalError(
+            f'The run has {what}, but how long a partition lasts is not said: set grain, for example grain="day".'
+        )
+    return interval_at(_instant_of_key(value, timezone) if isinstance(value, str) else value, grain, timezone)
+
+
+def _instant_of_key(key: str, timezone: str) -> Instant:
+    # A month, and the week that StartOfWeekMapper adds to a date, are not ISO 8601 as Python reads it.
+    date = re.sub(r" \(W\d\d\)$", "", f"{key}-01" if re.fullmatch(r"\d{4}-\d\d", key) else key)
+    try:
+        return to_instant(date, zone_named(timezone))
+    except InvalidIntervalError:
+        raise InvalidIntervalError(
+            f"The run's partition key {key!r} is no date that can be read, so it does not say what the task is about. "
+            f'Set the interval, for example start="{{{{ dag_run.conf[\'day\'] }}}}", grain="day".'
+        ) from None
 
 
 def _explicit(start: Instant | None, end: Instant | None, grain: Grain | None, timezone: str) -> Interval:

@@ -58,16 +58,19 @@ class Poller:
         self._waiters = Waiters()
         self._wake = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._reader: tuple[RegistryReader, ThreadPoolExecutor] | None = None
 
     async def updates(
-        self, questions: Iterable[Question], poll_interval: float
+        self, questions: Iterable[Question], poll_interval: float, *, follows: bool = False
     ) -> AsyncGenerator[News, None]:
         """Yield the answers now, and again whenever they change.
 
         :param poll_interval: seconds between two questions at most; notifications only shorten it.
+        :param follows: instead yield whenever anything has happened in the sources, whatever the answers are. They then
+            do not say why something is not ready.
         :raises RegistryError: the store refuses to answer, for a reason that does not pass with time.
         """
-        waiter = Waiter(tuple(questions), poll_interval)
+        waiter = Waiter(tuple(questions), poll_interval, follows)
         self._waiters.add(waiter)
         self._wake.set()
         self._ensure_running()
@@ -78,6 +81,16 @@ class Poller:
             self._waiters.discard(waiter)
             if not self._waiters:
                 self._wake.set()
+
+    async def ask(self, call: Callable[[RegistryReader], T]) -> T:
+        """Ask the registry something else, in the same private thread. To be called by who takes updates.
+
+        :raises StoreUnavailableError: it does not respond, or the poller has just ended; the next update tells why.
+        """
+        if self._reader is None:
+            raise StoreUnavailableError("The registry is not open any more.")
+        reader, threads = self._reader
+        return await _in_thread(threads, partial(call, reader))
 
     def _ensure_running(self) -> None:
         if self._waiters and (self._running is None or self._running.done()):
@@ -98,6 +111,7 @@ class Poller:
         reader = None
         try:
             reader = await _in_thread(threads, self._open_reader)
+            self._reader = reader, threads
             loop = asyncio.get_running_loop()
             start_listening(
                 reader,
@@ -113,6 +127,7 @@ class Poller:
         finally:
             # Also if the event loop is ending; waiting for the threads would hold it up.
             stop.set()
+            self._reader = None
             if reader is not None:
                 threads.submit(reader.close)
             threads.shutdown(wait=False)
@@ -206,7 +221,7 @@ class Poller:
         by_question = dict(zip(questions, answers, strict=True))
         for count, waiter in enumerate(waiters, start=1):
             news = News(answers=tuple(by_question[question] for question in waiter.questions))
-            if explain or news.is_ready or not self._explains:
+            if explain or news.is_ready or waiter.follows or not self._explains:
                 waiter.tell(news)
             if count % TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)

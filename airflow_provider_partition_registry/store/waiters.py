@@ -47,12 +47,14 @@ class Waiter:
     There may be ten thousand of them, so it holds no queue: what it has not heard yet is replaced by what is newer. Nor
     does it hold what it knows, only the hash of it.
 
+    :param follows: it wants to know of every event of its sources, not of what is ready or why not.
     :param stands_until: by the clock of this host (seconds), when what it was told last is no longer the case although
         nothing has happened.
     """
 
     questions: tuple[Question, ...]
     poll_interval: float
+    follows: bool = False
     stands_until: float = math.inf
     _known: int | None = None
     _unheard: News | Exception | None = None
@@ -61,7 +63,7 @@ class Waiter:
     def tell(self, news: News) -> None:
         """Pass news on unless the waiter knows them already."""
         self.stands_until = _stands_until(news.answers or ())
-        meaning = hash(_meaning(news))
+        meaning = hash(_place(news) if self.follows else _meaning(news))
         if meaning != self._known:
             self._known = meaning
             self._pass_on(news)
@@ -211,6 +213,13 @@ def _meaning(news: News) -> Hashable:
     if news.answers is None:
         return "trouble"
     return tuple(_reasons(each) if isinstance(each, Readiness) else str(each) for each in news.answers)
+
+
+def _place(news: News) -> Hashable:
+    """What a waiter would notice that follows its sources: where they are in the history."""
+    if news.answers is None:
+        return "trouble"
+    return tuple(each.as_of if isinstance(each, Readiness) else str(each) for each in news.answers)
 
 
 def _reasons(answer: Readiness) -> Hashable:

@@ -28,6 +28,7 @@ from airflow_provider_partition_registry.operators.reading import (
     PartitionReadinessShortCircuitOperator,
     PartitionUnchangedOperator,
 )
+from airflow_provider_partition_registry.runtime.compat import HAS_ASSET_STATE, IS_AIRFLOW_3
 from airflow_provider_partition_registry.runtime.waiting import Wait
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from tests.airflow.registries import DAY
@@ -46,6 +47,7 @@ ALSO_REQUIRED: dict[type, dict[str, Any]] = {
     PartitionReadinessBranchOperator: {"follow_task_ids_if_ready": "go_on"}
 }
 
+HEAVY = {"sqlalchemy", "psycopg2", "urllib3", "alembic", "wtforms", "flask_appbuilder"}
 IMPORT_OURS = """
 import json, sys, warnings
 warnings.filterwarnings("error", module="airflow_provider_partition_registry")
@@ -61,7 +63,11 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-@pytest.fixture(scope="module", params=sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+@pytest.fixture(
+    scope="module",
+    params=sorted(EXAMPLES.glob("**/*.py" if HAS_ASSET_STATE else "*.py")),
+    ids=lambda path: path.stem,
+)
 def example(request: pytest.FixtureRequest) -> Path:
     return request.param
 
@@ -90,6 +96,16 @@ def test_examples_can_be_stored(
     assert set(through_the_database(dag).task_ids) == set(dag.task_ids)
 
 
+@pytest.mark.skipif(not IS_AIRFLOW_3, reason="Airflow 2 has no watchers of assets")
+def test_importing_the_trigger_of_watchers_imports_no_database() -> None:
+    trigger = "airflow_provider_partition_registry.triggers.partition_events"
+    code = IMPORT_OURS.replace("airflow_provider_partition_registry.sensors.partition_registry", trigger)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    newly_imported = json.loads(answer.stdout.splitlines()[-1])
+    assert trigger in newly_imported
+    assert not {name.partition(".")[0] for name in newly_imported} & HEAVY
+
+
 @pytest.fixture(scope="module")
 def newly_imported() -> list[str]:
     answer = subprocess.run([sys.executable, "-c", IMPORT_OURS], capture_output=True, text=True, check=True)
@@ -99,7 +115,7 @@ def newly_imported() -> list[str]:
 def test_importing_operators_imports_no_database(newly_imported: list[str]) -> None:
     packages = {name.partition(".")[0] for name in newly_imported}
     assert "airflow_provider_partition_registry" in packages
-    assert not packages & {"sqlalchemy", "psycopg2", "urllib3", "alembic", "wtforms", "flask_appbuilder"}
+    assert not packages & HEAVY
 
 
 def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -> None:

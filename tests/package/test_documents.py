@@ -48,6 +48,8 @@ RUN_BY = {
     ("docs/how-to/read.md", "python"): DAGS,
     ("docs/how-to/read.md", "text"): DAGS,
     ("docs/how-to/rotate-a-token.md", "bash"): HOW_TO,
+    ("docs/how-to/runs-without-sensors.md", "bash"): "tests/system/test_event_runs.py",
+    ("docs/how-to/runs-without-sensors.md", "python"): DAGS,
     ("docs/how-to/scripts.md", "bash"): HOW_TO,
     ("docs/how-to/several-instances.md", "nginx"): "testbed/balancing.py",
     ("docs/how-to/several-sources.md", "bash"): HOW_TO,

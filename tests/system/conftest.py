@@ -31,6 +31,7 @@ from testbed.service_process import ServiceProcess
 from tests.conftest import TEMPLATE
 
 START_TIMEOUT = 400.0
+EXAMPLES = PROJECT / "example_dags"
 
 # The DAGs of one connection act as several providers here, which no provider's token would allow.
 ADMINISTRATOR_TOKEN = "of-the-administrator"
@@ -44,6 +45,7 @@ PROVIDERS = {
     "system.accidents": ("accident-writer",),
     "system.failing": ("failing-loader",),
     "system.deferred": ("night-loader",),
+    "system.events": ("day-loader",),
     "system.ended": ("ended-loader",),
     "system.hundred": ("hundred-loader",),
     "system.late": ("slow-loader",),
@@ -209,7 +211,13 @@ def _instance(
             "AIRFLOW_CONN_SMTP_DEFAULT": mail.connection,
         },
     )
-    instance.add_dags(PROJECT / "example_dags", Path(__file__).parent / "dags")
+    here = Path(__file__).parent
+    instance.add_dags(
+        *EXAMPLES.glob("*.py"),
+        here / "dags",
+        *here.glob(f"dags_airflow_{major}"),
+        *EXAMPLES.glob(f"airflow_{major}"),
+    )
     return instance
 
 
