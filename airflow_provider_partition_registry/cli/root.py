@@ -20,8 +20,10 @@ from airflow_provider_partition_registry.cli.commands import (
     lock,
     locks,
     provider,
+    push,
     ready,
     release,
+    replay,
     run,
     serve,
     source,
@@ -47,6 +49,7 @@ SECTIONS = {
         watch.watch,
     ),
     "Write": (run.run, lock.lock, unlock.unlock, fail.fail, release.release),
+    "Start runs of an Airflow": (push.push, replay.replay),
     "Override by hand": (force_release.force_release, invalidate.invalidate, withdraw.withdraw),
     "Set up": (source.source, provider.provider, grant.grant, token.token, db.db, serve.serve),
 }
