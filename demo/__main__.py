@@ -18,6 +18,7 @@ from demo.facts import Facts
 from demo.options import Options, parse_options
 from demo.story import acts_of, play
 from demo.timeline import timeline
+from demo.unattended import runs_without_sensor
 from demo.verdict import Check, judge
 from demo.world import World, new_folder, prune, running_world
 from testbed.processes import TestbedError
@@ -51,7 +52,11 @@ def main() -> int:
 def _run(options: Options, folder: Path, console: Console) -> int:
     with running_world(options, folder, console) as world:
         acts = tuple(play(act, world, console) for act in acts_of(world))
-        facts = Facts(clock_is_ahead=world.registry.clock_is_ahead, acts=acts)
+        facts = Facts(
+            clock_is_ahead=world.registry.clock_is_ahead,
+            acts=acts,
+            summaries=runs_without_sensor(acts, world, console),
+        )
         checks = judge(facts)
         (folder / "facts.json").write_text(json.dumps(to_jsonable([facts, checks]), indent=1))
         _print_timeline(facts, console)

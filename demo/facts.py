@@ -88,11 +88,26 @@ class ActFacts:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What a run without a sensor found.
+
+    :param day: the run's partition key
+    :param state: of the run
+    """
+
+    day: str
+    state: str
+    report: Report | None
+
+
+@dataclass(frozen=True)
 class Facts:
     """All facts.
 
     :param clock_is_ahead: by how many seconds the registry's clock is ahead of ours
+    :param summaries: of all runs without a sensor; None if there is no Airflow that can have them
     """
 
     clock_is_ahead: float
     acts: tuple[ActFacts, ...]
+    summaries: tuple[Summary, ...] | None = None

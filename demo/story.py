@@ -12,6 +12,7 @@ from demo.console import Console
 from demo.deliveries import Delivery, broken_lines, good_lines, orders_of_day, total_of
 from demo.facts import Act, ActFacts
 from demo.stage import Run, Stage
+from demo.unattended import has_read
 from demo.verdict import money
 from demo.world import World
 
@@ -117,6 +118,8 @@ def _stop_by_hand(stage: Stage) -> None:
 def _clear_after_publication(stage: Stage) -> None:
     """Somebody clears the load of a day that was published and read."""
     published = stage.count(EventType.UNLOCK)
+    # Nobody may write again while it is read by a run that does not ask.
+    stage.until(lambda: has_read(stage.world, stage.act.day, published), "the run without a sensor")
     _deliver_again(stage, "the same delivery comes once more").may_end.set()
     stage.until(lambda: stage.count(EventType.UNLOCK) > published, "the second publication")
     stage.until(lambda: _run_state(stage.writer) in ENDED, "the writer's end")

@@ -6,12 +6,13 @@ Every check is a function over the facts of one hand-over. It returns its eviden
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from airflow_provider_partition_registry.domain.models import Event, EventType
 from demo.console import clock
-from demo.facts import ActFacts, Facts, Sighting, Try
+from demo.facts import ActFacts, Facts, Report, Sighting, Try
 
 LARGEST_CLOCK_DIFFERENCE = 0.5  # seconds; beyond it, the order of instants from two clocks proves nothing
 
@@ -40,13 +41,42 @@ class Check:
 
 def judge(facts: Facts) -> list[Check]:
     """Check everything."""
-    return [_same_clock(facts), *(check for act in facts.acts for check in judge_act(act))]
+    return [
+        _same_clock(facts),
+        *(check for act in facts.acts for check in judge_act(act)),
+        *judge_summaries(facts),
+    ]
 
 
 def judge_act(facts: ActFacts) -> list[Check]:
     """Check one hand-over."""
     claims = CLAIMS_OF_A_REPAIR if facts.act.fails else CLAIMS
     return [_checked(facts, claim, check) for claim, check in claims]
+
+
+def judge_summaries(facts: Facts) -> list[Check]:
+    """Check the runs that no sensor waited for: as many as there were publications, each with complete data."""
+    if facts.summaries is None:
+        return []
+    number = len(facts.acts) + 1
+    published = Counter({each.act.day: _publications(each) for each in facts.acts})
+    run = Counter(each.day for each in facts.summaries)
+    told = ", ".join(f"{day}: {run[day]} of {published[day]}" for day in sorted(published | run))
+    delivered = {each.act.day: Report(each.act.rows, each.act.cents) for each in facts.acts}
+    good = [each for each in facts.summaries if each.report == delivered.get(each.day)]
+    return [
+        Check(number, "each publication started one run without a sensor", run == published, told),
+        Check(
+            number,
+            "each of these runs read complete data",
+            len(good) == len(facts.summaries) and all(each.state == "success" for each in facts.summaries),
+            f"{len(good)} of {len(facts.summaries)}",
+        ),
+    ]
+
+
+def _publications(facts: ActFacts) -> int:
+    return sum(event.type is EventType.UNLOCK for event in facts.events)
 
 
 def _same_clock(facts: Facts) -> Check:

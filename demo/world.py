@@ -19,7 +19,7 @@ from demo.sides import Side, Starting, stop_sides
 from testbed.postgres import PostgresServer
 from testbed.processes import new_temporary_folder
 
-SHARED_FOLDERS = ("deliveries", "warehouse", "reports")
+SHARED_FOLDERS = ("deliveries", "warehouse", "reports", "summaries")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def running_world(options: Options, folder: Path, console: Console) -> Iterator[
         registry = furnish(home, folder.name, [side.key for side in sides])
         at_end.callback(_stop, sides, console)
         _introduce(registry, sides, console)
-        _start(sides, registry, console)
+        _start(sides, registry, folder, console)
         yield World(folder, registry, sides)
 
 
@@ -88,10 +88,13 @@ def _introduce(registry: Registry, sides: tuple[Side, Side], console: Console) -
         console.event(side.name, f"{side.version}, metadata in a {side.metadata_database} of its own")
 
 
-def _start(sides: tuple[Side, Side], registry: Registry, console: Console) -> None:
+def _start(sides: tuple[Side, Side], registry: Registry, folder: Path, console: Console) -> None:
     beginning = time.monotonic()
     warm_up = {"source": registry.warm_up_source, "day": f"{WARM_UP_DAY.start:%Y-%m-%d}"}
-    starting = [Starting(partial(side.start, registry.connection(side.key), warm_up)) for side in sides]
+    of_dags = {"DEMO_SOURCE": registry.source, "DEMO_FOLDER": str(folder)}
+    starting = [
+        Starting(partial(side.start, registry.connection(side.key) | of_dags, warm_up)) for side in sides
+    ]
     for each in starting:
         each.start()
     told: dict[Side, str] = {}

@@ -54,7 +54,7 @@ def test_the_promise_is_kept(demo: Demo) -> None:
     assert demo.exit_code == 0, demo.output
     assert "VERDICT: KEPT. 4 hand-overs" in demo.output
     assert "Traceback" not in demo.output
-    assert len(demo.checks) == 1 + 2 * 6 + 2 * 11
+    assert len(demo.checks) == 1 + 2 * 6 + 2 * 11 + 2
     assert all(check["holds"] for check in demo.checks)
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import Event, EventType
-from demo.facts import Act, ActFacts, Facts, Report, Sighting, Try
-from demo.verdict import judge, judge_act
+from demo.facts import Act, ActFacts, Facts, Report, Sighting, Summary, Try
+from demo.verdict import judge, judge_act, judge_summaries
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 WRITER, READER = "Airflow 2.11", "Airflow 3.3"
@@ -200,3 +200,25 @@ def test_two_clocks_that_differ_prove_nothing() -> None:
 
     assert same.holds
     assert not different.holds
+
+
+GOOD = Summary("2026-11-01", "success", Report(20, 500))
+
+
+@pytest.mark.parametrize(
+    ("fails", "summaries", "holds"),
+    [
+        (False, (GOOD,), (True, True)),
+        (True, (GOOD, GOOD), (True, True)),
+        (True, (GOOD,), (False, True)),
+        (False, (GOOD, GOOD), (False, True)),
+        (False, (), (False, True)),
+        (False, (dataclasses.replace(GOOD, day="2026-11-02"),), (False, False)),
+        (False, (dataclasses.replace(GOOD, state="failed"),), (True, False)),
+        (False, (dataclasses.replace(GOOD, report=Report(10, 250)),), (True, False)),
+        (False, (dataclasses.replace(GOOD, report=None),), (True, False)),
+    ],
+)
+def test_runs_without_a_sensor(fails: bool, summaries: tuple[Summary, ...], holds: tuple[bool, bool]) -> None:
+    facts = Facts(0.0, (good_act(fails=fails),), summaries)
+    assert tuple(check.holds for check in judge_summaries(facts)) == holds
