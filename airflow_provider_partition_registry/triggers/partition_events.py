@@ -38,7 +38,11 @@ from airflow_provider_partition_registry.domain.intervals import (
 from airflow_provider_partition_registry.domain.models import Event, EventType, GrainEvent
 from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
-from airflow_provider_partition_registry.runtime.compat import AirflowNotFoundException, BaseEventTrigger
+from airflow_provider_partition_registry.runtime.compat import (
+    IS_AIRFLOW_3,
+    AirflowNotFoundException,
+    BaseEventTrigger,
+)
 from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 from airflow_provider_partition_registry.store.listening import back_off
 
@@ -100,6 +104,11 @@ class PartitionEventTrigger(BaseEventTrigger):
         partition_registry_conn_id: str = DEFAULT_CONN_ID,
     ) -> None:
         super().__init__()
+        if not IS_AIRFLOW_3:
+            raise InvalidInputError(
+                "PartitionEventTrigger is for the watchers of assets, which Airflow 2 does not have. Wait with a "
+                "PartitionReadinessSensor there."
+            )
         grain = timedelta(seconds=became_ready) if isinstance(became_ready, (int, float)) else became_ready
         if grain is not None and (event_types or provider_name):
             raise InvalidInputError(
