@@ -20,7 +20,11 @@ def deliver(asset_event: Any) -> None:
     :param asset_event: as Airflow tells listeners of it.
     """
     extra = asset_event.extra or {}
-    payload = extra.get("payload") if extra.get("from_trigger") else None
+    # Neither a task nor a person, who can give an event any extra, may move the place that was reached.
+    is_of_trigger = (
+        extra.get("from_trigger") and not extra.get("from_rest_api") and not asset_event.source_dag_id
+    )
+    payload = extra.get("payload") if is_of_trigger else None
     if isinstance(payload, dict) and str(payload.get("subscription", "")).startswith("partition_registry/"):
         _deliver(asset_event.asset, payload)
 
@@ -51,6 +55,7 @@ def _move_cursor(session: Any, asset: Any, subscription: str, cursor: str) -> bo
 
     from airflow_provider_partition_registry.domain.grain_cursor import GrainCursor
 
+    reached = GrainCursor.of(cursor)
     asset_id = session.query(AssetModel.id).filter_by(name=asset.name, uri=asset.uri).scalar()
     if asset_id is None:
         return False
@@ -59,7 +64,7 @@ def _move_cursor(session: Any, asset: Any, subscription: str, cursor: str) -> bo
     cursors.with_for_update().all()
     backend, scope = get_state_backend(), AssetScope(asset_id=asset_id)
     stored = backend.get(scope, subscription, session=session)
-    if stored is not None and GrainCursor.of(json.loads(stored)) >= GrainCursor.of(cursor):
+    if stored is not None and GrainCursor.of(json.loads(stored)) >= reached:
         _log.warning(
             "The event of %s at %s was delivered before; it starts nothing again.", asset.name, cursor
         )

@@ -71,7 +71,8 @@ class PartitionEventTrigger(BaseEventTrigger):
     With ``became_ready`` the asset has an event for each whole day (hour, ...) that became ready, each once per
     publication, and again, with a greater ``version``, when it was written again (R9). On Airflow versions with
     partitioned assets the event has a partition key, so that a ``PartitionedAssetTimetable`` starts a run for the day.
-    Without ``became_ready`` the asset has an event for each event of the source's history.
+    Without ``became_ready`` the asset has an event for each event of the source's history; those that cannot end
+    anybody's wait (registering, locking, renewing) come within a minute, the others at once.
 
     On Airflow 3.3, nothing is lost and nothing is repeated, however often triggerers and DAG files are restarted or
     changed: the place that was reached is stored with the asset's event, in one transaction, and belongs to the asset
@@ -171,9 +172,11 @@ class PartitionEventTrigger(BaseEventTrigger):
                         self._reported = ""
                         yield event
             except (RegistryError, AirflowNotFoundException) as error:
-                failures += 1
                 self._report(f"The source {self.source_name} is not followed at present. {error}")
-                await asyncio.sleep(back_off(failures))
+            except Exception as error:  # of Airflow's own state store, for example
+                self._report(f"The source {self.source_name} is not followed at present. {error!r}")
+            failures += 1
+            await asyncio.sleep(back_off(failures))
 
     async def _follow(self, poller: Poller, cursors: AssetCursors) -> AsyncGenerator[TriggerEvent, None]:
         question = Question(self.source_name, ANY_MOMENT)
