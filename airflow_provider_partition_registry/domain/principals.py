@@ -12,12 +12,16 @@ from airflow_provider_partition_registry.domain.names import check_name
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A place where data lives."""
+    """A place where data lives.
+
+    :param uri: the real address of its data, such as ``s3://bucket/sales``, or None if nobody has told it.
+    """
 
     name: str
     owner: str
     registered_at: datetime
     id: int
+    uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,9 +147,12 @@ class PartitionRegistryHook(BaseHook):
             return any(was_rewritten(self.store, answer) for answer in answers_of(source_name))
         return self.store.changed_since(str(source_name), Interval(start, end), as_of)
 
-    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
-        """Register a source and return its access token, which is shown only this once."""
-        registration = self.store.register_source(source_name, owner)
+    def register_source(self, source_name: str, owner: str, *, uri: str | None = None) -> SourceRegistration:
+        """Register a source and return its access token, which is shown only this once.
+
+        :param uri: the real address of its data, under which lineage knows it.
+        """
+        registration = self.store.register_source(source_name, owner, uri=uri)
         mask_secret(registration.access_token)
         return registration
 

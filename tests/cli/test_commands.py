@@ -36,12 +36,33 @@ class TestSource:
         for name in ("b", "a-longer-name"):
             run("source", "register", name, "--owner", "someone")
         heading, *rows = run("source", "list").stdout.splitlines()
-        assert heading == "SOURCE         OWNER    REGISTERED"
+        assert heading == "SOURCE         OWNER    REGISTERED            URI"
         assert [row[: heading.index("REG")] for row in rows] == [
             "a-longer-name  someone  ",
             "b              someone  ",
         ]
         assert [each["name"] for each in run("source", "list", "--json").json] == ["a-longer-name", "b"]
+
+    def test_the_address_of_the_data(self, run: Command):
+        run("source", "register", "sales", "--owner", "ann", "--uri", "s3://bucket/sales")
+        assert run("source", "list").stdout.splitlines()[1].endswith("Z  s3://bucket/sales")
+        told = run("source", "set-uri", "sales", "postgres://host/db/schema/table")
+        assert told.stdout == "The data of source 'sales' is at postgres://host/db/schema/table.\n"
+        told = run("source", "set-uri", "sales", "--unknown")
+        assert told.stdout == "It is not known where the data of source 'sales' is.\n"
+        assert run("source", "set-uri", "sales", "s3://b", "--json").json["uri"] == "s3://b"
+        assert "former_uri: s3://bucket/sales" in run("history", "sales").stdout
+
+    @pytest.mark.parametrize("arguments", [(), ("s3://bucket/sales", "--unknown")])
+    def test_an_address_or_none(self, run: Command, arguments: tuple[str, ...]):
+        run("source", "register", "sales", "--owner", "ann")
+        refused = run("source", "set-uri", "sales", *arguments)
+        assert (refused.code, "--unknown" in refused.stderr) == (2, True)
+
+    def test_an_address_with_a_password(self, run: Command):
+        refused = run("source", "register", "sales", "--owner", "ann", "--uri", "db://ann:secret@host/db")
+        assert (refused.code, "secret" in refused.stderr) == (2, False)
+        assert run("source", "list").stdout == "No sources.\n"
 
     def test_list_goes_through_all_pages(self, run: Command, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(paging, "PAGE_SIZE", 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_provider_partition_registry.domain import errors
@@ -11,7 +13,7 @@ from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.contract.base import ContractBase, newest, refused, walk
 from tests.contract.calls import MISTAKABLE
-from tests.contract.homes import NOON, hours
+from tests.contract.homes import NOON, all_events, hours
 
 GOOD_NAMES = [
     "x" * 250,
@@ -31,6 +33,44 @@ class RegisteringContract(ContractBase):
         assert registered == empty_store.get_source("s")
         assert (registered.name, registered.owner, registered.registered_at) == ("s", "Team S, floor 2", NOON)
         assert newest(empty_store).type == "SOURCE_REGISTERED"
+
+    def test_a_source_may_have_a_real_address(self, empty_store: RegistryStore) -> None:
+        registered = empty_store.register_source("s", "ann", uri="s3://bucket/sales").source
+        assert registered.uri == "s3://bucket/sales"
+        assert newest(empty_store).details["uri"] == "s3://bucket/sales"
+        assert empty_store.register_source("t", "ann").source.uri is None
+        assert "uri" not in newest(empty_store).details
+        assert empty_store.get_source("s") == registered
+        assert [each.uri for each in empty_store.list_sources().items] == ["s3://bucket/sales", None]
+        assert [each.source.uri for each in empty_store.list_overviews().items] == ["s3://bucket/sales", None]
+        assert empty_store.get_overview("s").source == registered
+
+    def test_the_address_can_be_changed(self, store: RegistryStore) -> None:
+        before, events = store.get_source("s"), len(all_events(store))
+        for uri in ("s3://bucket/sales", "postgres://host/db/schema/table", None):
+            former = store.get_source("s").uri
+            changed = store.set_source_uri("s", uri)
+            assert changed == replace(before, uri=uri) == store.get_source("s")
+            told = {"owner": "team-s", "uri": uri, "former_uri": former}
+            event = newest(store)
+            assert (event.type, event.source_name, event.at) == ("SOURCE_REGISTERED", "s", NOON)
+            assert event.details == {name: text for name, text in told.items() if text is not None}
+            assert store.set_source_uri("s", uri) == changed  # says it again, and changes nothing
+        assert len(all_events(store)) == events + 3
+        assert store.get_source("other").uri is None
+
+    def test_an_address_changes_nothing_about_data(self, store: RegistryStore) -> None:
+        key = PartitionKey("s", "p", hours(0, 1))
+        store.lock(key, register=True)
+        store.unlock(key)
+        as_of = store.check_readiness("s", hours(0, 1)).as_of
+        store.set_source_uri("s", "s3://bucket/sales")
+        assert store.check_readiness("s", hours(0, 1)).is_ready
+        assert not store.changed_since("s", hours(0, 1), as_of)
+
+    def test_nobody_tells_the_address_of_nothing(self, store: RegistryStore) -> None:
+        with refused(store, errors.UnknownSourceError):
+            store.set_source_uri("nowhere", "s3://bucket/sales")
 
     @pytest.mark.parametrize("name", GOOD_NAMES)
     def test_names_come_back_as_they_went_in(self, empty_store: RegistryStore, name: str) -> None:

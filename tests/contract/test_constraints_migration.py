@@ -34,7 +34,7 @@ STATES = {
 EVENTS_TO = {"ready": ["LOCK", "UNLOCK"], "locked": ["LOCK"], "failed": ["LOCK", "FAIL"]}
 KEY = PartitionKey("s", "p", hours(0, 1))
 
-ADDED_COLUMNS = {f"{PREFIX}_source": 1, f"{PREFIX}_provider": 1, f"{PREFIX}_history": 2}
+ADDED_COLUMNS = {f"{PREFIX}_source": 2, f"{PREFIX}_provider": 1, f"{PREFIX}_history": 2}
 ADDED_TABLES = (f"{PREFIX}_restoration", f"{PREFIX}_heartbeat", f"{PREFIX}_pruning")
 """What later versions have added: how many columns to which tables, and tables."""
 
@@ -192,6 +192,8 @@ def test_what_people_put_on_the_tables_of_sqlite_stays(sqlite_before: SqlRegistr
         f"CREATE VIEW people_ready AS SELECT interval_start FROM {TABLE} WHERE state = 'ready'",
         "CREATE TABLE people_log (what TEXT)",
         f"CREATE TRIGGER people_note AFTER UPDATE ON {TABLE} BEGIN INSERT INTO people_log VALUES (new.state); END",
+        f"CREATE TRIGGER people_owner AFTER UPDATE ON {PREFIX}_source "
+        "BEGIN INSERT INTO people_log VALUES (new.owner); END",
     )
     added = ", ".join(f"'{table}'" for table in ADDED_TABLES)
     statement = (

@@ -51,7 +51,7 @@ IN_0001 = [
     ],
     f"UPDATE {PREFIX}_history SET last_position = {len(EVENTS)}",
 ]
-FILL = dict.fromkeys(("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"), IN_0001)
+FILL = dict.fromkeys(("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"), IN_0001)
 """Statements that leave what each older version may have left."""
 
 

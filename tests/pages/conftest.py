@@ -84,7 +84,7 @@ def watch(page: Page) -> list[str]:
 
 def fill(store: RegistryStore) -> None:
     """Fill the registry: ``shop.sales`` has a gap, a lock and a failure; the other one's texts could break a page."""
-    token = store.register_source("shop.sales", "sales team").access_token
+    token = store.register_source("shop.sales", "sales team", uri="s3://bucket/sales").access_token
     for provider in ("loader", "fixer"):
         store.register_provider(provider, token)
     for hour in (0, 1, 2, 5, 6):
@@ -100,6 +100,7 @@ def fill(store: RegistryStore) -> None:
     holder = Holder(NASTY, {"log_url": "javascript:alert('log')"})
     store.lock(PartitionKey(NASTY, NASTY, hours(1, 2)), register=True, holder=holder)
     store.fail(PartitionKey(NASTY, NASTY, hours(1, 2)), reason=SCRIPT, holder=holder)
+    store.set_source_uri(NASTY, "javascript://<script>alert('uri')</script>")
     for number in range(60):
         store.register_source(f"team{number:02}.events", "some team")
 

@@ -33,6 +33,8 @@ def stranger(private: ServiceThread) -> Iterator[httpx.Client]:
     ("address", "status", "said"),
     [
         ("/", 200, "shop.sales"),
+        ("/", 200, "<small>s3://bucket/sales</small>"),
+        ("/source?name=shop.sales", 200, 'The data is at <span class="name">s3://bucket/sales</span>.'),
         ("/?prefix=nothing", 200, "No source here"),
         ("/?prefix=team00", 200, 'Ready up to</span>\n<span class="faint">never'),
         ("/?prefix=a%20b", 200, "must not contain white space"),

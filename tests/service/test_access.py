@@ -46,6 +46,7 @@ GET  /api/v1/token                     401   403   404  200  404   404   200
 POST /api/v1/tokens/rotate             401   403   403  201  403   403   201
 POST /api/v1/tokens/revoke             401   403   404  200  404   404   200
 POST /api/v1/grants/revoke             401   403   403  403  200   403   200
+POST /api/v1/sources/set-uri           401   403   403  403  200   403   200
 POST /providers/register               401   403   403  403  200   200   403
 POST /partitions/register              401   403   403  200  200   403   200
 POST /partitions/lock                  401   403   403  200  200   403   200
@@ -90,6 +91,7 @@ POST /api/v1/partitions/withdraw       200   200   200  200  200   200   200
 POST /api/v1/tokens/rotate             201   201   201  201  201   201   201
 POST /api/v1/tokens/revoke             200   200   200  200  200   200   200
 POST /api/v1/grants/revoke             200   200   200  200  200   200   200
+POST /api/v1/sources/set-uri           200   200   200  200  200   200   200
 POST /partitions/register              200   200   200  200  200   200   200
 POST /partitions/lock                  200   200   200  200  200   200   200
 POST /partitions/unlock                200   200   200  200  200   200   200
@@ -167,6 +169,7 @@ class Case:
             "POST /api/v1/tokens/rotate": provider,
             "POST /api/v1/tokens/revoke": {"token_id": self.token_id, **WHY},
             "POST /api/v1/grants/revoke": {**source, **provider, **WHY},
+            "POST /api/v1/sources/set-uri": {**source, "uri": "s3://bucket/sales"},
             "POST /api/v1/readiness": {"questions": [{**source, **DAY}]},
             "GET /api/v1/changed-since": {**source, **DAY, "as_of": 1},
             "GET /api/v1/provider": provider,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -18,8 +19,10 @@ RECORDED: list[Exchange] = json.loads(
     (Path(__file__).parent / "recording" / "former_version.json").read_text()
 )
 """Made by the version before 1.0's model and rooms; see ``recording/__main__.py``."""
-LATER = ("-many", "/grains", "/grains/stream")
+LATER = ("-many", "/grains", "/grains/stream", "/sources/set-uri")
 """How the paths of routes end that it did not have."""
+LATER_FIELDS = {"uri": None}
+"""Fields that its answers did not have, and what they hold if nobody uses them."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,14 @@ def responses(http: httpx.Client) -> dict[str, Response]:
 
 @pytest.mark.parametrize("exchange", RECORDED, ids=lambda each: each["request"]["name"])
 def test_the_response_is_the_same(exchange: Exchange, responses: dict[str, Response]) -> None:
-    assert responses[exchange["request"]["name"]] == exchange["response"]
+    assert _without_later_fields(responses[exchange["request"]["name"]]) == exchange["response"]
+
+
+def _without_later_fields(told: Any) -> Any:
+    if isinstance(told, dict):
+        kept = {key: value for key, value in told.items() if (key, value) not in LATER_FIELDS.items()}
+        return {key: _without_later_fields(value) for key, value in kept.items()}
+    return [_without_later_fields(each) for each in told] if isinstance(told, list) else told
 
 
 def test_every_route_is_recorded(http: httpx.Client) -> None:

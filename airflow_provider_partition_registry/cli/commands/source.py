@@ -1,4 +1,4 @@
-"""Work on sources: ``source register`` and ``source list``."""
+"""Work on sources: ``source register``, ``source set-uri`` and ``source list``."""
 
 from __future__ import annotations
 
@@ -13,23 +13,45 @@ from airflow_provider_partition_registry.store.paging import all_items
 
 @click.group(no_args_is_help=False)
 def source() -> None:
-    """Register and list sources, the places where data is stored."""
+    """Register and list sources, the places where data is stored, and say at which addresses they are."""
 
 
 @source.command()
 @click.argument("name")
 @click.option("--owner", metavar="OWNER", required=True, help="Who is responsible for the source.")
+@click.option(
+    "--uri", metavar="URI", help="The real address of its data, for lineage: s3://bucket/sales, for example."
+)
 @common_options
 @click.pass_obj
-def register(options: Options, name: str, owner: str, as_json: bool) -> None:
+def register(options: Options, name: str, *, owner: str, uri: str | None, as_json: bool) -> None:
     """Register a source and print its access token.
 
     The token is printed only this once, as the last line; the registry keeps only a hash of it. It is needed to
     register providers for the source.
     """
     with options.open_store() as store:
-        registration = store.register_source(name, owner)
+        registration = store.register_source(name, owner, uri=uri)
     show(registration, lambda: _registration_text(registration), as_json=as_json)
+
+
+@source.command("set-uri")
+@click.argument("name")
+@click.argument("uri", required=False)
+@click.option("--unknown", is_flag=True, help="Remove the address, in place of a URI.")
+@common_options
+@click.pass_obj
+def set_uri(options: Options, name: str, uri: str | None, *, unknown: bool, as_json: bool) -> None:
+    """Change the real address of a source's data.
+
+    Lineage (OpenLineage) knows the data under this address, whoever writes or reads it. The registry itself does
+    nothing with it.
+    """
+    if (uri is None) is not unknown:
+        raise click.UsageError("Give either the URI of the data, or --unknown.")
+    with options.open_existing_store() as store:
+        changed = store.set_source_uri(name, uri)
+    show(changed, lambda: _uri_text(changed), as_json=as_json)
 
 
 @source.command("list")
@@ -51,6 +73,12 @@ def _registration_text(registration: SourceRegistration) -> str:
     )
 
 
+def _uri_text(changed: Source) -> str:
+    if changed.uri is None:
+        return f"It is not known where the data of source {changed.name!r} is."
+    return f"The data of source {changed.name!r} is at {changed.uri}."
+
+
 def _list_text(sources: list[Source]) -> str:
-    rows = [(each.name, each.owner, format_to_the_second(each.registered_at)) for each in sources]
-    return table(("SOURCE", "OWNER", "REGISTERED"), rows, empty="No sources.")
+    rows = [(each.name, each.owner, format_to_the_second(each.registered_at), each.uri) for each in sources]
+    return table(("SOURCE", "OWNER", "REGISTERED", "URI"), rows, empty="No sources.")

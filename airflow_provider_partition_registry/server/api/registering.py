@@ -26,6 +26,7 @@ from airflow_provider_partition_registry.store.wire.fields import (
     ProviderName,
     ProviderToken,
     SourceName,
+    Uri,
 )
 
 router = APIRouter(route_class=WritingRoute, tags=["Sources and providers"])
@@ -36,6 +37,14 @@ class NewSource(Body):
 
     source_name: SourceName
     owner: Owner
+    uri: Uri = None
+
+
+class NewUri(Body):
+    """Where a source's data is; null if that is not known any more."""
+
+    source_name: SourceName
+    uri: Uri
 
 
 class NewProvider(Body):
@@ -54,7 +63,19 @@ class NewProvider(Body):
 def register_source(body: NewSource, service: InService, token: Token) -> Response:
     """Register a source. Its access token is in this response, and in no later one."""
     service.access.require_registrar(token)
-    return respond(SourceRegistration, service.store.register_source(body.source_name, body.owner), 201)
+    registration = service.store.register_source(body.source_name, body.owner, uri=body.uri)
+    return respond(SourceRegistration, registration, 201)
+
+
+@router.post(
+    "/sources/set-uri",
+    response_model=Source,
+    responses=responses_of(Source, examples.SOURCE, *WITH_A_BODY, 404),
+)
+def set_source_uri(body: NewUri, service: InService, token: Token) -> Response:
+    """Change the real address of a source's data."""
+    service.access.require_owner(token, body.source_name)
+    return respond(Source, service.store.set_source_uri(body.source_name, body.uri))
 
 
 @router.get(

@@ -33,7 +33,7 @@ DAY = Interval("2026-11-01", "2026-11-02")
 NEXT_DAY = Interval("2026-11-02", "2026-11-03")
 SECRET = "prs_0123456789abcdef_…"  # noqa: S105 - what one looks like
 
-SOURCE = Source("sales", "data-team@example.com", NOW, id=1)
+SOURCE = Source("sales", "data-team@example.com", NOW, id=1, uri="s3://bucket/sales")
 PROVIDER = Provider("nightly-load", NOW, id=1, source_names=("sales",))
 TOKEN = AccessToken("0123456789abcdef", Principal(PrincipalKind.PROVIDER, "nightly-load"), NOW)
 SOURCE_REGISTRATION = SourceRegistration(SOURCE, SECRET)

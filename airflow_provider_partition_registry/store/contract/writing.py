@@ -23,6 +23,7 @@ from airflow_provider_partition_registry.domain.principals import (
     Principal,
     Provider,
     ProviderRegistration,
+    Source,
     SourceRegistration,
 )
 from airflow_provider_partition_registry.domain.requests import (
@@ -42,11 +43,26 @@ class RegistryStore(RegistryReader):
     """The whole registry. Every call is one transaction (R11) and writes one event per change of state (R9)."""
 
     @abstractmethod
-    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+    def register_source(self, source_name: str, owner: str, *, uri: str | None = None) -> SourceRegistration:
         """Register a source and return its access token, which is shown only this once (R10).
 
         :param owner: who is responsible for the source.
+        :param uri: the real address of its data, such as ``s3://bucket/sales``, under which lineage knows it. Everybody
+            who may read sees it. A web service of a version before 0010 refuses it.
         :raises SourceAlreadyRegisteredError: it exists; nothing is created and nothing revealed.
+        :raises InvalidInputError: the uri is no address, or holds more than that.
+        """
+
+    @abstractmethod
+    def set_source_uri(self, source_name: str, uri: str | None) -> Source:
+        """Change the real address of a source's data. Setting it again changes nothing and answers the same.
+
+        What is ready stays ready: the registry itself does nothing with the address. The event has the type
+        ``SOURCE_REGISTERED``, and the address before as ``former_uri`` in its details.
+
+        :param uri: the address, as in :meth:`register_source`; None if it is not known any more.
+        :raises UnknownSourceError: no such source.
+        :raises InvalidInputError: the uri is no address, or holds more than that.
         """
 
     @abstractmethod

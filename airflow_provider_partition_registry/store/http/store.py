@@ -52,6 +52,7 @@ from airflow_provider_partition_registry.domain.questions import (
     check_questions,
 )
 from airflow_provider_partition_registry.domain.requests import ChangeRequest, DecisionRequest
+from airflow_provider_partition_registry.domain.uris import check_uri, check_uri_or_none
 from airflow_provider_partition_registry.domain.viewing import SourceOverview, Timeline, check_resolution
 from airflow_provider_partition_registry.store.contract import (
     MOST_QUESTIONS,
@@ -261,12 +262,18 @@ class HttpRegistryStore(RegistryStore):
     def close(self) -> None:
         self._client.close()
 
-    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+    def register_source(self, source_name: str, owner: str, *, uri: str | None = None) -> SourceRegistration:
         body = {
             "source_name": check_new_name("source name", source_name),
             "owner": check_text("owner", owner),
         }
+        if uri is not None:  # services of former versions do not know it
+            body["uri"] = check_uri(uri)
         return self._client.call(Call("POST", "/sources", SourceRegistration, body=body, is_repeatable=False))
+
+    def set_source_uri(self, source_name: str, uri: str | None) -> Source:
+        body = {"source_name": check_name("source name", source_name), "uri": check_uri_or_none(uri)}
+        return self._client.call(Call("POST", "/sources/set-uri", Source, body=body))
 
     def register_provider(
         self, provider_name: str, access_token: str, *, provider_token: str | None = None

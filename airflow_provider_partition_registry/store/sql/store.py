@@ -26,6 +26,7 @@ from airflow_provider_partition_registry.domain.principals import (
     Principal,
     Provider,
     ProviderRegistration,
+    Source,
     SourceRegistration,
     check_principal,
 )
@@ -36,6 +37,7 @@ from airflow_provider_partition_registry.domain.requests import (
     LockRequest,
     check_decision,
 )
+from airflow_provider_partition_registry.domain.uris import check_uri_or_none
 from airflow_provider_partition_registry.store.contract import RegistryDatabase, RegistryReader
 from airflow_provider_partition_registry.store.sql.changes.access import AccessControl
 from airflow_provider_partition_registry.store.sql.changes.claim import Claim
@@ -102,10 +104,16 @@ class SqlRegistryStore(SqlRegistryReader, RegistryDatabase):
             self._standby.close()
         super().close()
 
-    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+    def register_source(self, source_name: str, owner: str, *, uri: str | None = None) -> SourceRegistration:
         check_new_name("source name", source_name)
         check_text("owner", owner)
-        return self._control_access(lambda control: control.register_source(source_name, owner))
+        check_uri_or_none(uri)
+        return self._control_access(lambda control: control.register_source(source_name, owner, uri))
+
+    def set_source_uri(self, source_name: str, uri: str | None) -> Source:
+        check_name("source name", source_name)
+        check_uri_or_none(uri)
+        return self._control_access(lambda control: control.set_source_uri(source_name, uri))
 
     def register_provider(
         self, provider_name: str, access_token: str, *, provider_token: str | None = None

@@ -14,6 +14,7 @@ from airflow_provider_partition_registry.domain.names import (
     MAX_NAME_LENGTH,
     MAX_TEXT_LENGTH,
 )
+from airflow_provider_partition_registry.domain.uris import MAX_URI_LENGTH
 
 
 def name(description: str, example: str, longest: int = MAX_NAME_LENGTH) -> Any:
@@ -52,6 +53,15 @@ PublishedAfter = Annotated[
 SourceName = Annotated[str, name("Name of a source.", "sales")]
 ProviderName = Annotated[str, name("Name of a provider.", "nightly-load")]
 Owner = Annotated[str, text("Who is responsible for the source.", "data-team@example.com")]
+Uri = Annotated[
+    str | None,
+    Field(
+        description="The real address of the source's data, under which lineage knows it: a scheme and a place, "
+        "without user, password, query or fragment.",
+        examples=["s3://bucket/sales"],
+        json_schema_extra={"maxLength": MAX_URI_LENGTH},
+    ),
+]
 Identity = Annotated[
     str, name("The same for every retry of the same work.", "host-1/nightly", MAX_IDENTITY_LENGTH)
 ]

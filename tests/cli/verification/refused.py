@@ -10,6 +10,7 @@ NEVER = 2**62
 REFUSED = {
     "a source without a name": ("source_named", "UPDATE {source} SET name = ''"),
     "a source without an owner": ("source_named", "UPDATE {source} SET owner = ''"),
+    "a source at no place": ("source_addressed", "UPDATE {source} SET uri = ''"),
     "a source from beyond all calendars": (
         "source_instants",
         f"UPDATE {{source}} SET registered_at = {NEVER}",

@@ -79,7 +79,7 @@ def test_an_index_that_was_left_half_built_is_built_anew(postgres_store: SqlRegi
 def test_a_newer_schema_may_have_other_indexes(store: SqlRegistryStore):
     tamper(store.database, f"DROP INDEX {OVERLAP}")
     assert kinds(store.database) == {"index_missing"}
-    tamper(store.database, f"UPDATE {{version}} SET version_num = '9999_since_{revisions.HEAD}'")
+    tamper(store.database, f"UPDATE {{version}} SET version_num = '9999_since_{revisions.HEAD[:4]}'")
     assert verify(store.database) == []
 
 

@@ -43,6 +43,7 @@ from airflow_provider_partition_registry.store.sql.statements.principals import 
     identify,
     speaks_for,
 )
+from airflow_provider_partition_registry.store.sql.statements.rows import to_source
 
 LOCK_PROVIDER = (
     select(provider.c.id).where(provider.c.name == bindparam("provider_name")).with_for_update(key_share=True)
@@ -61,15 +62,32 @@ class AccessControl:
         self._connection = connection
         self._tell_time = tell_time
 
-    def register_source(self, source_name: str, owner: str) -> SourceRegistration:
+    def register_source(self, source_name: str, owner: str, uri: str | None) -> SourceRegistration:
         now = self._now()
-        source_id, is_new = self._insert_named(source, source_name, owner=owner, registered_at=now)
+        source_id, is_new = self._insert_named(source, source_name, owner=owner, registered_at=now, uri=uri)
         if not is_new:
             raise SourceAlreadyRegisteredError(source_name)
         issued = self._issue(Principal(PrincipalKind.SOURCE, source_name), source_id, now)
-        details = {"owner": owner, "token_id": issued.token.id}
+        details = {"owner": owner, "token_id": issued.token.id, **({"uri": uri} if uri else {})}
         self._finish(Line(EventType.SOURCE_REGISTERED, now, source_id, details=details), source_name)
-        return SourceRegistration(Source(source_name, owner, now, source_id), issued.access_token)
+        return SourceRegistration(Source(source_name, owner, now, source_id, uri), issued.access_token)
+
+    def set_source_uri(self, source_name: str, uri: str | None) -> Source:
+        source_id = lock_source(self._connection, source_name)
+        found = to_source(self._connection.execute(select(source).where(source.c.id == source_id)).one())
+        if found.uri == uri:
+            return found
+        self._connection.execute(update(source).where(source.c.id == source_id).values(uri=uri))
+        told = {"owner": found.owner, "uri": uri, "former_uri": found.uri}
+        # No type of its own: former versions, whom the schema serves, could not read it.
+        line = Line(
+            EventType.SOURCE_REGISTERED,
+            self._now(),
+            source_id,
+            details={name: text for name, text in told.items() if text is not None},
+        )
+        self._finish(line, source_name)
+        return replace(found, uri=uri)
 
     def register_provider(
         self, provider_name: str, text: str, provider_token: str | None

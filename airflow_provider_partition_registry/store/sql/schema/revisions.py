@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010_since_0009")
 """All revisions, oldest first; the same as in ``migrations/versions``, which only an upgrade loads.
 
 A revision names the oldest one whose versions of the package may go on with its schema: ``0012_since_0009``. They

@@ -53,7 +53,10 @@ source = Table(
     Column("registered_at", UtcInstant, nullable=False),
     # How many events it has had, so that a lost one is noticed; kept on PostgreSQL, where positions have holes.
     Column("event_count", BigInteger, nullable=False, server_default="0"),
+    # The real address of its data.
+    Column("uri", Text),
     CheckConstraint("name <> '' AND owner <> ''", name="named"),
+    CheckConstraint("uri <> ''", name="addressed"),
     CheckConstraint(rules.instants("registered_at"), name="instants"),
 )
 

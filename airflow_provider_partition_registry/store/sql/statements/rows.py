@@ -37,7 +37,7 @@ CHANGING_COLUMNS = (
 
 def to_source(row: Any) -> Source:
     """Read a source."""
-    return Source(name=row.name, owner=row.owner, registered_at=row.registered_at, id=row.id)
+    return Source(row.name, row.owner, row.registered_at, row.id, row.uri)
 
 
 def to_partition(row: Any, source_name: str, provider_name: str, now: datetime) -> Partition:
