@@ -12,6 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _NAMES_IN = {
+    "assets.partition_registry": ("source_asset",),
     "decorators.partition_registry": ("PartitionWrite", "write_partition", "writes_partition"),
     "hooks.partition_registry": ("PartitionRegistryHook",),
     "notifications.partition_registry": ("PartitionLockHeldNotifier", "PartitionNotReadyNotifier"),

@@ -1,5 +1,8 @@
 """What type checkers see of the package's public names; at run time they are looked up when they are used."""
 
+from airflow_provider_partition_registry.assets.partition_registry import (
+    source_asset as source_asset,
+)
 from airflow_provider_partition_registry.decorators.partition_registry import (
     PartitionWrite as PartitionWrite,
     write_partition as write_partition,

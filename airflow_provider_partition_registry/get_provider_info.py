@@ -54,6 +54,13 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "schema": {"type": ["string", "null"]},
     },
 }
+# How Airflow makes assets of sources, and OpenLineage's datasets of assets. Airflow 2 looks under "dataset-uris".
+ASSET_URIS: dict[str, Any] = {
+    "schemes": ["partition-registry"],
+    "handler": f"{PACKAGE}.assets.partition_registry.sanitize_uri",
+    "factory": f"{PACKAGE}.assets.partition_registry.source_asset",
+    "to_openlineage_converter": f"{PACKAGE}.assets.partition_registry.convert_asset_to_openlineage",
+}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -78,6 +85,8 @@ def get_provider_info() -> dict[str, Any]:
             for name in ("PartitionNotReadyNotifier", "PartitionLockHeldNotifier")
         ],
         "triggers": [_modules("triggers", "partition_events")],
+        "asset-uris": [ASSET_URIS],
+        "dataset-uris": [ASSET_URIS],
         "connection-types": [
             {
                 "connection-type": "partition_registry",

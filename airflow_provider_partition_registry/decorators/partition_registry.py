@@ -38,6 +38,7 @@ from airflow_provider_partition_registry.runtime.settings import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.models import Holder, PartitionKey
+    from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.runtime.settings import ConnectionSettings
     from airflow_provider_partition_registry.store.contract import RegistryStore
 
@@ -107,6 +108,7 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
     poke_interval: timedelta | float = 60.0
     timeout: timedelta | float = 7 * 24 * 3600.0
     partition_registry_conn_id: str = DEFAULT_CONN_ID
+    _hook: PartitionRegistryHook = field(init=False, repr=False, compare=False)
     _write: PartitionWrite = field(init=False, repr=False, compare=False)
     _on_exit: ExitStack = field(init=False, repr=False, compare=False)
 
@@ -132,18 +134,23 @@ class write_partition(AbstractContextManager[PartitionWrite]):  # noqa: N801 - u
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        from airflow_provider_partition_registry.runtime.lineage import report_writing
+
         if not self._write.is_in_its_process:
             return  # A fork of the task ends here; only the task itself finishes the write.
         with self._on_exit:
             _end(self._write, error)
+        if error is None:
+            report_writing(self._hook, self._write.partition)
 
     def _begin(self, context: Mapping[str, Any], on_exit: ExitStack) -> PartitionWrite:
         from airflow_provider_partition_registry.domain.models import PartitionKey
         from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
         from airflow_provider_partition_registry.runtime.identity import holder_of_task, require_name
 
+        self._hook = PartitionRegistryHook(self.partition_registry_conn_id)
         # Read here, as only the task's main thread may ask Airflow for anything.
-        settings = PartitionRegistryHook(self.partition_registry_conn_id).settings
+        settings = self._hook.settings
         require_name(settings.instance, self.partition_registry_conn_id)
         provider = acting_provider(self.provider_name, settings, context["ti"].dag_id)
         interval = interval_of_run(

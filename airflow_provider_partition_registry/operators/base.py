@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_partition_registry.domain.intervals import Instant, Interval
+    from airflow_provider_partition_registry.domain.models import Partition
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
     from airflow_provider_partition_registry.proof.notes import LockNote
     from airflow_provider_partition_registry.store.contract import RegistryStore
@@ -59,6 +60,7 @@ class PartitionOperator(BaseOperator):
         self.grain = None if grain is None else check_grain(grain)
         self.timezone = timezone
         self.partition_registry_conn_id = partition_registry_conn_id
+        self._changed: Sequence[Partition] = ()
         # As written in the DAG, before templates are rendered: a lock and its unlock are matched by this.
         self.written = tuple(getattr(self, name) for name in WRITTEN)
 
@@ -119,6 +121,12 @@ class PartitionOperator(BaseOperator):
             map_index=-1 if index is None else index,
             **self._lock_options(),
         )
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Tell OpenLineage what this task has locked or published, as its output; nothing if it has failed."""
+        from airflow_provider_partition_registry.runtime.lineage import lineage_of_writing
+
+        return lineage_of_writing(self.hook, self._changed)
 
     def _lock_options(self) -> dict[str, Any]:
         """How this task takes the lock, if it does."""

@@ -181,6 +181,7 @@ class PartitionLockOperator(PartitionOperator):
         grant = note.granted(locked)
         replace(note, grant=grant).push(context["ti"])
         self.log.info("Locked %s, generation %s.", note, grant.in_words)
+        self._changed = locked
         return _as_result(locked, note)
 
     def _require_mappable(self, count: int) -> None:
@@ -292,7 +293,8 @@ class PartitionUnlockOperator(PartitionOperator):
             )
         note = self._note_of(lock, context)
         with self._registry() as store:
-            return _as_result(finish_write(context, store, unlock, lock, note, self.on_skipped), note)
+            self._changed = finish_write(context, store, unlock, lock, note, self.on_skipped)
+        return _as_result(self._changed, note)
 
     def _note_of(self, lock: Any, context: Context) -> LockNote:
         """What the lock task noted that it took for this partition; without a note, what it should have taken."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         AirflowPlugin,
         AirflowSensorTimeout,
         AirflowSkipException,
+        Asset,
         BaseBranchOperator,
         BaseHook,
         BaseNotifier,
@@ -50,6 +51,7 @@ _MODULES = {
     "AirflowPlugin": ("airflow.sdk.plugins_manager", "airflow.plugins_manager"),
     "AirflowSensorTimeout": ("airflow.sdk.exceptions", "airflow.exceptions"),
     "AirflowSkipException": ("airflow.sdk.exceptions", "airflow.exceptions"),
+    "Asset": ("airflow.sdk", "airflow.providers.common.compat.assets"),
     "BaseBranchOperator": (
         "airflow.sdk",
         "airflow.providers.standard.operators.branch",

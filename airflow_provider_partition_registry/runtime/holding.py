@@ -63,6 +63,11 @@ class PartitionWrite:
         self._thread = threading.Thread(target=self._keep, daemon=True, name="partition-lease")
 
     @property
+    def partition(self) -> Partition:
+        """The partition as it was when the lock was granted."""
+        return self._locked
+
+    @property
     def source_name(self) -> str:
         """The source that the partition belongs to."""
         return self._locked.source_name

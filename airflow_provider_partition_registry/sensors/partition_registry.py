@@ -78,7 +78,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         questions, and ``exponential_backoff`` and ``max_wait`` have no effect. On Airflow 3.3 and later the task also
         starts there, unless it is mapped, a template needs results of other tasks, its DAG defines macros or filters
         of its own, or it has an ``execution_timeout`` or something to call before it starts; and it ends there, unless
-        it has outlets, multiple outputs, or something to call on success.
+        it has inlets, outlets, multiple outputs, or something to call on success.
     :param partition_registry_conn_id: the Airflow connection of the registry. (templated)
     """
 
@@ -122,6 +122,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.partition_registry_conn_id = partition_registry_conn_id
         self._said = self._missing = ""
+        self._result: Any = None
         for name, value in (("on_failed", on_failed), ("on_missing_source", on_missing_source)):
             if value not in ("wait", "fail"):
                 raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
@@ -170,13 +171,21 @@ class PartitionReadinessSensor(BaseSensorOperator):
             return self._ask(self._what_to_wait_for(context), context)
         match event["status"]:
             case "ready":
-                return event["result"]
+                self._result = event["result"]
+                return self._result
             case "timeout":
                 raise AirflowSensorTimeout(f"Not ready within {self.timeout:g} s. {event['message']}")
             case _ if event["code"] == UpstreamFailedError.code:
                 raise self._upstream_failed(event["message"])
             case _:
                 raise WaitFailedError(event["message"])
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Tell OpenLineage what this task has found ready, as its input. Airflow asks only on a worker."""
+        from airflow_provider_partition_registry.runtime.lineage import lineage_of_reading
+
+        results = [self._result] if isinstance(self._result, dict) else self._result or []
+        return lineage_of_reading(self.hook, results)
 
     def _poke_until_ready(self, context: Context) -> Any:
         try:
@@ -203,6 +212,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         if result is None:
             self._missing = explain_missing(answers)
             self._say(self._missing, context)
+        self._result = result
         return result
 
     def _is_outage(self, error: RegistryError, context: Context) -> bool:
@@ -244,9 +254,12 @@ class PartitionReadinessSensor(BaseSensorOperator):
         )
 
     def _ends_on_worker(self) -> bool:
-        """Whether something after success can happen only on a worker: marking assets, callbacks, splitting results."""
+        """Whether something after success can happen only on a worker.
+
+        That is marking assets, telling OpenLineage what was read (inlets ask for it), callbacks, and splitting results.
+        """
         is_called_last = self.on_success_callback or self._post_execute_hook
-        return bool(self.outlets or is_called_last or self.multiple_outputs)
+        return bool(self.inlets or self.outlets or is_called_last or self.multiple_outputs)
 
     def _resolved(self, wait: Wait) -> dict[str, Any]:
         """The wait as a trigger's arguments, with everything filled in that only a run can tell."""

@@ -72,6 +72,7 @@ from tests.airflow.views import (  # noqa: E402, F401 - fixtures
     hook_info,
     redact,
     shown_by_rest_api,
+    uri_resources,
 )
 from tests.airflow.writers import as_task, call_task  # noqa: E402, F401 - fixtures
 

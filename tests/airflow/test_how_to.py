@@ -31,6 +31,7 @@ PROVIDERS = {
     "shop.stock": ("stock",),
     "shop.visits": ("morning-loader", "afternoon-loader"),
     "shop.clicks": ("click-loader",),
+    "shop.orders": ("load_orders",),
     "shop.prices": ("prices",),
     "finance.rates": ("rates-loader",),
 }
@@ -205,6 +206,14 @@ def test_the_callback_of_airflow_2_is_as_the_page_shows_it() -> None:
 
 def test_held_locks(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
     assert_success(run_dag(dags["held_locks"]))
+
+
+def test_lineage(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    assert_success(run_dag(dags["load_orders"]))
+    assert_success(run_dag(dags["orders_report"]))
+    (asset,) = dags["load_orders"].get_task("write.unlock").outlets
+    assert asset.uri == "partition-registry://shop.orders"
+    assert dags["orders_report"].get_task("wait").inlets == [asset]
 
 
 def test_two_writers(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:

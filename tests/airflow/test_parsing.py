@@ -311,6 +311,7 @@ class TestStartingInTheTriggerer:
             ({"post_execute": print}, False),
             ({"multiple_outputs": True}, False),
             ({"outlets": [Asset("x-test://sales/today")]}, False),
+            ({"inlets": [Asset("x-test://sales/today")]}, False),  # only then is OpenLineage told of it
         ],
     )
     def test_ending_there(

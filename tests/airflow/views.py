@@ -14,11 +14,23 @@ from tests.airflow.versions import IS_AIRFLOW_3
 @pytest.fixture
 def hook_info() -> Any:
     """What Airflow knows about our hook."""
+    return _providers().hooks["partition_registry"]
+
+
+@pytest.fixture
+def uri_resources() -> tuple[dict[str, Any], ...]:
+    """What Airflow has for assets' URIs, by their schemes: handlers, factories, and converters for OpenLineage."""
+    kind = "asset" if IS_AIRFLOW_3 else "dataset"
+    names = ("uri_handlers", "factories", "to_openlineage_converters")
+    return tuple(getattr(_providers(), f"{kind}_{name}") for name in names)
+
+
+def _providers() -> Any:
     if IS_AIRFLOW_3:
         from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as ProvidersManager
     else:
         from airflow.providers_manager import ProvidersManager
-    return ProvidersManager().hooks["partition_registry"]
+    return ProvidersManager()
 
 
 @pytest.fixture

@@ -191,6 +191,11 @@ def test_cleared_task(reader: Reader):
     reader.follow("cleared-task")
 
 
+def test_lineage(reader: Reader, registry: RegistryStore):
+    reader.follow("lineage")
+    assert registry.get_source("shop.orders").uri == "postgres://warehouse/shop/public/orders"
+
+
 def test_rotate_a_token(reader: Reader, registry: RegistryStore):
     said = reader.follow("rotate-a-token")
     assert len(re.findall(r"^prs_", said, flags=re.MULTILINE)) == 2

@@ -24,6 +24,7 @@ PROJECT = Path(__file__).parents[2]
 PACKAGE = Path(airflow_provider_partition_registry.__file__).parent
 REFERENCE = PROJECT / "docs" / "reference"
 AIRFLOW_LAYER = (
+    "assets",
     "decorators",
     "hooks/partition_registry.py",
     "notifications",
@@ -32,8 +33,11 @@ AIRFLOW_LAYER = (
     "task_groups",
     "triggers",
 )
-AMONG_ITSELF = {"PartitionOperator", "missing_connection", "settings_of"}
-"""Names that the modules of the Airflow layer import from one another, but no user needs."""
+AMONG_ITSELF = {
+    *("PartitionOperator", "missing_connection", "settings_of"),
+    *("sanitize_uri", "convert_asset_to_openlineage"),
+}
+"""Names that modules of the Airflow layer import from one another, or Airflow by itself, but no user needs."""
 FROM_ELSEWHERE = {
     *("PartitionWrite", "LeaseTooShortWarning", "RegistryConnectionNotFoundError"),
     *(

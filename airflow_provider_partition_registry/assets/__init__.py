@@ -1,0 +1,1 @@
+"""The assets that sources are to Airflow."""
