@@ -1,4 +1,4 @@
-"""Clients of the version before the addresses of data at this version's service, and the other way round."""
+"""The version from before sources had addresses, beside this one: on one database, and by each other's services."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError, RegistryError
+from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.store.factory import open_store
 from testbed.service_process import ServiceProcess
 from testbed.versions import Version, former_version
@@ -45,6 +46,23 @@ def test_former_clients_read_sources_that_have_addresses(url: str, former: Versi
     assert [each["type"] for each in history["events"]] == ["SOURCE_REGISTERED", "SOURCE_REGISTERED"]
     with open_store(url) as store:
         assert [each.uri for each in store.list_sources().items] == [None, "s3://bucket/new"]
+
+
+def test_the_former_version_goes_on_with_a_database_of_this_one(tmp_path: Path, former: Version) -> None:
+    registry = f"sqlite:///{tmp_path}/registry.db"
+    with open_store(registry) as store:
+        token = store.register_source("sales", "ann", uri="s3://bucket/sales").access_token
+        for arguments in (
+            ("provider", "register", "nightly", "--access-token", token),
+            ("lock", "sales", "nightly", "--start", "2026-11-01", "--grain", "day", "--register"),
+            ("unlock", "sales", "nightly", "--start", "2026-11-01", "--grain", "day"),
+            ("source", "register", "clicks", "--owner", "bob"),
+            ("history", "sales"),
+        ):
+            done = former.command(registry, *arguments)
+            assert done.returncode == 0, done.stderr
+        assert store.check_readiness("sales", Interval("2026-11-01", "2026-11-02")).is_ready
+        assert [each.uri for each in store.list_sources().items] == [None, "s3://bucket/sales"]
 
 
 def test_former_services_serve_whoever_needs_no_address(former_url: str) -> None:

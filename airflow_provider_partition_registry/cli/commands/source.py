@@ -13,7 +13,7 @@ from airflow_provider_partition_registry.store.paging import all_items
 
 @click.group(no_args_is_help=False)
 def source() -> None:
-    """Register and list sources, the places where data is stored, and say at which addresses they are."""
+    """Register and list sources, the places where data is stored."""
 
 
 @source.command()
