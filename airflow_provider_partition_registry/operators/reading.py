@@ -132,6 +132,14 @@ class _AskingOperator(BaseOperator):
         self.grain = None if grain is None else check_grain(grain)
         self.timezone = timezone
         self.partition_registry_conn_id = partition_registry_conn_id
+        self._found_ready: list[dict[str, Any]] = []
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """Tell OpenLineage what this task has found ready, as its input."""
+        from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
+        from airflow_provider_partition_registry.runtime.lineage import lineage_of_reading
+
+        return lineage_of_reading(PartitionRegistryHook(self.partition_registry_conn_id), self._found_ready)
 
     def _is_ready(self, context: Context) -> bool:
         """Ask once, and keep the answers and what they mean in the log and as XComs.
@@ -157,7 +165,9 @@ class _AskingOperator(BaseOperator):
         results = [as_result(answer) for answer in answers if isinstance(answer, Readiness)]
         context["ti"].xcom_push("answers", results[0] if wait.is_single else results)
         context["ti"].xcom_push("explanation", explanation)
-        return are_ready(answers)
+        is_ready = are_ready(answers)
+        self._found_ready = results if is_ready else []
+        return is_ready
 
 
 class PartitionReadinessBranchOperator(_AskingOperator, BaseBranchOperator):

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowSkipException, task
 from airflow_provider_partition_registry import (
     PartitionLockOperator,
     PartitionReadinessSensor,
+    PartitionReadinessShortCircuitOperator,
     PartitionUnlockOperator,
     PartitionWrite,
     partition_lock,
@@ -56,13 +57,15 @@ with DAG("lineage", schedule=None, start_date=START) as dag:
     # Here all tasks share a process, and so what Airflow has collected of those before them.
     [read(), skip_clicks()] >> begin() >> [group, click()] >> wait
 
+    ask = PartitionReadinessShortCircuitOperator(task_id="ask", **DAY)
+    wait >> PartitionReadinessShortCircuitOperator(task_id="ask_in_vain", **{**CLICKS, "end": "2026-11-03"})
     lock = PartitionLockOperator(task_id="lock", provider_name="other", **DAY)
 
     @task
     def fail() -> None:
         raise ValueError("no data")
 
-    wait >> lock >> fail() >> PartitionUnlockOperator(task_id="unlock", provider_name="other", **DAY)
+    wait >> ask >> lock >> fail() >> PartitionUnlockOperator(task_id="unlock", provider_name="other", **DAY)
 
 if __name__ == "__main__":
     store_dag(dag)

@@ -106,6 +106,9 @@ def test_a_whole_run(completed: dict[str, Json], addressed: RegistryStore) -> No
     assert of_clicks["intervals"] == [DAY, {**DAY, "end": "2026-11-01T12:00:00Z"}]
     assert of_sales["asOf"] > 0
 
+    assert datasets(completed["ask"], "inputs") == [sales]
+    assert datasets(completed["ask_in_vain"], "inputs") == []
+
     event = completed["read"]  # what an inlet says of itself: it knows no registry
     assert datasets(event, "inputs") == [clicks, ("gs://by-hand", "sales")]
 
