@@ -30,7 +30,7 @@ FORMER = {
     "0004": "34d8b8d204b2b058ec8bf3b8280ec0af79505951",
     "0005": "7543e9d3fa266e3a900058ec4b41ac8505c2ca49",
     "0006": "c57264cc5ccf970ba71432be656e6160be398959",
-    "0009": "0b4924ac824a767d271f88b1a3a8d62f7bab9770",
+    "0009": "0171c29193955c44f35e12cf66a3f462e84b3a41",
 }
 """By the schema that they were made for, the last commits before the next schema."""
 
