@@ -1,7 +1,7 @@
 """What an event tells about what became ready, so that anybody can derive from it which days, hours, ... did (R9).
 
 Whoever changes partitions has the source's ready intervals (R1) before and after the change at hand, and adds to the
-last event of the change:
+last freeing event, or the last lock, of the change:
 
 - ``ready``: the ready intervals, in their whole length, that overlap what the change published or no longer blocks,
 - ``freed``: what that was, if it is not just the event's own interval,
@@ -24,28 +24,28 @@ FREEING_EVENTS = frozenset({EventType.UNLOCK, EventType.RELEASE, EventType.FORCE
 """The events by which something may become ready."""
 
 
-def tell_of(
-    freed: Sequence[Interval],
-    blocked: Sequence[Interval],
-    before: Sequence[Interval],
-    after: Sequence[Interval],
-    own: Interval,
-) -> dict[str, str]:
-    """The details that tell of a change. All intervals are disjoint and in order.
+def tell_of_freed(freed: Sequence[Interval], ready: Sequence[Interval], own: Interval) -> dict[str, str]:
+    """The details of a freeing event. All intervals are disjoint and in order.
 
     :param freed: what was published or is no longer blocked.
-    :param blocked: what is blocked now.
-    :param before: the source's ready intervals around the change, as they were before it.
-    :param after: the same as they are now.
-    :param own: the interval of the event that is to have the details.
+    :param ready: the source's ready intervals around it, as they are now.
+    :param own: the event's own interval.
     """
-    told: dict[str, Sequence[Interval]] = {
-        READY: overlapping(after, freed),
-        WAS_READY: overlapping(before, blocked),
-    }
-    if told[READY] and tuple(freed) != (own,):
-        told[FREED] = freed
-    return {name: _to_text(intervals) for name, intervals in told.items() if intervals}
+    left = overlapping(ready, freed)
+    if not left:
+        return {}
+    told = {READY: _to_text(left)}
+    return told if tuple(freed) == (own,) else told | {FREED: _to_text(freed)}
+
+
+def tell_of_blocked(blocked: Sequence[Interval], ready: Sequence[Interval]) -> dict[str, str]:
+    """The details of a lock. All intervals are disjoint and in order.
+
+    :param blocked: what is blocked now.
+    :param ready: the source's ready intervals around it, as they were before.
+    """
+    interrupted = overlapping(ready, blocked)
+    return {WAS_READY: _to_text(interrupted)} if interrupted else {}
 
 
 def ready_after(event: Event) -> Sequence[Interval]:

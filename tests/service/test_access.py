@@ -179,6 +179,8 @@ class Case:
             "GET /api/v1/locks": {"holder_prefix": self.provider},
             "GET /api/v1/readiness": {**source, **DAY},
             "GET /api/v1/timeline": {**source, **DAY},
+            "GET /api/v1/events/grains": {**source, "grain": "day"},
+            "GET /api/v1/events/grains/stream": {**source, "grain": "day"},
             **{each: {} for each in TAKING_NOTHING},
             "GET /api/v1/locks/count": {},
         }.get(route, source if "/source" in route or "/events" in route else place)

@@ -76,7 +76,7 @@ def _start(
 
 
 @router.get("/stream", response_class=EventStream, responses={**DESCRIPTION, **refusals(404, 410)})
-async def stream(
+async def grain_stream(
     request: Request,
     service: InService,
     token: Token,

@@ -17,7 +17,11 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 
-from airflow_provider_partition_registry.domain.became_ready import tell_of
+from airflow_provider_partition_registry.domain.became_ready import (
+    FREEING_EVENTS,
+    tell_of_blocked,
+    tell_of_freed,
+)
 from airflow_provider_partition_registry.domain.errors import (
     NoGrantError,
     UnknownProviderError,
@@ -227,13 +231,20 @@ class Claim:
         return message
 
     def _tell_of(self, turned: Sequence[Partition], after: Sequence[Interval]) -> None:
-        """Add to the last event what became ready, or was ready until now."""
+        """Add to the events what became ready, or was ready until now."""
         blocked = union(each.interval for each in turned if effect(each) is Effect.BLOCKS)
         freed = union(each.interval for each in turned if effect(each) is not Effect.BLOCKS)
-        last = self._lines[-1]
-        assert last.interval is not None
-        told = tell_of(freed, blocked, self._ready_intervals, after, last.interval)
-        self._lines[-1] = replace(last, details={**last.details, **told})
+        for place in reversed(range(len(self._lines))):
+            line = self._lines[place]
+            assert line.interval is not None
+            if line.type is EventType.LOCK:
+                told = tell_of_blocked(blocked, self._ready_intervals)
+            elif line.type in FREEING_EVENTS:
+                told = tell_of_freed(freed, after, line.interval)
+            else:
+                continue
+            self._lines[place] = replace(line, details={**line.details, **told})
+            return
 
     def _published_in(self, intervals: Sequence[Interval], ahead: Message) -> list[Interval]:
         """What is published in the intervals, once the statements ahead have run."""
