@@ -87,6 +87,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [_modules("triggers", "partition_events")],
         "asset-uris": [ASSET_URIS],
         "dataset-uris": [ASSET_URIS],
+        "extra-links": [f"{PACKAGE}.links.partition_registry.PartitionRegistryLink"],
         "connection-types": [
             {
                 "connection-type": "partition_registry",

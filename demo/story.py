@@ -23,7 +23,7 @@ SECONDS_TO_LOOK_AT_A_FAILURE = 2.0
 ENDED = {"success", "failed"}
 
 # From the beginning of an explanation to the last line that is indented under it.
-EXPLANATION = re.compile(r"Not ready: .*(?:\n  +.*)*")
+EXPLANATION = re.compile(r"(?:N|Still n)ot ready: .*(?:\n  +.*)*")
 
 
 def acts_of(world: World) -> tuple[Act, ...]:

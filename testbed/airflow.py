@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Self
 from testbed.airflow_api import Airflow2Api, Airflow3Api, AirflowApi
 from testbed.airflow_hands import Hands, Hands2, Hands3
 from testbed.airflow_settings import (
+    PASSWORDS,
     WEBSERVER_CONFIG_2,
     complete_environment,
     component_commands,
     default_settings,
     installed_version,
+    settings_of_users,
 )
 from testbed.http_json import TRANSIENT_ERRORS, ApiError
 from testbed.processes import (
@@ -52,6 +54,8 @@ class AirflowInstance:
     :param environment: further variables for every process, such as ``AIRFLOW_CONN_...`` or ``PYTHONPATH``
     :param home: where everything it writes stays; by default a temporary folder that goes at the end
     :param port: of its web server
+    :param users: their roles, by name; a user's password is the name, and the first one calls the API. Without any,
+        everybody is an administrator (3.x)
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class AirflowInstance:
         environment: Mapping[str, str] | None = None,
         home: Path | None = None,
         port: int | None = None,
+        users: Mapping[str, str] | None = None,
     ) -> None:
         programs = Path(programs).absolute()
         self.name = name
@@ -76,12 +81,14 @@ class AirflowInstance:
         self.dags_folder = self.home / "dags"
         self.logs_folder = self.home / "logs"
         self.ui_url = f"http://127.0.0.1:{port or free_port()}/"
+        self._users = users or {}
         self.api = self._make_api()
         self.hands: Hands = Hands2(self.api) if self.version.major == 2 else Hands3(self.api)
         self.metadata_url = metadata_url or f"sqlite:///{self.home}/airflow.db"
         self._environment = complete_environment(
             programs,
             default_settings(self.version, self.home, self.ui_url, metadata_url),
+            settings_of_users(self.home, self._users),
             settings or {},
             environment or {},
         )
@@ -121,6 +128,7 @@ class AirflowInstance:
     def start(self, timeout: float = 180) -> None:
         """Start everything; return when all components report that they are healthy."""
         self.add_dags(Path(__file__).parent / "dags")
+        (self.home / PASSWORDS).write_text(json.dumps({name: name for name in self._users}))
         if self.version.major == 2:
             (self.home / "webserver_config.py").write_text(WEBSERVER_CONFIG_2)
         self._migrate(timeout)
@@ -220,7 +228,9 @@ class AirflowInstance:
         )
 
     def _make_api(self) -> AirflowApi:
-        return Airflow2Api(self.ui_url) if self.version.major == 2 else Airflow3Api(self.ui_url)
+        if self.version.major == 2:
+            return Airflow2Api(self.ui_url)
+        return Airflow3Api(self.ui_url, next(iter(self._users), None))
 
     def _program(self, program: str, *arguments: str) -> Child:
         return Child(

@@ -40,8 +40,9 @@ class AirflowApi(ABC):
     path = ""
     health_path = "/health"
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, user: str | None = None) -> None:
         self.base_url = base_url.rstrip("/")
+        self.user = user
 
     # DAGs and runs
 
@@ -270,8 +271,15 @@ class Airflow3Api(AirflowApi):
 
     def _credentials(self) -> dict[str, str]:
         if self._token is None:
-            self._token = request_json("GET", f"{self.base_url}/auth/token")["access_token"]
+            self._token = self.token_of(self.user)
         return {"Authorization": f"Bearer {self._token}"}
+
+    def token_of(self, user: str | None) -> str:
+        """A token of the simple auth manager; of everybody's if there are no users."""
+        address = f"{self.base_url}/auth/token"
+        if user is None:
+            return str(request_json("GET", address)["access_token"])
+        return str(request_json("POST", address, {"username": user, "password": user})["access_token"])
 
     def _logical_date(self, logical_date: datetime.datetime | None) -> dict[str, Json]:
         return {"logical_date": logical_date}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Settings = dict[str, str | None]
 
+PASSWORDS = "passwords.json"
+
 # On 2.11 anonymous users become administrators; 3.x has a setting for that. Creating a user would take 7 s.
 WEBSERVER_CONFIG_2 = 'AUTH_ROLE_PUBLIC = "Admin"\nWTF_CSRF_ENABLED = False\n'
 
@@ -116,6 +118,17 @@ def _settings_of_3(ui_url: str) -> Settings:
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
         # With Airflow's 5 s, a task whose trigger fires soon after it deferred is often marked as failed (3.3.2).
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    }
+
+
+def settings_of_users(home: Path, users: Mapping[str, str]) -> Settings:
+    """Settings of an Airflow 3 in which only these users may sign in, whose roles are given."""
+    if not users:
+        return {}
+    return {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(":".join(each) for each in users.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / PASSWORDS),
     }
 
 

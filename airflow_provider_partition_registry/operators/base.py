@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant
+from airflow_provider_partition_registry.links.partition_registry import PartitionRegistryLink, store_link
 from airflow_provider_partition_registry.proof.graph import WRITTEN, Role
 from airflow_provider_partition_registry.runtime.acting import access_explained, acting_provider
 from airflow_provider_partition_registry.runtime.compat import BaseOperator
@@ -37,6 +38,7 @@ class PartitionOperator(BaseOperator):
         "partition_registry_conn_id",
     )
     ui_color = "#fbe4c4"
+    operator_extra_links = (PartitionRegistryLink(),)
     registry_role = Role.BYSTANDER
     split: Grain | None = None
 
@@ -75,6 +77,14 @@ class PartitionOperator(BaseOperator):
         return interval_of_run(
             context, start=self.start, end=self.end, grain=self.grain, timezone=self.timezone
         )
+
+    def _show_timeline(self, context: Context) -> None:
+        """Let the task have its link from now on, also while it waits."""
+        address = store_link(
+            context, self.partition_registry_conn_id, self.source_name, self._interval(context)
+        )
+        if address:
+            self.log.info("Timeline: %s", address)
 
     def _provider(self) -> str:
         return acting_provider(self.provider_name, self.hook.settings, self.dag_id)

@@ -64,6 +64,7 @@ class PartitionRegisterOperator(PartitionOperator):
         from airflow_provider_partition_registry.domain.models import PartitionKey
 
         key = PartitionKey(self.source_name, self._provider(), self._interval(context))
+        self._show_timeline(context)
         try:
             with self._registry() as store:
                 store.register_partition(key)
@@ -143,6 +144,7 @@ class PartitionLockOperator(PartitionOperator):
         from airflow_provider_partition_registry.runtime.identity import require_name
 
         require_name(self.hook.settings.instance, self.partition_registry_conn_id)
+        self._show_timeline(context)
         return self._lock_by(context, datetime.now(UTC) + timedelta(seconds=self.timeout))
 
     def try_again(self, context: Context, event: Any) -> Result:
@@ -292,6 +294,7 @@ class PartitionUnlockOperator(PartitionOperator):
                 f"before the work, or name it with lock_task_id."
             )
         note = self._note_of(lock, context)
+        self._show_timeline(context)
         with self._registry() as store:
             self._changed = finish_write(context, store, unlock, lock, note, self.on_skipped)
         return _as_result(self._changed, note)

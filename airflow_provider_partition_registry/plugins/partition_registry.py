@@ -1,16 +1,24 @@
-"""The listener: what this package does when Airflow reports events of runs and tasks.
+"""The plugin: a listener to events of runs and tasks, and pages in Airflow's navigation.
 
 Every Airflow process loads this module, and Airflow calls the listener in the middle of its own loops, requests and
-transactions. So it imports only what is loaded anyway, makes no calls that could block, and never raises.
+transactions. So it imports only what is loaded anyway, makes no calls that could block, and never raises. The pages are
+made where Airflow asks for them, which is its web server alone.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
-from airflow_provider_partition_registry.runtime.compat import HAS_ASSET_STATE, AirflowPlugin, hookimpl
+from airflow_provider_partition_registry.runtime.compat import (
+    AIRFLOW_VERSION,
+    HAS_ASSET_STATE,
+    IS_AIRFLOW_3,
+    AirflowPlugin,
+    hookimpl,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +65,59 @@ class RegistryListener:
             _without_harm(_deliver, asset_event)
 
 
+class MadeWhenAsked:
+    """A list in the plugin that is made when somebody asks for it, at most once.
+
+    :param make: makes it. If that fails, Airflow goes on without.
+    """
+
+    def __init__(self, make: Callable[[], list[Any]]) -> None:
+        self._make = make
+
+    def __get__(self, plugin: Any, kind: Any = None) -> list[Any]:
+        return self._made
+
+    @cached_property
+    def _made(self) -> list[Any]:
+        try:
+            return self._make()
+        except Exception:
+            _log.warning("The partition registry's pages cannot be shown in this Airflow.", exc_info=True)
+            return []
+
+
+def _fastapi_apps() -> list[Any]:
+    from airflow_provider_partition_registry.plugins.pages_in_airflow_3 import fastapi_apps
+
+    return fastapi_apps()
+
+
+def _external_views() -> list[Any]:
+    from airflow_provider_partition_registry.runtime.addresses import ROUTE, home
+
+    place = {"destination": "nav", "category": "browse", "url_route": ROUTE}
+    return [{"name": "Partition Registry", "href": f"{home()}/", **place}]
+
+
+def _flask_blueprints() -> list[Any]:
+    from airflow_provider_partition_registry.plugins.pages_in_airflow_2 import flask_blueprints
+
+    return flask_blueprints()
+
+
 class PartitionRegistryPlugin(AirflowPlugin):
     """Registered by the entry point group ``airflow.plugins``."""
 
     name = "partition_registry"
     listeners = [RegistryListener()]  # noqa: RUF012 - as Airflow declares it
+    if AIRFLOW_VERSION >= (3, 1):
+        fastapi_apps = MadeWhenAsked(_fastapi_apps)
+        external_views = MadeWhenAsked(_external_views)
+    elif not IS_AIRFLOW_3:
+        flask_blueprints = MadeWhenAsked(_flask_blueprints)
+        appbuilder_menu_items = [
+            {"name": "Partition Registry", "category": "Browse", "href": "partition_registry.serve"}
+        ]
 
 
 def _guard(task_instance: Any) -> None:

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
         BaseHook,
         BaseNotifier,
         BaseOperator,
+        BaseOperatorLink,
         BaseSensorOperator,
         Connection,
         PokeReturnValue,
         SkipMixin,
         TaskGroup,
+        XCom,
         XComArg,
         conf,
         get_current_context,
@@ -61,10 +63,12 @@ _MODULES = {
     "BaseHook": ("airflow.sdk", "airflow.hooks.base"),
     "BaseNotifier": ("airflow.sdk", "airflow.notifications.basenotifier"),
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
+    "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
     "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
     "SkipMixin": ("airflow.sdk", "airflow.providers.standard.utils.skipmixin", "airflow.models.skipmixin"),
     "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
+    "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
     "XComArg": ("airflow.sdk", "airflow.models.xcom_arg"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "get_current_context": ("airflow.sdk", "airflow.operators.python"),
@@ -122,10 +126,15 @@ async def push_result(task_instance: Any, value: Any) -> None:
 
     Airflow would store the XComs of an end event as JSON text instead of the value.
     """
+    await push_xcom(task_instance, "return_value", value)
+
+
+async def push_xcom(task_instance: Any, key: str, value: Any) -> None:
+    """Store an XCom of a task from inside its trigger, on Airflow 3.3."""
     from airflow.sdk.execution_time.xcom import XCom
 
     await XCom.aset(
-        "return_value",
+        key,
         value,
         dag_id=task_instance.dag_id,
         task_id=task_instance.task_id,

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 POLLER_CONNECTIONS = 2
 
 LookUps = dict[str, asyncio.Task[ConnectionSettings]]
+_warned_of: set[str] = set()  # connections
 _look_ups: WeakKeyDictionary[asyncio.AbstractEventLoop, LookUps] = WeakKeyDictionary()
 
 
@@ -68,10 +69,11 @@ async def poller_of(conn_id: str) -> Poller:
     :raises InvalidInputError: it does not say where the registry is.
     """
     settings = await shared_settings(conn_id)
-    if settings.is_on_one_host:
+    if settings.is_on_one_host and conn_id not in _warned_of:
+        _warned_of.add(conn_id)
         log.warning(
-            "The registry of connection %r is a SQLite file, which the processes of one host share: this wait ends "
-            "only if the triggerer runs on the host where the data's writers do.",
+            "The registry of connection %r is a SQLite file, which the processes of one host share: waits end only if "
+            "the triggerer runs on the host where the data's writers do. (This is said once in a process.)",
             conn_id,
         )
     # Everything that opening depends on, so that a connection can be corrected while others wait.

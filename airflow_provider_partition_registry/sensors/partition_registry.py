@@ -22,6 +22,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
 from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
+from airflow_provider_partition_registry.links.partition_registry import PartitionRegistryLink, store_link
 from airflow_provider_partition_registry.runtime.compat import (
     CAN_END_IN_TRIGGERER,
     CAN_START_FROM_TRIGGER,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_partition_registry.domain.intervals import Instant
+    from airflow_provider_partition_registry.domain.noting import Notes
     from airflow_provider_partition_registry.domain.questions import Question
     from airflow_provider_partition_registry.domain.waiting import OnFailed, OnMissingSource
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
@@ -91,6 +93,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         "partition_registry_conn_id",
     )
     ui_color = "#d5ecd8"
+    operator_extra_links = (PartitionRegistryLink(),)
     start_from_trigger = False
 
     def __init__(
@@ -121,8 +124,10 @@ class PartitionReadinessSensor(BaseSensorOperator):
         self.on_missing_source = on_missing_source
         self.deferrable = deferrable
         self.partition_registry_conn_id = partition_registry_conn_id
-        self._said = self._missing = ""
+        self._missing = ""
         self._result: Any = None
+        self._notes: Notes | None = None
+        self._where: str | None = None
         for name, value in (("on_failed", on_failed), ("on_missing_source", on_missing_source)):
             if value not in ("wait", "fail"):
                 raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
@@ -153,6 +158,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
                 partition_registry_conn_id=self.partition_registry_conn_id,
                 **self._resolved(wait),
                 deadline=(datetime.now(UTC) + give_up_after).isoformat(),
+                told=self._notes_of(context).missing,
                 **self._trigger_options(),
             ),
             method_name="execute_complete",
@@ -197,6 +203,8 @@ class PartitionReadinessSensor(BaseSensorOperator):
         """The result if everything is ready, otherwise None; the reasons are logged when they change."""
         from airflow_provider_partition_registry.domain.waiting import explain_missing
 
+        where = self._link_to(wait, context)
+        notes = self._notes_of(context)
         try:
             answers = self.hook.check_readiness_many(wait.questions)
             result = wait.result(answers)
@@ -205,15 +213,23 @@ class PartitionReadinessSensor(BaseSensorOperator):
             if not self._is_outage(error, context):
                 raise told from None
             self._missing = str(told)
-            self._say(f"Still waiting. {told}", context)
+            self._tell(notes.take_trouble(str(told)), context)
             return None
         except UpstreamFailedError as error:
             raise self._upstream_failed(str(error)) from None
         if result is None:
             self._missing = explain_missing(answers)
-            self._say(self._missing, context)
+            self._tell(notes.take(self._missing, where), context)
         self._result = result
         return result
+
+    def _link_to(self, wait: Wait, context: Context) -> str:
+        """Store the task's link, once in a process; returns what to say about it in the log."""
+        if self._where is None:
+            first = wait.questions[0]
+            address = store_link(context, self.partition_registry_conn_id, first.source_name, first.interval)
+            self._where = f"Timeline: {address}" if address else ""
+        return self._where
 
     def _is_outage(self, error: RegistryError, context: Context) -> bool:
         """Whether to wait until the error passes.
@@ -224,14 +240,19 @@ class PartitionReadinessSensor(BaseSensorOperator):
             return bool(self.reschedule and read_note(context))
         return isinstance(error, StoreUnavailableError)
 
-    def _say(self, text: str, context: Context) -> None:
-        """Log a text unless it was the last one logged; in reschedule mode every question has a process of its own."""
-        said_last = self._said or (read_note(context) if self.reschedule else "")
-        self._said = text
-        if text != said_last:
+    def _notes_of(self, context: Context) -> Notes:
+        """What was told; in reschedule mode every question has a process of its own."""
+        from airflow_provider_partition_registry.domain.noting import Notes
+
+        if self._notes is None:
+            self._notes = Notes.read(read_note(context) if self.reschedule else "")
+        return self._notes
+
+    def _tell(self, text: str, context: Context) -> None:
+        if text:
             self.log.info("%s", text)
             if self.reschedule:
-                keep_note(context, text)
+                keep_note(context, self._notes_of(context).written())
 
     def _upstream_failed(self, message: str) -> Exception:
         return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)

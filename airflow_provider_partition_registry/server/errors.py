@@ -10,46 +10,18 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from airflow_provider_partition_registry.domain.errors import (
-    AccessDeniedError,
-    AlreadyRegisteredError,
-    GonePositionError,
-    HostNotFoundError,
     InvalidInputError,
-    PartitionStateError,
     RegistryError,
-    SchemaError,
-    StoreUnavailableError,
     TokenRequiredError,
-    TooManyAttemptsError,
-    UnknownError,
 )
 from airflow_provider_partition_registry.server.redaction import redacted
 from airflow_provider_partition_registry.server.waiting.long_polling import ClientGoneError
 from airflow_provider_partition_registry.store.wire.answers import error_to_data
+from airflow_provider_partition_registry.store.wire.statuses import status_of
 
 VERSIONED = "/api/"
 RETRY_AFTER = 1  # seconds
 CLIENT_GONE = 499  # for the log and the metrics; no client receives it
-
-# The first match counts. An error without one (such as missing rights) is the service's own failure.
-STATUSES: tuple[tuple[type[RegistryError], int], ...] = (
-    (InvalidInputError, 422),
-    (UnknownError, 404),
-    (GonePositionError, 410),
-    (AlreadyRegisteredError, 409),
-    (PartitionStateError, 409),
-    (TokenRequiredError, 401),
-    (AccessDeniedError, 403),
-    (TooManyAttemptsError, 429),
-    (StoreUnavailableError, 503),
-    (HostNotFoundError, 503),  # the database's name may appear when the database starts
-    (SchemaError, 503),  # after an upgrade of the schema the service continues by itself
-)
-
-
-def status_of(error: RegistryError) -> int:
-    """The HTTP status of an error."""
-    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
 
 
 def install(app: FastAPI) -> None:

@@ -20,8 +20,10 @@ from airflow_provider_partition_registry.domain.errors import (
 from airflow_provider_partition_registry.domain.intervals import Interval, to_instant
 from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
+from airflow_provider_partition_registry.domain.noting import Notes
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import explain_missing
+from airflow_provider_partition_registry.links.partition_registry import store_link_from_trigger
 from airflow_provider_partition_registry.runtime.compat import (
     RESUME_NOT_BEFORE,
     AirflowNotFoundException,
@@ -45,6 +47,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
 
     :param poll_interval: seconds between two questions at most; notifications only shorten it.
     :param deadline: ISO 8601; when to give up. By default shortly before Airflow's own time-out.
+    :param told: what the task has told of what is missing before it deferred; only what changes is told from then on.
     :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3.3).
     :param pushes_result: then also store the answer as the task's result.
     """
@@ -52,6 +55,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     partition_registry_conn_id: str
     poll_interval: float = 60.0
     deadline: str | None = None
+    told: str = ""
     ends_task: bool = False
     pushes_result: bool = True
 
@@ -60,7 +64,8 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
         if isinstance(self.grain, (int, float)):
             self.grain = timedelta(seconds=self.grain)
         self._context: Mapping[str, Any] = {}
-        self._missing = ""
+        self._missing = self._where = ""
+        self._notes = Notes(self.told)
         self._render_error: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -92,6 +97,8 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             return TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
         try:
             wait = Wait.of_run(self._context, self)
+            if not self._comes_from_worker():
+                self._where = await self._link_to(wait)
             poller = await poller_of(self.partition_registry_conn_id)
             result = await self._until_ready(wait, poller)
         except (RegistryError, AirflowNotFoundException) as error:
@@ -124,14 +131,23 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             self.log.info("Time is over.")
         return None
 
+    async def _link_to(self, wait: Wait) -> str:
+        """Store the task's link; returns what to say about it in the log."""
+        first = wait.questions[0]
+        address = await store_link_from_trigger(
+            self.task_instance, self.partition_registry_conn_id, first.source_name, first.interval
+        )
+        return f"Timeline: {address}" if address else ""
+
     def _take(self, news: News, wait: Wait) -> Any:
         if news.answers is None:
             self._missing = _told(news.trouble, self.partition_registry_conn_id)
-            self.log.warning("Still waiting. %s", self._missing)
+            self.log.warning("%s", self._notes.take_trouble(self._missing))
             return None
         result = wait.result(news.answers)
         self._missing = explain_missing(news.answers)
-        self.log.info("%s", self._missing or "Ready.")
+        if told := self._notes.take(self._missing, self._where) if self._missing else "Ready.":
+            self.log.info("%s", told)
         return result
 
     def _comes_from_worker(self) -> bool:

@@ -17,8 +17,8 @@ from airflow_provider_partition_registry.cli.root import root
 from airflow_provider_partition_registry.domain.errors import RegistryError
 from airflow_provider_partition_registry.domain.models import EventType, LockCounts
 from airflow_provider_partition_registry.get_provider_info import CONN_FIELDS
-from airflow_provider_partition_registry.server.errors import status_of
 from airflow_provider_partition_registry.server.observing import metrics
+from airflow_provider_partition_registry.store.wire.statuses import status_of
 
 PROJECT = Path(__file__).parents[2]
 PACKAGE = Path(airflow_provider_partition_registry.__file__).parent
@@ -222,6 +222,7 @@ def test_values_and_errors() -> None:
         "grain_cursor",
         "grain_events",
         "locking",
+        "noting",
         "overlapping",
         "tokens",
         "waiting",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from airflow_provider_partition_registry.server.pages import wording
+from airflow_provider_partition_registry.pages import wording
 from testbed.service import ServiceThread
 from tests.pages.conftest import ADMINISTRATOR_TOKEN
 from tests.service.calling import caller

@@ -1,4 +1,4 @@
-"""Rendering pages: templates that escape everything, a strict Content-Security-Policy, and errors as pages."""
+"""Pages as responses of the service, and errors as pages."""
 
 from __future__ import annotations
 
@@ -9,73 +9,46 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from airflow_provider_partition_registry import __version__
 from airflow_provider_partition_registry.domain.errors import (
     AccessDeniedError,
     InvalidInputError,
     RegistryError,
     TokenRequiredError,
 )
-from airflow_provider_partition_registry.domain.models import EventType
+from airflow_provider_partition_registry.pages.rendering import Site, View, content_security_policy, render
+from airflow_provider_partition_registry.pages.views import tell_problem
 from airflow_provider_partition_registry.server.access.sessions import cookie_name
-from airflow_provider_partition_registry.server.errors import status_of
-from airflow_provider_partition_registry.server.pages import wording
 from airflow_provider_partition_registry.server.redaction import redacted
+from airflow_provider_partition_registry.store.wire.statuses import status_of
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-
-ENVIRONMENT = Environment(
-    loader=PackageLoader("airflow_provider_partition_registry.server.pages"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-ENVIRONMENT.filters |= {
-    "instant": wording.instant,
-    "for_input": wording.for_input,
-    "duration": wording.duration,
-    "relative": wording.relative,
-    "linked": wording.linked,
-    "log_address": wording.log_address,
-}
-ENVIRONMENT.globals |= {"version": __version__, "event_types": " ".join(EventType)}
+HEADERS = {"Content-Security-Policy": content_security_policy("none")}
 
 
-def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """Render a page.
-
-    :param template: its name, without the extension.
-    """
-    page = ENVIRONMENT.get_template(f"{template}.html").render(
-        is_signed_in=cookie_name(request) in request.cookies, **values
-    )
-    return HTMLResponse(page, status, {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+def respond(request: Request, view: View, status: int = 200) -> HTMLResponse:
+    """Respond with a page."""
+    site = Site(is_signed_in=cookie_name(request) in request.cookies, has_api=True)
+    return HTMLResponse(render(view, site), status, HEADERS)
 
 
-def render_error(request: Request, error: RegistryError) -> HTMLResponse:
-    """Render the page that says what went wrong, or the one that asks the visitor to sign in."""
+def respond_to_error(request: Request, error: RegistryError) -> HTMLResponse:
+    """Respond with the page that says what went wrong, or with the one that asks the visitor to sign in."""
     if isinstance(error, AccessDeniedError):
-        return render_sign_in(request, None if isinstance(error, TokenRequiredError) else error.message)
+        return ask_to_sign_in(request, None if isinstance(error, TokenRequiredError) else error.message)
     status = status_of(error)
     is_ours = status >= 500
     told = redacted(error) if is_ours else error
-    return render(request, "problem", status, message=told.message, is_ours=is_ours)
+    return respond(request, tell_problem(told.message, is_ours=is_ours), status)
 
 
-def render_sign_in(request: Request, refusal: str | None = None, back: str | None = None) -> HTMLResponse:
-    """Render the page that asks for an access token.
+def ask_to_sign_in(request: Request, refusal: str | None = None, back: str | None = None) -> HTMLResponse:
+    """Respond with the page that asks for an access token.
 
     :param back: where to go afterwards: a path of this service, with its query.
     """
     if back is None:
         back = request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
-    return render(request, "sign_in", 401, refusal=refusal, back=back)
+    return respond(request, View("sign_in", {"refusal": refusal, "back": back}), 401)
 
 
 class PageRoute(APIRoute):
@@ -89,8 +62,8 @@ class PageRoute(APIRoute):
             try:
                 return await answer(request)
             except RegistryError as error:
-                return render_error(request, error)
+                return respond_to_error(request, error)
             except RequestValidationError:
-                return render_error(request, InvalidInputError("The address of this page is incomplete."))
+                return respond_to_error(request, InvalidInputError("The address of this page is incomplete."))
 
         return answer_or_tell

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from airflow_provider_partition_registry.domain.errors import AccessDeniedError, InvalidInputError
 from airflow_provider_partition_registry.server.access.permissions import PresentedToken
 from airflow_provider_partition_registry.server.access.sessions import cookie_name
-from airflow_provider_partition_registry.server.pages.rendering import PageRoute, render_sign_in
+from airflow_provider_partition_registry.server.pages.rendering import PageRoute, ask_to_sign_in
 from airflow_provider_partition_registry.server.service import InService
 
 router = APIRouter(route_class=PageRoute)
@@ -26,7 +26,7 @@ async def sign_in(request: Request, service: InService) -> Response:
         presented = PresentedToken.with_request(token, request)
         session = await run_in_threadpool(service.access.begin_session, presented)
     except AccessDeniedError as error:
-        return render_sign_in(request, error.message, back)
+        return ask_to_sign_in(request, error.message, back)
     answer = _go_to(back)
     answer.set_cookie(cookie_name(request), session, **_attributes(request))
     return answer

@@ -30,6 +30,7 @@ function seldom(work, pause) {
   };
 }
 
+const ASKED_EVERY = 5 * SECOND;
 const pauseAfter = (failures) => Math.min(2 ** (failures - 1), 30) * SECOND * (0.5 + Math.random() / 2);
 
 // Staying up to date: news are hints to look again.
@@ -49,24 +50,30 @@ async function renewLiveParts() {
 }
 
 function follow(onNews) {
-  const { follows, eventTypes } = document.body.dataset;
+  const { follows, news } = document.body.dataset;
   if (follows === undefined) return;
   const sign = byId("live");
-  const say = (text, isOn) => {
+  const say = (isOn) => {
+    const text = isOn ? "Live" : "Connecting again";
     if (sign.textContent !== text) sign.textContent = text;
     sign.classList.toggle("on", isOn);
   };
+  (news === "stream" ? followStream : askNowAndThen)(follows, say, onNews);
+  setInterval(() => { if (!document.hidden) onNews(); }, MINUTE);
+}
+
+function followStream(follows, say, onNews) {
   let stream = null, failures = 0, reopening = 0;
   const open = () => {
     const query = follows ? `?${new URLSearchParams({ source_name: follows })}` : "";
     stream = new EventSource(`api/v1/events/stream${query}`);
-    stream.onopen = () => { failures = 0; say("Live", true); onNews(); };
+    stream.onopen = () => { failures = 0; say(true); onNews(); };
     stream.onerror = () => {
-      say("Connecting again", false);
+      say(false);
       // The browser goes on by itself, but not after a refusal, such as a proxy's while the service restarts.
       if (stream.readyState === EventSource.CLOSED) reopening = setTimeout(open, pauseAfter(++failures));
     };
-    for (const type of eventTypes.split(" ")) stream.addEventListener(type, onNews);
+    for (const type of document.body.dataset.eventTypes.split(" ")) stream.addEventListener(type, onNews);
   };
   const close = () => { clearTimeout(reopening); stream.close(); };
   // Browsers open few connections to a host: a page that nobody sees gives its own back.
@@ -76,7 +83,24 @@ function follow(onNews) {
   });
   addEventListener("pagehide", close);
   open();
-  setInterval(() => { if (!document.hidden) onNews(); }, MINUTE);
+}
+
+/** For pages in a program that has a few workers, of which a stream would keep one. */
+function askNowAndThen(follows, say, onNews) {
+  const query = new URLSearchParams({ source_name: follows, limit: 1 });
+  const address = follows ? `api/v1/events/latest?${query}` : "api/v1/events/last";
+  let last = null, failures = 0, asking = 0;
+  const ask = async () => {
+    const answer = await fetch(address).catch(() => null);
+    const now = answer?.ok ? await answer.text() : null;
+    say(now !== null);
+    if (now !== last && (now !== null || answer?.status === 401)) onNews();
+    last = now ?? last;
+    failures = now === null ? failures + 1 : 0;
+    asking = document.hidden ? 0 : setTimeout(ask, failures ? ASKED_EVERY + pauseAfter(failures) : ASKED_EVERY);
+  };
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !asking) ask(); });
+  ask();
 }
 
 // The axis
