@@ -14,6 +14,7 @@ from testbed.airflow_hands import Hands, Hands2, Hands3
 from testbed.airflow_settings import (
     PASSWORDS,
     WEBSERVER_CONFIG_2,
+    WEBSERVER_CONFIG_2_WITH_USERS,
     complete_environment,
     component_commands,
     default_settings,
@@ -55,7 +56,7 @@ class AirflowInstance:
     :param home: where everything it writes stays; by default a temporary folder that goes at the end
     :param port: of its web server
     :param users: their roles, by name; a user's password is the name, and the first one calls the API. Without any,
-        everybody is an administrator (3.x)
+        everybody is an administrator
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class AirflowInstance:
         self._environment = complete_environment(
             programs,
             default_settings(self.version, self.home, self.ui_url, metadata_url),
-            settings_of_users(self.home, self._users),
+            settings_of_users(self.version, self.home, self._users),
             settings or {},
             environment or {},
         )
@@ -130,7 +131,8 @@ class AirflowInstance:
         self.add_dags(Path(__file__).parent / "dags")
         (self.home / PASSWORDS).write_text(json.dumps({name: name for name in self._users}))
         if self.version.major == 2:
-            (self.home / "webserver_config.py").write_text(WEBSERVER_CONFIG_2)
+            config = WEBSERVER_CONFIG_2_WITH_USERS if self._users else WEBSERVER_CONFIG_2
+            (self.home / "webserver_config.py").write_text(config)
         self._migrate(timeout)
         beginning = datetime.datetime.now(datetime.UTC)
         try:
@@ -217,6 +219,15 @@ class AirflowInstance:
         if not self._is_migrated:
             self.run_airflow("db", "migrate", timeout=timeout)
             self._is_migrated = True
+            if self.version.major == 2 and self._users:
+                self._create_users(timeout)
+
+    def _create_users(self, timeout: float) -> None:
+        self.run_airflow("sync-perm", timeout=timeout)  # creates the roles
+        for name, role in self._users.items():
+            named = ("--username", name, "--password", name, "--firstname", name, "--lastname", name)
+            account = ("--email", f"{name}@example.com", "--role", role.capitalize())
+            self.run_airflow("users", "create", *named, *account, timeout=timeout)
 
     def _wait_until_healthy(self, since: datetime.datetime, timeout: float, only: str | None = None) -> None:
         wait_until(
@@ -228,9 +239,8 @@ class AirflowInstance:
         )
 
     def _make_api(self) -> AirflowApi:
-        if self.version.major == 2:
-            return Airflow2Api(self.ui_url)
-        return Airflow3Api(self.ui_url, next(iter(self._users), None))
+        kind = Airflow2Api if self.version.major == 2 else Airflow3Api
+        return kind(self.ui_url, next(iter(self._users), None))
 
     def _program(self, program: str, *arguments: str) -> Child:
         return Child(

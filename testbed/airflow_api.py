@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import datetime
 import http.client
 import urllib.parse
@@ -255,6 +256,11 @@ class AirflowApi(ABC):
 
 class Airflow2Api(AirflowApi):
     path = "/api/v1"
+
+    def _credentials(self) -> dict[str, str]:
+        if self.user is None:
+            return {}
+        return {"Authorization": f"Basic {base64.b64encode(f'{self.user}:{self.user}'.encode()).decode()}"}
 
     def _logical_date(self, logical_date: datetime.datetime | None) -> dict[str, Json]:
         return {} if logical_date is None else {"logical_date": logical_date.isoformat()}

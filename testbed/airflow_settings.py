@@ -19,6 +19,7 @@ PASSWORDS = "passwords.json"
 
 # On 2.11 anonymous users become administrators; 3.x has a setting for that. Creating a user would take 7 s.
 WEBSERVER_CONFIG_2 = 'AUTH_ROLE_PUBLIC = "Admin"\nWTF_CSRF_ENABLED = False\n'
+WEBSERVER_CONFIG_2_WITH_USERS = "WTF_CSRF_ENABLED = False\n"
 
 
 class Version(NamedTuple):
@@ -121,10 +122,12 @@ def _settings_of_3(ui_url: str) -> Settings:
     }
 
 
-def settings_of_users(home: Path, users: Mapping[str, str]) -> Settings:
-    """Settings of an Airflow 3 in which only these users may sign in, whose roles are given."""
+def settings_of_users(version: Version, home: Path, users: Mapping[str, str]) -> Settings:
+    """Settings of an instance in which only these users may sign in, whose roles are given."""
     if not users:
         return {}
+    if version.major == 2:
+        return {"AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.basic_auth"}
     return {
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(":".join(each) for each in users.items()),

@@ -17,6 +17,7 @@ from airflow_provider_partition_registry.domain.errors import (
     InvalidInputError,
     RegistryError,
     StoreUnavailableError,
+    UnknownError,
 )
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import HistoryPage
@@ -148,7 +149,7 @@ class EmbeddedPages:
         if place in _READING:
             kind, ask = _READING[place]
             return Reply(encode(kind, ask(reader, query)), JSON)
-        return _page(tell_problem("There is no such page.", is_ours=False), self._site(name), 404)
+        raise UnknownError("There is no such page.")
 
     def _refusal(self, name: str, place: str, error: RegistryError) -> Reply:
         is_ours = _is_ours(error)

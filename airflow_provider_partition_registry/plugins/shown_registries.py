@@ -15,7 +15,7 @@ from airflow_provider_partition_registry.domain.errors import (
     UnknownError,
 )
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-from airflow_provider_partition_registry.runtime.connections import RegistryConnectionNotFoundError
+from airflow_provider_partition_registry.runtime.compat import AirflowNotFoundException
 from airflow_provider_partition_registry.runtime.settings import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
@@ -73,7 +73,7 @@ def _settings_of(name: str) -> ConnectionSettings:
         connection = hook.get_connection(name)
         is_ours = connection.conn_type == CONN_TYPE
         settings = hook.settings if is_ours else None
-    except RegistryConnectionNotFoundError:
+    except AirflowNotFoundException:
         settings = None
     except InvalidInputError as error:
         raise StoreRefusedError(str(error)) from error

@@ -137,6 +137,8 @@ def test_importing_operators_imports_little_of_ours(newly_imported: list[str]) -
         "domain.store_errors",
         "notifications",
         "notifications.partition_registry",
+        "links",
+        "links.partition_registry",
         "operators",
         "operators.base",
         "operators.partition_registry",

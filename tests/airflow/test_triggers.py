@@ -14,6 +14,9 @@ import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_provider_partition_registry.domain.models import PartitionKey
+from airflow_provider_partition_registry.domain.questions import Question
+from airflow_provider_partition_registry.domain.waiting import explain_missing
+from airflow_provider_partition_registry.runtime import connections
 from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.triggers import partition_registry as triggers
@@ -169,12 +172,35 @@ class TestReadiness:
         assert (event.payload["status"], event.payload["code"]) == ("failed", "no_connection")
         assert "AIRFLOW_CONN_NOWHERE" in event.payload["message"]
 
-    def test_a_sqlite_registry_causes_a_warning(
-        self, registry: RegistryStore, caplog: pytest.LogCaptureFixture
+    def test_a_sqlite_registry_causes_a_warning_once_in_a_process(
+        self, registry: RegistryStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(connections, "_warned_of", set())
         publish(registry)
-        assert event_of(PartitionReadinessTrigger(**WAIT)).payload["status"] == "ready"
-        assert "SQLite file, which the processes of one host share" in caplog.text
+        for _ in range(3):
+            assert event_of(PartitionReadinessTrigger(**WAIT)).payload["status"] == "ready"
+        assert caplog.text.count("SQLite file, which the processes of one host share") == 1
+
+    def test_what_the_worker_has_told_is_not_told_again(
+        self, registry: RegistryStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
+        caplog.set_level(logging.INFO, logger="trigger")
+        told = explain_missing(registry.check_readiness_many([Question("sales", THE_DAY)]))
+        trigger = PartitionReadinessTrigger(**WAIT, deadline=soon(60), told=told)
+        assert event_of(trigger, lambda: publish(registry)).payload["status"] == "ready"
+        assert [each.getMessage() for each in caplog.records if each.name == "trigger"] == ["Ready."]
+
+    def test_its_log_says_where_to_look(
+        self, registry: RegistryStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://emea.example.com/airflow")
+        monkeypatch.setattr(PartitionReadinessTrigger, "log", logging.getLogger("trigger"))
+        caplog.set_level(logging.INFO, logger="trigger")
+        event_of(PartitionReadinessTrigger(**WAIT), lambda: publish(registry))
+        missing, ready = (each.getMessage() for each in caplog.records if each.name == "trigger")
+        assert missing.splitlines()[-1].startswith("Timeline: https://emea.example.com/airflow/")
+        assert ready == "Ready."
 
     @pytest.mark.postgres
     def test_a_postgresql_registry_causes_no_warning(
