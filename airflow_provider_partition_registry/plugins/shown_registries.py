@@ -83,11 +83,11 @@ def _settings_of(name: str) -> ConnectionSettings:
 
 
 def _in_database() -> Iterator[str]:
-    from airflow.models import Connection
+    from airflow.models.connection import Connection
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        for (conn_id,) in session.query(Connection.conn_id).filter_by(conn_type=CONN_TYPE):  # noqa: AIR311 - the table
+        for (conn_id,) in session.query(Connection.conn_id).filter_by(conn_type=CONN_TYPE):
             yield conn_id
 
 

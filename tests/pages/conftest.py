@@ -17,6 +17,13 @@ from airflow_provider_partition_registry.store.factory import open_store
 from testbed.browser import chromium
 from testbed.service import ServiceThread
 from tests.contract.homes import hours
+from tests.pages.airflows import (  # noqa: F401 - fixtures
+    airflow_2,
+    airflow_3,
+    orders,
+    orders_url,
+    variables,
+)
 
 ADMINISTRATOR_TOKEN = "of the administrator; ü"
 NASTY = "\"><img/src=x/onerror=alert(1)>/..?a=b&c#d'%2F{{7*7}}"
