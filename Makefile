@@ -42,7 +42,7 @@ suites:
 	$(MAKE) --jobs 2 --output-sync airflow-2-suite airflow-3-suite AT_ONCE="-n 2 --dist loadfile"
 
 # The longest files first, so that no worker is left alone with one at the end.
-core-suite: $(CORE)/.ready
+core-suite: $(CORE)/.ready $(AIRFLOW_2)/.ready $(AIRFLOW_3)/.ready
 	$(CORE)/bin/python -m testbed.browser
 	$(CORE)/bin/python -m testbed.pgbouncer
 	$(CORE)/$(PYTEST) $(AT_ONCE) tests/races tests/pages tests/contract tests/service tests/cli tests/package tests/unit

@@ -16,6 +16,7 @@ from airflow_provider_partition_registry.domain.errors import (
 )
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.runtime.compat import AirflowNotFoundException
+from airflow_provider_partition_registry.runtime.connections import settings_of
 from airflow_provider_partition_registry.runtime.settings import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
@@ -68,11 +69,9 @@ class ConnectedRegistries:
 
 
 def _settings_of(name: str) -> ConnectionSettings:
-    hook = PartitionRegistryHook(name)
     try:
-        connection = hook.get_connection(name)
-        is_ours = connection.conn_type == CONN_TYPE
-        settings = hook.settings if is_ours else None
+        connection = PartitionRegistryHook.get_connection(name)
+        settings = settings_of(connection) if connection.conn_type == CONN_TYPE else None
     except AirflowNotFoundException:
         settings = None
     except InvalidInputError as error:
