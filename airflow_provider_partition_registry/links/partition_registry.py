@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LINK = "_link_PartitionRegistryLink"
 """The XCom in which Airflow 3 looks for the link."""
 
+NOT_STORED = "The link to the registry's page could not be stored."
+
 log = logging.getLogger(__name__)
 
 
@@ -36,9 +38,9 @@ class PartitionRegistryLink(BaseOperatorLink):
 def store_link(context: Mapping[str, Any], conn_id: str, source_name: str, interval: Interval) -> str:
     """Let the running task have its link from now on.
 
-    :return: the address, for the task's log; empty if this Airflow has no pages.
+    :return: the line about it for the task's log; empty if this Airflow has no pages, or no address.
     """
-    from airflow_provider_partition_registry.runtime.addresses import HAS_PAGES, absolute, timeline_path
+    from airflow_provider_partition_registry.runtime.addresses import HAS_PAGES, in_words, timeline_path
 
     if not HAS_PAGES:
         return ""
@@ -46,24 +48,20 @@ def store_link(context: Mapping[str, Any], conn_id: str, source_name: str, inter
     try:
         context["ti"].xcom_push(key=LINK, value=path)
     except Exception:  # No task is to fail for want of a link.
-        log.warning("The link to the registry's page could not be stored.", exc_info=True)
-    return absolute(path)
+        log.warning(NOT_STORED, exc_info=True)
+    return in_words(path)
 
 
-async def store_link_from_trigger(
-    task_instance: Any, conn_id: str, source_name: str, interval: Interval
-) -> str:
+async def store_link_from_trigger(task_instance: Any, path: str) -> None:
     """The same for a task that started in the triggerer (Airflow 3.3).
 
     :param task_instance: as the trigger has it; None where triggers run without a task.
     """
-    from airflow_provider_partition_registry.runtime.addresses import absolute, timeline_path
     from airflow_provider_partition_registry.runtime.compat import push_xcom
 
-    path = timeline_path(conn_id, source_name, interval)
-    if task_instance is not None:
-        try:
-            await push_xcom(task_instance, LINK, path)
-        except Exception:  # No task is to fail for want of a link.
-            log.warning("The link to the registry's page could not be stored.", exc_info=True)
-    return absolute(path)
+    if task_instance is None:
+        return
+    try:
+        await push_xcom(task_instance, LINK, path)
+    except Exception:  # No task is to fail for want of a link.
+        log.warning(NOT_STORED, exc_info=True)

@@ -80,11 +80,9 @@ class PartitionOperator(BaseOperator):
 
     def _show_timeline(self, context: Context) -> None:
         """Let the task have its link from now on, also while it waits."""
-        address = store_link(
-            context, self.partition_registry_conn_id, self.source_name, self._interval(context)
-        )
-        if address:
-            self.log.info("Timeline: %s", address)
+        told = store_link(context, self.partition_registry_conn_id, self.source_name, self._interval(context))
+        if told:
+            self.log.info("%s", told)
 
     def _provider(self) -> str:
         return acting_provider(self.provider_name, self.hook.settings, self.dag_id)

@@ -34,10 +34,10 @@ def timeline_path(conn_id: str, source_name: str, interval: Interval) -> str:
     return f"{_root()}/plugin/{ROUTE}{page}" if HAS_NAVIGATION_AROUND_EACH else page
 
 
-def absolute(path: str) -> str:
-    """The address of a path of this Airflow; empty if nobody configured its own."""
+def in_words(path: str) -> str:
+    """The line of a log about a timeline's path; empty if nobody configured the address of this Airflow."""
     address = urlsplit(base_url())
-    return f"{address.scheme}://{address.netloc}{path}" if address.netloc else ""
+    return f"Timeline: {address.scheme}://{address.netloc}{path}" if address.netloc else ""
 
 
 def home() -> str:

@@ -227,8 +227,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
         """Store the task's link, once in a process; returns what to say about it in the log."""
         if self._where is None:
             first = wait.questions[0]
-            address = store_link(context, self.partition_registry_conn_id, first.source_name, first.interval)
-            self._where = f"Timeline: {address}" if address else ""
+            self._where = store_link(
+                context, self.partition_registry_conn_id, first.source_name, first.interval
+            )
         return self._where
 
     def _is_outage(self, error: RegistryError, context: Context) -> bool:

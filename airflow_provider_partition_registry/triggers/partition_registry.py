@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from airflow_provider_partition_registry.domain.noting import Notes
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import explain_missing
 from airflow_provider_partition_registry.links.partition_registry import store_link_from_trigger
+from airflow_provider_partition_registry.runtime.addresses import in_words, timeline_path
 from airflow_provider_partition_registry.runtime.compat import (
     RESUME_NOT_BEFORE,
     AirflowNotFoundException,
@@ -97,10 +98,9 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             return TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
         try:
             wait = Wait.of_run(self._context, self)
-            if not self._comes_from_worker():
-                self._where = await self._link_to(wait)
-            poller = await poller_of(self.partition_registry_conn_id)
-            result = await self._until_ready(wait, poller)
+            async with self._linked(wait):
+                poller = await poller_of(self.partition_registry_conn_id)
+                result = await self._until_ready(wait, poller)
         except (RegistryError, AirflowNotFoundException) as error:
             told = _told(error, self.partition_registry_conn_id)
             self.log.error("%s", told)
@@ -131,13 +131,24 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             self.log.info("Time is over.")
         return None
 
-    async def _link_to(self, wait: Wait) -> str:
-        """Store the task's link; returns what to say about it in the log."""
+    @asynccontextmanager
+    async def _linked(self, wait: Wait) -> AsyncIterator[None]:
+        """Store the task's link meanwhile, unless a worker has. Many who start at once do not queue up for it."""
+        if self._comes_from_worker():
+            yield
+            return
         first = wait.questions[0]
-        address = await store_link_from_trigger(
-            self.task_instance, self.partition_registry_conn_id, first.source_name, first.interval
-        )
-        return f"Timeline: {address}" if address else ""
+        path = timeline_path(self.partition_registry_conn_id, first.source_name, first.interval)
+        self._where = in_words(path)
+        storing = asyncio.create_task(store_link_from_trigger(self.task_instance, path))
+        try:
+            yield
+        except asyncio.CancelledError:
+            storing.cancel()
+            raise
+        finally:
+            with suppress(asyncio.CancelledError):
+                await storing
 
     def _take(self, news: News, wait: Wait) -> Any:
         if news.answers is None:

@@ -21,14 +21,16 @@ from airflow_provider_partition_registry.links.partition_registry import (
 )
 from airflow_provider_partition_registry.operators.partition_registry import PartitionRegisterOperator
 from airflow_provider_partition_registry.runtime import addresses
-from airflow_provider_partition_registry.runtime.addresses import absolute, timeline_path
+from airflow_provider_partition_registry.runtime.addresses import in_words, timeline_path
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.contract import RegistryStore
+from airflow_provider_partition_registry.triggers.partition_registry import PartitionReadinessTrigger
 from tests.airflow.registries import DAY, THE_DAY, publish
-from tests.airflow.runs import NewDag, RunDag, a_context
+from tests.airflow.runs import NewDag, RunDag, a_context, event_of
 from tests.airflow.tasks import a_pair, write
 from tests.airflow.versions import VERSION
 
+WAIT = DAY | {"partition_registry_conn_id": "partition_registry_default"}
 PAGE = "/partition-registry/partition_registry_default/source"
 IN_NAVIGATION = "/plugin/partition-registry" if VERSION >= (3, 3) else ""
 
@@ -62,13 +64,13 @@ class TestAddresses:
         )
 
     def test_logs_get_the_whole_address(self, base_url: str) -> None:
-        assert absolute("/airflow/x") == f"{base_url}/airflow/x"
+        assert in_words("/airflow/x") == f"Timeline: {base_url}/airflow/x"
 
     def test_without_an_address_of_its_own_there_is_none_for_logs(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(addresses, "base_url", lambda: "")
-        assert absolute("/x") == ""
+        assert in_words("/x") == ""
         assert timeline_path("a", "sales", THE_DAY).startswith(
             f"{IN_NAVIGATION}/partition-registry/a/source?"
         )
@@ -130,17 +132,15 @@ def test_an_airflow_without_pages_has_no_links(monkeypatch: pytest.MonkeyPatch) 
 class TestFromTheTriggerer:
     ti = SimpleNamespace(dag_id="a_dag", task_id="wait", run_id="a_run", map_index=None)
 
-    def test_it_is_stored_for_the_task(self, monkeypatch: pytest.MonkeyPatch, base_url: str) -> None:
+    def test_it_is_stored_for_the_task(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stored: list[Any] = []
 
         async def aset(key: str, value: Any, **of: Any) -> None:
             stored.append((key, value, of))
 
         monkeypatch.setattr(XCom, "aset", aset)
-        address = asyncio.run(store_link_from_trigger(self.ti, "a", "sales", THE_DAY))
-        path = timeline_path("a", "sales", THE_DAY)
-        assert address == f"{base_url}{path}"
-        assert stored == [(LINK, path, vars(self.ti) | {"map_index": -1})]
+        asyncio.run(store_link_from_trigger(self.ti, "/a/path"))
+        assert stored == [(LINK, "/a/path", vars(self.ti) | {"map_index": -1})]
 
     def test_if_that_fails_the_wait_goes_on(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -150,8 +150,52 @@ class TestFromTheTriggerer:
 
         monkeypatch.setattr(XCom, "aset", aset)
         caplog.set_level(logging.WARNING)
-        asyncio.run(store_link_from_trigger(self.ti, "a", "sales", THE_DAY))
+        asyncio.run(store_link_from_trigger(self.ti, "/a/path"))
         assert "could not be stored" in caplog.text
+
+    def test_a_wait_does_not_wait_for_it(
+        self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Links of a thousand tasks that start at once go one by one through Airflow's supervisor."""
+        publish(registry)
+        order: list[str] = []
+
+        async def aset(key: str, value: Any, **_: Any) -> None:
+            await asyncio.sleep(1)
+            order.append(key)
+
+        trigger = PartitionReadinessTrigger(**WAIT)
+        trigger.task_instance = self.ti
+        take = trigger._take
+
+        def take_and_note(*arguments: Any) -> Any:
+            order.append("answered")
+            return take(*arguments)
+
+        monkeypatch.setattr(XCom, "aset", aset)
+        monkeypatch.setattr(trigger, "_take", take_and_note)
+        assert event_of(trigger).payload["status"] == "ready"
+        assert order == ["answered", LINK]
+
+    def test_a_wait_that_is_cancelled_leaves_nothing_behind(
+        self, registry: RegistryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def never(*_: Any, **__: Any) -> None:
+            await asyncio.Event().wait()
+
+        async def cancel_soon() -> None:
+            trigger = PartitionReadinessTrigger(**WAIT)
+            trigger.task_instance = self.ti
+            running = asyncio.ensure_future(anext(trigger.run()))
+            await asyncio.sleep(1)
+            assert [each for each in asyncio.all_tasks() if "store_link" in repr(each)]
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(running, 5)
+            assert not [each for each in asyncio.all_tasks() if "store_link" in repr(each)]
+
+        monkeypatch.setattr(XCom, "aset", never)
+        asyncio.run(cancel_soon())
 
 
 def test_airflow_2_knows_the_class() -> None:
