@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
+from airflow_provider_partition_registry.links.partition_registry import PartitionRegistryLink, store_link
 from airflow_provider_partition_registry.runtime.compat import (
     AirflowFailException,
     AirflowSkipException,
@@ -52,6 +53,7 @@ class PartitionUnchangedOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("answers", "partition_registry_conn_id")
     ui_color = READING_COLOR
+    operator_extra_links = (PartitionRegistryLink(),)
 
     def __init__(
         self,
@@ -83,6 +85,8 @@ class PartitionUnchangedOperator(BaseOperator):
         from airflow_provider_partition_registry.runtime.rewriting import explain_rewritten
 
         answers = answers_of(self.answers)  # type: ignore[arg-type]  # what was templated is rendered by now
+        first = answers[0].question
+        store_link(context, self.partition_registry_conn_id, first.source_name, first.interval)
         with naming_connection(self.partition_registry_conn_id):
             found = explain_rewritten(PartitionRegistryHook(self.partition_registry_conn_id).store, answers)
         if not found:
@@ -109,6 +113,7 @@ class _AskingOperator(BaseOperator):
         "partition_registry_conn_id",
     )
     ui_color = READING_COLOR
+    operator_extra_links = (PartitionRegistryLink(),)
 
     def __init__(
         self,
@@ -155,6 +160,8 @@ class _AskingOperator(BaseOperator):
         from airflow_provider_partition_registry.runtime.waiting import Wait, WaitParameters
 
         wait = Wait.of_run(context, WaitParameters.of_task(self))
+        first = wait.questions[0]
+        store_link(context, self.partition_registry_conn_id, first.source_name, first.interval)
         with naming_connection(self.partition_registry_conn_id):
             store = PartitionRegistryHook(self.partition_registry_conn_id).store
             answers = store.check_readiness_many(wait.questions)

@@ -20,6 +20,10 @@ from airflow_provider_partition_registry.links.partition_registry import (
     store_link_from_trigger,
 )
 from airflow_provider_partition_registry.operators.partition_registry import PartitionRegisterOperator
+from airflow_provider_partition_registry.operators.reading import (
+    PartitionReadinessShortCircuitOperator,
+    PartitionUnchangedOperator,
+)
 from airflow_provider_partition_registry.runtime import addresses
 from airflow_provider_partition_registry.runtime.addresses import in_words, timeline_path
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
@@ -91,11 +95,13 @@ def test_every_task_on_partitions_has_one(registry: RegistryStore, new_dag: NewD
         lock, unlock = a_pair()
         register = PartitionRegisterOperator(task_id="register", **DAY)
         wait = PartitionReadinessSensor(task_id="wait", **DAY)
-        register >> lock >> write() >> unlock >> wait
+        ask = PartitionReadinessShortCircuitOperator(task_id="ask", **DAY)
+        check = PartitionUnchangedOperator(task_id="check", answers=wait.output)
+        register >> lock >> write() >> unlock >> wait >> ask >> check
     run = run_dag(dag)
     assert run.state == "success", run.errors
     path = timeline_path("partition_registry_default", "sales", THE_DAY)
-    assert {link_of(run, each) for each in ("register", "lock", "unlock", "wait")} == {path}
+    assert {link_of(run, each) for each in ("register", "lock", "unlock", "wait", "ask", "check")} == {path}
     assert link_of(run, "write") == ""
 
 
