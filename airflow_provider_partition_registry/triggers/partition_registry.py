@@ -153,7 +153,8 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     def _take(self, news: News, wait: Wait) -> Any:
         if news.answers is None:
             self._missing = _told(news.trouble, self.partition_registry_conn_id)
-            self.log.warning("%s", self._notes.take_trouble(self._missing))
+            if told := self._notes.take_trouble(self._missing):
+                self.log.warning("%s", told)
             return None
         result = wait.result(news.answers)
         self._missing = explain_missing(news.answers)
