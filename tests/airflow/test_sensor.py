@@ -15,6 +15,7 @@ from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
 from airflow_provider_partition_registry.runtime.errors import UpstreamFailedError
+from airflow_provider_partition_registry.sensors import partition_registry as sensors
 from airflow_provider_partition_registry.sensors.partition_registry import PartitionReadinessSensor
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from tests.airflow.registries import DAY, THE_DAY, Connect, Later, fail, publish
@@ -281,6 +282,29 @@ class TestTheLog:
         assert len(asked) > 2
         rerun(run, "wait")
         assert self.lines(caplog) == [missing] * 2  # another try has a log of its own
+
+    def test_a_later_process_tells_what_has_changed_since_an_earlier_one(
+        self, registry: RegistryStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kept: list[str] = []
+        monkeypatch.setattr(sensors, "keep_note", lambda _, text: kept.append(text))
+        monkeypatch.setattr(sensors, "read_note", lambda _: kept[-1] if kept else "")
+        monkeypatch.setattr(PartitionReadinessSensor, "log", logging.getLogger("sensor"))
+        caplog.set_level(logging.INFO, logger="sensor")
+
+        def poke() -> None:
+            PartitionReadinessSensor(task_id="wait", mode="reschedule", **DAY).poke(a_context())
+
+        poke()
+        poke()
+        registry.lock(PartitionKey("sales", "loader", THE_DAY), register=True, holder="the-night-job")
+        poke()
+        poke()
+        missing, locked = self.lines(caplog)
+        assert "nobody has published" in missing
+        assert locked.startswith("Still not ready:")
+        assert "is being written by the-night-job" in locked
+        assert "nobody has published" not in locked
 
     def test_a_registry_that_is_down_is_waited_for(
         self,
