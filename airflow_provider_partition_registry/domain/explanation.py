@@ -30,6 +30,15 @@ def explain(answer: Answer, shown_at_most: int = SHOWN_AT_MOST) -> str:
     return "\n  ".join([f"Not ready: {answer.question}:", *reasons(answer, shown_at_most)])
 
 
+def explain_partial(answer: Readiness, ready: str, shown_at_most: int = SHOWN_AT_MOST) -> str:
+    """Say in several lines how much of an interval is ready, and why the rest is not.
+
+    :param ready: how much of it is ready, as people write it.
+    """
+    head = f"Partly ready: {ready} of {answer.question} (as of event {answer.as_of}). What is missing:"
+    return "\n  ".join([head, *reasons(answer, shown_at_most)])
+
+
 def reasons(readiness: Readiness, shown_at_most: int = SHOWN_AT_MOST) -> list[str]:
     """Every reason why it is not ready, one line each; beyond ``shown_at_most`` of a kind they are only counted."""
     # A blocker's line says which interval it covers; listing that as a gap as well would read like two problems.

@@ -95,7 +95,7 @@ def _of_calendar(moment: datetime, grain: str, zone: tzinfo) -> Interval:
         start = moment - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
         return Interval(start, start + timedelta(hours=1))
     first, following = _days(local.date(), grain)
-    return Interval(_midnight(first, zone), _midnight(following, zone))
+    return Interval(first_instant(first, zone), first_instant(following, zone))
 
 
 def _days(day: date, grain: str) -> tuple[date, date]:
@@ -109,7 +109,7 @@ def _days(day: date, grain: str) -> tuple[date, date]:
     return first, (first + timedelta(days=31)).replace(day=1)
 
 
-def _midnight(day: date, zone: tzinfo) -> datetime:
+def first_instant(day: date, zone: tzinfo) -> datetime:
     """The first instant of a day. Where the clock jumps over midnight, this is the moment of the jump."""
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 

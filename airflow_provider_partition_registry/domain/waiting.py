@@ -17,9 +17,13 @@ OnMissingSource = Literal["wait", "fail"]
 
 
 class WaitOutcome(StrEnum):
-    """What the answers mean for the caller that waits."""
+    """What the answers mean for the caller that waits.
+
+    ``PARTIAL``: as much is ready as is asked for, but not everything.
+    """
 
     READY = "ready"
+    PARTIAL = "partial"
     NOT_YET = "not yet"
     WRITE_FAILED = "write failed"
     SOURCE_MISSING = "source missing"
