@@ -21,8 +21,9 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_partition_registry.domain.questions import Question, Readiness
+from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.store_errors import StoreUnavailableError
+from airflow_provider_partition_registry.domain.waiting import are_ready
 from airflow_provider_partition_registry.store.contract import MOST_QUESTIONS, RegistryReader
 from airflow_provider_partition_registry.store.listening import back_off, start_listening
 from airflow_provider_partition_registry.store.waiters import News, Positions, Waiter, Waiters
@@ -38,7 +39,7 @@ class Poller:
     """Answers all waiters of one registry in one event loop.
 
     :param open_reader: opens the registry; called in a private thread whenever there are waiters again.
-    :param explains: tell waiters why something is not ready, and not only that it is not.
+    :param explains: tell waiters why something is not ready, and not only that it is not, unless they say otherwise.
     :param notified_interval: seconds between two questions about everything at least, while the store notifies of
         every change.
     """
@@ -61,16 +62,25 @@ class Poller:
         self._reader: tuple[RegistryReader, ThreadPoolExecutor] | None = None
 
     async def updates(
-        self, questions: Iterable[Question], poll_interval: float, *, follows: bool = False
+        self,
+        questions: Iterable[Question],
+        poll_interval: float,
+        *,
+        follows: bool = False,
+        is_decided: Callable[[Sequence[Answer]], bool] = are_ready,
+        explains: bool | None = None,
     ) -> AsyncGenerator[News, None]:
         """Yield the answers now, and again whenever they change.
 
         :param poll_interval: seconds between two questions at most; notifications only shorten it.
         :param follows: instead yield whenever anything has happened in the sources, whatever the answers are. They then
             do not say why something is not ready.
+        :param is_decided: whether answers end the wait; they are then told at once, without reasons.
+        :param explains: tell also why something is not ready; by default as this poller does.
         :raises RegistryError: the store refuses to answer, for a reason that does not pass with time.
         """
-        waiter = Waiter(tuple(questions), poll_interval, follows)
+        wants_reasons = not follows and (self._explains if explains is None else explains)
+        waiter = Waiter(tuple(questions), poll_interval, follows, wants_reasons, is_decided)
         self._waiters.add(waiter)
         self._wake.set()
         self._ensure_running()
@@ -153,16 +163,18 @@ class Poller:
         while self._waiters:
             asked_at = time.monotonic()
             # A woken waiter wants to know at once whether it may go on; the reasons why not can wait a moment.
-            explain = self._explains and asked_at - explained_at >= EXPLANATION_PAUSE
+            explain = asked_at - explained_at >= EXPLANATION_PAUSE
             waiters: list[Waiter] = []
             try:
                 if asked_at >= self._look_at and failures == 0:
                     await self._look(reader, threads)
-                waiters = self._waiters.take(fully=explain or not self._explains)
+                waiters = self._waiters.take(fully=explain)
                 self._wake.clear()
                 self._waiters.answered(waiters, await self._ask(waiters, reader, threads, explain))
                 failures = 0
-                explained_at = asked_at if explain and waiters else explained_at
+                explained_at = (
+                    asked_at if explain and any(each.explains for each in waiters) else explained_at
+                )
                 shortest = self._waiters.shortest_interval
                 if self._is_notified:
                     shortest = max(shortest, self._notified_interval)
@@ -196,7 +208,7 @@ class Poller:
         for waiter in waiters:
             try:
                 await _in_thread(
-                    threads, partial(reader.check_readiness_many, waiter.questions, explain=self._explains)
+                    threads, partial(reader.check_readiness_many, waiter.questions, explain=waiter.explains)
                 )
             except StoreUnavailableError:
                 return
@@ -209,8 +221,12 @@ class Poller:
     ) -> Positions:
         """Ask for these waiters, and tell them. Returns where their sources were when the first were asked for."""
         positions: dict[str, int | None] = {}
-        for batch in _batches(waiters):
-            positions = await self._ask_for(batch, reader, threads, explain) | positions
+        of_kind: dict[bool, list[Waiter]] = {True: [], False: []}
+        for waiter in waiters:
+            of_kind[explain and waiter.explains].append(waiter)
+        for explained, those in of_kind.items():
+            for batch in _batches(those):
+                positions = await self._ask_for(batch, reader, threads, explained) | positions
         return positions
 
     async def _ask_for(
@@ -220,9 +236,9 @@ class Poller:
         answers = await _in_thread(threads, partial(reader.check_readiness_many, questions, explain=explain))
         by_question = dict(zip(questions, answers, strict=True))
         for count, waiter in enumerate(waiters, start=1):
-            news = News(answers=tuple(by_question[question] for question in waiter.questions))
-            if explain or news.is_ready or waiter.follows or not self._explains:
-                waiter.tell(news)
+            found = tuple(by_question[question] for question in waiter.questions)
+            if explain or not waiter.explains or waiter.is_decided(found):
+                waiter.tell(News(found))
             if count % TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -42,12 +42,14 @@ class News:
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """Somebody who waits until all of the questions are answered with yes.
+    """Somebody who waits until the questions are answered as it wants.
 
     There may be ten thousand of them, so it holds no queue: what it has not heard yet is replaced by what is newer. Nor
     does it hold what it knows, only the hash of it.
 
     :param follows: it wants to know of every event of its sources, not of what is ready or why not.
+    :param explains: tell it why something is not ready, and not only that it is not.
+    :param is_decided: whether it need not know more than the answers say, explained or not.
     :param stands_until: by the clock of this host (seconds), when what it was told last is no longer the case although
         nothing has happened.
     """
@@ -55,6 +57,8 @@ class Waiter:
     questions: tuple[Question, ...]
     poll_interval: float
     follows: bool = False
+    explains: bool = True
+    is_decided: Callable[[Sequence[Answer]], bool] = are_ready
     stands_until: float = math.inf
     _known: int | None = None
     _unheard: News | Exception | None = None
@@ -159,7 +163,7 @@ class Waiters:
             taken = taken | self._half_answered
             self._half_answered = set()
         else:
-            self._half_answered |= taken
+            self._half_answered.update(waiter for waiter in taken if waiter.explains)
         self._due = set()
         return list(taken)
 
