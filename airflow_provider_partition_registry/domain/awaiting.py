@@ -21,20 +21,28 @@ from airflow_provider_partition_registry.domain.waiting import (
     missing_sources,
 )
 
+COMPLETE = Fraction(1)
+
 Answers = Mapping[Question, Answer]
 
 
 @dataclass(frozen=True, slots=True)
 class PartAnswer:
-    """An answer that was enough.
+    """An answer, and how much of the interval is ready.
 
-    :param coverage: what fraction of the interval is ready.
+    :param coverage: what fraction of its length, from 0 to 1.
     :param missing: the rest of it, merged and in order; empty if all of it is ready.
     """
 
     readiness: Readiness
     coverage: float
     missing: tuple[Interval, ...] = ()
+
+    @classmethod
+    def of(cls, answer: Readiness) -> PartAnswer:
+        """Compute how much is ready, of an answer that is explained."""
+        missing = missing_of(answer)
+        return cls(answer, float(coverage_of(answer.question.interval, missing)), missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class AwaitedPart:
     """
 
     question: Question
-    enough: Fraction
+    enough: Fraction = COMPLETE
 
     def __str__(self) -> str:
         return str(self.question) if self.enough == 1 else f"{as_percent(self.enough)} of {self.question}"
@@ -81,11 +89,9 @@ class AwaitedPart:
         if not isinstance(answer, Readiness):
             return Verdict(WaitOutcome.NOT_YET)
         if answer.is_ready:
-            return Verdict(WaitOutcome.READY, (PartAnswer(answer, 1.0),))
-        missing = missing_of(answer)
-        coverage = coverage_of(answer.question.interval, missing)
-        if coverage >= self.enough:
-            return Verdict(WaitOutcome.PARTIAL, (PartAnswer(answer, float(coverage), missing),))
+            return Verdict(WaitOutcome.READY, (PartAnswer.of(answer),))
+        if coverage_of(self.question.interval, missing_of(answer)) >= self.enough:
+            return Verdict(WaitOutcome.PARTIAL, (PartAnswer.of(answer),))
         return Verdict(WaitOutcome.WRITE_FAILED if failed_writes([answer]) else WaitOutcome.NOT_YET)
 
 
@@ -171,6 +177,11 @@ class Awaited:
     :param policy: what ends the wait besides.
     """
 
+    @classmethod
+    def of_questions(cls, questions: Iterable[Question], policy: WaitPolicy) -> Awaited:
+        """The condition that everything is ready."""
+        return cls(AwaitedAll(tuple(AwaitedPart(each) for each in questions)), policy)
+
     def __init__(self, condition: Node, policy: WaitPolicy | None = None) -> None:
         self._condition = condition
         self._policy = policy or WaitPolicy()
@@ -234,10 +245,12 @@ def _explain_decided(answer: PartAnswer) -> str:
 
 
 def missing_of(answer: Readiness) -> tuple[Interval, ...]:
-    """What is not ready of the interval of an answer that is not ready, merged and in order.
+    """What is not ready of the interval of an answer, merged and in order.
 
     Without a reason all of it: an answer that is not explained does not say how much is ready.
     """
+    if answer.is_ready:
+        return ()
     interval = answer.question.interval
     reasons = (*answer.gaps, *answer.stale, *(blocker.interval for blocker in answer.blockers))
     return union(clip(reasons, interval)) or (interval,)

@@ -10,22 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from airflow_provider_partition_registry.domain.awaiting import (
+    COMPLETE,
     AwaitedAll,
     AwaitedAlternative,
     AwaitedAny,
     AwaitedPart,
 )
+from airflow_provider_partition_registry.domain.grains import zone_named
 from airflow_provider_partition_registry.domain.intervals import Interval, instant_after
 from airflow_provider_partition_registry.domain.names import check_name
 from airflow_provider_partition_registry.domain.questions import Question
-
-if TYPE_CHECKING:
-    from airflow_provider_partition_registry.domain.spans import Span
-
-COMPLETE = Fraction(1)
+from airflow_provider_partition_registry.domain.spans import Span, first_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,16 @@ class Occasion:
     :param began_at: when the wait began, from which periods of time count.
     :param timezone: the time zone of its calendar and of its times of day.
     :param published_after: ask of all parts also that they were published at or after this instant (R8).
+    :raises InvalidInputError: there is no such time zone.
     """
 
     interval: Interval
     began_at: datetime
     timezone: str = "UTC"
     published_after: datetime | None = None
+
+    def __post_init__(self) -> None:
+        zone_named(self.timezone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Part:
     def on(self, occasion: Occasion) -> AwaitedPart:
         """What it asks.
 
-        :raises InvalidInputError: there is no such time zone, or no such interval.
+        :raises InvalidInputError: there is no such interval or instant.
         """
         interval = occasion.interval
         if self.span is not None:
@@ -80,7 +81,7 @@ class AllOf:
     def on(self, occasion: Occasion) -> AwaitedAll:
         """What it asks.
 
-        :raises InvalidInputError: there is no such time zone, or no such interval.
+        :raises InvalidInputError: there is no such interval or instant.
         """
         return AwaitedAll(tuple(each.on(occasion) for each in self.conditions))
 
@@ -107,7 +108,7 @@ class AnyOf:
     def on(self, occasion: Occasion) -> AwaitedAny:
         """What it asks.
 
-        :raises InvalidInputError: there is no such time zone, or no such interval.
+        :raises InvalidInputError: there is no such interval or instant.
         """
         conditions = [each.condition.on(occasion) for each in self.alternatives]
         end = max(part.question.interval.end for part in conditions[0].parts())
@@ -127,6 +128,4 @@ def _instant(after: timedelta | time | None, occasion: Occasion, end: datetime) 
         return None
     if isinstance(after, timedelta):
         return instant_after(occasion.began_at, after, "time after which an alternative counts")
-    from airflow_provider_partition_registry.domain.spans import first_at
-
     return first_at(after, end, occasion.timezone)

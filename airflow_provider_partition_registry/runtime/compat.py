@@ -289,6 +289,24 @@ def _times_from_supervisor(context: Mapping[str, Any], task_id: str, map_index: 
     return found if found is not None and found.run_id == ti.run_id else None
 
 
+def first_rescheduled_at(context: Mapping[str, Any], retries: int | None) -> datetime | None:
+    """When the first process of a rescheduled sensor began, as for its time-out; None in that process itself.
+
+    :param retries: those of the sensor.
+    """
+    ti = context["ti"]
+    if IS_AIRFLOW_3:
+        return ti.get_first_reschedule_date(context)  # type: ignore[no-any-return]
+    sensors: Any = import_module("airflow.sensors.base")
+    return sensors._orig_start_date(  # type: ignore[no-any-return]
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+        try_number=(ti.max_tries or 0) - (retries or 0) + 1,
+    )
+
+
 _NOTE = "partition_registry_waits"
 
 

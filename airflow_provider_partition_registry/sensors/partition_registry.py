@@ -21,7 +21,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain
-from airflow_provider_partition_registry.domain.intervals import format_instant, to_instant
+from airflow_provider_partition_registry.domain.intervals import EARLIEST, format_instant, to_instant
 from airflow_provider_partition_registry.links.partition_registry import PartitionRegistryLink, store_link
 from airflow_provider_partition_registry.runtime.compat import (
     CAN_END_IN_TRIGGERER,
@@ -31,6 +31,7 @@ from airflow_provider_partition_registry.runtime.compat import (
     BaseSensorOperator,
     PokeReturnValue,
     conf,
+    first_rescheduled_at,
     keep_note,
     read_note,
 )
@@ -46,13 +47,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_partition_registry.domain.intervals import Instant
     from airflow_provider_partition_registry.domain.noting import Notes
-    from airflow_provider_partition_registry.domain.questions import Question
     from airflow_provider_partition_registry.domain.waiting import OnFailed, OnMissingSource
     from airflow_provider_partition_registry.hooks.partition_registry import PartitionRegistryHook
-    from airflow_provider_partition_registry.runtime.waiting import Requirement, Wait
+    from airflow_provider_partition_registry.runtime.waiting import ConditionWait, Requirement, Wait
 
 TRIGGER = "airflow_provider_partition_registry.triggers.partition_registry.PartitionReadinessTrigger"
 
+_TEMPLATE = re.compile(r"\{[{%]")
 # Matches templates that use the task instance or the results of other tasks.
 _OTHER_TASKS = re.compile(r"\{[{%].*\b(ti|task_instance|xcom\w*)\b", re.DOTALL)
 
@@ -61,12 +62,16 @@ class PartitionReadinessSensor(BaseSensorOperator):
     """Wait until ``[start, end)`` of one or several sources may be read (R1).
 
     Its result (XCom) is the answer: source, interval, and ``as_of``, with which ``changed_since`` can later tell
-    whether the data was rewritten; with ``requires`` a list of answers. The sensor waits for a registry that does not
-    respond. A mistake in its connection, such as a host name that does not exist, ends the wait at once.
+    whether the data was rewritten; with ``requires`` a list of answers, and with ``condition`` a list of those that
+    decided, each with its ``coverage`` (from 0 to 1) and what is ``missing``. The sensor waits for a registry that does
+    not respond. A mistake in its connection, such as a host name that does not exist, ends the wait at once.
 
     :param source_name: the source to read. (templated)
     :param requires: several sources: names, or mappings with ``source_name`` and, if they differ from the sensor's
         own, ``start``, ``end``, ``published_after``. All must be ready at the same moment. (templated)
+    :param condition: in place of these, what is enough of several sources, for example
+        ``"all(sales, clicks else 95% after 30m, stock[-1 day])"``; see :doc:`/reference/conditions`. Periods begin when
+        the sensor's ``timeout`` does. (templated)
     :param start: first instant to read; text or datetime, naive means UTC. By default the run's own interval, see
         :func:`~airflow_provider_partition_registry.runtime.interval.interval_of_run`. (templated)
     :param end: first instant after it. (templated)
@@ -87,6 +92,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
     template_fields: Sequence[str] = (
         "source_name",
         "requires",
+        "condition",
         "start",
         "end",
         "published_after",
@@ -101,6 +107,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         *,
         source_name: str | None = None,
         requires: Sequence[Requirement] | None = None,
+        condition: str | None = None,
         start: Instant | None = None,
         end: Instant | None = None,
         published_after: Instant | None = None,
@@ -115,6 +122,7 @@ class PartitionReadinessSensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.source_name = source_name
         self.requires = requires
+        self.condition = condition
         self.start = start
         self.end = end
         self.published_after = published_after
@@ -128,9 +136,12 @@ class PartitionReadinessSensor(BaseSensorOperator):
         self._result: Any = None
         self._notes: Notes | None = None
         self._where: str | None = None
+        self._began_at: datetime | None = None
         for name, value in (("on_failed", on_failed), ("on_missing_source", on_missing_source)):
             if value not in ("wait", "fail"):
                 raise InvalidInputError(f"{name} is 'wait' or 'fail', not {value!r}.")
+        if condition is not None:
+            self._check_condition(condition)
         # On the instance, not the class, as mapped tasks must first expand their arguments on a worker.
         if deferrable and CAN_START_FROM_TRIGGER and not self._needs_worker():
             self.start_from_trigger = True
@@ -149,14 +160,14 @@ class PartitionReadinessSensor(BaseSensorOperator):
 
         if not self.deferrable:
             return self._poke_until_ready(context)
-        wait = self._what_to_wait_for(context)
+        wait = self._what_to_wait_for(context, datetime.now(UTC))
         if (result := self._ask(wait, context)) is not None:
             return result
         give_up_after = timedelta(seconds=self.timeout)
         return self.defer(
             trigger=PartitionReadinessTrigger(
                 partition_registry_conn_id=self.partition_registry_conn_id,
-                **self._resolved(wait),
+                **wait.arguments(),
                 deadline=(datetime.now(UTC) + give_up_after).isoformat(),
                 told=self._notes_of(context).missing,
                 **self._trigger_options(),
@@ -167,14 +178,15 @@ class PartitionReadinessSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask the registry."""
-        result = self._ask(self._what_to_wait_for(context), context)
+        result = self._ask(self._what_to_wait_for(context, self._began_at or datetime.now(UTC)), context)
         return PokeReturnValue(is_done=result is not None, xcom_value=result)
 
     def execute_complete(self, context: Context, event: Any) -> Any:
         """End the task as the trigger says."""
         if not isinstance(event, dict):
-            # Where triggers run inline (dag.test) Airflow passes on only that the trigger ended the task.
-            return self._ask(self._what_to_wait_for(context), context)
+            # Where triggers run inline (dag.test) Airflow passes on only that the trigger ended the task: not what was
+            # found, nor when the wait began. Alternatives that decided then count still.
+            return self._ask(self._what_to_wait_for(context, EARLIEST), context)
         match event["status"]:
             case "ready":
                 self._result = event["result"]
@@ -194,15 +206,16 @@ class PartitionReadinessSensor(BaseSensorOperator):
         return lineage_of_reading(self.hook, results)
 
     def _poke_until_ready(self, context: Context) -> Any:
+        # The wait begins when its time-out does: in reschedule mode that was in another process.
+        earlier = first_rescheduled_at(context, self.retries) if self.reschedule else None
+        self._began_at = earlier or datetime.now(UTC)
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
             raise AirflowSensorTimeout(f"{error} {self._missing}") from None
 
-    def _ask(self, wait: Wait, context: Context) -> Any:
-        """The result if everything is ready, otherwise None; the reasons are logged when they change."""
-        from airflow_provider_partition_registry.domain.waiting import explain_missing
-
+    def _ask(self, wait: Wait | ConditionWait, context: Context) -> Any:
+        """The result if the wait is over, otherwise None; the reasons are logged when they change."""
         where = self._link_to(wait, context)
         notes = self._notes_of(context)
         try:
@@ -218,12 +231,14 @@ class PartitionReadinessSensor(BaseSensorOperator):
         except UpstreamFailedError as error:
             raise self._upstream_failed(str(error)) from None
         if result is None:
-            self._missing = explain_missing(answers)
+            self._missing = wait.explain(answers)
             self._tell(notes.take(self._missing, where), context)
+        elif self.condition is not None:
+            self.log.info("%s", wait.explain(answers))
         self._result = result
         return result
 
-    def _link_to(self, wait: Wait, context: Context) -> str:
+    def _link_to(self, wait: Wait | ConditionWait, context: Context) -> str:
         """Store the task's link, once in a process; returns what to say about it in the log."""
         if self._where is None:
             first = wait.questions[0]
@@ -258,10 +273,20 @@ class PartitionReadinessSensor(BaseSensorOperator):
     def _upstream_failed(self, message: str) -> Exception:
         return AirflowSkipException(message) if self.soft_fail else UpstreamFailedError(message)
 
-    def _what_to_wait_for(self, context: Context) -> Wait:
-        from airflow_provider_partition_registry.runtime.waiting import Wait, WaitParameters
+    def _what_to_wait_for(self, context: Context, began_at: datetime) -> Wait | ConditionWait:
+        from airflow_provider_partition_registry.runtime.waiting import WaitParameters, wait_of_run
 
-        return Wait.of_run(context, WaitParameters.of_task(self))
+        return wait_of_run(context, WaitParameters.of_task(self), began_at)
+
+    def _check_condition(self, condition: Any) -> None:
+        """Refuse a condition that cannot be read when the DAG is parsed, unless it is known only in a run."""
+        from airflow_provider_partition_registry.domain.condition_text import read_condition
+        from airflow_provider_partition_registry.runtime.waiting import check_condition_stands_alone
+
+        check_condition_stands_alone(self)
+        is_template = isinstance(condition, str) and _TEMPLATE.search(condition)
+        if not is_template and not _is_of_other_tasks(condition):
+            read_condition(condition)
 
     def _needs_worker(self) -> bool:
         """Whether something about this task can happen only on a worker.
@@ -283,17 +308,13 @@ class PartitionReadinessSensor(BaseSensorOperator):
         is_called_last = self.on_success_callback or self._post_execute_hook
         return bool(self.inlets or self.outlets or is_called_last or self.multiple_outputs)
 
-    def _resolved(self, wait: Wait) -> dict[str, Any]:
-        """The wait as a trigger's arguments, with everything filled in that only a run can tell."""
-        requirements = [_as_requirement(question) for question in wait.questions]
-        return requirements[0] if wait.is_single else {"requires": requirements}
-
     def _start_trigger_args(self) -> StartTriggerArgs:
         """The same wait, for a scheduler that starts it without a worker; templates are rendered in the triggerer."""
+        given = {name: getattr(self, name) for name in self.template_fields}
         return StartTriggerArgs(
             trigger_cls=TRIGGER,
             trigger_kwargs={
-                **{name: _as_json(getattr(self, name)) for name in self.template_fields},
+                **{name: _as_json(each) for name, each in given.items() if each is not None},
                 "grain": self.grain.total_seconds() if isinstance(self.grain, timedelta) else self.grain,
                 "timezone": self.timezone,
                 **self._trigger_options(),
@@ -310,17 +331,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
             "poll_interval": self.poke_interval,
             "ends_task": CAN_END_IN_TRIGGERER and not self._ends_on_worker(),
             "pushes_result": self.do_xcom_push,
+            # Triggerers of former versions do not know it.
+            **({} if self.condition is None else {"timeout": self.timeout}),
         }
-
-
-def _as_requirement(question: Question) -> dict[str, Any]:
-    after = question.published_after
-    return {
-        "source_name": question.source_name,
-        "start": format_instant(question.interval.start),
-        "end": format_instant(question.interval.end),
-        "published_after": format_instant(after) if after else None,
-    }
 
 
 def _is_of_other_tasks(value: Any) -> bool:

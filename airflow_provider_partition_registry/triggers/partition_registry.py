@@ -22,7 +22,6 @@ from airflow_provider_partition_registry.domain.locking import conflicts
 from airflow_provider_partition_registry.domain.models import Holder, PartitionKey, PartitionState
 from airflow_provider_partition_registry.domain.noting import Notes
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
-from airflow_provider_partition_registry.domain.waiting import explain_missing
 from airflow_provider_partition_registry.links.partition_registry import store_link_from_trigger
 from airflow_provider_partition_registry.runtime.addresses import in_words, timeline_path
 from airflow_provider_partition_registry.runtime.compat import (
@@ -33,7 +32,12 @@ from airflow_provider_partition_registry.runtime.compat import (
 from airflow_provider_partition_registry.runtime.connections import poller_of
 from airflow_provider_partition_registry.runtime.errors import TIMEOUT_MARGIN
 from airflow_provider_partition_registry.runtime.settings import of_connection
-from airflow_provider_partition_registry.runtime.waiting import Wait, WaitParameters
+from airflow_provider_partition_registry.runtime.waiting import (
+    ConditionWait,
+    Wait,
+    WaitParameters,
+    wait_of_run,
+)
 from airflow_provider_partition_registry.store.poller import Poller
 from airflow_provider_partition_registry.store.waiters import News
 
@@ -49,6 +53,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     :param poll_interval: seconds between two questions at most; notifications only shorten it.
     :param deadline: ISO 8601; when to give up. By default shortly before Airflow's own time-out.
     :param told: what the task has told of what is missing before it deferred; only what changes is told from then on.
+    :param timeout: seconds that the wait lasts up to the deadline, which so says when it began, in whichever process.
     :param ends_task: end the task from the triggerer when everything is ready, without a worker (Airflow 3.3).
     :param pushes_result: then also store the answer as the task's result.
     """
@@ -57,6 +62,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
     poll_interval: float = 60.0
     deadline: str | None = None
     told: str = ""
+    timeout: float | None = None
     ends_task: bool = False
     pushes_result: bool = True
 
@@ -97,7 +103,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
         if self._render_error is not None:
             return TriggerEvent({"status": "failed", "code": "no_template", "message": self._render_error})
         try:
-            wait = Wait.of_run(self._context, self)
+            wait = wait_of_run(self._context, self, self._began_at())
             async with self._linked(wait):
                 poller = await poller_of(self.partition_registry_conn_id)
                 result = await self._until_ready(wait, poller)
@@ -114,14 +120,14 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             await push_result(self.task_instance, result)
         return TaskSuccessEvent()
 
-    async def _until_ready(self, wait: Wait, poller: Poller) -> Any:
+    async def _until_ready(self, wait: Wait | ConditionWait, poller: Poller) -> Any:
         """The result, or None when the time is over; ``_missing`` then says what was missing.
 
         The first question is always asked, as a busy triggerer may come to it late.
         """
         try:
             async with asyncio.timeout(None) as limit:
-                async with aclosing(poller.updates(wait.questions, self.poll_interval)) as updates:
+                async with aclosing(wait.news(poller, self.poll_interval)) as updates:
                     async for news in updates:
                         if (result := self._take(news, wait)) is not None:
                             return result
@@ -132,7 +138,7 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
         return None
 
     @asynccontextmanager
-    async def _linked(self, wait: Wait) -> AsyncIterator[None]:
+    async def _linked(self, wait: Wait | ConditionWait) -> AsyncIterator[None]:
         """Store the task's link meanwhile, unless a worker has. Many who start at once do not queue up for it."""
         if self._comes_from_worker():
             yield
@@ -150,20 +156,28 @@ class PartitionReadinessTrigger(WaitParameters, BaseTrigger):
             with suppress(asyncio.CancelledError):
                 await storing
 
-    def _take(self, news: News, wait: Wait) -> Any:
+    def _take(self, news: News, wait: Wait | ConditionWait) -> Any:
         if news.answers is None:
             self._missing = _told(news.trouble, self.partition_registry_conn_id)
             if told := self._notes.take_trouble(self._missing):
                 self.log.warning("%s", told)
             return None
         result = wait.result(news.answers)
-        self._missing = explain_missing(news.answers)
-        if told := self._notes.take(self._missing, self._where) if self._missing else "Ready.":
+        self._missing = wait.explain(news.answers)
+        told = self._notes.take(self._missing, self._where) if result is None else self._missing
+        if told:
             self.log.info("%s", told)
         return result
 
     def _comes_from_worker(self) -> bool:
         return self.deadline is not None
+
+    def _began_at(self) -> datetime:
+        """When the wait began: not when this process took it over from another triggerer."""
+        deadline = self._deadline()
+        if deadline is None or self.timeout is None:
+            return datetime.now(UTC)
+        return deadline - timedelta(seconds=self.timeout)
 
     def _deadline(self) -> datetime | None:
         timeout_after = getattr(self, "timeout_after", None)  # set by Airflow 3.3
@@ -248,9 +262,13 @@ def _told(error: Exception | None, conn_id: str) -> str:
 
 
 def _serialized(trigger: PartitionReadinessTrigger | PartitionLockTrigger) -> tuple[str, dict[str, Any]]:
-    """The trigger's class and its arguments, ready to be stored as JSON."""
+    """The trigger's class and its arguments, ready to be stored as JSON.
+
+    What is as by default is left out, as a triggerer of a former version may not know it.
+    """
     kind = type(trigger)
-    arguments = {each.name: getattr(trigger, each.name) for each in fields(trigger)}
+    given = {each.name: (getattr(trigger, each.name), each.default) for each in fields(trigger)}
+    arguments = {name: value for name, (value, default) in given.items() if value != default}
     return f"{kind.__module__}.{kind.__qualname__}", {
         name: value.total_seconds() if isinstance(value, timedelta) else value
         for name, value in arguments.items()

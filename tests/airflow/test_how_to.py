@@ -216,6 +216,22 @@ def test_lineage(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag)
     assert dags["orders_report"].get_task("wait").inlets == [asset]
 
 
+def test_a_reader_of_what_is_enough(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
+    """Of the clicks of a day in Berlin an hour is missing, and of the rates the present month."""
+    start = datetime(2026, 10, 31, 23, tzinfo=UTC)
+    day = Interval(start, start + timedelta(days=1))
+    publish(registry, "shop.sales", "sales_by_shop", day)
+    publish(registry, "shop.stock", "stock", Interval("2026-10-30", "2026-11-02"))
+    publish(registry, "finance.rates", "rates-loader", Interval("2026-09-01", "2026-11-01"))
+    publish(registry, "shop.clicks", "click-loader", Interval(day.start, day.end - timedelta(hours=1)))
+    publish(registry, "shop.visits", "morning-loader", day)
+    run = run_dag(dags["margin_with_fallbacks"])
+    assert_success(run)
+    assert [each["source_name"] for each in run.results["wait_for_data"]] == [
+        *("shop.sales", "shop.stock", "finance.rates", "shop.visits")
+    ]
+
+
 def test_two_writers(dags: dict[str, Any], registry: RegistryStore, run_dag: RunDag) -> None:
     assert_success(run_dag(dags["visits"]))
     assert_success(run_dag(dags["visit_corrections"]))

@@ -32,6 +32,8 @@ RUN_BY = {
     ("docs/how-to/be-told.md", "text"): DAGS,
     ("docs/how-to/cleared-task.md", "bash"): HOW_TO,
     ("docs/how-to/cleared-task.md", "python"): DAGS,
+    ("docs/how-to/conditions.md", "bash"): HOW_TO,
+    ("docs/how-to/conditions.md", "python"): DAGS,
     ("docs/how-to/containers.md", "bash"): "tests/package/test_image.py",
     ("docs/how-to/cron.md", "bash"): HOW_TO,
     ("docs/how-to/cron.md", "cron"): HOW_TO,

@@ -40,6 +40,8 @@ PROVIDERS = {
     "shop.sales": ("example_producer",),
     "shop.stock": ("stock-loader",),
     "shop.returns": ("example_writes_partition",),
+    "shop.estimates": ("estimate-loader",),
+    "shop.bookings": ("booking-loader",),
     "shop.visits": ("morning-loader", "afternoon-loader"),
     "shop.clicks": ("click-loader",),
     "system.accidents": ("accident-writer",),

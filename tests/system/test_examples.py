@@ -26,6 +26,7 @@ SOURCES = {
     "example_setup_teardown": "shop.stock",
     "example_several_providers": "shop.visits",
     "example_hourly_into_daily": "shop.clicks",
+    "example_conditions": "shop.estimates",
     "example_writes_partition": "shop.returns",
 }
 
