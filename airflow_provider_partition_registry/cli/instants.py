@@ -35,7 +35,7 @@ class InstantType(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read the value, in the time zone that the call names."""
         try:
-            return read_moment(value, now=_now(ctx), timezone=given_timezone(ctx))
+            return read_moment(value, now=now_of(ctx), timezone=given_timezone(ctx))
         except InvalidInputError as error:
             self.fail(error.message, param, ctx)
 
@@ -130,7 +130,7 @@ def given_timezone(context: click.Context | None) -> str:
     return DEFAULT_TIMEZONE if context is None else context.meta.get(_TIMEZONE_KEY, DEFAULT_TIMEZONE)
 
 
-def _now(context: click.Context | None) -> datetime:
+def now_of(context: click.Context | None) -> datetime:
     """The moment of the call, the same for all its instants."""
     now = datetime.now(UTC)
     return now if context is None else context.meta.setdefault(_NOW_KEY, now)

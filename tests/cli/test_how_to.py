@@ -144,6 +144,16 @@ def test_several_sources(reader: Reader, registry: RegistryStore, tmp_path: Path
     assert (tmp_path / "done").read_text() == "report.sh\n"
 
 
+def test_conditions(reader: Reader, registry: RegistryStore, tmp_path: Path):
+    yesterday = interval_at(datetime.now(UTC) - timedelta(days=1), "day")
+    for source, provider in (("sales", "nightly-load"), ("clicks", "hourly-load")):
+        key = PartitionKey(source, provider, yesterday)
+        registry.lock(key, register=True)
+        registry.unlock(key)
+    reader.follow("conditions")
+    assert (tmp_path / "done").read_text() == "report.sh\n"
+
+
 def test_backfill(reader: Reader, registry: RegistryStore, tmp_path: Path):
     table = reader.follow("backfill")
     assert (tmp_path / "done").read_text() == "load.sh\n" * 4, "each of two days twice"
