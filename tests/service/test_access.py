@@ -69,6 +69,7 @@ GET  /api/v1/partitions                200   200   200  200  200   200   200
 GET  /api/v1/partition                 200   200   200  200  200   200   200
 GET  /api/v1/readiness                 200   200   200  200  200   200   200
 POST /api/v1/readiness                 200   200   200  200  200   200   200
+POST /api/v1/readiness/condition       200   200   200  200  200   200   200
 GET  /api/v1/changed-since             200   200   200  200  200   200   200
 GET  /api/v1/events                    200   200   200  200  200   200   200
 GET  /api/v1/events/last               200   200   200  200  200   200   200
@@ -171,6 +172,7 @@ class Case:
             "POST /api/v1/grants/revoke": {**source, **provider, **WHY},
             "POST /api/v1/sources/set-uri": {**source, "uri": "s3://bucket/sales"},
             "POST /api/v1/readiness": {"questions": [{**source, **DAY}]},
+            "POST /api/v1/readiness/condition": {"condition": self.source, **DAY},
             "GET /api/v1/changed-since": {**source, **DAY, "as_of": 1},
             "GET /api/v1/provider": provider,
             "GET /api/v1/providers": source,

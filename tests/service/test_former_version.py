@@ -19,7 +19,7 @@ RECORDED: list[Exchange] = json.loads(
     (Path(__file__).parent / "recording" / "former_version.json").read_text()
 )
 """Made by the version before 1.0's model and rooms; see ``recording/__main__.py``."""
-LATER = ("-many", "/grains", "/grains/stream", "/sources/set-uri")
+LATER = ("-many", "/grains", "/grains/stream", "/sources/set-uri", "/condition")
 """How the paths of routes end that it did not have."""
 LATER_FIELDS = {"uri": None}
 """Fields that its answers did not have, and what they hold if nobody uses them."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from airflow_provider_partition_registry.domain.awaiting import Awaited
 from airflow_provider_partition_registry.domain.errors import UnknownSourceError
 from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
@@ -34,6 +36,7 @@ from airflow_provider_partition_registry.store.wire.answers import (
     ReadinessOrProblem,
     error_to_data,
 )
+from airflow_provider_partition_registry.store.wire.conditions import ConditionAnswer, ConditionBody
 from airflow_provider_partition_registry.store.wire.fields import End, PublishedAfter, SourceName, Start
 from airflow_provider_partition_registry.store.wire.requests import QuestionsBody
 
@@ -98,6 +101,29 @@ async def check_readiness_many(
     return respond(Answers, Answers(tuple(_as_data(each) for each in found)))
 
 
+@router.post(
+    "/readiness/condition",
+    response_model=ConditionAnswer,
+    responses=responses_of(ConditionAnswer, examples.CONDITION_ANSWER, *WITH_A_BODY),
+)
+async def check_condition(
+    request: Request,
+    body: ConditionBody,
+    service: InService,
+    reader: Reader,
+    token: Token,
+    wait_seconds: WaitSeconds = 0,
+) -> Response:
+    """Say whether several sources may be read as far as a condition asks for it, all of them at one moment (R2).
+
+    What is accepted although something is missing is called partial, and never ready. A condition that stands for a
+    longer time than one request can wait is asked again with the ``began_at`` of the first request.
+    """
+    awaited = body.awaited(datetime.now(UTC))
+    found = await _ask(request, service, reader, token, awaited.questions, wait_seconds, awaited=awaited)
+    return respond(ConditionAnswer, ConditionAnswer.of(awaited, found, datetime.now(UTC)))
+
+
 @router.get("/changed-since", response_model=Changed, responses=responses_of(Changed, Changed(True), 404))
 def changed_since(
     service: InService,
@@ -119,18 +145,26 @@ async def _ask(
     token: PresentedToken,
     questions: Sequence[Question],
     wait_seconds: float,
+    *,
     explain: bool = True,
+    awaited: Awaited | None = None,
 ) -> list[Answer]:
+    """Ask, and wait if need be.
+
+    :param awaited: the condition that the questions are of; None if everything must be ready.
+    """
+
     def ask() -> list[Answer]:
         service.access.require_reader(token)
         return reader.check_readiness_many(questions, explain=explain)
 
     QUESTIONS.inc(len(questions))
     answers = await run_in_threadpool(ask)
-    if wait_seconds and not is_final(answers):
+    if wait_seconds and not is_final(answers, awaited):
         async with service.long_polls.limit(request, "readiness", wait_seconds), while_present(request):
-            answers = await wait_until_final(service.poller, questions)
-        if not are_ready(answers):  # and therefore not explained
+            answers = await wait_until_final(service.poller, questions, awaited)
+        if not (are_ready(answers) if awaited is None else awaited.judge(answers, datetime.now(UTC)).is_met):
+            # They are not explained.
             answers = await run_in_threadpool(ask)
     return counted(answers)
 

@@ -27,6 +27,7 @@ from airflow_provider_partition_registry.domain.principals import (
 )
 from airflow_provider_partition_registry.domain.questions import Question, Readiness
 from airflow_provider_partition_registry.domain.viewing import Blockage, SourceOverview, Stretch, Timeline
+from airflow_provider_partition_registry.store.wire.conditions import ConditionAnswer, PartAnswerOrProblem
 
 NOW = datetime(2026, 11, 2, 1, 30, tzinfo=UTC)
 DAY = Interval("2026-11-01", "2026-11-02")
@@ -68,6 +69,14 @@ NOT_READY = Readiness(
     blockers=(LOCKED,),
 )
 GRAINS = GrainPage((GrainEvent("sales", DAY, 5, NOW, "5"),), None, "7")
+ALMOST_READY = Readiness(
+    Question("clicks", DAY), is_ready=False, as_of=4, gaps=(Interval("2026-11-01T23:00", DAY.end),)
+)
+CONDITION_ANSWER = ConditionAnswer(
+    is_met=True,
+    is_partial=True,
+    answers=(PartAnswerOrProblem(ALMOST_READY, 23 / 24, ALMOST_READY.gaps),),
+)
 EVENT = Event(4, EventType.LOCK, NOW, "sales", "nightly-load", DAY, "host-1/nightly", 1)
 
 OVERVIEW = SourceOverview(

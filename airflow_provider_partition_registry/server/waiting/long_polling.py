@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 
 from starlette.requests import Request
 from starlette.types import Receive
 
+from airflow_provider_partition_registry.domain.awaiting import Awaited
 from airflow_provider_partition_registry.domain.questions import Answer, Question
 from airflow_provider_partition_registry.domain.waiting import WaitOutcome, WaitPolicy
 from airflow_provider_partition_registry.server.observing.metrics import WAITING_CLIENTS
+from airflow_provider_partition_registry.store.awaiting import news_of
 from airflow_provider_partition_registry.store.poller import Poller
 
 LONGEST_WAIT = 300.0  # seconds
@@ -82,18 +85,31 @@ async def _end_when_gone(receive: Receive, presence: asyncio.Timeout) -> None:
     presence.reschedule(asyncio.get_running_loop().time())
 
 
-async def wait_until_final(poller: Poller, questions: Sequence[Question]) -> list[Answer]:
-    """Wait until everything asked for is ready, or some source is unknown. The answers are not explained.
+async def wait_until_final(
+    poller: Poller, questions: Sequence[Question], awaited: Awaited | None = None
+) -> list[Answer]:
+    """Wait until there is nothing left to wait for. The answers are explained only as far as the condition needs it.
 
+    :param awaited: the condition that the questions are of; None if everything must be ready.
     :raises RegistryError: the store refuses to answer, for a reason that waiting does not cure.
     """
-    async with aclosing(poller.updates(questions, POLL_INTERVAL)) as updates:
+    news_for_it = (
+        poller.updates(questions, POLL_INTERVAL)
+        if awaited is None
+        else news_of(awaited, poller, POLL_INTERVAL)
+    )
+    async with aclosing(news_for_it) as updates:
         async for news in updates:
-            if news.answers is not None and is_final(news.answers):
+            if news.answers is not None and is_final(news.answers, awaited):
                 return list(news.answers)
     raise AssertionError("a watch never ends by itself")  # pragma: no cover - only by an exception
 
 
-def is_final(answers: Sequence[Answer]) -> bool:
-    """Whether there is nothing left to wait for: everything is ready, or some source is unknown."""
+def is_final(answers: Sequence[Answer], awaited: Awaited | None = None) -> bool:
+    """Whether there is nothing left to wait for: the condition is met, or some source is unknown.
+
+    :param awaited: the condition; None if everything must be ready.
+    """
+    if awaited is not None:
+        return awaited.is_decided(answers, datetime.now(UTC))
     return WaitPolicy().judge(answers) is not WaitOutcome.NOT_YET
