@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 
 from airflow_provider_partition_registry.domain.explanation import explain, explain_partial
-from airflow_provider_partition_registry.domain.intervals import Interval, clip, format_instant, union
+from airflow_provider_partition_registry.domain.intervals import Interval, clip, format_to_the_second, union
 from airflow_provider_partition_registry.domain.questions import Answer, Question, Readiness
 from airflow_provider_partition_registry.domain.waiting import (
     WaitOutcome,
@@ -231,7 +231,7 @@ class Awaited:
     def _later(self, now: datetime) -> Iterable[str]:
         for each in self._alternatives:
             if each.counts_from is not None and not each.counts_at(now):
-                yield f"From {format_instant(each.counts_from)} on {each.condition} is enough."
+                yield f"From {format_to_the_second(each.counts_from)} on {each.condition} is enough."
 
     def _by_question(self, answers: Sequence[Answer]) -> Answers:
         return dict(zip(self.questions, answers, strict=True))

@@ -232,7 +232,7 @@ def check_condition_stands_alone(parameters: Any) -> None:
     :param parameters: a task's, or the task itself.
     :raises InvalidInputError: it is.
     """
-    if parameters.source_name is not None or parameters.requires is not None:
+    if parameters.source_name or parameters.requires:
         raise InvalidInputError(
             "A condition names all sources that are waited for: give neither source_name nor requires beside it."
         )

@@ -283,9 +283,9 @@ class PartitionReadinessSensor(BaseSensorOperator):
         from airflow_provider_partition_registry.domain.condition_text import read_condition
         from airflow_provider_partition_registry.runtime.waiting import check_condition_stands_alone
 
-        check_condition_stands_alone(self)
         is_template = isinstance(condition, str) and _TEMPLATE.search(condition)
         if not is_template and not _is_of_other_tasks(condition):
+            check_condition_stands_alone(self)
             read_condition(condition)
 
     def _needs_worker(self) -> bool:

@@ -118,6 +118,17 @@ class TestResults:
             PartitionReadinessSensor(task_id="wait", condition=which(), deferrable=True, **DAY)
         assert found(run_dag(dag)) == [ready("sales")]
 
+    def test_mapped(self, registry: RegistryStore, new_dag: NewDag, run_dag: RunDag) -> None:
+        publish(registry, "clicks")
+        with new_dag() as dag:
+            PartitionReadinessSensor.partial(
+                task_id="wait", poke_interval=0.2, timeout=60, deferrable=True, **DAY
+            ).expand(condition=["any(sales, clicks)", "sales else clicks after 1s"])
+        run = run_dag(dag)
+        assert run.state == "success", run.errors
+        for index in (0, 1):
+            assert [each["source_name"] for each in run.results[f"wait[{index}]"]] == ["clicks"]
+
     def test_published_after_counts_for_all_parts(self, registry: RegistryStore, wait: Wait) -> None:
         publish(registry, "clicks")
         run = wait("any(sales, clicks)", published_after="2100-01-01", timeout=0.5)
@@ -152,6 +163,7 @@ class TestEndings:
             ({"condition": "{{ '' }}"}, "condition is empty"),
             ({"condition": "all(sales{{ '' }}"}, "cannot be read at its end"),
             ({"condition": "sales", "end": "2026-10-01"}, "is empty"),
+            ({"condition": "{{ 'sales' }}", "source_name": "clicks"}, "neither source_name nor requires"),
             ({"condition": "sales[-1 day]", "timezone": "Mars/Olympus"}, "Mars/Olympus"),
             ({"condition": "sales", "published_after": "{{ '' }}"}, "published_after is empty"),
         ],

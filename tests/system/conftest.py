@@ -44,6 +44,8 @@ PROVIDERS = {
     "shop.bookings": ("booking-loader",),
     "shop.visits": ("morning-loader", "afternoon-loader"),
     "shop.clicks": ("click-loader",),
+    "system.final": ("final-loader",),
+    "system.early": ("early-loader",),
     "system.accidents": ("accident-writer",),
     "system.failing": ("failing-loader",),
     "system.deferred": ("night-loader",),

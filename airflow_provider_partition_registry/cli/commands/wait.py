@@ -150,12 +150,8 @@ def wait(
     policy = WaitPolicy(on_failed, on_missing_source)
     is_verbose = verbose or (sys.stderr is not None and sys.stderr.isatty())
     if condition is None:
-        waiting = _Waiting(
-            Awaited.of_questions(
-                (Question(name, interval, published_after) for name in source_names), policy
-            ),
-            is_verbose,
-        )
+        questions = (Question(name, interval, published_after) for name in source_names)
+        waiting = _Waiting(Awaited.of_questions(questions, policy), is_verbose)
     else:
         awaited = _awaited(condition, interval, published_after, policy)
         waiting = _WaitingForCondition(awaited, is_verbose)
@@ -241,7 +237,6 @@ class _Waiting:
         return asyncio.run(wait())
 
     async def _follow(self, poller: Poller, poll_interval: float) -> ExitCode:
-        # Imported late, as what it needs is.
         from airflow_provider_partition_registry.store.awaiting import news_of
 
         async with aclosing(news_of(self.awaited, poller, poll_interval)) as updates:

@@ -119,7 +119,8 @@ async def check_condition(
     What is accepted although something is missing is called partial, and never ready. A condition that stands for a
     longer time than one request can wait is asked again with the ``began_at`` of the first request.
     """
-    awaited = body.awaited(datetime.now(UTC))
+    # In a thread, as a long condition would block the event loop for too long.
+    awaited = await run_in_threadpool(body.awaited, datetime.now(UTC))
     found = await _ask(request, service, reader, token, awaited.questions, wait_seconds, awaited=awaited)
     return respond(ConditionAnswer, ConditionAnswer.of(awaited, found, datetime.now(UTC)))
 
