@@ -53,11 +53,12 @@ def push(
     poll_interval: timedelta,
     as_json: bool,
 ) -> None:
-    """Create an event of an Airflow asset for each day (hour, ...) of SOURCE that becomes ready.
+    """Start runs of an Airflow for whatever becomes ready.
 
-    The event has the day as its partition key, so that DAGs that are scheduled by the asset's partitions run once for
-    it, and once more when it was written again. Runs until it is interrupted. What was brought is told by the asset's
-    own events, so that nothing is lost or repeated when it is started again; run it once per asset and SOURCE.
+    For each day (hour, ...) of SOURCE, an event of an asset is created there. It has the day as its partition key, so
+    that DAGs that are scheduled by the asset's partitions run once for it, and once more when it was written again.
+    Runs until it is interrupted. What was brought is told by the asset's own events, so that nothing is lost or
+    repeated when it is started again; run it once per asset and SOURCE.
     """
     from airflow_provider_partition_registry.domain.grain_keys import key_of_grain
 

@@ -45,8 +45,9 @@ def replay(
     asset_name: str,
     as_json: bool,
 ) -> None:
-    """Create an event of an Airflow asset for each whole day (hour, ...) of SOURCE that is ready now.
+    """Start runs of an Airflow for days that are ready now.
 
+    For each whole day (hour, ...) of SOURCE in the interval, an event of an asset is created there.
     For runs that Airflow did not start, for example of a DAG that was paused or had another mapper then, and for runs
     that are to be repeated. What is not ready is left out.
     """
