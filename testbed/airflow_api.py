@@ -228,7 +228,8 @@ class AirflowApi(ABC):
 
     def _all_pages(self, path: str, key: str) -> Iterator[dict[str, Json]]:
         offset = 0
-        while page := self.call("GET", f"{path}?limit=100&offset={offset}")[key]:
+        ask = f"{path}{'&' if '?' in path else '?'}limit=100"
+        while page := self.call("GET", f"{ask}&offset={offset}")[key]:
             yield from page
             offset += len(page)
             if len(page) < 100:
