@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_partition_registry.domain.errors import InvalidInputError
+from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
 from airflow_provider_partition_registry.domain.names import (
     MAX_NAME_LENGTH,
     check_limit,
@@ -15,6 +16,7 @@ from airflow_provider_partition_registry.domain.names import (
 from airflow_provider_partition_registry.domain.principals import Principal, check_principal
 from airflow_provider_partition_registry.domain.requests import check_decision
 from airflow_provider_partition_registry.store.wire.fields import grain_to_text
+from airflow_provider_partition_registry.store.wire.requests import interval_to_data
 
 if TYPE_CHECKING:
     from airflow_provider_partition_registry.domain.grains import Grain
@@ -42,6 +44,11 @@ def principal(principal: Principal) -> dict[str, str]:
     """The source or provider whose tokens are meant."""
     check_principal(principal)
     return {f"{principal.kind.value}_name": principal.name}
+
+
+def ends(interval: Interval) -> dict[str, str]:
+    """The ends of an interval."""
+    return interval_to_data(check_interval(interval))
 
 
 def decision(reason: str, by: str) -> dict[str, str]:

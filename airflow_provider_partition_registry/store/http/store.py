@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from airflow_provider_partition_registry.domain.errors import (
@@ -13,14 +12,10 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreRefusedError,
     UnknownSourceError,
 )
-from airflow_provider_partition_registry.domain.grain_cursor import GrainCursor
-from airflow_provider_partition_registry.domain.intervals import Interval, check_interval
+from airflow_provider_partition_registry.domain.intervals import Interval
 from airflow_provider_partition_registry.domain.jsonable import to_jsonable
 from airflow_provider_partition_registry.domain.many_requests import ManyRequest, check_keys
 from airflow_provider_partition_registry.domain.models import (
-    Event,
-    GrainPage,
-    HistoryPage,
     LockCounts,
     Page,
     Partition,
@@ -29,10 +24,8 @@ from airflow_provider_partition_registry.domain.models import (
 )
 from airflow_provider_partition_registry.domain.names import (
     MAX_IDENTITY_LENGTH,
-    check_limit,
     check_name,
     check_new_name,
-    check_number,
     check_text,
 )
 from airflow_provider_partition_registry.domain.principals import (
@@ -62,35 +55,24 @@ from airflow_provider_partition_registry.store.contract import (
 )
 from airflow_provider_partition_registry.store.http import arguments
 from airflow_provider_partition_registry.store.http.client import Call, Client
+from airflow_provider_partition_registry.store.http.history_reader import HttpHistoryReader
 from airflow_provider_partition_registry.store.http.listener import HttpListener
 from airflow_provider_partition_registry.store.wire.answers import (
     Answers,
-    Changed,
     Partitions,
-    Position,
     ReadinessOrProblem,
     error_from_data,
 )
 from airflow_provider_partition_registry.store.wire.many_requests import keys_to_data, many_request_to_data
 from airflow_provider_partition_registry.store.wire.requests import (
-    interval_to_data,
     key_to_data,
     question_to_data,
     request_to_data,
 )
 
-if TYPE_CHECKING:
-    from airflow_provider_partition_registry.domain.grains import Grain
 
-
-class HttpRegistryStore(RegistryStore):
-    """Talks to the web service of a registry.
-
-    :param client: for the service.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
+class HttpRegistryStore(HttpHistoryReader, RegistryStore):
+    """Talks to the web service of a registry."""
 
     def check_readiness_many(self, questions: Sequence[Question], *, explain: bool = True) -> list[Answer]:
         if not check_questions(questions):
@@ -118,15 +100,6 @@ class HttpRegistryStore(RegistryStore):
             return self._client.call(Call("GET", "/readiness", Readiness, question_to_data(question)))
         except UnknownSourceError as error:
             return error
-
-    def changed_since(self, source_name: str, interval: Interval, as_of: int) -> bool:
-        params = {
-            "source_name": check_name("source name", source_name),
-            **_ends(interval),
-            "as_of": check_number("position", as_of),
-        }
-        changed: Changed = self._client.call(Call("GET", "/changed-since", Changed, params))
-        return changed.is_changed
 
     def get_source(self, source_name: str) -> Source:
         params = {"source_name": check_name("source name", source_name)}
@@ -181,7 +154,7 @@ class HttpRegistryStore(RegistryStore):
             **arguments.after_number(after, limit),
         }
         if interval is not None:
-            params |= _ends(interval)
+            params |= arguments.ends(interval)
         return self._client.call(Call("GET", "/partitions", Page[Partition], params))
 
     def count_locks(self) -> LockCounts:
@@ -196,39 +169,6 @@ class HttpRegistryStore(RegistryStore):
         }
         return self._client.call(Call("GET", "/locks", Page[Partition], params))
 
-    def events(self, after: int = 0, source_name: str | None = None, limit: int = 1000) -> Page[Event]:
-        params = {
-            "source_name": arguments.optional_name("source name", source_name),
-            "after": check_number("position", after),
-            "limit": check_limit(limit),
-        }
-        return self._client.call(Call("GET", "/events", Page[Event], params))
-
-    def grain_events(
-        self,
-        source_name: str,
-        grain: Grain,
-        timezone: str = "UTC",
-        *,
-        after: int | str = 0,
-        limit: int = 1000,
-    ) -> GrainPage:
-        params = {
-            "source_name": check_name("source name", source_name),
-            **arguments.of_grain(grain, timezone),
-            "after": str(GrainCursor.of(after)),
-            "limit": check_limit(limit),
-        }
-        return self._client.call(Call("GET", "/events/grains", GrainPage, params))
-
-    def latest_events(self, source_name: str, before: int | None = None, limit: int = 100) -> HistoryPage:
-        params = {
-            "source_name": check_name("source name", source_name),
-            "before": None if before is None else check_number("position", before),
-            "limit": check_limit(limit),
-        }
-        return self._client.call(Call("GET", "/events/latest", HistoryPage, params))
-
     def get_overview(self, source_name: str) -> SourceOverview:
         params = {"source_name": check_name("source name", source_name)}
         return self._client.call(Call("GET", "/overview", SourceOverview, params))
@@ -242,13 +182,10 @@ class HttpRegistryStore(RegistryStore):
     def timeline(self, source_name: str, interval: Interval, resolution: int = 400) -> Timeline:
         params = {
             "source_name": check_name("source name", source_name),
-            **_ends(interval),
+            **arguments.ends(interval),
             "resolution": check_resolution(resolution),
         }
         return self._client.call(Call("GET", "/timeline", Timeline, params))
-
-    def last_position(self) -> int:
-        return self._client.call(Call("GET", "/events/last", Position)).position
 
     def ping(self) -> None:
         self.last_position()
@@ -394,10 +331,6 @@ def _check_token(access_token: str) -> None:
     is_text = isinstance(access_token, str) and access_token.isascii() and access_token.isprintable()
     if not is_text or not access_token or " " in access_token:
         raise InvalidTokenError()
-
-
-def _ends(interval: Interval) -> dict[str, str]:
-    return interval_to_data(check_interval(interval))
 
 
 def _answer(told: ReadinessOrProblem) -> Answer:
