@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_partition_registry.domain.models import PartitionKey
 from airflow_provider_partition_registry.store.contract import RegistryStore
 from airflow_provider_partition_registry.store.factory import open_store
-from airflow_provider_partition_registry.store.sql import reader
+from airflow_provider_partition_registry.store.sql import querying
 from airflow_provider_partition_registry.store.sql.store import open_sql_store
 from tests.contract.homes import hours
 
@@ -77,7 +77,7 @@ def test_this_hosts_clock_is_never_read(store: RegistryStore, monkeypatch: pytes
         def now(cls, tz: object = None) -> Any:
             raise AssertionError("the host's clock was read")
 
-    monkeypatch.setattr(reader, "datetime", NoClock)
+    monkeypatch.setattr(querying, "datetime", NoClock)
     locked = store.lock(HOUR, lease=timedelta(hours=1))
     assert locked.lock is not None
     assert not store.check_readiness("s", hours(0, 1))

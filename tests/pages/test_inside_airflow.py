@@ -80,6 +80,7 @@ class TestAirflow3:
         page_3.goto("plugin/partition-registry")
         sign_in(page_3, "vera")
         body = framed(page_3).locator("body")
+        expect(body).to_contain_text("shop.orders")  # Airflow has led there after signing in
         colours = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 29, 45)"}
         for theme in ("dark", "light", "dark"):
             page_3.evaluate("theme => localStorage.setItem('theme', theme)", theme)

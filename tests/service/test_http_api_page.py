@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from testbed.service_process import ServiceProcess
@@ -29,4 +30,7 @@ def test_its_commands_work(migrated_sqlite_url: str) -> None:
         )
     assert done.returncode == 0, done.stderr + done.stdout
     assert "true\ntrue\nSOURCE_REGISTERED\n" in done.stdout
-    assert done.stdout.splitlines()[-1] == "event: UNLOCK"
+    *before, streamed = done.stdout.splitlines()
+    assert "event: UNLOCK" in before
+    days = re.findall(r"^(2026-11-\d\d)T00:00:00Z \d+$\ngo on after \d+$", done.stdout, flags=re.MULTILINE)
+    assert f'"start":"{days[-1]}T00:00:00Z"' in streamed
