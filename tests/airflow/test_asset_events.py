@@ -70,15 +70,16 @@ def asset(request: pytest.FixtureRequest) -> Iterator[Asset]:
 
     from airflow_provider_partition_registry.plugins.partition_registry import RegistryListener
 
+    listeners = get_listener_manager()
+    is_there = any(isinstance(each, RegistryListener) for each in listeners.pm.get_plugins())
     listener = RegistryListener()
-    manager = get_listener_manager()
-    for each in [each for each in manager.pm.get_plugins() if isinstance(each, RegistryListener)]:
-        manager.pm.unregister(each)
-    manager.add_listener(listener)
+    if not is_there:
+        listeners.add_listener(listener)
     session = settings.Session()
     yield Asset(session, request.node.name[:100])
     session.rollback()
-    manager.pm.unregister(listener)
+    if not is_there:
+        listeners.pm.unregister(listener)
 
 
 def test_an_event_gets_its_key_and_moves_the_place(asset: Asset) -> None:
