@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from airflow_provider_partition_registry.cli.following import LONGEST_BACK_OFF
 from airflow_provider_partition_registry.cli.options import CA_FILE_VARIABLE
 from airflow_provider_partition_registry.cli.output import tell
 from airflow_provider_partition_registry.domain.errors import StoreUnavailableError
 from airflow_provider_partition_registry.domain.grain_cursor import GrainCursor
-from airflow_provider_partition_registry.domain.intervals import format_instant
 from airflow_provider_partition_registry.domain.models import GrainEvent
 from airflow_provider_partition_registry.store.listening import back_off
 
@@ -30,7 +28,6 @@ AIRFLOW_TOKEN_VARIABLE = "PARTITION_REGISTRY_AIRFLOW_TOKEN"  # noqa: S105 - the 
 AIRFLOW_USER_VARIABLE = "PARTITION_REGISTRY_AIRFLOW_USER"
 AIRFLOW_PASSWORD_VARIABLE = "PARTITION_REGISTRY_AIRFLOW_PASSWORD"  # noqa: S105 - the name of a variable
 
-LONGEST_BACK_OFF = 15.0  # seconds
 LOOKED_BACK = 10_000  # events of an asset, of which one may tell where an earlier push was
 
 
@@ -57,15 +54,9 @@ class Destination:
 
     def bring(self, grain: GrainEvent, partition_key: str) -> None:
         """Create an event of the asset, once, whatever becomes of the answers."""
-        extra = {
-            "subscription": self._subscription,
-            "cursor": grain.cursor,
-            "source_name": grain.source_name,
-            "start": format_instant(grain.interval.start),
-            "end": format_instant(grain.interval.end),
-            "version": grain.version,
-            "at": format_instant(grain.at),
-        }
+        from airflow_provider_partition_registry.domain.grain_keys import told_of_grain
+
+        extra = told_of_grain(grain) | {"subscription": self._subscription}
         failures = 0
         while True:
             try:
@@ -86,8 +77,9 @@ class Destination:
 
 def subscription_of(source_name: str, grain: str, timezone: str) -> str:
     """A name for what is brought, for the asset's events to tell."""
-    digest = hashlib.sha256(json.dumps([source_name, grain, timezone]).encode()).hexdigest()
-    return f"partition_registry_push/{digest[:16]}"
+    from airflow_provider_partition_registry.domain.grain_keys import digest_of
+
+    return f"partition_registry_push/{digest_of([source_name, grain, timezone])}"
 
 
 def airflow_options(function: Function) -> Function:

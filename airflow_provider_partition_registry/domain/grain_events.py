@@ -7,7 +7,7 @@ been written makes ready again what was ready before, which is not told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,13 +40,11 @@ class GrainFilter:
 
         :param begin: leave out those that begin before.
         """
-        for ready in ready_after(event):
-            for freed in freed_by(event):
-                shared = freed.intersection(ready)
-                if shared is not None and shared.end > begin:
-                    for grain in self._grains_inside(ready, max(shared.start, begin), shared.end):
-                        yield grain
-                        begin = grain.end
+        for ready, shared in _shared(ready_after(event), freed_by(event)):
+            if shared.end > begin:
+                for grain in self._grains_inside(ready, max(shared.start, begin), shared.end):
+                    yield grain
+                    begin = grain.end
 
     def _grains_inside(self, whole: Interval, start: datetime, end: datetime) -> Iterator[Interval]:
         """The grains inside an interval that overlap a part of it."""
@@ -80,3 +78,16 @@ class GrainFilter:
             reached = GrainCursor(event.position, LATEST if following is None else grain.end)
             yield GrainEvent(event.source_name, grain, event.position, event.at, str(reached))
             grain = following
+
+
+def _shared(ready: Sequence[Interval], freed: Sequence[Interval]) -> Iterator[tuple[Interval, Interval]]:
+    """What two lists of disjoint intervals, both in order, have in common, each part with the ready one around it."""
+    first = 0
+    for each in ready:
+        while first < len(freed) and freed[first].end <= each.start:
+            first += 1
+        for place in range(first, len(freed)):
+            shared = freed[place].intersection(each)
+            if shared is None:
+                break
+            yield each, shared

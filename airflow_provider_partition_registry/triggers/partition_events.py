@@ -6,8 +6,6 @@ DAG files that use it are parsed again and again, so what only a running trigger
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from airflow_provider_partition_registry.domain.errors import (
     StoreUnavailableError,
 )
 from airflow_provider_partition_registry.domain.grain_cursor import GrainCursor
-from airflow_provider_partition_registry.domain.grain_keys import key_of_grain
+from airflow_provider_partition_registry.domain.grain_keys import digest_of, key_of_grain, told_of_grain
 from airflow_provider_partition_registry.domain.grains import Grain, check_grain, zone_named
 from airflow_provider_partition_registry.domain.intervals import (
     EARLIEST,
@@ -153,8 +151,7 @@ class PartitionEventTrigger(BaseEventTrigger):
         """A name for what is followed: under it the asset's state store holds the place that was reached."""
         _, given = self.serialize()
         followed = {name: value for name, value in given.items() if name != "begin"}
-        digest = hashlib.sha256(json.dumps(followed, sort_keys=True).encode()).hexdigest()
-        return f"partition_registry/{digest[:16]}"
+        return f"partition_registry/{digest_of(followed)}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for whatever happens. It never ends by itself, as Airflow would not start it again."""
@@ -273,15 +270,8 @@ class PartitionEventTrigger(BaseEventTrigger):
 
     def _of_grain(self, told: GrainEvent) -> dict[str, Any]:
         assert self.became_ready is not None
-        return {
-            "source_name": told.source_name,
-            "start": format_instant(told.interval.start),
-            "end": format_instant(told.interval.end),
-            "version": told.version,
-            "at": format_instant(told.at),
-            "cursor": told.cursor,
-            "partition_key": key_of_grain(told.interval, self.became_ready, self.timezone),
-        }
+        key = key_of_grain(told.interval, self.became_ready, self.timezone)
+        return told_of_grain(told) | {"partition_key": key}
 
 
 @dataclass(frozen=True, slots=True)
