@@ -6,11 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_partition_registry.domain.became_ready import EFFECTS
-from airflow_provider_partition_registry.domain.intervals import (
-    Interval,
-    format_instant,
-    format_to_the_second,
-)
+from airflow_provider_partition_registry.domain.intervals import format_ends, format_to_the_second
 from airflow_provider_partition_registry.domain.models import Event, GrainEvent
 from airflow_provider_partition_registry.store.paging import all_items
 
@@ -34,7 +30,7 @@ def event_row(event: Event) -> Sequence[str | None]:
         event.type.value,
         event.source_name,
         event.provider_name,
-        _ends(interval) if interval else None,
+        format_ends(interval) if interval else None,
         None if event.generation is None else str(event.generation),
         _details(event),
     )
@@ -42,11 +38,7 @@ def event_row(event: Event) -> Sequence[str | None]:
 
 def grain_row(grain: GrainEvent) -> Sequence[str]:
     """The cells of a grain that became ready. The first one is where to go on."""
-    return grain.cursor, format_to_the_second(grain.at), grain.source_name, _ends(grain.interval)
-
-
-def _ends(interval: Interval) -> str:
-    return f"{format_instant(interval.start)}/{format_instant(interval.end)}"
+    return grain.cursor, format_to_the_second(grain.at), grain.source_name, format_ends(grain.interval)
 
 
 def _details(event: Event) -> str:

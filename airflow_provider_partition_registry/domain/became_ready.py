@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from airflow_provider_partition_registry.domain.intervals import Interval, format_instant, overlapping
+from airflow_provider_partition_registry.domain.intervals import Interval, format_ends, overlapping
 from airflow_provider_partition_registry.domain.models import Event, EventType
 
 READY, FREED, WAS_READY = "ready", "freed", "was_ready"
@@ -88,7 +88,7 @@ def _contain(ready: Sequence[Interval], interval: Interval) -> bool:
 
 
 def _to_text(intervals: Sequence[Interval]) -> str:
-    return " ".join(f"{format_instant(each.start)}/{format_instant(each.end)}" for each in intervals)
+    return " ".join(map(format_ends, intervals))
 
 
 def _intervals(event: Event, name: str) -> Sequence[Interval]:

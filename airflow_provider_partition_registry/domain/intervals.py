@@ -55,6 +55,11 @@ def format_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def format_ends(interval: Interval) -> str:
+    """Both ends as ISO 8601 writes intervals: ``2026-11-01T00:00:00Z/2026-11-02T00:00:00Z``."""
+    return f"{format_instant(interval.start)}/{format_instant(interval.end)}"
+
+
 def format_to_the_second(instant: datetime) -> str:
     """As :func:`format_instant`, without fractions of a second, for bookkeeping that people read."""
     return format_instant(instant.replace(microsecond=0))
